@@ -1,0 +1,12 @@
+# Libraries that Debian 12 and RHEL 9 + EPEL (or Fedora) package. Nothing is downloaded.
+find_package(Threads REQUIRED)
+find_package(Boost 1.75 REQUIRED COMPONENTS json)
+find_package(spdlog REQUIRED)
+find_package(CLI11 REQUIRED)
+find_package(SQLite3 REQUIRED)
+find_package(Protobuf REQUIRED)
+find_package(gRPC REQUIRED)
+find_package(PkgConfig REQUIRED)
+pkg_check_modules(mnl REQUIRED IMPORTED_TARGET libmnl)
+pkg_check_modules(nfct REQUIRED IMPORTED_TARGET libnetfilter_conntrack)
+pkg_check_modules(nftables REQUIRED IMPORTED_TARGET libnftables)

@@ -1,0 +1,208 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+/// What control-server and host-agents tell each other, as plain values. The cores speak these; the edges
+/// carry them (link/proto/control.proto). Every order and report about a role carries its term.
+
+#include <cstdint>
+#include <string>
+#include <utility>
+#include <variant>
+#include <vector>
+
+#include "understudy/common/net_types.hpp"
+#include "understudy/common/types.hpp"
+
+namespace understudy::link {
+
+/// One logical port of a role: its MAC and addresses go where the role goes.
+struct PortSpec {
+  std::string name;     ///< logical, e.g. "ext"
+  std::string network;  ///< which network; each blade's config maps it to an interface
+  MacAddress mac;
+  std::vector<IpPrefix> addresses;  ///< the router's link-local address included
+  bool operator==(const PortSpec&) const = default;
+};
+
+struct RouteSpec {
+  IpPrefix destination;
+  IpAddress gateway;
+  bool operator==(const RouteSpec&) const = default;
+};
+
+/// One table of the application's store (shared-mem's TableSchema, without depending on it).
+struct TableSpec {
+  std::string name;
+  std::uint32_t key_bytes = 0;
+  std::uint32_t value_bytes = 0;
+  std::uint64_t capacity = 0;
+  bool operator==(const TableSpec&) const = default;
+};
+
+/// The application of a role. The same command runs on an active, in the mirror and on the standby's host;
+/// UNDERSTUDY_REGION, UNDERSTUDY_REGION_SIZE, UNDERSTUDY_AGENT (socket) are in its environment.
+struct ApplicationSpec {
+  std::string name;
+  std::vector<std::string> command;  ///< empty: the role has no application
+  std::string store;                 ///< its store's name in the region
+  std::vector<TableSpec> tables;     ///< of that store
+  std::uint64_t journal_bytes = 0;   ///< of that store, a power of two
+  bool operator==(const ApplicationSpec&) const = default;
+};
+
+/// A role's configuration bundle: the same, under one version, at every place (D15).
+struct RoleSpec {
+  RoleId id;
+  std::uint32_t number = 0;  ///< 1..N
+  std::string version;       ///< digest of everything below
+  std::vector<PortSpec> ports;
+  std::vector<RouteSpec> routes;
+  std::vector<std::pair<std::string, std::string>> sysctls;
+  std::string ruleset;  ///< nftables text, loaded in the role's network namespace
+  ApplicationSpec application;
+  std::uint64_t region_bytes = 0;  ///< a power of two
+  std::uint64_t flow_capacity = 0;
+  IpPrefix mirror_address;         ///< the mirror's own address on the maintenance network
+  MacAddress mirror_mac;
+  std::uint32_t mirror_memory_mib = 0;
+  bool operator==(const RoleSpec&) const = default;
+};
+
+struct BfdParameters {
+  std::uint32_t interval_ms = 50;
+  std::uint32_t multiplier = 3;
+  bool operator==(const BfdParameters&) const = default;
+};
+
+/// Why the old place no longer speaks (D3).
+enum class StopEvidence : std::uint8_t { None, NeverServed, Isolated, PoweredOff, StoodDown };
+
+enum class MovementPolicy : std::uint8_t { WhenSlow, WhenQuiet, Always, Manual };
+
+// --- orders: control-server -> host-agent ---
+struct ServeRole {  ///< serve on this blade's host OS; opens the gate under `term`
+  RoleSpec spec;
+  Term term;
+  bool operator==(const ServeRole&) const = default;
+};
+struct StandDown {  ///< close the gate of any place below `term`, confirm with Stopped
+  RoleId role;
+  Term term;
+  bool operator==(const StandDown&) const = default;
+};
+struct RunMirror {  ///< run the mirror of a role that `active` serves under `term`
+  RoleSpec spec;
+  Term term;
+  BladeId active;
+  IpAddress active_address;  ///< maintenance network: replication source and BFD peer
+  BfdParameters bfd;
+  bool operator==(const RunMirror&) const = default;
+};
+struct Activate {  ///< the mirror begins to serve
+  RoleId role;
+  Term term;
+  StopEvidence evidence = StopEvidence::None;
+  std::uint32_t deadline_ms = 0;  ///< past it the mirror's gate closes again (rule 11)
+  bool operator==(const Activate&) const = default;
+};
+struct Move {  ///< guest -> host; `term` is reserved for the host before the freeze
+  RoleId role;
+  Term term;
+  bool operator==(const Move&) const = default;
+};
+struct ReleaseMirrors {  ///< shut all guests of this blade down, in order
+  std::vector<RoleId> except;
+  bool operator==(const ReleaseMirrors&) const = default;
+};
+using Order = std::variant<ServeRole, StandDown, RunMirror, Activate, Move, ReleaseMirrors>;
+
+// --- reports: host-agent -> control-server ---
+struct HeldRole {
+  RoleId role;
+  Term term;
+  PlaceKind kind = PlaceKind::Host;
+  bool serving = false;
+  bool operator==(const HeldRole&) const = default;
+};
+struct Hello {  ///< first on every connection, also after a restart: what is really there
+  BladeId blade;
+  std::string boot_id;
+  std::vector<HeldRole> held;
+  bool operator==(const Hello&) const = default;
+};
+struct Serving {
+  RoleId role;
+  Term term;
+  bool operator==(const Serving&) const = default;
+};
+struct ServeFailed {
+  RoleId role;
+  Term term;
+  std::string detail;
+  bool operator==(const ServeFailed&) const = default;
+};
+struct Stopped {
+  RoleId role;
+  Term term;
+  bool operator==(const Stopped&) const = default;
+};
+enum class MirrorPhase : std::uint8_t { Starting, Connected, Syncing, Synced, Failed, Stopped };
+struct MirrorState {
+  RoleId role;
+  Term term;
+  MirrorPhase phase = MirrorPhase::Starting;
+  std::string boot_nonce;  ///< SYNCED is bound to this guest's boot (rule 15)
+  std::string detail;      ///< for Failed: what, and where the console log is
+  bool operator==(const MirrorState&) const = default;
+};
+enum class Vote : std::uint8_t { Unknown, Up, Down };
+struct PeerVote {  ///< the mirror's view of its active
+  RoleId role;
+  BladeId peer;
+  Vote vote = Vote::Unknown;
+  bool operator==(const PeerVote&) const = default;
+};
+struct ApplicationFailed {
+  RoleId role;
+  Term term;
+  std::string detail;
+  bool operator==(const ApplicationFailed&) const = default;
+};
+/// A phase's name (design vocabulary) and how long it took.
+struct PhaseTime {
+  std::string phase;
+  double ms = 0;
+  bool operator==(const PhaseTime&) const = default;
+};
+struct Activated {
+  RoleId role;
+  Term term;
+  std::vector<PhaseTime> phases;
+  bool operator==(const Activated&) const = default;
+};
+struct ActivateFailed {
+  RoleId role;
+  Term term;
+  std::string detail;
+  bool operator==(const ActivateFailed&) const = default;
+};
+struct Moved {
+  RoleId role;
+  Term term;
+  std::vector<PhaseTime> phases;
+  bool operator==(const Moved&) const = default;
+};
+struct MoveFailed {  ///< rolled back: the guest serves on under its old term
+  RoleId role;
+  Term term;
+  std::string detail;
+  bool operator==(const MoveFailed&) const = default;
+};
+struct MirrorsReleased {
+  std::uint32_t guests_running = 0;
+  double ms = 0;
+  bool operator==(const MirrorsReleased&) const = default;
+};
+using Report = std::variant<Hello, Serving, ServeFailed, Stopped, MirrorState, PeerVote, ApplicationFailed, Activated,
+                            ActivateFailed, Moved, MoveFailed, MirrorsReleased>;
+
+}  // namespace understudy::link

@@ -1,0 +1,205 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+/// The region: shared memory that holds one role's state, at any instant in a good state.
+///
+/// Roles of the classes:
+///   Region        a mapping with a verified header; creates, opens, names its stores
+///   Store         reader's view of one store: get, scan, committed(), mirrored(); any number, any process
+///   StoreWriter   the one writer of a store: put, erase, transactions, apply (at a mirror)
+///   JournalReader follows a store's journal; knows when it was lapped
+///
+/// Threads: a Store or JournalReader object is used by one thread at a time; many objects may read while
+/// one StoreWriter writes, in this process, in another, or on the other side of an ivshmem BAR.
+/// Nothing in here waits for another party.
+
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "understudy/common/result.hpp"
+#include "understudy/common/types.hpp"
+#include "understudy/shm/schema.hpp"
+
+namespace understudy::shm {
+
+using Bytes = std::span<const std::byte>;
+using TableIndex = std::uint32_t;
+
+enum class Access { ReadOnly, ReadWrite };
+
+/// What opening found (Region::inspect). Only Good opens.
+enum class RegionState { Absent, Foreign, OtherLayoutVersion, OtherSchema, Damaged, Good };
+
+struct Region_impl;
+class Store;
+class StoreWriter;
+
+class Region {
+ public:
+  /// Creates a file of `size_bytes` (a power of two, at least 1 MiB; allocated, not sparse; mode 0600) and
+  /// writes an empty region. An existing file is replaced (new inode). BadInput: size or schema do not fit.
+  static Result<Region> create(const std::string& path, std::uint64_t size_bytes, const RegionSchema& schema);
+
+  /// Opens a file in /dev/shm or an ivshmem BAR (/sys/bus/pci/devices/*/resource2; pass its size, as
+  /// the size of a sysfs file is not told by stat on every kernel). Errors name which of RegionState it was.
+  static Result<Region> open(const std::string& path, Access access, std::optional<std::uint64_t> size_bytes = {});
+
+  /// Writes an empty region into memory that exists already, such as a BAR (guest) or QEMU's file.
+  static Result<Region> format(const std::string& path, std::uint64_t size_bytes, const RegionSchema& schema);
+
+  static RegionState inspect(const std::string& path, std::optional<std::uint64_t> size_bytes = {});
+
+  /// Smallest power of two that holds `schema`.
+  static Result<std::uint64_t> size_needed(const RegionSchema& schema);
+
+  [[nodiscard]] RegionSchema schema() const;  ///< as stored in the region, checked
+  Result<Store> store(const std::string& name) const;
+  [[nodiscard]] const std::string& path() const;
+
+ private:
+  std::shared_ptr<Region_impl> impl_;  ///< shared with the Stores made from it, so that the mapping outlives them
+  explicit Region(std::shared_ptr<Region_impl> impl) : impl_(std::move(impl)) {}
+  friend class Store;
+};
+
+/// One entry of a term history: `term` wrote from `first` on (rule 21).
+struct TermStart {
+  Term term;
+  Sequence first;
+};
+
+class Store {
+ public:
+  [[nodiscard]] const StoreSchema& schema() const;
+  Result<TableIndex> table(const std::string& name) const;
+
+  /// Copies the committed value of `key` to `value` (exact sizes). NotFound when there is none.
+  Status get(TableIndex table, Bytes key, std::span<std::byte> value) const;
+  [[nodiscard]] std::uint64_t count(TableIndex table) const;
+
+  struct Record {
+    Bytes key;
+    Bytes value;
+    Sequence sequence;  ///< the change that wrote it
+  };
+  /// Every committed record with sequence > `after`, in no order; the visitor's spans are copies valid for
+  /// the call. Records that change during the scan show their old or their new value. False stops.
+  Status scan(TableIndex table, Sequence after, const std::function<bool(const Record&)>& visit) const;
+
+  [[nodiscard]] Sequence committed() const;     ///< last committed change
+  [[nodiscard]] Sequence purged_up_to() const;  ///< deletions up to here are no longer known (rule 22)
+  [[nodiscard]] std::vector<TermStart> history() const;
+  [[nodiscard]] Term term() const;   ///< of the present writer
+  [[nodiscard]] std::uint64_t epoch() const;
+
+  /// What the mirror acknowledged, and whether there is a mirror at all. Written by the agent's sender
+  /// (set_mirrored), read by the application that waits with its answer until a change is mirrored.
+  struct Mirrored {
+    bool protected_by_mirror = false;  ///< false: nobody to wait for, the role is exposed
+    Sequence acknowledged;
+  };
+  [[nodiscard]] Mirrored mirrored() const;
+  Status set_mirrored(Mirrored state);  ///< agent only; needs ReadWrite; one writer, its own cache line
+
+  /// SYNCING/SYNCED mark of a mirror's copy, durable in the region (rule 23).
+  [[nodiscard]] bool syncing() const;
+
+  /// Becomes the writer under (term, epoch+1): undoes the unfinished journal tail, then writes go on. Refused:
+  /// `term` below the store's, or another writer in this kernel holds the store's lock (OFD lock on the region file;
+  /// skipped where the file does not support locks). The former writer's next commit fails with Refused.
+  Result<StoreWriter> become_writer(Term term) const;
+
+ private:
+  friend class Region;
+  friend class StoreWriter;
+  friend class JournalReader;
+  struct Impl;
+  explicit Store(std::shared_ptr<Impl> impl) : impl_(std::move(impl)) {}
+  std::shared_ptr<Impl> impl_;
+};
+
+/// The one writer. Every call is a complete transaction unless begin() was called. Refused: no longer the
+/// writer (its epoch or term was overtaken). Full: table at capacity; nothing changed.
+class StoreWriter {
+ public:
+  StoreWriter(StoreWriter&&) noexcept;
+  StoreWriter& operator=(StoreWriter&&) noexcept;
+  ~StoreWriter();
+
+  Result<Sequence> put(TableIndex table, Bytes key, Bytes value);
+  Result<Sequence> erase(TableIndex table, Bytes key);  ///< NotFound when absent; commits nothing then
+
+  /// Several changes that become visible together. Bounded: at most max_transaction changes, each key once.
+  static constexpr std::size_t max_transaction = 64;
+  Status begin();
+  Result<Sequence> commit();
+
+  /// --- mirror side: the records of a sender, with the sender's sequence numbers ---
+  /// Applies whole journal entries as they came from JournalReader (checks every length, index and CRC-32C).
+  /// Entries not newer than what is held are skipped. Transactions are applied whole. Returns the last applied.
+  Result<Sequence> apply(Bytes entries);
+  /// Snapshot: begin_sync (SYNCING durable first), apply_snapshot_record for each, end_sync(at, full).
+  /// full: records not seen since begin_sync are swept away (mark and sweep), history replaced.
+  Status begin_sync(bool full);
+  Status apply_snapshot_record(TableIndex table, Bytes key, Bytes value, Sequence sequence);
+  Status end_sync(Sequence at, const std::vector<TermStart>& history, Sequence purged_up_to);
+
+  [[nodiscard]] Sequence committed() const;
+  [[nodiscard]] const Store& store() const;
+
+ private:
+  friend class Store;
+  struct Impl;
+  explicit StoreWriter(std::unique_ptr<Impl> impl);
+  std::unique_ptr<Impl> impl_;
+};
+
+/// Reads committed journal entries as they lie in memory, for replication, hot installation and preloading.
+class JournalReader {
+ public:
+  /// Starts after `after`. Lapped from the start is told by the first read.
+  JournalReader(const Store& store, Sequence after);
+
+  enum class State { Nothing, Entries, Lapped };
+  struct Chunk {
+    State state = State::Nothing;
+    std::vector<std::byte> bytes;  ///< whole entries of whole transactions, checked not to have been lapped
+    Sequence first;
+    Sequence last;
+  };
+  /// Up to `max_bytes` (at least one entry/transaction). Damaged: bytes that cannot be (hostile region).
+  Result<Chunk> read(std::size_t max_bytes);
+  [[nodiscard]] Sequence position() const;
+
+ private:
+  struct Impl;
+  std::shared_ptr<Impl> impl_;
+};
+
+/// One change decoded from a chunk.
+struct JournalEntry {
+  enum class Op : std::uint8_t { Put, Erase };
+  Sequence sequence;
+  TableIndex table = 0;
+  Op op = Op::Put;
+  Bytes key;
+  Bytes value;                   ///< empty for Erase
+  bool ends_transaction = true;
+};
+/// Calls `visit` for each entry of `chunk`; Damaged on the first byte that does not fit.
+Status for_each_entry(Bytes chunk, const std::function<void(const JournalEntry&)>& visit);
+
+/// Typed convenience over a store's table: structs in, structs out.
+template <class T>
+Bytes as_bytes_of(const T& object) {
+  static_assert(std::is_trivially_copyable_v<T> && std::has_unique_object_representations_v<T>,
+                "records are plain structs without padding");
+  return std::as_bytes(std::span<const T, 1>(&object, 1));
+}
+
+}  // namespace understudy::shm
