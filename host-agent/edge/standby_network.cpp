@@ -11,7 +11,7 @@ Status StandbyNetwork::ensure() {
     auto links = net::Links::open();
     if (!links) { return links.error(); }
     links_.emplace(std::move(links).value());
-    auto gate = net::BridgeGate::create();
+    auto gate = net::BridgeGate::attach({});
     if (!gate) { return gate.error(); }
     gate_ = std::make_unique<net::BridgeGate>(std::move(gate).value());
   }
@@ -32,11 +32,13 @@ Result<std::string> StandbyNetwork::bridge_of(const std::string& network) {
 }
 
 Status StandbyNetwork::make_bridge(const std::string& bridge, const std::string& uplink) {
-  if (links_->state(bridge)) { return gate_->admit_always({bridge, uplink}); }
+  for (const auto& port : {bridge, uplink}) {
+    if (auto done = gate_->add_ungated(port); !done) { return done; }
+  }
+  if (links_->state(bridge)) { return {}; }
   const auto addresses = links_->addresses(uplink);
   if (!addresses) { return addresses.error(); }
   if (auto done = links_->create_bridge(bridge); !done) { return done; }
-  if (auto done = gate_->admit_always({bridge, uplink}); !done) { return done; }
   // The address is on both for a moment: a connection never sees its local address vanish.
   for (const auto& address : addresses.value()) {
     if (address.address.is_link_local()) { continue; }
@@ -57,7 +59,7 @@ Status StandbyNetwork::join(const std::string& port, const std::string& bridge) 
 }
 
 Status StandbyNetwork::join_ungated(const std::string& port, const std::string& bridge) {
-  if (auto done = gate_->admit_always({port}); !done) { return done; }
+  if (auto done = gate_->add_ungated(port); !done) { return done; }
   if (auto done = links_->set_master(port, bridge); !done) { return done; }
   return links_->set_up(port, true);
 }

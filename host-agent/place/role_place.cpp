@@ -62,7 +62,9 @@ Status RolePlace::configure() {
   auto links = net::Links::open();
   if (!links) { return links.error(); }
   if (!spec_.ruleset.empty()) {  // first, since connection tracking begins with it
-    if (auto done = net::load_ruleset(spec_.ruleset); !done) { return done; }
+    auto nft = net::Nft::open();
+    if (!nft) { return nft.error(); }
+    if (auto done = nft->load(spec_.ruleset); !done) { return done; }
   }
   for (const auto& [name, value] : spec_.sysctls) {
     if (auto done = net::set_sysctl(name, value); !done) { return done; }
