@@ -1,0 +1,159 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The configuration files of a lab, as text: the same files that an operator of a real group writes."""
+import json
+import os
+
+from .topology import SESSION_PORT
+
+ROLE_SYSCTLS = {
+    "net.ipv4.ip_forward": "1",
+    "net.ipv6.conf.all.forwarding": "1",
+    "net.ipv4.conf.all.rp_filter": "0",
+    # A segment of a connection that the place does not know is dropped (with the rule set below), never answered.
+    "net.netfilter.nf_conntrack_tcp_loose": "0",
+    # A mirrored connection carries no window history.
+    "net.netfilter.nf_conntrack_tcp_be_liberal": "1",
+}
+POLICIES = ("always", "when-slow", "when-quiet", "manual")
+
+
+def quoted(value):
+    """TOML's basic strings and arrays of them are written as JSON's are."""
+    return json.dumps(value)
+
+
+def ruleset(i):
+    """Role i's rules. Addresses, no interface names: those differ from place to place."""
+    return f"""table inet gateway
+delete table inet gateway
+table inet gateway {{
+  chain source_nat {{
+    type nat hook postrouting priority srcnat; policy accept;
+    ip saddr 10.50.{i}.0/24 ip daddr != 10.50.{i}.0/24 snat ip to 10.23.4.{120 + i}
+  }}
+  chain from_outside {{
+    type filter hook input priority filter; policy accept;
+    ct state invalid counter drop
+  }}
+  chain through {{
+    type filter hook forward priority filter; policy accept;
+    ct state invalid counter drop
+  }}
+}}
+"""
+
+
+def blade_section(chassis, blade):
+    return f"""
+[[blade]]
+name = {quoted(blade)}
+address = {quoted(chassis.maintenance(blade))}
+switch_ports = {quoted(chassis.service_ports(blade))}
+standby = {"true" if blade == chassis.standby else "false"}
+"""
+
+
+def role_section(chassis, i, options):
+    sysctls = "\n".join(f"{quoted(key)} = {quoted(value)}" for key, value in ROLE_SYSCTLS.items())
+    return f"""
+[[role]]
+name = "role-{i}"
+number = {i}
+active = "blade-{i}"
+region_mib = {options["region_mib"]}
+flow_capacity = 16384
+mirror_address = "192.168.1.{40 + i}/24"
+mirror_mac = "02:e2:00:00:00:{i:02x}"
+mirror_memory_mib = {options["mirror_memory_mib"]}
+ruleset_file = "role-{i}.nft"
+[[role.port]]
+name = "ext"
+network = "external"
+mac = "02:e0:00:00:00:{i:02x}"
+addresses = ["{chassis.role_external(i)}/24", "{chassis.role_external6(i)}/64"]
+[[role.port]]
+name = "int"
+network = "intranet-{i}"
+mac = "02:e1:00:00:00:{i:02x}"
+addresses = ["10.50.{i}.1/24", "fd00:50:{i}::1/64", "fe80::1/64"]
+[[role.route]]
+destination = "0.0.0.0/0"
+gateway = "10.23.4.1"
+[[role.route]]
+destination = "::/0"
+gateway = "fd00:23:4::1"
+[role.sysctls]
+{sysctls}
+{application_section(options)}"""
+
+
+def application_section(options):
+    """`session-service --describe-store` prints it, so that its tables are written down in one place only."""
+    return options["application"]
+
+
+def group(chassis, state, options, power_command):
+    switch = chassis.namespace("switch")
+    text = f"""# Group of the lab {chassis.name!r}, written by the lab.
+[control]
+listen = "192.168.1.250:7400"
+state = {quoted(state.path("control.db"))}
+
+[detection]
+bfd_interval_ms = {options["bfd_interval_ms"]}
+bfd_multiplier = {options["bfd_multiplier"]}
+
+[movement]
+policy = {quoted(options["policy"])}
+
+[switch]
+driver = "linux-bridge"
+netns = {quoted(switch)}
+
+[power]
+driver = "command"
+command = {quoted(power_command)}
+"""
+    text += "".join(blade_section(chassis, blade) for blade in chassis.blades)
+    return text + "".join(role_section(chassis, i, options) for i in chassis.numbers)
+
+
+def blade(chassis, name, mirror):
+    """`mirror`: directory with the mirrors' kernel and initramfs."""
+    networks = {port.network if port.network != "intranet" else f"intranet-{port.bridge[3:]}": port.interface
+                for port in chassis.blade_ports(name) if port.network != "maintenance"}
+    lines = "\n".join(f"{network} = {quoted(interface)}" for network, interface in networks.items())
+    return f"""# {name} of the lab {chassis.name!r}, written by the lab.
+blade = {quoted(name)}
+address = "{chassis.maintenance(name)}/24"
+control = ["192.168.1.250:7400"]
+run_dir = "/run/understudy"
+region_dir = "/dev/shm"
+
+[networks]
+{lines}
+
+[mirrors]
+maintenance_interface = "mnt0"
+qemu = "qemu-system-x86_64"
+kernel = {quoted(os.path.join(mirror, "kernel", "vmlinuz"))}
+initramfs = {quoted(os.path.join(mirror, "initramfs"))}
+accelerator = "auto"
+debug_shell = true
+"""
+
+
+def write_all(chassis, state, options, power_command, mirror):
+    def write(name, text):
+        os.makedirs(os.path.dirname(state.path(name)), exist_ok=True)
+        with open(state.path(name), "w", encoding="utf-8") as file:
+            file.write(text)
+
+    write("group.toml", group(chassis, state, options, power_command))
+    for i in chassis.numbers:
+        write(f"role-{i}.nft", ruleset(i))
+    for name in chassis.blades:
+        write(f"{name}/blade.toml", blade(chassis, name, mirror))
+
+
+SESSION_COMMAND = ["--describe-store", "--port", str(SESSION_PORT)]

@@ -1,0 +1,96 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The control-server and what it tells."""
+import json
+import os
+import subprocess
+import time
+
+from . import blades, processes
+from .errors import LabError
+from .shell import in_network, run
+
+CONTROL_ADDRESS = "192.168.1.250:7400"
+CONTROL_NICE = -5
+
+
+def spawn(state, what, command, node, log=None, nice=0):
+    """A process of the lab inside a node's network, written down at once, in a session of its own."""
+    chassis = state.chassis
+    with open(log or state.log(what), "ab") as output:
+        process = subprocess.Popen(
+            in_network(chassis.namespace_path(node), ["nice", "-n", str(nice), *command]), stdin=subprocess.DEVNULL,
+            stdout=output, stderr=output, start_new_session=True, env=os.environ | {"UNDERSTUDY_LAB": state.name})
+    state.remember(what, processes.identity(process.pid))
+    processes.prefer(process.pid, nice)
+    return process
+
+
+def start_control(state, binaries):
+    command = [os.path.join(binaries, "understudy-control-server"), "--config", state.path("group.toml")]
+    return spawn(state, "control-server", command, "control", nice=CONTROL_NICE)
+
+
+def operator(state, binaries, *arguments, timeout=10):
+    """Output of `understudy ARGUMENTS`."""
+    command = [os.path.join(binaries, "understudy"), "--control", CONTROL_ADDRESS, *arguments]
+    return run(in_network(state.chassis.namespace_path("control"), command), timeout=timeout)
+
+
+def status(state, binaries):
+    return json.loads(operator(state, binaries, "status", "--json"))
+
+
+def events(state, binaries):
+    """All events so far, oldest first."""
+    lines = operator(state, binaries, "events", "--json").splitlines()
+    return [json.loads(line) for line in lines if line.strip()]
+
+
+def tail(path, lines=12):
+    try:
+        with open(path, encoding="utf-8", errors="replace") as file:
+            return "".join(f"    {line}" for line in file.readlines()[-lines:]).rstrip()
+    except FileNotFoundError:
+        return "    (no log)"
+
+
+def check_alive(state):
+    """A daemon that died while the group comes up: say which and why, at once."""
+    content = state.read()
+    if not processes.is_alive(content["processes"].get("control-server")):
+        raise LabError(f"the control-server ended; its log {state.log('control-server')} says:\n"
+                       f"{tail(state.log('control-server'))}")
+    for blade in state.chassis.blades:
+        init = blades.running_init(state, blade)["pid"]
+        if len(processes.descendants(init)) == 1:
+            raise LabError(f"the host-agent of {blade} ended; its log {state.log(blade)} says:\n"
+                           f"{tail(state.log(blade))}")
+
+
+def wait_protected(state, binaries, say, seconds):
+    """Until every role has a synced mirror."""
+    deadline = time.monotonic() + seconds
+    shown, last = {}, "the control-server does not answer"
+    while time.monotonic() < deadline:
+        check_alive(state)
+        try:
+            roles = status(state, binaries)["roles"]
+        except (LabError, json.JSONDecodeError, KeyError) as error:
+            last = f"the control-server does not answer: {error}"
+            time.sleep(0.3)
+            continue
+        now = {role["role"]: describe(role) for role in roles}
+        for role, text in now.items():
+            if shown.get(role) != text:
+                say(f"{role}: {text}")
+        shown, last = now, ", ".join(f"{role} {text}" for role, text in now.items())
+        if roles and all(role["protected"] for role in roles):
+            return
+        time.sleep(0.3)
+    raise LabError(f"not every role is protected after {seconds:.0f} s: {last}\n"
+                   f"logs: {state.logs}; the standby's says:\n{tail(state.log(state.chassis.standby))}")
+
+
+def describe(role):
+    text = f"{role['state']}, mirror {role.get('mirror_phase', 'none')}"
+    return text + (f" ({role['detail']})" if role.get("detail") else "")
