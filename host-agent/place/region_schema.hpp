@@ -7,7 +7,7 @@
 #include "understudy/net/records.hpp"
 #include "understudy/shm/schema.hpp"
 
-namespace understudy::host {
+namespace understudy::place {
 
 inline shm::RegionSchema region_schema(const link::RoleSpec& spec) {
   shm::RegionSchema schema;
@@ -22,4 +22,4 @@ inline shm::RegionSchema region_schema(const link::RoleSpec& spec) {
   return schema;
 }
 
-}  // namespace understudy::host
+}  // namespace understudy::place

@@ -3,6 +3,8 @@
 
 #include <unistd.h>
 
+#include <boost/asio/post.hpp>
+
 #include "place/region_schema.hpp"
 #include "understudy/common/log.hpp"
 #include "understudy/net/announce.hpp"

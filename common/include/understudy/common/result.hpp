@@ -55,6 +55,8 @@ class [[nodiscard]] Result {
   [[nodiscard]] const T& value() const& { return get(*this); }
   [[nodiscard]] T value() && { return std::move(get(*this)); }
   T* operator->() { return &value(); }
+  const T* operator->() const { return &value(); }
+  const T& operator*() const& { return value(); }
   T& operator*() & { return value(); }
   T operator*() && { return std::move(*this).value(); }
 
