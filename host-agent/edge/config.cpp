@@ -45,13 +45,10 @@ void read_mirrors(ConfigTable table, MirrorsConfig& mirrors) {
   check_readable(table, "kernel", mirrors.kernel);
   mirrors.initramfs = table.string("initramfs", "the path of the mirrors' initramfs");
   check_readable(table, "initramfs", mirrors.initramfs);
-  const auto accelerator = table.string_or("accelerator", "auto", "\"auto\", \"kvm\" or \"tcg\"");
-  if (accelerator == "kvm") {
-    mirrors.accelerator = AcceleratorChoice::Kvm;
-  } else if (accelerator == "tcg") {
-    mirrors.accelerator = AcceleratorChoice::Tcg;
-  } else if (accelerator != "auto") {
-    table.problem("accelerator", "accelerator \"" + accelerator + "\" is unknown; write \"auto\", \"kvm\" or \"tcg\"");
+  auto& accelerator = mirrors.accelerator;
+  accelerator = table.string_or("accelerator", "auto", "\"auto\", \"kvm\" or \"tcg\"");
+  if (accelerator != "auto" && accelerator != "kvm" && accelerator != "tcg") {
+    table.problem("accelerator", "accelerator \"" + accelerator + R"(" is unknown; write "auto", "kvm" or "tcg")");
   }
   mirrors.debug_shell = table.boolean_or("debug_shell", false);
 }

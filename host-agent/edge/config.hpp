@@ -13,15 +13,13 @@
 
 namespace understudy::host {
 
-enum class AcceleratorChoice : std::uint8_t { Auto, Kvm, Tcg };
-
 struct MirrorsConfig {
   std::string maintenance_interface;  ///< mirrors are bridged to the maintenance network through it
   std::string qemu = "qemu-system-x86_64";
   std::string kernel;
   std::string initramfs;
-  AcceleratorChoice accelerator = AcceleratorChoice::Auto;
-  bool debug_shell = false;  ///< a root shell port in every mirror, for laboratories only
+  std::string accelerator = "auto";  ///< "auto" (by trying), "kvm", "tcg"
+  bool debug_shell = false;          ///< a root shell port in every mirror, for laboratories only
 };
 
 struct BladeConfig {

@@ -8,8 +8,8 @@
 ///                                   journal followed          application: started, standing by, region mapped
 ///
 /// prepare() under traffic, finish() when the guest is frozen, take_over() after the movement's commit. Nothing is
-/// written to the region before take_over(). discard() undoes prepare(); a crash leaves a namespace and veths that the next
-/// prepare() replaces.
+/// written to the region before take_over(). discard() undoes prepare(); a crash leaves a namespace and veths that the
+/// next prepare() replaces.
 
 #include <functional>
 #include <memory>
