@@ -187,55 +187,48 @@ std::optional<SessionValue> Sessions::find(std::uint64_t session) const {
 
 us::Status Sessions::write_session(std::uint64_t session, const SessionValue& value) {
   const SessionKey key{session};
-  const auto put = writer_->put(sessions_table, as_bytes_of(key), as_bytes_of(value));
+  const auto put = writer_.put(sessions_table, as_bytes_of(key), as_bytes_of(value));
   return put ? us::Status{} : us::Status{put.error()};
 }
 
 us::Status Sessions::write_blob(const Request& request, const SessionValue& value, std::uint32_t old_bytes) {
-  if (auto begun = writer_->begin(); !begun) { return begun; }
+  if (auto begun = writer_.begin(); !begun) { return begun; }
   const auto chunks = chunks_for(request.blob.size());
   for (std::uint64_t index = 0; index < chunks; ++index) {
     const ChunkKey key{request.session, index};
     const auto begin = index * chunk_bytes;
     ChunkValue chunk{};
     std::memcpy(chunk.bytes.data(), request.blob.data() + begin, std::min(chunk_bytes, request.blob.size() - begin));
-    if (auto put = writer_->put(chunks_table, as_bytes_of(key), as_bytes_of(chunk)); !put) { return put.error(); }
+    if (auto put = writer_.put(chunks_table, as_bytes_of(key), as_bytes_of(chunk)); !put) { return put.error(); }
   }
   for (std::uint64_t index = chunks; index < chunks_for(old_bytes); ++index) {
     const ChunkKey key{request.session, index};
-    if (auto erased = writer_->erase(chunks_table, as_bytes_of(key)); !erased) { return erased.error(); }
+    if (auto erased = writer_.erase(chunks_table, as_bytes_of(key)); !erased) { return erased.error(); }
   }
   if (auto written = write_session(request.session, value); !written) { return written; }
-  const auto committed = writer_->commit();
+  const auto committed = writer_.commit();
   return committed ? us::Status{} : us::Status{committed.error()};
 }
 
 us::Status Sessions::remove(const Request& request, const SessionValue& value) {
-  if (auto begun = writer_->begin(); !begun) { return begun; }
+  if (auto begun = writer_.begin(); !begun) { return begun; }
   for (std::uint64_t index = 0; index < chunks_for(std::min<std::size_t>(value.blob_bytes, max_blob_bytes)); ++index) {
     const ChunkKey key{request.session, index};
-    if (auto erased = writer_->erase(chunks_table, as_bytes_of(key)); !erased) { return erased.error(); }
+    if (auto erased = writer_.erase(chunks_table, as_bytes_of(key)); !erased) { return erased.error(); }
   }
   const SessionKey key{request.session};
-  if (auto erased = writer_->erase(sessions_table, as_bytes_of(key)); !erased) { return erased.error(); }
-  const auto committed = writer_->commit();
+  if (auto erased = writer_.erase(sessions_table, as_bytes_of(key)); !erased) { return erased.error(); }
+  const auto committed = writer_.commit();
   return committed ? us::Status{} : us::Status{committed.error()};
 }
 
-/// A write that failed half way leaves an open transaction; becoming the writer anew undoes it, as it undoes what
-/// a dead writer left. When that is refused, somebody else is the writer.
+/// Refused: somebody else is the writer. Otherwise the request alone failed, and nothing of it stays.
 std::string Sessions::store_failed(const Request& request, const us::Error& problem) {
+  static_cast<void>(writer_.rollback());  // says so when no transaction is open, which is well
   if (problem.code == us::Errc::Refused) {
     lost_ = problem.message;
     return {};
   }
-  writer_.reset();
-  auto writer = store_.become_writer(term_);
-  if (!writer) {
-    lost_ = writer.error().message;
-    return {};
-  }
-  writer_.emplace(std::move(writer).value());
   return error(request, "failed", problem.message);
 }
 

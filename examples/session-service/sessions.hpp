@@ -54,7 +54,7 @@ class Sessions {
   std::string store_failed(const Request& request, const understudy::Error& error);
 
   understudy::shm::Store store_;
-  std::optional<understudy::shm::StoreWriter> writer_;
+  understudy::shm::StoreWriter writer_;
   understudy::Term term_;
   std::uint64_t session_capacity_ = 0;
   std::uint64_t chunk_capacity_ = 0;

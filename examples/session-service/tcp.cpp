@@ -62,12 +62,13 @@ void TcpConnections::read(Id id, const std::function<void(Id, std::string_view)>
   std::string lines = std::move(found->second.received);
   std::size_t begin = 0;
   for (auto end = lines.find('\n'); end != std::string::npos; end = lines.find('\n', begin)) {
+    if (end - begin > max_line_bytes) { return too_long(id); }
     on_line(id, std::string_view(lines).substr(begin, end - begin));
     begin = end + 1;
     if (!connections_.contains(id)) { return; }  // a reply found it broken, or the service went back to standing by
   }
   lines.erase(0, begin);
-  if (lines.size() > max_line_bytes) { return too_long(id); }
+  if (lines.size() > max_line_bytes) { return too_long(id); }  // its end is not even in sight
   connections_[id].received = std::move(lines);
 }
 

@@ -64,8 +64,9 @@ struct OrderWriter {
 
 struct EventWriter {
   json::object operator()(const Hello& event) const {
-    return {{"event", "hello"},       {"boot_nonce", event.boot_nonce},        {"version", event.version},
-            {"bundle", event.bundle}, {"activity", to_string(event.activity)}, {"term", event.term.value}};
+    return {{"event", "hello"},         {"boot_nonce", event.boot_nonce}, {"instance", event.instance},
+            {"version", event.version}, {"bundle", event.bundle},         {"activity", to_string(event.activity)},
+            {"term", event.term.value}};
   }
   json::object operator()(const State& event) const {
     return {{"event", "state"}, {"phase", to_string(event.phase)}, {"detail", event.detail}};
