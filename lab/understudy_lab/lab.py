@@ -124,8 +124,7 @@ def down(name):
     inits = [blade["init"] for blade in content["blades"].values() if blade.get("init")]
     for process in inits:
         processes.kill(process)
-    for process in content["processes"].values():
-        processes.end(process)
+    processes.end_all(list(content["processes"].values()))
     left = end_all_inside([f"/run/netns/{entry}" for entry in known])
     namespaces.delete(sorted(known))
     state.remove()

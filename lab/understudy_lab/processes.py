@@ -90,11 +90,14 @@ def wait_dead(known, seconds):
     return True
 
 
-def end(known, seconds=5.0):
-    """Ask, wait, then kill."""
-    if send(known, signal.SIGTERM) and not wait_dead(known, seconds):
-        send(known, signal.SIGKILL)
-        wait_dead(known, seconds)
+def end_all(processes, seconds=3.0):
+    """Ask all, wait for all, then kill who is left."""
+    for known in processes:
+        send(known, signal.SIGTERM)
+    deadline = time.monotonic() + seconds
+    for known in processes:
+        if not wait_dead(known, max(deadline - time.monotonic(), 0)):
+            kill(known)
 
 
 def kill(known, seconds=10.0):

@@ -1,0 +1,73 @@
+# SPDX-License-Identifier: Apache-2.0
+import tomllib
+import unittest
+
+import python_path  # noqa: F401
+from understudy_lab import config_files
+from understudy_lab.lab import DEFAULTS, belongs
+from understudy_lab.state import State
+from understudy_lab.topology import Chassis
+
+APPLICATION = """[role.application]
+name = "session-service"
+command = ["/x/session-service", "--port", "7500"]
+store = "sessions"
+journal_kib = 1024
+[[role.application.table]]
+name = "sessions"
+key_bytes = 8
+value_bytes = 80
+capacity = 4096
+"""
+
+
+class ConfigFiles(unittest.TestCase):
+    def setUp(self):
+        self.chassis = Chassis("lab", 2)
+
+    def group(self):
+        options = DEFAULTS | {"application": APPLICATION}
+        return tomllib.loads(config_files.group(self.chassis, State("lab"), options, ["/x/power", "--name", "lab"]))
+
+    def test_the_group_names_every_blade_with_its_ports(self):
+        blades = {blade["name"]: blade for blade in self.group()["blade"]}
+        self.assertEqual(sorted(blades), ["blade-1", "blade-2", "blade-3"])
+        self.assertEqual([blade["name"] for blade in blades.values() if blade["standby"]], ["blade-3"])
+        self.assertEqual(blades["blade-2"]["switch_ports"], ["b2-ext", "b2-int"])
+
+    def test_every_role_has_its_ports_addresses_and_application(self):
+        role = self.group()["role"][1]
+        self.assertEqual((role["name"], role["number"], role["active"]), ("role-2", 2, "blade-2"))
+        ports = {port["name"]: port for port in role["port"]}
+        self.assertEqual(ports["ext"]["mac"], "02:e0:00:00:00:02")
+        self.assertEqual(ports["ext"]["addresses"], ["10.23.4.122/24", "fd00:23:4::122/64"])
+        self.assertEqual(ports["int"]["network"], "intranet-2")
+        self.assertIn("fe80::1/64", ports["int"]["addresses"])
+        self.assertEqual(role["mirror_address"], "192.168.1.42/24")
+        self.assertEqual(role["application"]["table"][0]["capacity"], 4096)
+        self.assertEqual(role["region_mib"] & (role["region_mib"] - 1), 0)
+        self.assertEqual(role["sysctls"]["net.ipv4.ip_forward"], "1")
+        self.assertEqual(len(role["route"]), 2)
+
+    def test_a_blade_maps_each_network_to_its_interface(self):
+        read = lambda name: tomllib.loads(config_files.blade(self.chassis, name, "/m"))  # noqa: E731
+        self.assertEqual(read("blade-1")["networks"], {"external": "ext0", "intranet-1": "int0"})
+        self.assertEqual(read("blade-3")["networks"], {"external": "ext0", "intranet-1": "int1", "intranet-2": "int2"})
+        self.assertEqual(read("blade-3")["address"], "192.168.1.3/24")
+
+    def test_a_rule_set_can_be_loaded_twice_and_names_no_interface(self):
+        text = config_files.ruleset(2)
+        self.assertLess(text.index("delete table"), text.index("chain"))
+        self.assertIn("snat ip to 10.23.4.122", text)
+        self.assertNotIn("ifname", text)
+
+    def test_a_lab_owns_its_namespaces_and_no_others(self):
+        self.assertTrue(belongs("us-lab-blade-2", "lab"))
+        self.assertTrue(belongs("us-lab-client-12", "lab"))
+        self.assertFalse(belongs("us-lab-b-blade-2", "lab"))
+        self.assertTrue(belongs("us-lab-b-blade-2", "lab-b"))
+        self.assertFalse(belongs("other", "lab"))
+
+
+if __name__ == "__main__":
+    unittest.main()
