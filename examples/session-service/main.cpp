@@ -46,13 +46,19 @@ int main(int argc, char** argv) {
   session_service::Capacity capacity;
   std::string region = "/dev/shm/understudy-session-service";
   bool describe = false;
-  arguments.add_option("--port", port, "TCP and UDP port, all addresses")->capture_default_str();
+  arguments.add_option("--port", port, "TCP and UDP port, all addresses")
+      ->capture_default_str()
+      ->check(CLI::Range(1, 65535));
   arguments.add_option("--sessions", capacity.sessions, "sessions that fit, where it makes its region itself")
       ->capture_default_str()
       ->check(CLI::Range(1, 1000000));
   arguments.add_option("--region", region, "region file, where no agent names one")->capture_default_str();
   arguments.add_flag("--describe-store", describe, "print the [role.application] lines for group.toml and end");
-  CLI11_PARSE(arguments, argc, argv);
+  try {
+    arguments.parse(argc, argv);
+  } catch (const CLI::ParseError& problem) {
+    return arguments.exit(problem) == 0 ? 0 : 2;  // 2: bad input, nothing was started
+  }
   capacity.chunks = 2 * capacity.sessions;
   const auto schema = session_service::store_schema("sessions", capacity);
   if (describe) {

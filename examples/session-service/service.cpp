@@ -88,12 +88,11 @@ void Service::unwatch(int fd) { ::epoll_ctl(epoll_.get(), EPOLL_CTL_DEL, fd, nul
 int Service::run() {
   lifecycle_.set_callbacks({[this](us::Term term) { on_activate(term); }, [this] { on_quiesce(); },
                             [this] { stop_serving(); }, [this] { exit_status_ = 0; }});
-  if (auto store = lifecycle_.open_store(us::shm::Access::ReadOnly); store && Sessions::check(store.value())) {
-    lifecycle_.ready();
-  } else {
-    us::log::error("not ready: {}", us::log::describe(store ? Sessions::check(store.value()).error() : store.error()));
+  if (auto mapped = map_for_reading(); !mapped) {
+    us::log::error("not ready: {}", mapped.error().message);
     return 2;
   }
+  lifecycle_.ready();
   while (!exit_status_) {
     std::array<epoll_event, 64> events{};
     const bool waiting = !pending_.empty() || quiesce_until_;
@@ -106,6 +105,14 @@ int Service::run() {
     if (quiesce_until_ && (pending_.empty() || now() >= *quiesce_until_)) { finish_quiesce(); }
   }
   return *exit_status_;
+}
+
+us::Status Service::map_for_reading() {
+  auto store = lifecycle_.open_store(us::shm::Access::ReadOnly);
+  if (!store) { return store.error(); }
+  if (auto fits = Sessions::check(store.value()); !fits) { return fits; }
+  standby_view_.emplace(std::move(store).value());
+  return {};
 }
 
 void Service::handle(std::uint64_t what, std::uint32_t events) {

@@ -52,6 +52,7 @@ class Service {
   understudy::Status open_sockets(std::uint16_t port);
   understudy::Status watch(int fd, std::uint64_t what);
   void unwatch(int fd);
+  understudy::Status map_for_reading();
 
   void on_activate(understudy::Term term);
   void on_quiesce();
@@ -75,7 +76,8 @@ class Service {
   std::vector<Descriptor> listeners_;
   TcpConnections tcp_;
 
-  std::optional<Sessions> sessions_;  ///< while this process is the writer
+  std::optional<understudy::shm::Store> standby_view_;  ///< mapped before it is needed, read-only: it cannot do harm
+  std::optional<Sessions> sessions_;                    ///< while this process is the writer
   bool listening_ = false;
   std::deque<Pending> pending_;
   std::optional<understudy::Instant> quiesce_until_;
