@@ -1,0 +1,217 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "edge/agent.hpp"
+
+#include <sys/reboot.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <boost/asio/post.hpp>
+#include <chrono>
+
+#include "understudy/common/log.hpp"
+
+namespace understudy::guest {
+
+namespace {
+constexpr auto drain_quiet = std::chrono::milliseconds(5);
+constexpr auto drain_limit = std::chrono::milliseconds(100);
+constexpr auto quiesce_deadline = std::chrono::milliseconds(20);
+constexpr auto grace_time = std::chrono::seconds(2);
+
+}  // namespace
+
+Agent::Agent(boost::asio::io_context& io)
+    : io_(io), channel_(io, [this](const link::guest::GuestOrder& order) { on_order(order); }), settle_timer_(io) {}
+
+Status Agent::start(const std::string& port_path, std::string boot_nonce) {
+  auto bar = find_ivshmem();
+  if (!bar) { return bar.error(); }
+  bar_ = *bar;
+  if (auto opened = channel_.open(port_path); !opened) { return opened; }
+  channel_.send(link::guest::Hello{std::move(boot_nonce), UNDERSTUDY_VERSION, "", link::guest::Activity::Idle, Term{}});
+  const auto load_ns = measure_load_ns(*bar_);
+  if (load_ns && *load_ns > slow_load_ns) {
+    alarm("loads from the region take " + std::to_string(static_cast<int>(*load_ns)) +
+          " ns each: the mapping seems uncached; use an nvdimm region on this host");
+  }
+  return {};
+}
+
+void Agent::handle(const Event& event) {
+  for (const auto& effect : core_.step(event)) {
+    std::visit([this](const auto& concrete) { perform(concrete); }, effect);
+  }
+}
+
+void Agent::on_order(const link::guest::GuestOrder& order) {
+  namespace wire = link::guest;
+  if (const auto* configure = std::get_if<wire::Configure>(&order)) { handle(ConfigureOrder{configure->mirror}); }
+  if (const auto* activate = std::get_if<wire::Activate>(&order)) { handle(ActivateOrder{activate->term}); }
+  if (std::holds_alternative<wire::Announce>(order)) { handle(AnnounceOrder{}); }
+  if (std::holds_alternative<wire::Quiesce>(order)) { handle(QuiesceOrder{}); }
+  if (std::holds_alternative<wire::Resume>(order)) { handle(ResumeOrder{}); }
+  if (std::holds_alternative<wire::Shutdown>(order)) { handle(ShutdownOrder{}); }
+}
+
+void Agent::alarm(const std::string& text) {
+  log::error("{}", text);
+  channel_.send(link::guest::Alarm{text});
+}
+
+// --- effects ---
+
+void Agent::perform(const Do& effect) {
+  const auto began = std::chrono::steady_clock::now();
+  const Step step = effect.step;
+  Done done = [this, step, began](const Status& status) {
+    const double ms = milliseconds(std::chrono::steady_clock::now() - began);
+    boost::asio::post(io_, [this, step, status, ms] {
+      if (status) {
+        handle(StepDone{step, ms});
+      } else {
+        log::error("{}", log::describe(status.error()));
+        handle(StepFailed{step, status.error().message});
+      }
+    });
+  };
+  switch (step) {
+    case Step::Configure:
+      configure(std::move(done));
+      return;
+    case Step::Drain:
+      drain(std::move(done));
+      return;
+    case Step::Install:
+      done(install());
+      return;
+    case Step::HandOver:
+      receiver_->release_writers();
+      done(place_->begin_writing(effect.term));
+      return;
+    case Step::StartApplication:
+      start_application(effect.term, std::move(done));
+      return;
+    case Step::Quiesce:
+      quiesce(std::move(done));
+      return;
+    case Step::Resume:
+      start_application(effect.term, std::move(done));
+      return;
+    case Step::BackToMirroring:
+      place_->stop_writing();
+      return;
+  }
+}
+
+void Agent::perform(const TellPhase& effect) {
+  using link::guest::GuestPhase;
+  GuestPhase phase = GuestPhase::Failed;
+  switch (effect.phase) {
+    case link::MirrorPhase::Starting:
+      phase = GuestPhase::Starting;
+      break;
+    case link::MirrorPhase::Connected:
+      phase = GuestPhase::Connected;
+      break;
+    case link::MirrorPhase::Syncing:
+      phase = GuestPhase::Syncing;
+      break;
+    case link::MirrorPhase::Synced:
+      phase = GuestPhase::Synced;
+      break;
+    case link::MirrorPhase::Failed:
+    case link::MirrorPhase::Stopped:
+      break;
+  }
+  channel_.send(link::guest::State{phase, effect.detail});
+}
+
+void Agent::perform(const TellQuiesced& effect) {
+  link::guest::Quiesced quiesced;
+  quiesced.ms = effect.ms;
+  for (const auto& schema : place_->region().schema().stores) {
+    if (auto store = place_->region().store(schema.name)) {
+      quiesced.sequences.emplace_back(schema.name, store->committed());
+    }
+  }
+  channel_.send(quiesced);
+}
+
+void Agent::perform(const Announce&) {
+  place_->announce();
+  channel_.send(link::guest::Announced{});
+  settle_later();
+}
+
+void Agent::perform(const PowerOff&) {
+  const auto off = [](const Status&) {
+    sync();
+    reboot(RB_POWER_OFF);
+  };
+  if (place_) {
+    place_->stop_application(off);
+  } else {
+    off({});
+  }
+}
+
+// --- steps of an activation ---
+
+void Agent::drain(Done done) {
+  receiver_->drain(drain_quiet, drain_limit,
+                   [this, done = std::move(done)](const link::replication::DrainReport& report) {
+                     if (!report.ready) {
+                       done(failure("the copy is unfinished: it must not take over"));
+                       return;
+                     }
+                     if (report.dropped_bytes != 0) {
+                       log::info("{} bytes of an unfinished frame dropped", report.dropped_bytes);
+                     }
+                     done({});
+                   });
+}
+
+Status Agent::install() {
+  if (auto flushed = installer_->flush(); !flushed) { return flushed; }
+  const auto& report = installer_->report();
+  if (report.refused != 0) {
+    alarm("the kernel refused " + std::to_string(report.refused) + " of the mirrored records: " + report.first_refusal);
+  }
+  return {};
+}
+
+void Agent::start_application(Term term, Done done) { place_->activate(term, std::move(done)); }
+
+void Agent::quiesce(Done done) {
+  place_->drain();
+  place_->quiesce_application(quiesce_deadline, [this, done = std::move(done)](const Status& quiesced) {
+    place_->drain();
+    done(quiesced);
+  });
+}
+
+void Agent::settle_later() {
+  settle_timer_.expires_after(grace_time);
+  settle_timer_.async_wait([this](const boost::system::error_code& error) {
+    if (error) { return; }
+    if (grace_) {
+      if (auto ended = grace_->end(); !ended) { alarm("the grace period does not end: " + ended.error().message); }
+      grace_.reset();
+    }
+    auto store = place_->region().store(net::net_store_name);
+    if (!store) { return; }
+    if (auto settled = installer_->settle(*store); !settled) {
+      alarm("remaining times of flows: " + settled.error().message);
+    }
+  });
+}
+
+void Agent::on_applied(const std::string& store, std::span<const shm::JournalEntry> entries) {
+  if (store != net::net_store_name || !installer_) { return; }
+  for (const auto& entry : entries) {
+    if (auto applied = installer_->apply(entry); !applied) { alarm("installing: " + applied.error().message); }
+  }
+  if (auto flushed = installer_->flush(); !flushed) { alarm("installing: " + flushed.error().message); }
+}
+
+}  // namespace understudy::guest

@@ -1,0 +1,79 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+/// The guest-agent's loop: orders of the host, replication, BFD and the application go into the mirror's core; its
+/// effects are performed here.
+///
+///   host ◄─ channel ─► Mirror (core) ─► RolePlace (NICs, application, collector)
+///   active ─ replication ─► region (BAR) ─► Installer ─► this guest's kernel, at once (D9)
+///   active ◄─ BFD ─► vote
+///
+/// One thread, but for BFD's own. init starts a dead agent again.
+
+#include <boost/asio/io_context.hpp>
+#include <boost/asio/steady_timer.hpp>
+#include <memory>
+#include <optional>
+
+#include "core/mirror.hpp"
+#include "edge/host_channel.hpp"
+#include "edge/ivshmem.hpp"
+#include "place/role_place.hpp"
+#include "understudy/link/bfd_service.hpp"
+#include "understudy/link/replication_receiver.hpp"
+#include "understudy/net/grace.hpp"
+#include "understudy/net/installer.hpp"
+
+namespace understudy::guest {
+
+class Agent {
+ public:
+  explicit Agent(boost::asio::io_context& io);
+  Agent(const Agent&) = delete;
+  Agent& operator=(const Agent&) = delete;
+
+  Status start(const std::string& port_path, std::string boot_nonce);
+
+ private:
+  void handle(const Event& event);
+  void on_order(const link::guest::GuestOrder& order);
+  void perform(const Do& effect);
+  void perform(const HoldMirror& effect) { mirror_ = effect.mirror; }
+  void perform(const TellPhase& effect);
+  void perform(const TellVote& effect) { channel_.send(link::guest::PeerSeen{effect.vote}); }
+  void perform(const TellReady& effect) { channel_.send(link::guest::Ready{effect.term, effect.phases}); }
+  void perform(const TellActivateFailed& effect) { channel_.send(link::guest::ActivateFailed{effect.detail}); }
+  void perform(const TellQuiesced& effect);
+  void perform(const TellAlarm& effect) { alarm(effect.text); }
+  void perform(const Announce& effect);
+  void perform(const PowerOff& effect);
+
+  using Done = std::function<void(Status)>;
+  void configure(Done done);
+  Result<place::PlaceOptions> find_ports();
+  Status configure_maintenance(net::Links& links, const std::vector<net::LinkState>& found);
+  Status make_place();
+  Status watch_active();
+  Status receive();
+  void drain(Done done);
+  Status install();
+  void start_application(Term term, Done done);
+  void quiesce(Done done);
+  void settle_later();
+  void on_applied(const std::string& store, std::span<const shm::JournalEntry> entries);
+  void alarm(const std::string& text);
+
+  boost::asio::io_context& io_;
+  HostChannel channel_;
+  Mirror core_;
+  std::optional<IvshmemBar> bar_;
+  link::RunMirror mirror_;
+  std::unique_ptr<place::RolePlace> place_;
+  std::optional<net::Installer> installer_;
+  std::optional<net::GracePeriod> grace_;
+  std::unique_ptr<link::replication::ReplicationReceiver> receiver_;
+  std::unique_ptr<link::bfd::BfdService> bfd_;
+  std::optional<IpAddress> watched_;
+  boost::asio::steady_timer settle_timer_;
+};
+
+}  // namespace understudy::guest

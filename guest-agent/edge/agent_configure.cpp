@@ -1,0 +1,163 @@
+// SPDX-License-Identifier: Apache-2.0
+// The configuration of a mirror (see agent.hpp): NICs by their MACs, place, observers, replication. A repeated one
+// keeps what is there.
+#include <algorithm>
+#include <boost/asio/post.hpp>
+
+#include "edge/agent.hpp"
+#include "understudy/common/log.hpp"
+
+namespace understudy::guest {
+
+namespace {
+constexpr const char* run_dir = "/run/understudy";
+
+link::Vote vote_of(const link::bfd::StateChange& change) {
+  using link::bfd::SessionState;
+  if (change.to == SessionState::Up) { return link::Vote::Up; }
+  // Only silence speaks of a failure. A peer that says Down or AdminDown is alive.
+  return change.diagnostic == link::bfd::Diagnostic::DetectionTimeExpired ? link::Vote::Down : link::Vote::Unknown;
+}
+
+const net::LinkState* with_mac(const std::vector<net::LinkState>& links, const MacAddress& mac) {
+  const auto found = std::find_if(links.begin(), links.end(), [&](const auto& link) { return link.mac == mac; });
+  return found != links.end() ? &*found : nullptr;
+}
+}  // namespace
+
+void Agent::configure(Done done) {
+  if (!place_) {
+    if (auto made = make_place(); !made) {
+      done(made);
+      return;
+    }
+  }
+  if (auto watching = watch_active(); !watching) {
+    done(watching);
+    return;
+  }
+  place_->start_application([this, done = std::move(done)](const Status& ready) {
+    if (!ready) {
+      done(ready);
+      return;
+    }
+    done(receive());
+  });
+}
+
+Status Agent::configure_maintenance(net::Links& links, const std::vector<net::LinkState>& found) {
+  const auto* nic = with_mac(found, mirror_.spec.mirror_mac);
+  if (nic == nullptr) { return failure("no NIC with the maintenance MAC " + mirror_.spec.mirror_mac.to_string()); }
+  if (auto done = links.set_quiet(nic->name); !done) { return done; }
+  if (auto done = links.add_address(nic->name, mirror_.spec.mirror_address); !done) { return done; }
+  return links.set_up(nic->name, true);
+}
+
+Result<place::PlaceOptions> Agent::find_ports() {
+  auto links = net::Links::open();
+  if (!links) { return links.error(); }
+  auto found = links->list();
+  if (!found) { return found.error(); }
+  if (auto done = configure_maintenance(*links, *found); !done) { return done.error(); }
+  place::PlaceOptions options;
+  for (const auto& port : mirror_.spec.ports) {
+    const auto* nic = with_mac(*found, port.mac);
+    if (nic == nullptr) { return failure("no NIC with the MAC " + port.mac.to_string() + " of port " + port.name); }
+    options.ports.emplace_back(port.name, nic->name);
+  }
+  options.run_dir = run_dir;
+  options.region_path = bar_->path;
+  options.is_bar = true;
+  options.excluded = {mirror_.spec.mirror_address};
+  return options;
+}
+
+Status Agent::make_place() {
+  auto options = find_ports();
+  if (!options) { return options.error(); }
+  if (bar_->bytes != mirror_.spec.region_bytes) {
+    return failure("the ivshmem device has " + std::to_string(bar_->bytes) + " bytes, the role's region " +
+                   std::to_string(mirror_.spec.region_bytes));
+  }
+  place::RolePlaceCallbacks callbacks;
+  callbacks.on_application_exit = [this](const std::string& how) { handle(ApplicationEnded{how}); };
+  callbacks.on_alarm = [this](const std::string& text) { alarm(text); };
+  auto place = std::make_unique<place::RolePlace>(io_, mirror_.spec, *options, callbacks);
+  if (auto configured = place->configure(); !configured) { return configured; }
+  if (auto opened = place->open_region(false); !opened) { return opened; }
+  auto ports = net::PortMap::resolve(options->ports);
+  if (!ports) { return ports.error(); }
+  net::InstallerOptions installing;
+  installing.flows.excluded = options->excluded;
+  auto installer = net::Installer::open(std::move(ports).value(), installing);
+  if (!installer) { return installer.error(); }
+  net::GraceOptions grace;
+  for (const auto& port : mirror_.spec.ports) {
+    if (port.name != mirror_.spec.ports.front().name) { continue; }
+    for (const auto& address : port.addresses) {
+      if (address.address.is_v4()) { grace.nat_addresses.push_back(address.address); }
+    }
+  }
+  auto began = net::GracePeriod::begin(grace);  // early: the gate is closed, and the activation need not wait for it
+  if (!began) { return began.error(); }
+  grace_.emplace(std::move(began).value());
+  installer_.emplace(std::move(installer).value());
+  place_ = std::move(place);
+  return {};
+}
+
+Status Agent::watch_active() {
+  if (!bfd_) {
+    link::bfd::BfdService::Options options;
+    options.local_addresses = {mirror_.spec.mirror_address.address};
+    auto service = link::bfd::BfdService::start(options, [this](const link::bfd::PeerEvent& event) {
+      boost::asio::post(io_, [this, vote = vote_of(event.change)] { handle(PeerChanged{vote}); });
+    });
+    if (!service) { return service.error(); }
+    bfd_ = std::move(service).value();
+  }
+  if (watched_ == mirror_.active_address) { return {}; }
+  if (watched_) { (void)bfd_->remove_peer(*watched_); }
+  watched_ = mirror_.active_address;
+  link::bfd::PeerOptions peer;
+  peer.interval = std::chrono::milliseconds(mirror_.bfd.interval_ms);
+  peer.multiplier = static_cast<std::uint8_t>(std::clamp<std::uint32_t>(mirror_.bfd.multiplier, 1, 255));
+  return bfd_->add_peer(mirror_.active_address, peer);
+}
+
+Status Agent::receive() {
+  if (!receiver_) {
+    link::replication::ReceiverOptions options;
+    options.role = mirror_.spec.id;
+    link::replication::ReceiverCallbacks callbacks;
+    callbacks.on_phase = [this](link::replication::ReceiverPhase phase, const std::string& detail) {
+      using link::replication::ReceiverPhase;
+      switch (phase) {
+        case ReceiverPhase::Connecting:
+          handle(SyncChanged{SyncPhase::Connecting, detail});
+          break;
+        case ReceiverPhase::Syncing:
+          handle(SyncChanged{SyncPhase::Syncing, detail});
+          break;
+        case ReceiverPhase::Synced:
+          handle(SyncChanged{SyncPhase::Synced, detail});
+          break;
+        case ReceiverPhase::Lost:
+          handle(SyncChanged{SyncPhase::Lost, detail});
+          break;
+        case ReceiverPhase::Drained:
+          break;
+      }
+    };
+    callbacks.on_applied = [this](const std::string& store, std::span<const shm::JournalEntry> entries) {
+      on_applied(store, entries);
+    };
+    receiver_ = std::make_unique<link::replication::ReplicationReceiver>(io_, options, place_->region(), callbacks);
+  }
+  link::replication::ReceiverTarget target;
+  target.active = mirror_.active_address;
+  target.term = mirror_.term;
+  return receiver_->configure(target);
+}
+
+}  // namespace understudy::guest
