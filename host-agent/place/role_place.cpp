@@ -110,6 +110,10 @@ void RolePlace::start_application(std::function<void(Status)> done) {
     done({});
     return;
   }
+  if (application_ && application_->status().running) {
+    application_->wait_ready(application_ready_deadline, std::move(done));
+    return;
+  }
   app::ApplicationOptions options;
   options.name = spec_.id.value;
   options.command = spec_.application.command;

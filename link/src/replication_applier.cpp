@@ -54,12 +54,24 @@ Status Applier::on_frame(const Frame& frame) {
   auto& store = stores_[frame.header.store];
   Status done;
   switch (frame.header.type) {
-    case FrameType::Resume: done = on_resume(store, frame); break;
-    case FrameType::SnapshotBegin: done = on_snapshot_begin(store, frame); break;
-    case FrameType::SnapshotRecords: done = on_snapshot_records(store, frame); break;
-    case FrameType::SnapshotEnd: done = on_snapshot_end(store, frame); break;
-    case FrameType::History: done = on_history(store, frame); break;
-    case FrameType::Journal: done = on_journal(store, frame); break;
+    case FrameType::Resume:
+      done = on_resume(store, frame);
+      break;
+    case FrameType::SnapshotBegin:
+      done = on_snapshot_begin(store, frame);
+      break;
+    case FrameType::SnapshotRecords:
+      done = on_snapshot_records(store, frame);
+      break;
+    case FrameType::SnapshotEnd:
+      done = on_snapshot_end(store, frame);
+      break;
+    case FrameType::History:
+      done = on_history(store, frame);
+      break;
+    case FrameType::Journal:
+      done = on_journal(store, frame);
+      break;
     case FrameType::Heartbeat: {
       const auto progress = decode_progress(frame.payload);
       if (!progress) { return progress.error(); }
@@ -68,7 +80,8 @@ Status Applier::on_frame(const Frame& frame) {
     }
     case FrameType::Hello:
     case FrameType::Refused:
-    case FrameType::Ack: return out_of_order("a frame that only the other end sends");
+    case FrameType::Ack:
+      return out_of_order("a frame that only the other end sends");
   }
   if (store.caught_up()) { store.was_synced = true; }
   return done;
@@ -116,8 +129,7 @@ Status Applier::on_snapshot_records(StoreState& store, const Frame& frame) {
   entries_.clear();
   for (std::uint32_t i = 0; i < records.value().count; ++i) {
     const auto record = records.value().at(i);
-    auto applied =
-        store.writer.apply_snapshot_record(records.value().table, record.key, record.value, record.sequence);
+    auto applied = store.writer.apply_snapshot_record(records.value().table, record.key, record.value, record.sequence);
     if (!applied) { return applied; }
     entries_.push_back({record.sequence, records.value().table, shm::JournalEntry::Op::Put, record.key, record.value});
   }

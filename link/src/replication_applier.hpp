@@ -48,9 +48,9 @@ class Applier {
     shm::StoreWriter writer;
     Mode mode = Mode::Idle;
     bool full = false;
-    Sequence target;
-    Sequence received;
-    Sequence active_committed;
+    Sequence target{};
+    Sequence received{};
+    Sequence active_committed{};
     std::uint32_t round = 0;
     bool was_synced = false;  ///< since acquire(), and no resync begun after that
     bool distrust = false;

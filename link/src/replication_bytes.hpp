@@ -16,7 +16,9 @@ class ByteWriter {
   template <class Number>
   void number(Number value) {
     static_assert(std::is_unsigned_v<Number>);
-    for (std::size_t i = 0; i < sizeof(Number); ++i) { bytes_.push_back(static_cast<std::byte>(value >> (8 * i) & 0xff)); }
+    for (std::size_t i = 0; i < sizeof(Number); ++i) {
+      bytes_.push_back(static_cast<std::byte>(value >> (8 * i) & 0xff));
+    }
   }
   void text(const std::string& text) {
     number(static_cast<std::uint16_t>(text.size()));

@@ -31,14 +31,16 @@ void FrameConnection::on_bytes(std::size_t size) {
     const auto next = decoder_.next();
     if (!next) { return fail(next.error().message); }
     if (!next.value()) { break; }
-    const auto done = handlers_.on_frame(*next.value());
+    const auto handlers = handlers_;
+    const auto done = handlers->on_frame(*next.value());
     if (!done && !closed_) { return fail(done.error().message); }
   }
   if (closed_) { return; }
   if (last_words_) {
     decoder_.reset();
   } else {
-    handlers_.on_read_done();
+    const auto handlers = handlers_;
+    handlers->on_read_done();
   }
   if (!closed_) { read(); }
 }
@@ -61,7 +63,8 @@ void FrameConnection::write(std::vector<EncodedFrame> batch) {
                                self->write_failed_ = true;  // reading finds the end
                                return;
                              }
-                             self->handlers_.on_written();
+                             const auto handlers = self->handlers_;
+                             handlers->on_written();
                            });
 }
 
@@ -91,7 +94,8 @@ void FrameConnection::fail(const std::string& why) {
   if (closed_) { return; }
   const auto told = last_words_;
   close();
-  if (!told) { handlers_.on_closed(why); }
+  const auto handlers = handlers_;
+  if (!told) { handlers->on_closed(why); }
 }
 
 }  // namespace understudy::link::replication

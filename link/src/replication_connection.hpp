@@ -29,7 +29,8 @@ class FrameConnection : public std::enable_shared_from_this<FrameConnection> {
   };
 
   explicit FrameConnection(Stream stream) : stream_(std::move(stream)) {}
-  void set_handlers(Handlers handlers) { handlers_ = std::move(handlers); }
+  /// May be called from a handler: it takes effect with the next frame.
+  void set_handlers(Handlers handlers) { handlers_ = std::make_shared<const Handlers>(std::move(handlers)); }
   void start();
 
   [[nodiscard]] bool writing() const { return !batch_.empty(); }
@@ -53,7 +54,7 @@ class FrameConnection : public std::enable_shared_from_this<FrameConnection> {
   void fail(const std::string& why);
 
   Stream stream_;
-  Handlers handlers_;
+  std::shared_ptr<const Handlers> handlers_;
   FrameDecoder decoder_;
   std::vector<EncodedFrame> batch_;
   std::vector<boost::asio::const_buffer> buffers_;

@@ -89,7 +89,8 @@ void MirrorLink::resume(StoreLink& store, const ResumePoint& point) {
   store.target = ours.committed;
   ++store.round;
   ++counters_[store.index].journal_resumes;
-  add(pending_, header(FrameType::Resume, store, Sequence{point.committed.value + 1}), encode_payload(Resume{store.target}));
+  add(pending_, header(FrameType::Resume, store, Sequence{point.committed.value + 1}),
+      encode_payload(Resume{store.target}));
 }
 
 // --- filling batches ----------------------------------------------------------------------------------------------
@@ -141,8 +142,10 @@ void MirrorLink::collect(StoreLink& store, Batch& batch) {
       if (scanner_free) { begin_snapshot(store, batch); }
       return;
     }
-    case Mode::Scanning: return collect_scan(store, batch);
-    case Mode::Following: return ship_journal(store, no_limit, batch);
+    case Mode::Scanning:
+      return collect_scan(store, batch);
+    case Mode::Following:
+      return ship_journal(store, no_limit, batch);
   }
 }
 
@@ -212,8 +215,8 @@ void MirrorLink::resync(StoreLink& store, const std::string& why) {
   store.mode = Mode::Waiting;
   log::warn("replication of {}/{}: resync {}, {}", options_.role.value, store.store.schema().name, store.laps, why);
   if (store.laps > options_.lap_tries_max) {
-    const auto text = "store \"" + store.store.schema().name + "\" was resynced " + std::to_string(options_.lap_tries_max) +
-                      " times without catching up: " + why;
+    const auto text = "store \"" + store.store.schema().name + "\" was resynced " +
+                      std::to_string(options_.lap_tries_max) + " times without catching up: " + why;
     refuse_and_close(RefusalReason::Lapped, text);
     handlers_.on_lost(text);
     return;
@@ -263,8 +266,12 @@ void MirrorLink::update_phase() {
   for (auto& store : stores_) {
     const shm::Store::Mirrored wanted{phase == SenderPhase::Synced, store.acknowledged};
     const auto present = store.store.mirrored();
-    if (present.protected_by_mirror == wanted.protected_by_mirror && present.acknowledged == wanted.acknowledged) { continue; }
-    if (const auto set = store.store.set_mirrored(wanted); !set) { log::error("replication: {}", log::describe(set.error())); }
+    if (present.protected_by_mirror == wanted.protected_by_mirror && present.acknowledged == wanted.acknowledged) {
+      continue;
+    }
+    if (const auto set = store.store.set_mirrored(wanted); !set) {
+      log::error("replication: {}", log::describe(set.error()));
+    }
   }
   if (phase == phase_) { return; }
   phase_ = phase;

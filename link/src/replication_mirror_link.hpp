@@ -61,16 +61,16 @@ class MirrorLink : public std::enable_shared_from_this<MirrorLink> {
     std::uint16_t index = 0;
     Mode mode = Mode::Waiting;
     bool full = false;  ///< of the snapshot that is due or under way
-    std::optional<shm::JournalReader> reader;
-    std::unique_ptr<SnapshotScan> scan;
-    std::optional<shm::JournalReader::Chunk> held;  ///< read, but newer than the scan's mark
-    Sequence sent;                                  ///< the mirror has or will have everything up to here
-    Sequence target;                                ///< applied so far, the mirror is synced
-    std::vector<shm::TermStart> history_sent;
+    std::optional<shm::JournalReader> reader{};
+    std::unique_ptr<SnapshotScan> scan{};
+    std::optional<shm::JournalReader::Chunk> held{};  ///< read, but newer than the scan's mark
+    Sequence sent{};                                  ///< the mirror has or will have everything up to here
+    Sequence target{};                                ///< applied so far, the mirror is synced
+    std::vector<shm::TermStart> history_sent{};
     std::uint32_t round = 0;
     std::uint32_t laps = 0;  ///< in a row
     bool synced = false;
-    Sequence acknowledged;
+    Sequence acknowledged{};
   };
   using Batch = std::vector<EncodedFrame>;
 

@@ -212,7 +212,8 @@ Result<SnapshotRecords> decode_snapshot_records(std::span<const std::byte> paylo
   return records;
 }
 
-SnapshotRecordsBuilder::SnapshotRecordsBuilder(shm::TableIndex table, std::uint32_t key_bytes, std::uint32_t value_bytes)
+SnapshotRecordsBuilder::SnapshotRecordsBuilder(shm::TableIndex table, std::uint32_t key_bytes,
+                                               std::uint32_t value_bytes)
     : table_(table), key_bytes_(key_bytes), value_bytes_(value_bytes) {
   start();
 }

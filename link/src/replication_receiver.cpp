@@ -17,11 +17,16 @@ using asio::ip::tcp;
 
 const char* to_string(ReceiverPhase phase) {
   switch (phase) {
-    case ReceiverPhase::Connecting: return "connecting";
-    case ReceiverPhase::Syncing: return "syncing";
-    case ReceiverPhase::Synced: return "synced";
-    case ReceiverPhase::Lost: return "lost";
-    case ReceiverPhase::Drained: return "drained";
+    case ReceiverPhase::Connecting:
+      return "connecting";
+    case ReceiverPhase::Syncing:
+      return "syncing";
+    case ReceiverPhase::Synced:
+      return "synced";
+    case ReceiverPhase::Lost:
+      return "lost";
+    case ReceiverPhase::Drained:
+      return "drained";
   }
   return "unknown";
 }
@@ -77,8 +82,8 @@ struct ReplicationReceiver::Impl : std::enable_shared_from_this<ReplicationRecei
 
   Status configure(const ReceiverTarget& next) {
     if (target && next.term < target->term) {
-      return failure("mirror of " + options.role.value + " follows term " + std::to_string(target->term.value) + ", term " +
-                         std::to_string(next.term.value) + " is stale",
+      return failure("mirror of " + options.role.value + " follows term " + std::to_string(target->term.value) +
+                         ", term " + std::to_string(next.term.value) + " is stale",
                      Errc::Refused);
     }
     const bool same = target && !stopped && applier.acquired() && target->active == next.active &&

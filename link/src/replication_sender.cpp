@@ -4,6 +4,8 @@
 #include <algorithm>
 #include <boost/asio/ip/tcp.hpp>
 #include <boost/asio/ip/v6_only.hpp>
+#include <boost/asio/post.hpp>
+#include <boost/asio/steady_timer.hpp>
 
 #include "replication_mirror_link.hpp"
 #include "understudy/common/log.hpp"
@@ -24,10 +26,14 @@ constexpr auto accept_retry = std::chrono::milliseconds(100);
 
 const char* to_string(SenderPhase phase) {
   switch (phase) {
-    case SenderPhase::NoMirror: return "no mirror";
-    case SenderPhase::Syncing: return "syncing";
-    case SenderPhase::Synced: return "synced";
-    case SenderPhase::Stalled: return "stalled";
+    case SenderPhase::NoMirror:
+      return "no mirror";
+    case SenderPhase::Syncing:
+      return "syncing";
+    case SenderPhase::Synced:
+      return "synced";
+    case SenderPhase::Stalled:
+      return "stalled";
   }
   return "unknown";
 }
@@ -268,7 +274,9 @@ ReplicationSender::~ReplicationSender() { stop(); }
 
 Status ReplicationSender::start() { return impl_->start(); }
 void ReplicationSender::stop() { impl_->stop(); }
-void ReplicationSender::finish(Duration limit, std::function<void(bool)> done) { impl_->finish(limit, std::move(done)); }
+void ReplicationSender::finish(Duration limit, std::function<void(bool)> done) {
+  impl_->finish(limit, std::move(done));
+}
 void ReplicationSender::poke() {
   if (const auto link = impl_->link) { link->poke(); }
 }
@@ -284,9 +292,10 @@ SenderStatus ReplicationSender::status() const {
   for (std::size_t i = 0; i < impl_->stores.size(); ++i) {
     const auto& counters = impl_->counters[i];
     const auto* link = impl_->link.get();
-    status.stores.push_back({impl_->names[i], impl_->stores[i].committed(), link != nullptr ? link->sent(i) : Sequence{},
-                             link != nullptr ? link->acknowledged(i) : impl_->stores[i].mirrored().acknowledged,
-                             counters.journal_resumes, counters.delta_snapshots, counters.full_snapshots, counters.laps});
+    status.stores.push_back(
+        {impl_->names[i], impl_->stores[i].committed(), link != nullptr ? link->sent(i) : Sequence{},
+         link != nullptr ? link->acknowledged(i) : impl_->stores[i].mirrored().acknowledged, counters.journal_resumes,
+         counters.delta_snapshots, counters.full_snapshots, counters.laps});
   }
   return status;
 }

@@ -110,7 +110,15 @@ struct Hello {
   RoleId role;
   std::vector<ResumePoint> stores;
 };
-enum class RefusalReason : std::uint8_t { WrongRole = 1, StaleMirror, StaleActive, OtherStores, Lapped, Replaced, Damaged };
+enum class RefusalReason : std::uint8_t {
+  WrongRole = 1,
+  StaleMirror,
+  StaleActive,
+  OtherStores,
+  Lapped,
+  Replaced,
+  Damaged
+};
 struct Refusal {
   RefusalReason reason = RefusalReason::WrongRole;
   std::string text;

@@ -64,10 +64,10 @@ struct ReceiverStatus {
 };
 
 struct DrainReport {
-  bool end_of_stream = false;       ///< the active closed in order; else it was quiet, or the time was up
-  bool by_deadline = false;         ///< still talking at the end
-  std::size_t dropped_bytes = 0;    ///< of a frame that never became whole
-  bool ready = false;               ///< as in ReceiverStatus
+  bool end_of_stream = false;     ///< the active closed in order; else it was quiet, or the time was up
+  bool by_deadline = false;       ///< still talking at the end
+  std::size_t dropped_bytes = 0;  ///< of a frame that never became whole
+  bool ready = false;             ///< as in ReceiverStatus
   std::vector<ReceiverStoreStatus> stores;
 };
 

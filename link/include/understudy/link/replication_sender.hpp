@@ -39,9 +39,9 @@ enum class SenderPhase : std::uint8_t { NoMirror, Syncing, Synced, Stalled };
 struct SenderOptions {
   RoleId role;
   Term term;
-  IpAddress address;                 ///< the active's maintenance address
-  std::uint16_t port = default_port; ///< 0: any free one (port() tells)
-  std::optional<IpAddress> mirror;   ///< only from this address; none: from any
+  IpAddress address;                  ///< the active's maintenance address
+  std::uint16_t port = default_port;  ///< 0: any free one (port() tells)
+  std::optional<IpAddress> mirror;    ///< only from this address; none: from any
 
   Duration heartbeat = std::chrono::milliseconds(100);
   Duration silence = std::chrono::milliseconds(800);  ///< nothing received: the connection is lost
