@@ -73,8 +73,8 @@ class Scenario:
         return self.seen
 
     def start_traffic(self):
-        self.timeline.say("traffic: in every intranet a download and an upload over IPv4 and IPv6 (1 MB/s each),")
-        self.timeline.say("  a UDP probe each millisecond, session clients over UDP and TCP, new connections")
+        self.timeline.say("traffic: in every intranet a download and an upload over IPv4 and IPv6 (1 MB/s each), a UDP probe "
+                          "each millisecond, session clients over UDP and TCP, new connections")
         self.traffic = Traffic(self.state, self.binaries, int(self.options.minimum_mb * 1e6))
         self.traffic.start_captures()
         self.traffic.start_servers()
@@ -122,7 +122,7 @@ class Scenario:
         self.seen.same_inode = None not in (self.mapped_before, after) and self.mapped_before == after
 
     def finish(self):
-        self.timeline.say("the senders are told to end; each transfer has its minimum, sessions are looked at for the last time")
+        self.timeline.say("senders may end after their minimum; the sessions are looked at for the last time")
         self.seen.problems += self.traffic.finish(self.options.minimum_mb + 90)
         self.collect()
         try:

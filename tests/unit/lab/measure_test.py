@@ -90,6 +90,12 @@ class Phases(unittest.TestCase):
         self.assertEqual(takeover, (100 * MS, 1500 * MS))
         self.assertEqual(movement, (1500 * MS, 3110 * MS))
 
+    def test_the_first_packet_is_the_first_reply_after_the_activation(self):
+        found = {"activate": self.events[2]}
+        self.assertEqual(measure.first_packet_ms(found, [160 * MS, 174 * MS, 175 * MS]), 4)
+        self.assertIsNone(measure.first_packet_ms(found, [160 * MS]))
+        self.assertIsNone(measure.first_packet_ms({}, [160 * MS]))
+
     def test_without_a_movement_there_is_no_window_of_it(self):
         takeover, movement = measure.windows({"activate": self.events[2]}, 100 * MS)
         self.assertEqual(takeover, (100 * MS, 1170 * MS))
