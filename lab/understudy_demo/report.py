@@ -55,7 +55,8 @@ def build(chassis, seen):
                      for one in seen.sessions],
         "probe": {role: probe(seen, role, takeover, movement) for role in chassis.roles},
         "phases": {role: own_phases if role == moved else dict(nothing) for role in chassis.roles},
-        "application": {role: {"maps_same_inode": seen.same_inode if role == moved else None} for role in chassis.roles},
+        "application": {role: {"maps_same_inode": seen.same_inode if role == moved else None}
+                        for role in chassis.roles},
         "final": {role: seen.final.get(role, {"place": None, "term": None}) for role in chassis.roles},
         "owners": {"violations": seen.violations},
         "guests_running": seen.guests_running,

@@ -26,7 +26,8 @@ class DemoTraffic(LabCase):
         self.traffic = Traffic(State(self.name), lab.binaries(), 1_000_000)
 
     def start_service(self):
-        process = subprocess.Popen(blades.inside(self.state, "blade-1", [SERVICE]), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        process = subprocess.Popen(blades.inside(self.state, "blade-1", [SERVICE]), stdout=subprocess.DEVNULL,
+                                   stderr=subprocess.DEVNULL)
         self.addCleanup(process.wait)
         self.addCleanup(process.kill)
         return process
@@ -54,7 +55,8 @@ class DemoTraffic(LabCase):
             self.assertEqual((one["sha256_ok"], one["connections"], one["resets"]), (True, 1, 0), one)
         self.assertEqual(len(self.traffic.transfers()), 4)
         for one in self.sessions().values():
-            self.assertEqual((one["lost"], one["went_back"], one["counted_twice"], one["reconnects"], one["error"]), (0, 0, 0, 0, ""))
+            self.assertEqual((one["lost"], one["went_back"], one["counted_twice"], one["reconnects"], one["error"]),
+                             (0, 0, 0, 0, ""))
             self.assertGreater(one["kept"], 3)
         captures = self.traffic.captures()
         self.assertEqual(sorted(captures), ["blade-2", "switch"])

@@ -85,7 +85,8 @@ class LabCase(unittest.TestCase):
         lines = []
         for interface, mac in (("ext0", f"02:e0:00:00:00:{i:02x}"), (internal, f"02:e1:00:00:00:{i:02x}")):
             lines.append(f"link set {interface} address {mac}")
-        for interface, addresses in (("ext0", [f"{self.chassis.role_external(i)}/24", f"{self.chassis.role_external6(i)}/64 nodad"]),
+        for interface, addresses in (("ext0", [f"{self.chassis.role_external(i)}/24",
+                                               f"{self.chassis.role_external6(i)}/64 nodad"]),
                                      (internal, [f"10.50.{i}.1/24", f"fd00:50:{i}::1/64 nodad", "fe80::1/64 nodad"])):
             lines += [f"address add {address} dev {interface}" for address in addresses]
         namespaces.ip_batch(lines, self.chassis.namespace(blade))
