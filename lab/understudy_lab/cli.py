@@ -142,7 +142,7 @@ def execute(options):
         raise LabError("exec NODE -- COMMAND: the command is missing", 2)
     if options.node in chassis.mirrors:
         role = options.node.replace("mirror", "role")
-        path = os.path.join(blades.run_directory(state, chassis.standby), f"mirror-{role}.shell")
+        path = os.path.join(blades.run_directory(state, chassis.standby), f"mirror-{role}.shell.sock")
         return guests.shell(path, " ".join(command), lambda part: (sys.stdout.buffer.write(part), sys.stdout.flush()))
     if options.node in chassis.blades:
         return subprocess.run(blades.inside(state, options.node, command), check=False).returncode
