@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "understudy/common/config.hpp"
 
+#include <toml++/toml.h>
 #include <limits>
 #include <set>
-#include <toml++/toml.h>
 
 namespace understudy {
 
@@ -75,10 +75,9 @@ std::string ConfigTable::string_or(const std::string& key, const std::string& fa
 std::int64_t ConfigTable::integer(const std::string& key, const std::string& expected, std::int64_t minimum,
                                   std::int64_t maximum) {
   const auto* node = impl_->find(key);
-  const std::string wanted =
-      expected + (maximum == std::numeric_limits<std::int64_t>::max()
-                      ? ", at least " + std::to_string(minimum)
-                      : ", " + std::to_string(minimum) + " to " + std::to_string(maximum));
+  const std::string wanted = expected + (maximum == std::numeric_limits<std::int64_t>::max()
+                                             ? ", at least " + std::to_string(minimum)
+                                             : ", " + std::to_string(minimum) + " to " + std::to_string(maximum));
   if (node == nullptr) {
     impl_->missing(key, wanted);
     return minimum;
@@ -179,9 +178,7 @@ ConfigReader::ConfigReader(const std::string& path) : impl_(std::make_shared<Imp
   impl_->path = path;
   try {
     impl_->document = toml::parse_file(path);
-  } catch (const toml::parse_error& error) {
-    impl_->problem(error.source().begin, std::string(error.description()));
-  }
+  } catch (const toml::parse_error& error) { impl_->problem(error.source().begin, std::string(error.description())); }
 }
 
 ConfigReader::~ConfigReader() = default;

@@ -24,8 +24,8 @@ Result<MacAddress> MacAddress::parse(std::string_view text) {
 
 std::string MacAddress::to_string() const {
   char text[18];
-  std::snprintf(text, sizeof text, "%02x:%02x:%02x:%02x:%02x:%02x", bytes[0], bytes[1], bytes[2], bytes[3],
-                bytes[4], bytes[5]);
+  std::snprintf(text, sizeof text, "%02x:%02x:%02x:%02x:%02x:%02x", bytes[0], bytes[1], bytes[2], bytes[3], bytes[4],
+                bytes[5]);
   return text;
 }
 
@@ -50,9 +50,7 @@ std::string IpAddress::to_string() const {
   return text;
 }
 
-bool IpAddress::is_link_local() const {
-  return family == 6 && bytes[0] == 0xfe && (bytes[1] & 0xc0) == 0x80;
-}
+bool IpAddress::is_link_local() const { return family == 6 && bytes[0] == 0xfe && (bytes[1] & 0xc0) == 0x80; }
 
 Result<IpPrefix> IpPrefix::parse(std::string_view text) {
   const auto slash = text.find('/');

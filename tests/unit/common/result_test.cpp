@@ -23,9 +23,7 @@ TEST(Result, RemembersWhereTheFailureWasNoticed) {
   EXPECT_NE(std::string(halve(1).error().where.file_name()).find("result_test.cpp"), std::string::npos);
 }
 
-TEST(ResultDeathTest, Misuse_ValueOfAFailureAbortsWithTheReason) {
-  EXPECT_DEATH((void)halve(3).value(), "3 is odd");
-}
+TEST(ResultDeathTest, Misuse_ValueOfAFailureAbortsWithTheReason) { EXPECT_DEATH((void)halve(3).value(), "3 is odd"); }
 
 }  // namespace
 }  // namespace understudy

@@ -27,8 +27,7 @@ class ConfigTable {
  public:
   /// Required values. `expected` completes "write ..." in the message.
   std::string string(const std::string& key, const std::string& expected);
-  std::int64_t integer(const std::string& key, const std::string& expected, std::int64_t minimum,
-                       std::int64_t maximum);
+  std::int64_t integer(const std::string& key, const std::string& expected, std::int64_t minimum, std::int64_t maximum);
   std::vector<std::string> strings(const std::string& key, const std::string& expected);
   /// Values with a default.
   std::string string_or(const std::string& key, const std::string& fallback, const std::string& expected);

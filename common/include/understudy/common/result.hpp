@@ -18,13 +18,13 @@ namespace understudy {
 
 /// Kinds of failure that some caller reacts to differently. Everything else is `Failed`.
 enum class Errc {
-  Failed,        ///< no caller reacts to more than the message
-  BadInput,      ///< configuration or argument is wrong; nothing was changed
-  NotFound,      ///< the named thing does not exist
-  Refused,       ///< a rule forbids it (stale term, second writer, closed gate)
-  Full,          ///< a fixed capacity is used up
-  Expired,       ///< the deadline or the kernel's timeout has passed
-  Damaged,       ///< bytes that cannot be what they claim to be
+  Failed,    ///< no caller reacts to more than the message
+  BadInput,  ///< configuration or argument is wrong; nothing was changed
+  NotFound,  ///< the named thing does not exist
+  Refused,   ///< a rule forbids it (stale term, second writer, closed gate)
+  Full,      ///< a fixed capacity is used up
+  Expired,   ///< the deadline or the kernel's timeout has passed
+  Damaged,   ///< bytes that cannot be what they claim to be
 };
 
 /// A failure for a person at night: one sentence with names and numbers, and where it was noticed.
@@ -43,8 +43,10 @@ struct Error {
 template <class T>
 class [[nodiscard]] Result {
  public:
-  Result(T value) : state_(std::in_place_index<0>, std::move(value)) {}  // NOLINT(google-explicit-constructor): returned by value
-  Result(Error error) : state_(std::in_place_index<1>, std::move(error)) {}  // NOLINT(google-explicit-constructor): returned by value
+  Result(T value)
+      : state_(std::in_place_index<0>, std::move(value)) {}  // NOLINT(google-explicit-constructor): returned by value
+  Result(Error error)
+      : state_(std::in_place_index<1>, std::move(error)) {}  // NOLINT(google-explicit-constructor): returned by value
 
   [[nodiscard]] bool ok() const { return state_.index() == 0; }
   explicit operator bool() const { return ok(); }
@@ -53,6 +55,8 @@ class [[nodiscard]] Result {
   [[nodiscard]] const T& value() const& { return get(*this); }
   [[nodiscard]] T value() && { return std::move(get(*this)); }
   T* operator->() { return &value(); }
+  const T* operator->() const { return &value(); }
+  const T& operator*() const& { return value(); }
   T& operator*() & { return value(); }
   T operator*() && { return std::move(*this).value(); }
 

@@ -51,9 +51,7 @@ struct Place {
   auto operator<=>(const Place&) const = default;
 };
 
-[[nodiscard]] inline const char* to_string(PlaceKind kind) {
-  return kind == PlaceKind::Host ? "host" : "mirror";
-}
+[[nodiscard]] inline const char* to_string(PlaceKind kind) { return kind == PlaceKind::Host ? "host" : "mirror"; }
 [[nodiscard]] inline std::string to_string(const Place& place) {
   return place.blade.value + "/" + to_string(place.kind);
 }

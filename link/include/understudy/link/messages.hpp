@@ -61,7 +61,7 @@ struct RoleSpec {
   ApplicationSpec application;
   std::uint64_t region_bytes = 0;  ///< a power of two
   std::uint64_t flow_capacity = 0;
-  IpPrefix mirror_address;         ///< the mirror's own address on the maintenance network
+  IpPrefix mirror_address;  ///< the mirror's own address on the maintenance network
   MacAddress mirror_mac;
   std::uint32_t mirror_memory_mib = 0;
   bool operator==(const RoleSpec&) const = default;

@@ -1,0 +1,173 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "core/mirror.hpp"
+
+namespace understudy::guest {
+
+namespace {
+TellPhase phase_of(SyncPhase sync, const std::string& detail) {
+  switch (sync) {
+    case SyncPhase::Connecting:
+      return {link::MirrorPhase::Connected, detail};
+    case SyncPhase::Syncing:
+      return {link::MirrorPhase::Syncing, detail};
+    case SyncPhase::Synced:
+      return {link::MirrorPhase::Synced, detail};
+    case SyncPhase::Lost:
+      return {link::MirrorPhase::Connected, detail};
+  }
+  return {};
+}
+}  // namespace
+
+Effects Mirror::step(const Event& event) {
+  return std::visit([this](const auto& concrete) { return on(concrete); }, event);
+}
+
+void Mirror::adopt_serving(Term term) {
+  activity_ = Activity::Serving;
+  term_ = term;
+}
+
+bool Mirror::is_activating() const {
+  return activity_ == Activity::Draining || activity_ == Activity::Installing || activity_ == Activity::HandingOver ||
+         activity_ == Activity::Starting;
+}
+
+// --- orders ---
+
+Effects Mirror::on(const ConfigureOrder& event) {
+  if (activity_ != Activity::Idle && activity_ != Activity::Mirroring) {
+    return activity_ == Activity::Configuring ? Effects{} : Effects{TellAlarm{"configure while serving is ignored"}};
+  }
+  if (event.mirror.term < term_) { return {TellAlarm{"configure under a stale term is ignored"}}; }
+  if (activity_ == Activity::Mirroring && bundle_ == event.mirror.spec.version && event.mirror.term == term_) {
+    return {phase_of(sync_, ""), TellVote{vote_}};
+  }
+  term_ = event.mirror.term;
+  bundle_ = event.mirror.spec.version;
+  activity_ = Activity::Configuring;
+  return {HoldMirror{event.mirror}, TellPhase{link::MirrorPhase::Starting, ""}, Do{Step::Configure, term_}};
+}
+
+Effects Mirror::on(const ActivateOrder& event) {
+  if (activity_ == Activity::Serving && event.term == term_) { return {TellReady{term_, phases_}}; }
+  if (is_activating() && event.term == term_) { return {}; }
+  if (event.term <= term_) { return {TellActivateFailed{"the term is not above the known one"}}; }
+  if (activity_ != Activity::Mirroring) { return {TellActivateFailed{"this guest does not mirror anything yet"}}; }
+  if (sync_ == SyncPhase::Syncing || sync_ == SyncPhase::Connecting) {
+    return {TellActivateFailed{"the copy is unfinished"}};
+  }
+  term_ = event.term;
+  phases_.clear();
+  activity_ = Activity::Draining;
+  return {Do{Step::Drain, term_}};
+}
+
+Effects Mirror::on(const AnnounceOrder&) {
+  if (activity_ != Activity::Serving) { return {TellAlarm{"announce without an activation is ignored"}}; }
+  return {Announce{}};
+}
+
+Effects Mirror::on(const QuiesceOrder&) {
+  if (activity_ == Activity::Quiesced) { return {TellQuiesced{}}; }
+  if (activity_ != Activity::Serving) { return {TellAlarm{"quiesce without serving is ignored"}}; }
+  activity_ = Activity::Quiescing;
+  return {Do{Step::Quiesce, term_}};
+}
+
+Effects Mirror::on(const ResumeOrder&) {
+  if (activity_ != Activity::Quiescing && activity_ != Activity::Quiesced) { return {}; }
+  activity_ = Activity::Serving;
+  return {Do{Step::Resume, term_}};
+}
+
+Effects Mirror::on(const ShutdownOrder&) { return {PowerOff{}}; }
+
+// --- steps ---
+
+Effects Mirror::advance(Activity next, Step step, const char* phase, double ms) {
+  phases_.push_back({phase, ms});
+  activity_ = next;
+  return {Do{step, term_}};
+}
+
+Effects Mirror::on(const StepDone& event) {
+  switch (event.step) {
+    case Step::Configure:
+      if (activity_ == Activity::Configuring) {
+        activity_ = Activity::Mirroring;
+        return {phase_of(sync_, ""), TellVote{vote_}};
+      }
+      break;
+    case Step::Drain:
+      if (activity_ == Activity::Draining) { return advance(Activity::Installing, Step::Install, "drain", event.ms); }
+      break;
+    case Step::Install:
+      if (activity_ == Activity::Installing) {
+        return advance(Activity::HandingOver, Step::HandOver, "install", event.ms);
+      }
+      break;
+    case Step::HandOver:
+      if (activity_ == Activity::HandingOver) {
+        return advance(Activity::Starting, Step::StartApplication, "handover", event.ms);
+      }
+      break;
+    case Step::StartApplication:
+      if (activity_ == Activity::Starting) {
+        phases_.push_back({"application", event.ms});
+        activity_ = Activity::Serving;
+        return {TellReady{term_, phases_}};
+      }
+      break;
+    case Step::Quiesce:
+      if (activity_ == Activity::Quiescing) {
+        activity_ = Activity::Quiesced;
+        return {TellQuiesced{event.ms}};
+      }
+      break;
+    case Step::Resume:
+    case Step::BackToMirroring:
+      break;
+  }
+  return {};
+}
+
+Effects Mirror::on(const StepFailed& event) {
+  if (activity_ == Activity::Configuring) {
+    activity_ = Activity::Idle;
+    bundle_.clear();
+    return {TellPhase{link::MirrorPhase::Failed, event.detail}};
+  }
+  if (is_activating()) {
+    activity_ = Activity::Mirroring;
+    sync_ = SyncPhase::Connecting;
+    return {TellActivateFailed{event.detail}, Do{Step::BackToMirroring, term_}};
+  }
+  if (activity_ == Activity::Quiescing) {  // a store survives any instant: the freeze may come all the same
+    activity_ = Activity::Quiesced;
+    return {TellAlarm{"quiesce: " + event.detail}, TellQuiesced{}};
+  }
+  return {TellAlarm{event.detail}};
+}
+
+// --- what is seen ---
+
+Effects Mirror::on(const SyncChanged& event) {
+  if (activity_ != Activity::Configuring && activity_ != Activity::Mirroring) { return {}; }
+  // A lost stream leaves a whole copy whole; an unfinished one stays unfinished.
+  const bool stays_unfinished =
+      event.phase == SyncPhase::Lost && sync_ != SyncPhase::Synced && sync_ != SyncPhase::Lost;
+  if (!stays_unfinished) { sync_ = event.phase; }
+  if (activity_ != Activity::Mirroring) { return {}; }
+  return {phase_of(event.phase, event.detail)};
+}
+
+Effects Mirror::on(const PeerChanged& event) {
+  vote_ = event.vote;
+  if (activity_ != Activity::Mirroring) { return {}; }
+  return {TellVote{vote_}};
+}
+
+Effects Mirror::on(const ApplicationEnded& event) { return {TellAlarm{"the application ended: " + event.detail}}; }
+
+}  // namespace understudy::guest

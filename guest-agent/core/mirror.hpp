@@ -1,0 +1,159 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+/// The core of a guest-agent: what this mirror does about its role, as ordered by the host-agent.
+///
+///   Idle ─configure─► Configuring ─► Mirroring ─activate─► Draining ─► Installing ─► HandingOver ─► Starting ─►
+///   Serving
+///                                        ▲                    │ any step fails: activate-failed, back to Mirroring
+///                                        └────────────────────┘
+///   Serving ─quiesce─► Quiescing ─► Quiesced ─resume (movement rolled back)─► Serving
+///
+/// Invariants
+///   I1  Ready is told only after received = applied = installed and the application is active (D2).
+///   I2  A copy that is SYNCING is never activated (rule 23).
+///   I3  The mirror never decides that it serves, and never opens a gate: both are outside (rules 5, 16).
+///   I4  An activation under a term that is not above the known one is refused.
+/// The surprising rule: while serving, the loss of the replication stream means nothing; it was closed on purpose.
+
+#include <string>
+#include <variant>
+#include <vector>
+
+#include "understudy/link/messages.hpp"
+
+namespace understudy::guest {
+
+enum class Activity : std::uint8_t {
+  Idle,
+  Configuring,
+  Mirroring,
+  Draining,     ///< the replication socket is read to its end or a bounded quiet
+  Installing,   ///< installed = applied
+  HandingOver,  ///< collector becomes the writer of "net"
+  Starting,     ///< the application becomes active
+  Serving,
+  Quiescing,
+  Quiesced,
+};
+
+enum class Step : std::uint8_t {
+  Configure,
+  Drain,
+  Install,
+  HandOver,
+  StartApplication,
+  Quiesce,
+  Resume,
+  BackToMirroring,  ///< after a failed activation: receive again
+};
+
+/// Time of a phase as the edge measured it.
+struct StepDone {
+  Step step;
+  double ms = 0;
+};
+struct StepFailed {
+  Step step;
+  std::string detail;
+};
+struct ConfigureOrder {
+  link::RunMirror mirror;
+};
+struct ActivateOrder {
+  Term term;
+};
+struct AnnounceOrder {};
+struct QuiesceOrder {};
+struct ResumeOrder {};
+struct ShutdownOrder {};
+enum class SyncPhase : std::uint8_t { Connecting, Syncing, Synced, Lost };
+struct SyncChanged {
+  SyncPhase phase = SyncPhase::Connecting;
+  std::string detail;
+};
+struct PeerChanged {
+  link::Vote vote = link::Vote::Unknown;
+};
+struct ApplicationEnded {
+  std::string detail;
+};
+using Event = std::variant<StepDone, StepFailed, ConfigureOrder, ActivateOrder, AnnounceOrder, QuiesceOrder,
+                           ResumeOrder, ShutdownOrder, SyncChanged, PeerChanged, ApplicationEnded>;
+
+struct Do {
+  Step step;
+  Term term;
+  bool operator==(const Do&) const = default;
+};
+struct HoldMirror {
+  link::RunMirror mirror;
+  bool operator==(const HoldMirror&) const = default;
+};
+struct TellPhase {
+  link::MirrorPhase phase = link::MirrorPhase::Starting;
+  std::string detail;
+  bool operator==(const TellPhase&) const = default;
+};
+struct TellVote {
+  link::Vote vote = link::Vote::Unknown;
+  bool operator==(const TellVote&) const = default;
+};
+struct TellReady {
+  Term term;
+  std::vector<link::PhaseTime> phases;
+  bool operator==(const TellReady&) const = default;
+};
+struct TellActivateFailed {
+  std::string detail;
+  bool operator==(const TellActivateFailed&) const = default;
+};
+struct TellQuiesced {
+  double ms = 0;
+  bool operator==(const TellQuiesced&) const = default;
+};
+struct TellAlarm {
+  std::string text;
+  bool operator==(const TellAlarm&) const = default;
+};
+struct Announce {
+  bool operator==(const Announce&) const = default;
+};
+struct PowerOff {
+  bool operator==(const PowerOff&) const = default;
+};
+using Effect = std::variant<Do, HoldMirror, TellPhase, TellVote, TellReady, TellActivateFailed, TellQuiesced, TellAlarm,
+                            Announce, PowerOff>;
+using Effects = std::vector<Effect>;
+
+class Mirror {
+ public:
+  Effects step(const Event& event);
+  [[nodiscard]] Activity activity() const { return activity_; }
+  [[nodiscard]] Term term() const { return term_; }
+  /// After a restart of the agent in a guest that serves already (D13).
+  void adopt_serving(Term term);
+
+ private:
+  Effects on(const StepDone& event);
+  Effects on(const StepFailed& event);
+  Effects on(const ConfigureOrder& event);
+  Effects on(const ActivateOrder& event);
+  Effects on(const AnnounceOrder& event);
+  Effects on(const QuiesceOrder& event);
+  Effects on(const ResumeOrder& event);
+  Effects on(const ShutdownOrder& event);
+  Effects on(const SyncChanged& event);
+  Effects on(const PeerChanged& event);
+  Effects on(const ApplicationEnded& event);
+  Effects advance(Activity next, Step step, const char* phase, double ms);
+  [[nodiscard]] bool is_activating() const;
+
+  Activity activity_ = Activity::Idle;
+  SyncPhase sync_ = SyncPhase::Connecting;
+  link::Vote vote_ = link::Vote::Unknown;
+  Term term_;  ///< the active's while mirroring, our own from the activation on
+  std::string bundle_;
+  std::vector<link::PhaseTime> phases_;
+};
+
+}  // namespace understudy::guest

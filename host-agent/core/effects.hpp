@@ -1,0 +1,52 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+/// What the blade's core asks of its edge, performed in the listed order.
+
+#include <string>
+#include <variant>
+#include <vector>
+
+#include "core/events.hpp"
+#include "understudy/link/messages.hpp"
+
+namespace understudy::host {
+
+/// Perform a step for a role; answered by StepDone or StepFailed.
+struct Do {
+  RoleId role;
+  Step step;
+  Term term;
+  bool operator==(const Do&) const = default;
+};
+/// Remember the role's bundle before the first step that needs it.
+struct HoldSpec {
+  link::RoleSpec spec;
+  bool operator==(const HoldSpec&) const = default;
+};
+struct HoldMirror {
+  link::RunMirror mirror;
+  bool operator==(const HoldMirror&) const = default;
+};
+enum class GuestOrder : std::uint8_t { Configure, Activate, Announce, Quiesce, Resume };
+struct TellGuest {
+  RoleId role;
+  GuestOrder order;
+  Term term;
+  bool operator==(const TellGuest&) const = default;
+};
+struct SendReport {
+  link::Report report;
+  bool operator==(const SendReport&) const = default;
+};
+enum class Severity : std::uint8_t { Info, Alarm };
+struct Note {
+  Severity severity = Severity::Info;
+  RoleId role;
+  std::string text;
+  bool operator==(const Note&) const = default;
+};
+
+using Effect = std::variant<Do, HoldSpec, HoldMirror, TellGuest, SendReport, Note>;
+using Effects = std::vector<Effect>;
+
+}  // namespace understudy::host

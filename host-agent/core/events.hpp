@@ -1,0 +1,86 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+/// What the blade's core hears: orders, what its guests say, and how the steps it asked for ended.
+
+#include <map>
+#include <string>
+#include <variant>
+#include <vector>
+
+#include "understudy/link/messages.hpp"
+
+namespace understudy::host {
+
+/// A step that the edge was asked for (an effect with a result) and that is answered by StepDone or StepFailed.
+enum class Step : std::uint8_t {
+  PrepareHost,   ///< interfaces, region and application of a role on this host, gate closed
+  OpenHostGate,  ///< the blade's own service interfaces
+  CloseHostGate,
+  StartGuest,      ///< QEMU runs; the agent's hello comes later by itself
+  OpenMirrorGate,  ///< the mirror's taps
+  CloseMirrorGate,
+  PrepareMovement,  ///< namespace, preload, application ready, region mapped
+  Freeze,           ///< QMP stop
+  Finish,           ///< the last delta is installed on the host
+  Commit,           ///< local record written, tap detached, QEMU killed
+  Resume,           ///< host is the writer, application active, gate open, announced
+  Rollback,         ///< thaw (when frozen), mirror gate open again, prepared things gone
+  ReleaseGuests,
+};
+
+struct OrderArrived {
+  link::Order order;
+};
+struct StepDone {
+  RoleId role;
+  Step step;
+};
+struct StepFailed {
+  RoleId role;
+  Step step;
+  std::string detail;
+};
+struct GuestHello {
+  RoleId role;
+  std::string boot_nonce;
+};
+struct GuestPhase {
+  RoleId role;
+  link::MirrorPhase phase = link::MirrorPhase::Starting;
+  std::string detail;
+};
+struct GuestVote {
+  RoleId role;
+  link::Vote vote = link::Vote::Unknown;
+};
+struct GuestReady {  ///< everything applied is installed, the application is active: the gate may open
+  RoleId role;
+  Term term;
+  std::vector<link::PhaseTime> phases;
+};
+struct GuestRefused {  ///< activate-failed
+  RoleId role;
+  std::string detail;
+};
+struct GuestQuiesced {
+  RoleId role;
+};
+struct GuestExited {
+  RoleId role;
+  std::string detail;
+};
+struct GuestsReleased {
+  std::uint32_t running = 0;
+};
+struct ApplicationExited {
+  RoleId role;
+  std::string detail;
+};
+struct ControlConnected {};
+struct Tick {};
+
+using Event =
+    std::variant<OrderArrived, StepDone, StepFailed, GuestHello, GuestPhase, GuestVote, GuestReady, GuestRefused,
+                 GuestQuiesced, GuestExited, GuestsReleased, ApplicationExited, ControlConnected, Tick>;
+
+}  // namespace understudy::host

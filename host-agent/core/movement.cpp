@@ -1,0 +1,166 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "core/movement.hpp"
+
+namespace understudy::host {
+
+namespace {
+constexpr std::uint32_t resume_tries_max = 5;
+}
+
+Movement::Movement(RoleId role, Term host_term, Term guest_term, MovementLimits limits, bool guest_dead)
+    : role_(std::move(role)),
+      host_term_(host_term),
+      guest_term_(guest_term),
+      limits_(limits),
+      guest_dead_(guest_dead) {}
+
+Effects Movement::start(Instant now) {
+  phase_began_ = now;
+  return become(now, MovementState::Preparing, Step::PrepareMovement);
+}
+
+Effects Movement::become(Instant now, MovementState next, Step step) {
+  state_ = next;
+  state_began_ = now;
+  return {Do{role_, step, host_term_}};
+}
+
+void Movement::close_phase(Instant now, const char* phase) {
+  phases_.push_back({phase, milliseconds(now - phase_began_)});
+  phase_began_ = now;
+}
+
+Effects Movement::on_step_done(Instant now, Step step) {
+  if (step == Step::PrepareMovement && state_ == MovementState::Preparing) {
+    close_phase(now, "prepare");
+    close_phase(now, "judge");  // the policy that asked for this movement has judged already
+    blocked_at_ = now;
+    return become(now, MovementState::Blocking, Step::CloseMirrorGate);
+  }
+  if (step == Step::CloseMirrorGate && state_ == MovementState::Blocking) {
+    if (guest_dead_) { return become(now, MovementState::Finishing, Step::Finish); }
+    state_ = MovementState::Quiescing;
+    state_began_ = now;
+    return {TellGuest{role_, GuestOrder::Quiesce, guest_term_}};
+  }
+  if (step == Step::Freeze && state_ == MovementState::Freezing) {
+    close_phase(now, "freeze");
+    return become(now, MovementState::Finishing, Step::Finish);
+  }
+  if (step == Step::Finish && state_ == MovementState::Finishing) {
+    close_phase(now, "finish");
+    return become(now, MovementState::Committing, Step::Commit);
+  }
+  if (step == Step::Commit && state_ == MovementState::Committing) {
+    close_phase(now, "commit");
+    return become(now, MovementState::Resuming, Step::Resume);
+  }
+  if (step == Step::Resume && state_ == MovementState::Resuming) {
+    close_phase(now, "resume");
+    state_ = MovementState::Done;
+    return {SendReport{link::Moved{role_, host_term_, phases_}}};
+  }
+  if (step == Step::Rollback && state_ == MovementState::RollingBack) {
+    state_ = MovementState::Failed;
+    if (guest_dead_) { return {SendReport{link::MoveFailed{role_, host_term_, failure_}}}; }
+    return {TellGuest{role_, GuestOrder::Resume, guest_term_},
+            SendReport{link::MoveFailed{role_, host_term_, failure_}}};
+  }
+  return {};
+}
+
+Effects Movement::on_step_failed(Instant now, Step step, const std::string& detail) {
+  switch (state_) {
+    case MovementState::Preparing:
+      if (step == Step::PrepareMovement) { return roll_back(now, "prepare: " + detail); }
+      break;
+    case MovementState::Blocking:
+      if (step == Step::CloseMirrorGate) { return roll_back(now, "the mirror's gate did not close: " + detail); }
+      break;
+    case MovementState::Freezing:
+      if (step == Step::Freeze) { return roll_back(now, "freeze: " + detail); }
+      break;
+    case MovementState::Finishing:
+      if (step == Step::Finish) { return roll_back(now, "finish: " + detail); }
+      break;
+    case MovementState::Committing:
+      if (step == Step::Commit) { return roll_back(now, "commit: " + detail); }
+      break;
+    case MovementState::Resuming:
+      if (step != Step::Resume) { break; }
+      if (++resume_tries_ < resume_tries_max) { return become(now, MovementState::Resuming, Step::Resume); }
+      state_ = MovementState::Done;
+      return {
+          Note{Severity::Alarm, role_, "after the movement's commit the role does not resume on the host: " + detail},
+          SendReport{link::ServeFailed{role_, host_term_, "resume: " + detail}}};
+    case MovementState::RollingBack:
+      if (step != Step::Rollback) { break; }
+      state_ = MovementState::Failed;
+      return {Note{Severity::Alarm, role_, "the movement's rollback failed: " + detail},
+              SendReport{link::ServeFailed{role_, guest_term_, "rollback: " + detail}}};
+    case MovementState::Idle:
+    case MovementState::Quiescing:
+    case MovementState::Done:
+    case MovementState::Failed:
+      break;
+  }
+  return {};
+}
+
+Effects Movement::on_guest_quiesced(Instant now) {
+  if (state_ != MovementState::Quiescing) { return {}; }
+  close_phase(now, "quiesce");
+  return become(now, MovementState::Freezing, Step::Freeze);
+}
+
+Effects Movement::on_guest_exited(Instant now, const std::string&) {
+  guest_dead_ = true;
+  if (state_ != MovementState::Quiescing && state_ != MovementState::Freezing) { return {}; }
+  close_phase(now, state_ == MovementState::Quiescing ? "quiesce" : "freeze");
+  return become(now, MovementState::Finishing, Step::Finish);
+}
+
+Effects Movement::on_tick(Instant now) {
+  if (state_ == MovementState::Preparing && now - state_began_ > limits_.prepare) {
+    return roll_back(now, "prepare took longer than its deadline");
+  }
+  if (state_ == MovementState::Quiescing && now - state_began_ > limits_.quiesce) {
+    auto effects = on_guest_quiesced(now);
+    effects.push_back(Note{Severity::Info, role_, "the guest missed the quiesce deadline; the freeze is forced"});
+    return effects;
+  }
+  const bool before_commit =
+      state_ == MovementState::Blocking || state_ == MovementState::Freezing || state_ == MovementState::Finishing;
+  if (before_commit && now - blocked_at_ > limits_.handover) {
+    return roll_back(now, "the handover passed its deadline");
+  }
+  return {};
+}
+
+Effects Movement::roll_back(Instant now, const std::string& detail) {
+  failure_ = guest_dead_ ? detail + "; the guest is dead, nobody serves the role" : detail;
+  return become(now, MovementState::RollingBack, Step::Rollback);
+}
+
+std::optional<Instant> Movement::next_deadline() const {
+  switch (state_) {
+    case MovementState::Preparing:
+      return state_began_ + limits_.prepare;
+    case MovementState::Quiescing:
+      return state_began_ + limits_.quiesce;
+    case MovementState::Blocking:
+    case MovementState::Freezing:
+    case MovementState::Finishing:
+      return blocked_at_ + limits_.handover;
+    case MovementState::Idle:
+    case MovementState::Committing:
+    case MovementState::Resuming:
+    case MovementState::RollingBack:
+    case MovementState::Done:
+    case MovementState::Failed:
+      break;
+  }
+  return std::nullopt;
+}
+
+}  // namespace understudy::host

@@ -1,0 +1,87 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+/// The movement unit: guest -> host, with a rollback until its commit and never after (D10).
+///
+///   prepare ─► quiesce ─► freeze ─► finish ─► commit ─► resume ─► done
+///      │          │          │         │         │
+///      ▼          └──────────┴─────────┴─────────┘ failed: thaw, open the mirror's gate, "resume" to the guest
+///   failed (nothing was touched, the guest serves on)
+///
+/// Invariants
+///   I1  Until the commit's record is written the guest can serve on under its old term.
+///   I2  The commit step ends with QEMU dead: nobody can resume the guest behind our back (rule 14).
+///   I3  After Commit succeeded the only way is forward: a failing resume is retried, never rolled back.
+///   I4  A guest that dies on the way is as still as a frozen one: the movement goes forward (rule 15).
+///   I5  A missed quiesce deadline forces the freeze: a store survives any instant (rule 13).
+/// The surprising rule: the gap counts from the closing of the tap's gate, before the freeze (rule 12).
+
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "core/effects.hpp"
+#include "core/events.hpp"
+#include "understudy/common/types.hpp"
+
+namespace understudy::host {
+
+enum class MovementState : std::uint8_t {
+  Idle,        ///< no movement
+  Preparing,   ///< under traffic; the guest serves
+  Blocking,    ///< the tap's gate closes; from here the gap counts
+  Quiescing,   ///< the guest drains its events and tells its final sequences
+  Freezing,    ///< QMP stop is under way
+  Finishing,   ///< the last delta goes into the host's namespace
+  Committing,  ///< record, tap, QEMU
+  Resuming,    ///< only forward
+  RollingBack,
+  Done,
+  Failed,  ///< rolled back; the guest serves
+};
+
+struct MovementLimits {
+  Duration prepare{std::chrono::seconds(30)};
+  Duration quiesce{std::chrono::milliseconds(50)};
+  Duration handover{std::chrono::seconds(3)};  ///< from the closed tap to the commit
+};
+
+class Movement {
+ public:
+  Movement() = default;
+  /// `guest_dead`: the mirror died while it served; its region is as still as a frozen one (rule 15).
+  Movement(RoleId role, Term host_term, Term guest_term, MovementLimits limits, bool guest_dead = false);
+
+  Effects start(Instant now);
+  Effects on_step_done(Instant now, Step step);
+  Effects on_step_failed(Instant now, Step step, const std::string& detail);
+  Effects on_guest_quiesced(Instant now);
+  Effects on_guest_exited(Instant now, const std::string& detail);
+  Effects on_tick(Instant now);
+
+  [[nodiscard]] MovementState state() const { return state_; }
+  [[nodiscard]] bool is_running() const {
+    return state_ != MovementState::Idle && state_ != MovementState::Done && state_ != MovementState::Failed;
+  }
+  [[nodiscard]] Term host_term() const { return host_term_; }
+  [[nodiscard]] std::optional<Instant> next_deadline() const;
+
+ private:
+  Effects become(Instant now, MovementState next, Step step);
+  Effects roll_back(Instant now, const std::string& detail);
+  void close_phase(Instant now, const char* phase);
+
+  RoleId role_;
+  Term host_term_;
+  Term guest_term_;
+  MovementLimits limits_;
+  MovementState state_ = MovementState::Idle;
+  Instant phase_began_;
+  Instant state_began_;
+  Instant blocked_at_;
+  std::uint32_t resume_tries_ = 0;
+  bool guest_dead_ = false;
+  std::string failure_;
+  std::vector<link::PhaseTime> phases_;
+};
+
+}  // namespace understudy::host

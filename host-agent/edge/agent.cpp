@@ -1,0 +1,197 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "edge/agent.hpp"
+
+#include <ctime>
+
+#include "edge/shutdown_unit.hpp"
+#include "understudy/common/log.hpp"
+
+namespace understudy::host {
+
+namespace {
+constexpr auto bfd_interval = std::chrono::milliseconds(10);  // the observer's own, longer one is what counts
+
+Instant now() {
+  timespec time{};
+  clock_gettime(CLOCK_BOOTTIME, &time);
+  return Instant{std::chrono::seconds(time.tv_sec) + std::chrono::nanoseconds(time.tv_nsec)};
+}
+
+/// "192.168.1.250:7400" or "[fd00:1::250]:7400"; checked by the config reader.
+IpAddress address_of(const std::string& endpoint) {
+  auto text = endpoint.substr(0, endpoint.rfind(':'));
+  if (text.size() > 2 && text.front() == '[') { text = text.substr(1, text.size() - 2); }
+  return IpAddress::parse(text).value();
+}
+}  // namespace
+
+Agent::Agent(boost::asio::io_context& io, BladeConfig config, std::string boot_id)
+    : io_(io), config_(std::move(config)), blade_(config_.blade, std::move(boot_id)), timer_(io), network_(config_) {}
+
+Agent::~Agent() = default;
+
+Status Agent::start() {
+  std::vector<std::string> interfaces;
+  for (const auto& [network, interface] : config_.networks) { interfaces.push_back(interface); }
+  auto gate = net::HostGate::attach(interfaces);
+  if (!gate) { return gate.error(); }
+  host_gate_.emplace(std::move(gate).value());
+  if (auto done = start_bfd(); !done) { return done; }
+  link::ControlClientCallbacks callbacks;
+  callbacks.on_connected = [this](const std::string& address, const std::string&) {
+    log::info("connected to the control-server {}", address);
+    handle(ControlConnected{});
+  };
+  callbacks.on_order = [this](const link::Order& order) { handle(OrderArrived{order}); };
+  callbacks.on_lost = [](const std::string& why) {
+    log::warn("the control-server is lost: {}; roles go on, no failover until it is back", why);
+  };
+  control_ = std::make_unique<link::ControlClient>(io_, link::ControlClientOptions{.addresses = config_.control},
+                                                   std::move(callbacks));
+  control_->start();
+  return {};
+}
+
+Status Agent::start_bfd() {
+  link::bfd::BfdService::Options options;
+  options.local_addresses = {config_.address.address};
+  // The blade only answers; it is the observers that decide. Its own view of them is of no use here.
+  auto service = link::bfd::BfdService::start(options, [](const link::bfd::PeerEvent&) {});
+  if (!service) { return service.error(); }
+  bfd_ = std::move(service).value();
+  for (const auto& endpoint : config_.control) {
+    const auto added = bfd_->add_peer(address_of(endpoint), {.interval = bfd_interval});
+    if (!added && added.error().code != Errc::Refused) { return added; }
+  }
+  return {};
+}
+
+void Agent::handle(const Event& event) {
+  for (const auto& effect : blade_.step(now(), event)) { perform(effect); }
+  arm_timer();
+}
+
+void Agent::arm_timer() {
+  const auto deadline = blade_.next_deadline();
+  if (!deadline) {
+    timer_.cancel();
+    return;
+  }
+  timer_.expires_after(std::max(*deadline - now(), Duration(std::chrono::milliseconds(1))));
+  timer_.async_wait([this](const boost::system::error_code& error) {
+    if (!error) { handle(Tick{}); }
+  });
+}
+
+void Agent::perform(const Effect& effect) {
+  std::visit([this](const auto& concrete) { perform(concrete); }, effect);
+}
+
+void Agent::perform(const HoldSpec& effect) { specs_[effect.spec.id] = effect.spec; }
+
+void Agent::perform(const HoldMirror& effect) {
+  const auto& role = effect.mirror.spec.id;
+  specs_[role] = effect.mirror.spec;
+  mirror_orders_[role] = effect.mirror;
+  if (const auto found = mirrors_.find(role); found != mirrors_.end()) { found->second->hold(effect.mirror); }
+}
+
+void Agent::perform(const SendReport& effect) {
+  auto report = effect.report;
+  if (auto* vote = std::get_if<link::PeerVote>(&report)) { vote->peer = mirror_orders_[vote->role].active; }
+  if (!control_->send(report)) { log::warn("a report was not sent: the control-server is not connected"); }
+}
+
+void Agent::perform(const Note& effect) {
+  if (effect.severity == Severity::Alarm) {
+    log::error("{}: {}", effect.role.value, effect.text);
+  } else {
+    log::info("{}: {}", effect.role.value, effect.text);
+  }
+}
+
+void Agent::perform(const TellGuest& effect) {
+  const auto found = mirrors_.find(effect.role);
+  if (found == mirrors_.end()) { return; }
+  auto& mirror = *found->second;
+  Status sent;
+  switch (effect.order) {
+    case GuestOrder::Configure:
+      sent = mirror.send(link::guest::Configure{mirror.mirror()});
+      break;
+    case GuestOrder::Activate:
+      sent = mirror.send(link::guest::Activate{effect.term, 0});
+      break;
+    case GuestOrder::Announce:
+      sent = mirror.send(link::guest::Announce{});
+      break;
+    case GuestOrder::Quiesce:
+      sent = mirror.send(link::guest::Quiesce{});
+      break;
+    case GuestOrder::Resume:
+      sent = mirror.send(link::guest::Resume{});
+      break;
+  }
+  if (!sent) { log::error("mirror of {}: {}", effect.role.value, log::describe(sent.error())); }
+}
+
+std::function<void(Status)> Agent::answer(const RoleId& role, Step step) {
+  return [this, role, step](const Status& status) {
+    // Posted: a step may end within the call that began it, while the core's effects are still being performed.
+    boost::asio::post(io_, [this, role, step, status] {
+      if (status) {
+        handle(StepDone{role, step});
+      } else {
+        log::error("{}: {}", role.value, log::describe(status.error()));
+        handle(StepFailed{role, step, status.error().message});
+      }
+    });
+  };
+}
+
+void Agent::perform(const Do& effect) {
+  const auto& role = effect.role;
+  const auto done = answer(role, effect.step);
+  switch (effect.step) {
+    case Step::PrepareHost:
+      prepare_host(role, effect.term);
+      return;
+    case Step::OpenHostGate:
+      done(open_host_gate(role));
+      return;
+    case Step::CloseHostGate:
+      done(close_host_gate(role));
+      return;
+    case Step::StartGuest:
+      start_guest(role);
+      return;
+    case Step::OpenMirrorGate:
+      done(mirrors_.at(role)->open_gate());
+      return;
+    case Step::CloseMirrorGate:
+      if (movements_.contains(role)) {
+        movement_step(role, effect.step, effect.term);
+      } else {
+        done(mirrors_.at(role)->close_gate());
+      }
+      return;
+    case Step::ReleaseGuests:
+      release_all();
+      return;
+    case Step::PrepareMovement:
+      movements_[role] = std::make_unique<MovementUnit>(
+          config_, *mirrors_.at(role),
+          std::make_unique<TransferUnit>(io_, config_, network_, specs_.at(role), place_callbacks(role)));
+      movement_step(role, effect.step, effect.term);
+      return;
+    case Step::Freeze:
+    case Step::Finish:
+    case Step::Commit:
+    case Step::Resume:
+    case Step::Rollback:
+      movement_step(role, effect.step, effect.term);
+      return;
+  }
+}
+
+}  // namespace understudy::host

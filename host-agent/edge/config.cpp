@@ -1,0 +1,102 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "edge/config.hpp"
+
+#include <net/if.h>
+#include <unistd.h>
+
+#include <charconv>
+#include <set>
+
+#include "understudy/common/config.hpp"
+
+namespace understudy::host {
+
+namespace {
+
+bool is_endpoint(const std::string& text) {
+  const auto colon = text.rfind(':');
+  if (colon == std::string::npos) { return false; }
+  auto address = text.substr(0, colon);
+  if (address.size() > 2 && address.front() == '[' && address.back() == ']') {
+    address = address.substr(1, address.size() - 2);
+  }
+  std::uint16_t port = 0;
+  const auto [end, error] = std::from_chars(text.data() + colon + 1, text.data() + text.size(), port);
+  return IpAddress::parse(address).ok() && error == std::errc{} && end == text.data() + text.size() && port != 0;
+}
+
+void check_interface(ConfigTable& table, const std::string& key, const std::string& interface) {
+  if (interface.empty() || if_nametoindex(interface.c_str()) != 0) { return; }
+  table.problem(
+      key, "interface \"" + interface + "\" does not exist on this blade; write the name of one that `ip link` shows");
+}
+
+void check_readable(ConfigTable& table, const std::string& key, const std::string& path) {
+  if (path.empty() || access(path.c_str(), R_OK) == 0) { return; }
+  table.problem(key, "\"" + path + "\" cannot be read; write the path of an existing file");
+}
+
+void read_mirrors(ConfigTable table, MirrorsConfig& mirrors) {
+  mirrors.maintenance_interface =
+      table.string("maintenance_interface", "the interface on the maintenance network, e.g. \"mnt0\"");
+  check_interface(table, "maintenance_interface", mirrors.maintenance_interface);
+  mirrors.qemu = table.string_or("qemu", mirrors.qemu, "QEMU's program, e.g. \"/usr/libexec/qemu-kvm\"");
+  mirrors.kernel = table.string("kernel", "the path of the mirrors' Linux kernel");
+  check_readable(table, "kernel", mirrors.kernel);
+  mirrors.initramfs = table.string("initramfs", "the path of the mirrors' initramfs");
+  check_readable(table, "initramfs", mirrors.initramfs);
+  auto& accelerator = mirrors.accelerator;
+  accelerator = table.string_or("accelerator", "auto", "\"auto\", \"kvm\" or \"tcg\"");
+  if (accelerator != "auto" && accelerator != "kvm" && accelerator != "tcg") {
+    table.problem("accelerator", "accelerator \"" + accelerator + R"(" is unknown; write "auto", "kvm" or "tcg")");
+  }
+  mirrors.debug_shell = table.boolean_or("debug_shell", false);
+}
+
+void read_networks(ConfigTable& root, BladeConfig& config) {
+  auto table = root.table("networks");
+  std::set<std::string> used;
+  for (auto& [network, interface] : root.string_pairs("networks")) {
+    (void)table.has(network);  // every name is a key here
+    check_interface(table, network, interface);
+    if (!used.insert(interface).second) {
+      table.problem(network, "interface \"" + interface + "\" is given to two networks; each network needs its own");
+    }
+    config.networks[network] = interface;
+  }
+  if (config.networks.empty()) {
+    root.problem("networks", "[networks] is empty; write at least one network = \"interface\"");
+  }
+}
+
+}  // namespace
+
+Result<BladeConfig> read_blade_config(const std::string& path) {
+  ConfigReader reader(path);
+  auto root = reader.root();
+  BladeConfig config;
+  config.blade = BladeId{root.string("blade", "this blade's name, e.g. \"blade-2\"")};
+  const auto address =
+      IpPrefix::parse(root.string("address", "this blade's maintenance address, e.g. \"192.168.1.2/24\""));
+  if (address) {
+    config.address = address.value();
+  } else {
+    root.problem("address", address.error().message);
+  }
+  config.control = root.strings("control", "the control-servers, e.g. [\"192.168.1.250:7400\"]");
+  for (const auto& endpoint : config.control) {
+    if (!is_endpoint(endpoint)) {
+      root.problem("control", "\"" + endpoint + "\" is not an address and port; write e.g. \"192.168.1.250:7400\"");
+    }
+  }
+  config.run_dir = root.string_or("run_dir", config.run_dir, "a directory, e.g. \"/run/understudy\"");
+  config.region_dir = root.string_or("region_dir", config.region_dir, "a directory on tmpfs, e.g. \"/dev/shm\"");
+  config.replication_port =
+      static_cast<std::uint16_t>(root.integer_or("replication_port", config.replication_port, "a TCP port", 1, 65535));
+  read_networks(root, config);
+  read_mirrors(root.table("mirrors"), config.mirrors);
+  if (auto finished = reader.finish(); !finished) { return finished.error(); }
+  return config;
+}
+
+}  // namespace understudy::host

@@ -1,0 +1,41 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+/// What the host-agent of one blade is told by its file (blade.toml). Everything about roles comes from the
+/// control-server, so that every blade can become the standby.
+
+#include <map>
+#include <string>
+#include <vector>
+
+#include "understudy/common/net_types.hpp"
+#include "understudy/common/result.hpp"
+#include "understudy/common/types.hpp"
+
+namespace understudy::host {
+
+struct MirrorsConfig {
+  std::string maintenance_interface;  ///< mirrors are bridged to the maintenance network through it
+  std::string qemu = "qemu-system-x86_64";
+  std::string kernel;
+  std::string initramfs;
+  std::string accelerator = "auto";  ///< "auto" (by trying), "kvm", "tcg"
+  bool debug_shell = false;          ///< a root shell port in every mirror, for laboratories only
+};
+
+struct BladeConfig {
+  BladeId blade;
+  IpPrefix address;                         ///< own address on the maintenance network
+  std::vector<std::string> control;         ///< "address:port" of each control-server
+  std::string run_dir = "/run/understudy";  ///< sockets, pid files, commit records; not over a reboot
+  std::string region_dir = "/dev/shm";
+  std::uint16_t replication_port = 7410;
+  std::map<std::string, std::string> networks;  ///< network name -> service interface of this blade
+  MirrorsConfig mirrors;
+
+  [[nodiscard]] std::string region_path(const RoleId& role) const { return region_dir + "/understudy-" + role.value; }
+};
+
+/// BadInput with file, line and what to write instead. Interfaces must exist in the present network namespace.
+Result<BladeConfig> read_blade_config(const std::string& path);
+
+}  // namespace understudy::host

@@ -1,0 +1,270 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "edge/guests/guest.hpp"
+
+#include <sys/resource.h>
+#include <unistd.h>
+
+#include <boost/asio/posix/stream_descriptor.hpp>
+#include <boost/asio/post.hpp>
+#include <boost/asio/steady_timer.hpp>
+#include <cerrno>
+#include <cstring>
+#include <filesystem>
+#include <fstream>
+
+#include "understudy/common/log.hpp"
+
+namespace understudy::host {
+namespace {
+
+namespace asio = boost::asio;
+namespace guest = link::guest;
+
+/// Console and QEMU's own messages are a guest's text in the host's memory (/run): bounded.
+constexpr std::uint64_t log_bytes_max = std::uint64_t{16} << 20;
+constexpr int nice_idle = 10;
+constexpr int nice_serving = 0;
+
+/// Last line with something in it, printable, for a message.
+std::string last_line(const std::string& path) {
+  constexpr std::streamoff tail = 4096;
+  std::ifstream file(path, std::ios::binary | std::ios::ate);
+  if (!file) { return {}; }
+  const std::streamoff size = file.tellg();
+  file.seekg(size > tail ? size - tail : 0);
+  std::string line;
+  std::string last;
+  while (std::getline(file, line)) {
+    std::string clean;
+    for (const char letter : line.substr(0, 200)) {
+      if (letter >= ' ' && letter <= '~') { clean += letter; }
+    }
+    if (clean.find_first_not_of(' ') != std::string::npos) { last = clean; }
+  }
+  return last;
+}
+
+}  // namespace
+
+struct Guest::Impl : std::enable_shared_from_this<Guest::Impl> {
+  Impl(asio::io_context& context, std::string given_run_dir, GuestCallbacks given)
+      : io(context),
+        run_dir(std::move(given_run_dir)),
+        callbacks(std::move(given)),
+        ended(context),
+        boot_timer(context) {}
+
+  asio::io_context& io;
+  std::string run_dir;
+  GuestRecord record;
+  GuestCallbacks callbacks;
+  bool silent = false;  ///< the owner is gone: no callback any more
+  bool gone = false;
+  bool spoken = false;
+  bool killed = false;
+  UniqueFd pidfd;
+  asio::posix::stream_descriptor ended;
+  asio::steady_timer boot_timer;
+  std::unique_ptr<QmpClient> qmp;
+  std::unique_ptr<AgentChannel> agent;
+  std::vector<std::function<void()>> gone_waiters;
+
+  [[nodiscard]] std::string name() const { return "mirror-" + record.role; }
+
+  /// Runs `call` from the io_context unless the owner has left by then.
+  void tell(std::function<void()> call) {
+    asio::post(io, [weak = weak_from_this(), call = std::move(call)] {
+      const auto self = weak.lock();
+      if (self && !self->silent) { call(); }
+    });
+  }
+
+  void watch(Deadline boot_deadline) {
+    ended.assign(dup(pidfd.get()));
+    ended.async_wait(asio::posix::stream_descriptor::wait_read,
+                     [weak = weak_from_this()](boost::system::error_code error) {
+                       const auto self = weak.lock();
+                       if (self && !error) { self->on_process_end(); }
+                     });
+    boot_timer.expires_after(boot_deadline);
+    boot_timer.async_wait([weak = weak_from_this(), boot_deadline](boost::system::error_code error) {
+      const auto self = weak.lock();
+      if (self && !error && !self->spoken && !self->gone) { self->on_boot_deadline(boot_deadline); }
+    });
+    // They belong to this and are destroyed with it, on the same thread: `this` is safe in their callbacks.
+    qmp = std::make_unique<QmpClient>(io, QmpClient::Callbacks{[this](const QmpEvent& event) { on_qmp_event(event); },
+                                                               [this](const Error& error) { on_qmp_closed(error); }});
+    agent = std::make_unique<AgentChannel>(
+        io, name(),
+        AgentChannel::Callbacks{[this](const guest::Hello& hello) { on_hello(hello); },
+                                [this](const guest::GuestEvent& event) {
+                                  tell([this, event] { callbacks.on_event ? callbacks.on_event(event) : void(); });
+                                },
+                                [this] { tell([this] { callbacks.on_lost ? callbacks.on_lost() : void(); }); }});
+    connect_qmp(boot_deadline);
+    agent->open(record.agent_socket);
+  }
+
+  void connect_qmp(Deadline deadline) {
+    qmp->connect(record.qmp_socket, deadline, [this](const Status& status) {
+      if (!status && !gone) { log::error("{}: {}", name(), status.error().message); }
+    });
+  }
+
+  void on_qmp_event(const QmpEvent& event) {
+    if (event.name == "VSERPORT_CHANGE") {
+      const auto* id = event.data.if_contains("id");
+      const auto* open = event.data.if_contains("open");
+      if (id != nullptr && id->is_string() && id->get_string() == "agent-port" && open != nullptr && open->is_bool()) {
+        agent->on_guest_end(open->get_bool());
+      }
+    }
+    tell([this, event] { callbacks.on_qmp_event ? callbacks.on_qmp_event(event) : void(); });
+  }
+
+  void on_qmp_closed(const Error& error) {
+    if (gone) { return; }
+    // QEMU is ending, which its pidfd tells; or somebody else took the monitor.
+    log::info("{}: {}; connecting again", name(), error.message);
+    connect_qmp(std::chrono::seconds(10));
+  }
+
+  void on_hello(const guest::Hello& hello) {
+    spoken = true;
+    boot_timer.cancel();
+    tell([this, hello] { callbacks.on_hello ? callbacks.on_hello(hello) : void(); });
+  }
+
+  void on_boot_deadline(Deadline deadline) {
+    const auto error = failure(
+        name() + " has not spoken within " + std::to_string(deadline.count()) + " ms" + console_hint(), Errc::Expired);
+    tell([this, error] { callbacks.on_failed ? callbacks.on_failed(error) : void(); });
+  }
+
+  void on_process_end() {
+    std::string how = collect_exit(pidfd);
+    if (how.empty()) { how = "ended"; }
+    gone = true;
+    boot_timer.cancel();
+    agent->close();
+    qmp->close();
+    remove_record(run_dir, record.role);
+    for (const auto& socket : {record.qmp_socket, record.agent_socket, record.shell_socket}) {
+      if (!socket.empty()) { unlink(socket.c_str()); }
+    }
+    std::string text = name() + ": QEMU " + how;
+    if (!killed) {
+      text += console_hint();
+      if (const auto said = last_line(record.qemu_log); !said.empty()) { text += "; QEMU said: " + said; }
+    }
+    for (auto& waiter : std::exchange(gone_waiters, {})) { asio::post(io, std::move(waiter)); }
+    tell([this, text] { callbacks.on_exit ? callbacks.on_exit(text) : void(); });
+  }
+
+  [[nodiscard]] std::string console_hint() const {
+    const std::string line = last_line(record.console_log);
+    return "; see " + record.console_log + (line.empty() ? ", which is empty" : ", it ends with: " + line);
+  }
+};
+
+Result<std::unique_ptr<Guest>> Guest::start(asio::io_context& io, GuestOptions options, GuestCallbacks callbacks,
+                                            Deadline boot_deadline) {
+  if (auto checked = check_options(options); !checked) { return checked.error(); }
+  if (auto known = read_record(options.run_dir, options.role); known && open_process(known->process)) {
+    return failure("mirror-" + options.role + " runs already, process " + std::to_string(known->process.pid),
+                   Errc::Refused);
+  }
+  auto impl = std::make_shared<Impl>(io, options.run_dir, std::move(callbacks));
+  impl->record = plan_record(options);
+  SpawnOptions spawning;
+  spawning.command = qemu_command(options, impl->record);
+  spawning.output_path = impl->record.qemu_log;
+  spawning.file_bytes_max = log_bytes_max;
+  auto spawned = spawn(spawning, [&](const ProcessIdentity& identity) {
+    impl->record.process = identity;
+    return write_record(options.run_dir, impl->record);
+  });
+  if (!spawned) {
+    remove_record(options.run_dir, options.role);
+    return spawned.error();
+  }
+  impl->pidfd = std::move(spawned->pidfd);
+  impl->watch(boot_deadline);
+  return std::unique_ptr<Guest>(new Guest(std::move(impl)));
+}
+
+Result<std::unique_ptr<Guest>> Guest::adopt(asio::io_context& io, const std::string& run_dir, const std::string& role,
+                                            GuestCallbacks callbacks, Deadline boot_deadline) {
+  auto record = read_record(run_dir, role);
+  if (!record) {
+    if (record.error().code != Errc::NotFound) { remove_record(run_dir, role); }
+    return failure("no mirror-" + role + " was started here", Errc::NotFound);
+  }
+  auto pidfd = open_process(record->process);
+  if (!pidfd) {
+    remove_record(run_dir, role);
+    return pidfd.error();
+  }
+  auto impl = std::make_shared<Impl>(io, run_dir, std::move(callbacks));
+  impl->record = *std::move(record);
+  impl->pidfd = *std::move(pidfd);
+  impl->watch(boot_deadline);
+  return std::unique_ptr<Guest>(new Guest(std::move(impl)));
+}
+
+Guest::~Guest() {
+  impl_->silent = true;
+  impl_->boot_timer.cancel();
+  boost::system::error_code ignored;
+  impl_->ended.close(ignored);
+  impl_->gone_waiters.clear();
+  impl_->agent.reset();
+  impl_->qmp.reset();
+}
+
+const GuestRecord& Guest::record() const { return impl_->record; }
+bool Guest::gone() const { return impl_->gone; }
+bool Guest::has_spoken() const { return impl_->spoken; }
+Status Guest::send(const guest::GuestOrder& order) { return impl_->agent->send(order); }
+QmpClient& Guest::qmp() { return *impl_->qmp; }
+std::string Guest::console_hint() const { return impl_->console_hint(); }
+
+void Guest::when_gone(std::function<void()> done) {
+  if (gone()) {
+    asio::post(impl_->io, std::move(done));
+  } else {
+    impl_->gone_waiters.push_back(std::move(done));
+  }
+}
+
+void Guest::kill(Deadline deadline, Done done) {
+  impl_->killed = true;
+  if (auto sent = kill_process(impl_->pidfd); !sent) {
+    asio::post(impl_->io, [done = std::move(done), sent] { done(sent); });
+    return;
+  }
+  struct Waiting {
+    asio::steady_timer timer;
+    Done done;
+  };
+  auto waiting = std::make_shared<Waiting>(Waiting{asio::steady_timer(impl_->io, deadline), std::move(done)});
+  const auto finish = [waiting](const Status& status) {
+    waiting->timer.cancel();
+    if (auto call = std::exchange(waiting->done, nullptr)) { call(status); }
+  };
+  waiting->timer.async_wait([finish, name = impl_->name(), deadline](boost::system::error_code error) {
+    if (error) { return; }
+    finish(failure(name + " still exists " + std::to_string(deadline.count()) + " ms after SIGKILL", Errc::Expired));
+  });
+  when_gone([finish] { finish({}); });
+}
+
+Status Guest::set_weight(GuestWeight weight) {
+  if (gone()) { return failure(impl_->name() + " is gone", Errc::NotFound); }
+  // Its process group is its own: all threads of this QEMU, nothing else.
+  const auto group = static_cast<id_t>(impl_->record.process.pid);
+  if (setpriority(PRIO_PGRP, group, weight == GuestWeight::Serving ? nice_serving : nice_idle) == 0) { return {}; }
+  return failure(impl_->name() + ": its CPU share cannot be set: " + std::strerror(errno));
+}
+
+}  // namespace understudy::host

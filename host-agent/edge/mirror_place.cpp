@@ -1,0 +1,114 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "edge/mirror_place.hpp"
+
+#include "place/region_schema.hpp"
+#include "understudy/common/log.hpp"
+
+namespace understudy::host {
+
+namespace {
+constexpr auto boot_deadline = std::chrono::seconds(90);
+constexpr auto kill_deadline = std::chrono::seconds(5);
+constexpr const char* maintenance_port = "mnt";
+}  // namespace
+
+MirrorPlace::MirrorPlace(boost::asio::io_context& io, const BladeConfig& config, StandbyNetwork& network,
+                         link::RunMirror mirror, GuestCallbacks callbacks)
+    : io_(io), config_(config), network_(network), mirror_(std::move(mirror)), callbacks_(std::move(callbacks)) {}
+
+std::string MirrorPlace::tap_name(const std::string& port) const {
+  return "m" + std::to_string(mirror_.spec.number) + "-" + port;
+}
+
+Status MirrorPlace::make_taps(std::vector<GuestNic>& nics) {
+  auto& links = network_.links();
+  const auto make = [&](const std::string& port, const MacAddress& mac) -> Status {
+    const auto tap = tap_name(port);
+    (void)links.delete_link(tap);  // of a guest that died
+    nics.push_back({port, tap, mac});
+    if (auto done = links.create_tap(tap); !done) { return done; }
+    return links.set_quiet(tap);
+  };
+  for (const auto& port : mirror_.spec.ports) {
+    auto bridge = network_.bridge_of(port.network);
+    if (!bridge) { return bridge.error(); }
+    if (auto done = make(port.name, port.mac); !done) { return done; }
+    if (auto done = network_.join(tap_name(port.name), *bridge); !done) { return done; }
+  }
+  if (auto done = make(maintenance_port, mirror_.spec.mirror_mac); !done) { return done; }
+  return network_.join_ungated(tap_name(maintenance_port), network_.maintenance_bridge());
+}
+
+Status MirrorPlace::start(Accelerator accelerator) {
+  const auto& spec = mirror_.spec;
+  GuestOptions options;
+  if (auto done = make_taps(options.nics); !done) { return done; }
+  const auto region_path = config_.region_path(spec.id);
+  auto region = shm::Region::create(region_path, spec.region_bytes, place::region_schema(spec));
+  if (!region) { return region.error(); }
+  options.role = spec.id.value;
+  options.run_dir = config_.run_dir;
+  options.qemu = config_.mirrors.qemu;
+  options.kernel = config_.mirrors.kernel;
+  options.initramfs = config_.mirrors.initramfs;
+  options.accelerator = accelerator;
+  options.memory_mib = spec.mirror_memory_mib;
+  options.region_path = region_path;
+  options.region_bytes = spec.region_bytes;
+  options.debug_shell = config_.mirrors.debug_shell;
+  auto guest = Guest::start(io_, options, callbacks_, boot_deadline);
+  if (!guest) { return guest.error(); }
+  guest_ = std::move(guest).value();
+  return guest_->set_weight(GuestWeight::Idle);
+}
+
+Status MirrorPlace::adopt() {
+  auto guest = Guest::adopt(io_, config_.run_dir, mirror_.spec.id.value, callbacks_, boot_deadline);
+  if (!guest) { return guest.error(); }
+  guest_ = std::move(guest).value();
+  return {};
+}
+
+Status MirrorPlace::send(const link::guest::GuestOrder& order) {
+  if (!has_guest()) { return failure("mirror of " + mirror_.spec.id.value + " is not running", Errc::Refused); }
+  return guest_->send(order);
+}
+
+Status MirrorPlace::open_gate() {
+  for (const auto& port : mirror_.spec.ports) {
+    if (auto done = network_.gate().open(tap_name(port.name)); !done) { return done; }
+  }
+  if (auto weighted = guest_->set_weight(GuestWeight::Serving); !weighted) {
+    log::warn(log::describe(weighted.error()));
+  }
+  return {};
+}
+
+Status MirrorPlace::close_gate() {
+  for (const auto& port : mirror_.spec.ports) {
+    if (auto done = network_.gate().close(tap_name(port.name)); !done) { return done; }
+  }
+  return {};
+}
+
+void MirrorPlace::cut(std::function<void(Status)> done) {
+  Status cut;
+  for (const auto& port : mirror_.spec.ports) {
+    if (auto cleared = network_.links().clear_master(tap_name(port.name)); !cleared) { cut = cleared; }
+  }
+  if (!has_guest()) {
+    done(cut);
+    return;
+  }
+  guest_->kill(kill_deadline, [cut, done = std::move(done)](Status killed) { done(killed.ok() ? cut : killed); });
+}
+
+void MirrorPlace::clean() {
+  for (const auto& port : mirror_.spec.ports) {
+    (void)network_.gate().close(tap_name(port.name));
+    (void)network_.links().delete_link(tap_name(port.name));
+  }
+  (void)network_.links().delete_link(tap_name(maintenance_port));
+}
+
+}  // namespace understudy::host

@@ -1,0 +1,56 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+/// A mirror on this standby: taps behind the closed gate, a fresh region, a guest.
+///
+///   start() ──► taps join bridges (gate closed) ──► region file ──► QEMU ──hello──► configure …
+///   open_gate() / close_gate(): the only thing that decides whether the mirror speaks on service networks
+///   cut(): the taps leave their bridges and the guest is killed: from here on nobody can resume it (rule 14)
+///
+/// A crash leaves QEMU, taps and region; adopt() finds them (D13).
+
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "edge/config.hpp"
+#include "edge/guests/accelerator.hpp"
+#include "edge/guests/guest.hpp"
+#include "edge/standby_network.hpp"
+
+namespace understudy::host {
+
+class MirrorPlace {
+ public:
+  MirrorPlace(boost::asio::io_context& io, const BladeConfig& config, StandbyNetwork& network, link::RunMirror mirror,
+              GuestCallbacks callbacks);
+  MirrorPlace(const MirrorPlace&) = delete;
+  MirrorPlace& operator=(const MirrorPlace&) = delete;
+
+  Status start(Accelerator accelerator);
+  Status adopt();
+  void hold(link::RunMirror mirror) { mirror_ = std::move(mirror); }
+  [[nodiscard]] const link::RunMirror& mirror() const { return mirror_; }
+  Status send(const link::guest::GuestOrder& order);
+  [[nodiscard]] bool has_guest() const { return guest_ != nullptr && !guest_->gone(); }
+  [[nodiscard]] Guest& guest() { return *guest_; }
+
+  Status open_gate();
+  Status close_gate();
+  void cut(std::function<void(Status)> done);
+  /// Taps away, after the guest is gone.
+  void clean();
+
+ private:
+  Status make_taps(std::vector<GuestNic>& nics);
+  [[nodiscard]] std::string tap_name(const std::string& port) const;
+
+  boost::asio::io_context& io_;
+  const BladeConfig& config_;
+  StandbyNetwork& network_;
+  link::RunMirror mirror_;
+  GuestCallbacks callbacks_;
+  std::unique_ptr<Guest> guest_;
+};
+
+}  // namespace understudy::host

@@ -1,0 +1,104 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "edge/movement_unit.hpp"
+
+#include <cerrno>
+#include <cstdio>
+#include <cstring>
+#include <fstream>
+
+#include "understudy/common/log.hpp"
+
+namespace understudy::host {
+
+namespace {
+constexpr auto qmp_deadline = std::chrono::milliseconds(1000);
+}
+
+void MovementUnit::perform(Step step, Term term, std::function<void(Status)> done) {
+  switch (step) {
+    case Step::PrepareMovement:
+      transfer_->prepare(std::move(done));
+      return;
+    case Step::CloseMirrorGate:
+      done(mirror_.close_gate());
+      return;
+    case Step::Freeze:
+      freeze(std::move(done));
+      return;
+    case Step::Finish:
+      done(transfer_->finish());
+      return;
+    case Step::Commit:
+      commit(term, std::move(done));
+      return;
+    case Step::Resume:
+      transfer_->take_over(term, std::move(done));
+      return;
+    case Step::Rollback:
+      roll_back(std::move(done));
+      return;
+    case Step::PrepareHost:
+    case Step::OpenHostGate:
+    case Step::CloseHostGate:
+    case Step::StartGuest:
+    case Step::OpenMirrorGate:
+    case Step::ReleaseGuests:
+      break;
+  }
+  done(failure("a step that is no part of a movement"));
+}
+
+void MovementUnit::freeze(std::function<void(Status)> done) {
+  mirror_.guest().qmp().freeze(qmp_deadline, [this, done = std::move(done)](Result<Duration> took) {
+    // A stop that was sent but not answered may still come to pass: the rollback thaws in any case.
+    frozen_ = true;
+    if (!took) {
+      done(took.error());
+      return;
+    }
+    done({});
+  });
+}
+
+Status MovementUnit::write_commit(Term term) {
+  const auto path = config_.run_dir + "/" + mirror_.mirror().spec.id.value + ".commit";
+  {
+    std::ofstream file(path + ".new", std::ios::trunc);
+    file << "{\"role\":\"" << mirror_.mirror().spec.id.value << "\",\"term\":" << term.value << "}\n";
+    if (!file.flush()) { return failure("cannot write " + path + ".new"); }
+  }
+  if (std::rename((path + ".new").c_str(), path.c_str()) != 0) {
+    return failure("cannot rename to " + path + ": " +
+                   std::strerror(errno));  // NOLINT(concurrency-mt-unsafe): one thread
+  }
+  return {};
+}
+
+void MovementUnit::commit(Term term, std::function<void(Status)> done) {
+  if (auto written = write_commit(term); !written) {
+    done(written);
+    return;
+  }
+  // From here on only forward: what fails now is told, and the guest dies all the same.
+  mirror_.cut([done = std::move(done)](Status cut) {
+    if (!cut) { log::error("after the commit: {}", log::describe(cut.error())); }
+    done({});
+  });
+}
+
+void MovementUnit::roll_back(std::function<void(Status)> done) {
+  const auto reopen = [this, done = std::move(done)](Status thawed) {
+    Status opened = thawed.ok() ? mirror_.open_gate() : thawed;
+    transfer_->discard([done, opened](const Status& discarded) {
+      if (!discarded) { log::warn("what was prepared is not quite gone: {}", log::describe(discarded.error())); }
+      done(opened);
+    });
+  };
+  if (!frozen_ || !mirror_.has_guest()) {
+    reopen({});
+    return;
+  }
+  mirror_.guest().qmp().thaw(qmp_deadline, reopen);
+}
+
+}  // namespace understudy::host

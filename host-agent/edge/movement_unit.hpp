@@ -1,0 +1,41 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+/// The movement unit's hands: performs the steps that core/movement decides on, for one role.
+///
+///   Freeze: QMP stop   Finish: last delta   Commit: record ─► taps away ─► QEMU killed   Resume: host takes over
+///   Rollback: thaw, mirror's gate open again, prepared things gone
+///
+/// The commit's record (<run_dir>/<role>.commit) must outlive this daemon, not the host: when the host dies, this
+/// place is gone anyway. It is one rename on tmpfs: no remote call and no disk while nobody serves (D10).
+
+#include <functional>
+#include <memory>
+
+#include "core/events.hpp"
+#include "edge/mirror_place.hpp"
+#include "edge/transfer_unit.hpp"
+
+namespace understudy::host {
+
+class MovementUnit {
+ public:
+  MovementUnit(const BladeConfig& config, MirrorPlace& mirror, std::unique_ptr<TransferUnit> transfer)
+      : config_(config), mirror_(mirror), transfer_(std::move(transfer)) {}
+
+  void perform(Step step, Term term, std::function<void(Status)> done);
+  /// After Resume: the place that serves from now on.
+  [[nodiscard]] std::unique_ptr<place::RolePlace> release_place() { return transfer_->release_place(); }
+
+ private:
+  Status write_commit(Term term);
+  void freeze(std::function<void(Status)> done);
+  void commit(Term term, std::function<void(Status)> done);
+  void roll_back(std::function<void(Status)> done);
+
+  const BladeConfig& config_;
+  MirrorPlace& mirror_;
+  std::unique_ptr<TransferUnit> transfer_;
+  bool frozen_ = false;
+};
+
+}  // namespace understudy::host

@@ -1,0 +1,41 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+/// A role that this host serves: its place on the operating system, and replication to its mirror.
+
+#include <memory>
+#include <string>
+
+#include "place/role_place.hpp"
+#include "understudy/link/replication_sender.hpp"
+
+namespace understudy::host {
+
+class ServedRole {
+ public:
+  explicit ServedRole(std::unique_ptr<place::RolePlace> place) : place_(std::move(place)) {}
+
+  /// Listens for the mirror on the maintenance address. A role without a mirror is exposed, not stopped: a failure is
+  /// told.
+  Status replicate(boost::asio::io_context& io, Term term, const IpAddress& address, std::uint16_t port,
+                   link::replication::ReplicationSender::PhaseCallback on_phase) {
+    link::replication::SenderOptions options;
+    options.role = place_->spec().id;
+    options.term = term;
+    options.address = address;
+    options.port = port;
+    sender_ =
+        std::make_unique<link::replication::ReplicationSender>(io, options, place_->region(), std::move(on_phase));
+    return sender_->start();
+  }
+  void poke() {
+    if (sender_) { sender_->poke(); }
+  }
+  void stop_replicating() { sender_.reset(); }
+  [[nodiscard]] place::RolePlace& place() { return *place_; }
+
+ private:
+  std::unique_ptr<place::RolePlace> place_;
+  std::unique_ptr<link::replication::ReplicationSender> sender_;
+};
+
+}  // namespace understudy::host

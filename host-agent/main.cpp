@@ -1,0 +1,78 @@
+// SPDX-License-Identifier: Apache-2.0
+// understudy-host-agent: runs on every blade.
+#include <unistd.h>
+
+#include <CLI/CLI.hpp>
+#include <boost/asio/io_context.hpp>
+#include <boost/asio/signal_set.hpp>
+#include <filesystem>
+#include <fstream>
+#include <iostream>
+
+#include "edge/agent.hpp"
+#include "understudy/common/log.hpp"
+
+namespace {
+
+constexpr int bad_input = 2;
+
+std::string boot_id() {
+  std::ifstream file("/proc/sys/kernel/random/boot_id");
+  std::string id;
+  file >> id;
+  return id;
+}
+
+int run(const std::string& config_path, bool check_only) {
+  using namespace understudy;
+  auto config = host::read_blade_config(config_path);
+  if (!config) {
+    std::cerr << config.error().message << "\n";
+    return bad_input;
+  }
+  if (check_only) {
+    std::cout << config_path << ": good, blade " << config->blade.value << "\n";
+    return 0;
+  }
+  if (geteuid() != 0) {
+    std::cerr << "understudy-host-agent needs root: it sets addresses, gates and starts guests; start it by systemd or "
+                 "sudo\n";
+    return bad_input;
+  }
+  std::error_code error;
+  std::filesystem::create_directories(config->run_dir, error);
+  if (error) {
+    std::cerr << config_path << ": run_dir \"" << config->run_dir << "\" cannot be made: " << error.message() << "\n";
+    return bad_input;
+  }
+  log::init("host-agent");
+  boost::asio::io_context io(1);
+  boost::asio::signal_set signals(io, SIGINT, SIGTERM);
+  signals.async_wait([&](const boost::system::error_code& failed, int) {
+    if (!failed) { io.stop(); }
+  });
+  host::Agent agent(io, std::move(config).value(), boot_id());
+  if (auto started = agent.start(); !started) {
+    log::error("{}", log::describe(started.error()));
+    return 1;
+  }
+  log::info("started");
+  io.run();
+  log::info("stopped; the roles of this blade go on as they are");
+  return 0;
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  CLI::App app("Understudy's host-agent: runs on every blade, serves roles, runs mirrors.");
+  std::string config = "/etc/understudy/blade.toml";
+  bool check = false;
+  app.add_option("--config", config, "this blade's configuration")->capture_default_str();
+  app.add_flag("--check", check, "only check the configuration");
+  app.set_version_flag("--version", UNDERSTUDY_VERSION);
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::ParseError& error) { return app.exit(error) == 0 ? 0 : bad_input; }
+  return run(config, check);
+}

@@ -1,0 +1,247 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "place/role_place.hpp"
+
+#include <unistd.h>
+
+#include <boost/asio/post.hpp>
+
+#include "place/region_schema.hpp"
+#include "understudy/common/log.hpp"
+#include "understudy/net/announce.hpp"
+#include "understudy/net/interfaces.hpp"
+#include "understudy/net/namespace.hpp"
+#include "understudy/net/nft.hpp"
+
+namespace understudy::place {
+
+namespace {
+constexpr auto application_ready_deadline = std::chrono::seconds(10);
+constexpr auto application_active_deadline = std::chrono::seconds(2);
+constexpr int announcements_max = 6;
+constexpr auto announcement_interval = std::chrono::milliseconds(200);
+
+const std::string* interface_of(const std::vector<std::pair<std::string, std::string>>& ports,
+                                const std::string& port) {
+  for (const auto& [name, interface] : ports) {
+    if (name == port) { return &interface; }
+  }
+  return nullptr;
+}
+}  // namespace
+
+RolePlace::RolePlace(boost::asio::io_context& io, link::RoleSpec spec, PlaceOptions options,
+                     RolePlaceCallbacks callbacks)
+    : io_(io),
+      spec_(std::move(spec)),
+      options_(std::move(options)),
+      callbacks_(std::move(callbacks)),
+      announcements_(io) {}
+
+RolePlace::~RolePlace() { stop_writing(); }
+
+net::FlowFilter RolePlace::flow_filter() const {
+  net::FlowFilter filter;
+  filter.excluded = options_.excluded;
+  return filter;
+}
+
+Status RolePlace::configure_port(net::Links& links, const link::PortSpec& port, const std::string& interface) {
+  if (auto done = links.set_quiet(interface); !done) { return done; }
+  const auto state = links.state(interface);
+  if (!state) { return state.error(); }
+  if (state->mac != port.mac) {  // an interface that serves already is left alone (a restarted agent)
+    if (auto done = links.set_mac(interface, port.mac); !done) { return done; }
+  }
+  for (const auto& address : port.addresses) {
+    if (auto done = links.add_address(interface, address); !done) { return done; }
+  }
+  return state->up ? Status{} : links.set_up(interface, true);
+}
+
+Status RolePlace::configure() {
+  auto scope = net::NamespaceScope::enter(options_.namespace_path);
+  if (!scope) { return scope.error(); }
+  auto links = net::Links::open();
+  if (!links) { return links.error(); }
+  if (!spec_.ruleset.empty()) {  // first, since connection tracking begins with it
+    auto nft = net::Nft::open();
+    if (!nft) { return nft.error(); }
+    if (auto done = nft->load(spec_.ruleset); !done) { return done; }
+  }
+  for (const auto& [name, value] : spec_.sysctls) {
+    if (auto done = net::set_sysctl(name, value); !done) { return done; }
+  }
+  for (const auto& port : spec_.ports) {
+    const auto* interface = interface_of(options_.ports, port.name);
+    if (interface == nullptr) {
+      return failure("role " + spec_.id.value + " has port \"" + port.name + "\" on network \"" + port.network +
+                         "\", which this place does not have",
+                     Errc::BadInput);
+    }
+    if (auto done = configure_port(*links, port, *interface); !done) { return done; }
+  }
+  for (const auto& route : spec_.routes) {
+    if (auto done = links->set_route(route.destination, route.gateway); !done) { return done; }
+  }
+  return {};
+}
+
+Status RolePlace::open_region(bool create) {
+  const auto path = options_.region_path;
+  const auto size = options_.is_bar ? std::optional(spec_.region_bytes) : std::nullopt;
+  const auto state = shm::Region::inspect(path, size);
+  if (state == shm::RegionState::Absent && create) {
+    auto made = shm::Region::create(path, spec_.region_bytes, region_schema(spec_));
+    if (!made) { return made.error(); }
+    region_.emplace(std::move(made).value());
+    return {};
+  }
+  auto opened = shm::Region::open(path, shm::Access::ReadWrite, size);
+  if (!opened) { return opened.error(); }
+  if (!(opened->schema() == region_schema(spec_))) {
+    return failure("region " + path + " was made for another version of role " + spec_.id.value, Errc::Refused);
+  }
+  region_.emplace(std::move(opened).value());
+  return {};
+}
+
+void RolePlace::start_application(std::function<void(Status)> done) {
+  if (spec_.application.command.empty()) {
+    done({});
+    return;
+  }
+  app::ApplicationOptions options;
+  options.name = spec_.id.value;
+  options.command = spec_.application.command;
+  options.network_namespace = options_.namespace_path;
+  options.run_dir = options_.run_dir;
+  options.log_path = options_.run_dir + "/" + spec_.id.value + ".application.log";
+  options.region_path = options_.region_path;
+  options.region_bytes = spec_.region_bytes;
+  options.store = spec_.application.store;
+  application_ =
+      std::make_unique<app::Supervisor>(io_, options,
+                                        app::Supervisor::Callbacks{[this](const app::ApplicationExit& exit) {
+                                                                     if (!exit.expected) {
+                                                                       callbacks_.on_application_exit(exit.describe());
+                                                                     }
+                                                                   },
+                                                                   [](const app::ApplicationStatus&) {}});
+  if (auto started = application_->start(); !started) {
+    done(started);
+    return;
+  }
+  application_->wait_ready(application_ready_deadline, std::move(done));
+}
+
+Status RolePlace::begin_writing(Term term) {
+  auto store = region_->store(net::net_store_name);
+  if (!store) { return store.error(); }
+  auto writer = store->become_writer(term);
+  if (!writer) { return writer.error(); }
+  writer_.emplace(std::move(writer).value());
+  sink_ = std::make_unique<net::StoreSink>(*writer_);
+  auto scope = net::NamespaceScope::enter(options_.namespace_path);
+  if (!scope) { return scope.error(); }
+  auto ports = net::PortMap::resolve(options_.ports);
+  if (!ports) { return ports.error(); }
+  net::CollectorOptions options;
+  options.flows = flow_filter();
+  auto collector = net::Collector::open(std::move(ports).value(), options);
+  if (!collector) { return collector.error(); }
+  collector_.emplace(std::move(collector).value());
+  if (auto dumped = collector_->dump(*sink_); !dumped) { return dumped; }
+  for (const int fd : collector_->fds()) {
+    if (fd < 0) { continue; }
+    events_.push_back(std::make_unique<boost::asio::posix::stream_descriptor>(io_, dup(fd)));
+    watch(*events_.back());
+  }
+  return {};
+}
+
+void RolePlace::watch(boost::asio::posix::stream_descriptor& descriptor) {
+  descriptor.async_wait(boost::asio::posix::stream_descriptor::wait_read,
+                        [this, &descriptor, alive = std::weak_ptr(alive_)](const boost::system::error_code& error) {
+                          if (error || alive.expired() || !collector_) { return; }
+                          drain();
+                          if (collector_) { watch(descriptor); }
+                        });
+}
+
+void RolePlace::drain() {
+  const auto drained = collector_->drain(*sink_);
+  if (!drained) { callbacks_.on_alarm("the collector of kernel state failed: " + log::describe(drained.error())); }
+  if (!sink_->health().ok()) {
+    callbacks_.on_alarm("the store \"net\" is no longer ours to write: " + log::describe(sink_->health().error()));
+    stop_writing();
+    return;
+  }
+  if (callbacks_.on_changes) { callbacks_.on_changes(); }
+}
+
+void RolePlace::stop_writing() {
+  for (auto& events : events_) {
+    boost::system::error_code ignored;
+    events->close(ignored);
+  }
+  // Handlers on their way refer to the descriptors: those live until the handlers have run.
+  for (auto& events : events_) {
+    boost::asio::post(io_, [kept = std::shared_ptr(std::move(events))] {});
+  }
+  events_.clear();
+  collector_.reset();
+  sink_.reset();
+  writer_.reset();
+}
+
+void RolePlace::activate(Term term, std::function<void(Status)> done) {
+  if (!application_) {
+    done({});
+    return;
+  }
+  application_->activate(term, application_active_deadline, std::move(done));
+}
+
+void RolePlace::stop_application(std::function<void(Status)> done) {
+  if (!application_) {
+    done({});
+    return;
+  }
+  application_->stop(std::move(done));
+}
+
+void RolePlace::quiesce_application(std::chrono::milliseconds deadline, std::function<void(Status)> done) {
+  if (!application_) {
+    done({});
+    return;
+  }
+  application_->quiesce(deadline, std::move(done));
+}
+
+void RolePlace::announce() { announce_once(announcements_max); }
+
+void RolePlace::announce_once(int left) {
+  {
+    auto scope = net::NamespaceScope::enter(options_.namespace_path);
+    if (!scope) {
+      callbacks_.on_alarm(log::describe(scope.error()));
+      return;
+    }
+    for (const auto& port : spec_.ports) {
+      const auto* interface = interface_of(options_.ports, port.name);
+      if (interface == nullptr) { continue; }
+      std::vector<IpAddress> addresses;
+      for (const auto& prefix : port.addresses) { addresses.push_back(prefix.address); }
+      if (auto sent = net::announce(*interface, port.mac, addresses); !sent) {
+        callbacks_.on_alarm("announcing " + port.name + " failed: " + log::describe(sent.error()));
+      }
+    }
+  }
+  if (left <= 1) { return; }
+  announcements_.expires_after(announcement_interval);
+  announcements_.async_wait([this, left, alive = std::weak_ptr(alive_)](const boost::system::error_code& error) {
+    if (!error && !alive.expired()) { announce_once(left - 1); }
+  });
+}
+
+}  // namespace understudy::place

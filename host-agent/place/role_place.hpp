@@ -1,0 +1,97 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+/// A role on an operating system: on an active in the blade's namespace, in a mirror in the guest's, after a movement
+/// in the role's namespace on the standby. The same code at every place. It speaks only when its gate is open, which is
+/// not decided here.
+///
+///   configure() ─► open_region() ─► start_application() ─► begin_writing(term) ─► activate(term) ─► [gate] ─►
+///   announce()
+///
+/// Owns: the supervisor of the application, the collector and the writer of the store "net" while it writes.
+/// A crash leaves the application, addresses and region; the same calls find and keep them (D13).
+
+#include <boost/asio/io_context.hpp>
+#include <boost/asio/posix/stream_descriptor.hpp>
+#include <boost/asio/steady_timer.hpp>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "understudy/app/supervisor.hpp"
+#include "understudy/link/messages.hpp"
+#include "understudy/net/collector.hpp"
+#include "understudy/net/interfaces.hpp"
+#include "understudy/net/store_sink.hpp"
+#include "understudy/shm/region.hpp"
+
+namespace understudy::place {
+
+struct PlaceOptions {
+  std::string namespace_path;                              ///< network namespace of the role; empty: our own
+  std::vector<std::pair<std::string, std::string>> ports;  ///< logical port -> interface there
+  std::string run_dir;
+  std::string region_path;
+  bool is_bar = false;             ///< the region is an ivshmem BAR: its size is not told by the file
+  std::vector<IpPrefix> excluded;  ///< networks whose flows are not the role's (maintenance)
+};
+
+struct RolePlaceCallbacks {
+  std::function<void(const std::string&)> on_application_exit;
+  std::function<void(const std::string&)> on_alarm;
+  std::function<void()> on_changes;  ///< the collector wrote records: a good moment to ship them
+};
+
+class RolePlace {
+ public:
+  RolePlace(boost::asio::io_context& io, link::RoleSpec spec, PlaceOptions options, RolePlaceCallbacks callbacks);
+  RolePlace(const RolePlace&) = delete;
+  RolePlace& operator=(const RolePlace&) = delete;
+  ~RolePlace();
+
+  /// MACs, addresses (no duplicate address detection, no autoconfiguration), sysctls, rule set, routes.
+  Status configure();
+  /// `create`: an absent region is made; otherwise it must be there, with the role's schema.
+  Status open_region(bool create);
+  void start_application(std::function<void(Status)> done);
+  /// Becomes the writer of "net", subscribes, dumps and compares (rule 10).
+  Status begin_writing(Term term);
+  void activate(Term term, std::function<void(Status)> done);
+  /// Gratuitous ARP and unsolicited NA for every address, now and some times more.
+  void announce();
+  void stop_application(std::function<void(Status)> done);
+  void stop_writing();
+
+  [[nodiscard]] const link::RoleSpec& spec() const { return spec_; }
+  [[nodiscard]] const shm::Region& region() const { return *region_; }
+  [[nodiscard]] const PlaceOptions& options() const { return options_; }
+  /// Stops the application's part of a movement: nothing is under way any more, or Expired.
+  void quiesce_application(std::chrono::milliseconds deadline, std::function<void(Status)> done);
+  /// Takes every event that the kernel has queued, so that the store holds all that happened until now.
+  void drain();
+  [[nodiscard]] app::Supervisor* application() { return application_.get(); }
+  /// What a collector or installer of this role keeps.
+  [[nodiscard]] net::FlowFilter flow_filter() const;
+
+ private:
+  Status configure_port(net::Links& links, const link::PortSpec& port, const std::string& interface);
+  void watch(boost::asio::posix::stream_descriptor& descriptor);
+  void announce_once(int left);
+
+  boost::asio::io_context& io_;
+  link::RoleSpec spec_;
+  PlaceOptions options_;
+  RolePlaceCallbacks callbacks_;
+  std::optional<shm::Region> region_;
+  std::unique_ptr<app::Supervisor> application_;
+  std::optional<shm::StoreWriter> writer_;
+  std::unique_ptr<net::StoreSink> sink_;
+  std::optional<net::Collector> collector_;
+  std::vector<std::unique_ptr<boost::asio::posix::stream_descriptor>> events_;
+  boost::asio::steady_timer announcements_;
+  std::shared_ptr<int> alive_ = std::make_shared<int>(0);  ///< handlers hold it weakly
+};
+
+}  // namespace understudy::place

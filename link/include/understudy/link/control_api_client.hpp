@@ -1,0 +1,55 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+/// The host-agent's side of the control API: one Attach stream, kept for ever.
+///
+///     start ──► trying address k ──Attached──► connected ──stream ends──► lost ──┐
+///                  ▲   └─refused, or silent for `attach_timeout`─┐               │
+///                  └──────────── next address, after a bounded backoff ◄─────────┘
+///
+/// Invariants: callbacks run on the io_context only and never overlap; on_connected and on_lost alternate; nothing
+/// is sent before on_connected was called, so what the owner sends there (its Hello) is first on the stream; what is
+/// sent while not connected is dropped (the next Hello tells what is really there).
+
+#include <boost/asio/io_context.hpp>
+#include <chrono>
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "understudy/link/messages.hpp"
+
+namespace understudy::link {
+
+struct ControlClientOptions {
+  std::vector<std::string> addresses;  ///< "host:port", tried in turn
+  std::chrono::milliseconds first_backoff{100};
+  std::chrono::milliseconds last_backoff{1000};
+  std::chrono::milliseconds attach_timeout{2000};
+};
+
+struct ControlClientCallbacks {
+  std::function<void(const std::string& address, const std::string& state_id)> on_connected;
+  std::function<void(const Order&)> on_order;
+  std::function<void(const std::string& why)> on_lost;
+};
+
+/// Used and destroyed on the io_context's thread. No callback runs after the destructor.
+class ControlClient {
+ public:
+  ControlClient(boost::asio::io_context& io, ControlClientOptions options, ControlClientCallbacks callbacks);
+  ~ControlClient();
+  ControlClient(const ControlClient&) = delete;
+  ControlClient& operator=(const ControlClient&) = delete;
+
+  void start();
+  /// False: not connected, the report was dropped.
+  bool send(const Report& report);
+  [[nodiscard]] bool connected() const;
+
+ private:
+  class Impl;
+  std::shared_ptr<Impl> impl_;
+};
+
+}  // namespace understudy::link

@@ -1,0 +1,62 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+/// The control-server's side of the control API.
+///
+///     gRPC's threads ──post──► io_context: handlers        (one thread decides, gRPC's threads only carry)
+///                    ◄─queue── send(session, order)
+///
+/// Invariants: every handler runs on the io_context; a session's reports come in order, the first is a Hello
+/// (another first report, a report that is not valid, or a full queue ends the session); on_detached comes
+/// exactly once for a session that was attached, and nothing comes after it.
+
+#include <boost/asio/io_context.hpp>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "understudy/common/result.hpp"
+#include "understudy/link/control_api_status.hpp"
+#include "understudy/link/messages.hpp"
+
+namespace understudy::link {
+
+/// One Attach stream. A restarted agent has a new one, maybe before its old one is known to be gone.
+using SessionId = std::uint64_t;
+
+struct ControlApiHandlers {
+  std::function<void(SessionId, const Report&)> on_report;
+  std::function<void(SessionId, const std::string& why)> on_detached;
+  std::function<GroupStatus()> status;
+  std::function<Result<std::string>(const RoleId&)> move_role;
+  std::function<Result<std::string>(MovementPolicy)> set_movement_policy;
+  /// At most `limit` events with an id above `after`, oldest first.
+  std::function<std::vector<EventRecord>(std::uint64_t after, std::size_t limit)> events_after;
+};
+
+/// Made, used and destroyed on the io_context's thread. No handler runs after the destructor.
+class ControlApiServer {
+ public:
+  /// Listens at `address` ("host:port", port 0 picks one). `state_id` is told to every agent.
+  static Result<std::unique_ptr<ControlApiServer>> listen(boost::asio::io_context& io, const std::string& address,
+                                                          std::string state_id, ControlApiHandlers handlers);
+  ~ControlApiServer();
+  ControlApiServer(const ControlApiServer&) = delete;
+  ControlApiServer& operator=(const ControlApiServer&) = delete;
+
+  [[nodiscard]] int port() const;
+  /// False: that session is gone.
+  bool send(SessionId session, const Order& order);
+  /// Ends a session (its agent will come again).
+  void close(SessionId session);
+  /// Tells the followers of the event log that there is more.
+  void wake_followers();
+
+ private:
+  class Impl;
+  explicit ControlApiServer(std::shared_ptr<Impl> impl);
+  std::shared_ptr<Impl> impl_;
+};
+
+}  // namespace understudy::link

@@ -1,0 +1,65 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+/// What the control-server tells operators, as plain values: the group's status and its event log.
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "understudy/common/result.hpp"
+#include "understudy/link/messages.hpp"
+
+namespace understudy::link {
+
+struct RoleStatus {
+  RoleId role;
+  std::string state;  ///< "starting", "exposed", "protected", "taking-over", "on-mirror", "moving", "on-host", "lost"
+  Place place;        ///< who owns the role in the store
+  Term term;
+  bool is_protected = false;
+  std::string mirror_phase;  ///< "synced" and so on; "none" without a mirror
+  std::string detail;        ///< the standing alarm, or empty
+  bool operator==(const RoleStatus&) const = default;
+};
+
+struct BladeStatus {
+  BladeId blade;
+  bool agent_connected = false;
+  Vote bfd = Vote::Unknown;  ///< the control-server's own view
+  bool isolated = false;
+  bool standby = false;
+  bool operator==(const BladeStatus&) const = default;
+};
+
+struct GroupStatus {
+  BladeId standby;  ///< empty: the standby has become an active, nobody stands by
+  MovementPolicy movement = MovementPolicy::WhenSlow;
+  std::vector<RoleStatus> roles;
+  std::vector<BladeStatus> blades;
+  bool operator==(const GroupStatus&) const = default;
+};
+
+enum class Severity : std::uint8_t { Info, Warning, Alarm };
+
+/// One line of the control-server's event log.
+struct EventRecord {
+  std::uint64_t id = 0;      ///< grows by one, never used twice
+  std::int64_t time_ns = 0;  ///< wall clock since 1970
+  Severity severity = Severity::Info;
+  std::string kind;  ///< "state", "phase", "vote", "agent", ...
+  RoleId role;
+  BladeId blade;
+  std::string phase;  ///< for kind "phase"; the design's phase names
+  double ms = 0;
+  std::string text;
+  bool operator==(const EventRecord&) const = default;
+};
+
+[[nodiscard]] const char* to_string(Severity severity);
+[[nodiscard]] const char* to_string(Vote vote);
+[[nodiscard]] const char* to_string(MirrorPhase phase);
+[[nodiscard]] const char* to_string(MovementPolicy policy);
+[[nodiscard]] const char* to_string(StopEvidence evidence);
+Result<MovementPolicy> parse_movement_policy(const std::string& text);
+
+}  // namespace understudy::link

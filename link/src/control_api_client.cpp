@@ -1,0 +1,226 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "understudy/link/control_api_client.hpp"
+
+#include <algorithm>
+#include <boost/asio/post.hpp>
+#include <boost/asio/steady_timer.hpp>
+#include <condition_variable>
+#include <deque>
+#include <mutex>
+
+#include "control.grpc.pb.h"
+#include "control_api_channel.hpp"
+#include "control_api_convert.hpp"
+#include "understudy/common/log.hpp"
+
+namespace understudy::link {
+namespace {
+
+/// More unsent reports than this and the stream is stuck: it is ended, and the next Hello tells the truth anew.
+constexpr std::size_t kMaxUnsent = 4096;
+
+/// One try: one channel, one stream. gRPC's threads run the On... functions; `notify` carries what they see to the
+/// owner's io_context. Reads are asked for one at a time by the owner, so nothing piles up here.
+///
+/// Lifetime: kept alive by itself from start() to OnDone. The hold is what allows writes from the owner's thread; it
+/// goes with the first failed read, and after that (`ending_`) nobody starts an operation any more.
+class Attachment : public grpc::ClientBidiReactor<pb::Report, pb::Order>,
+                   public std::enable_shared_from_this<Attachment> {
+ public:
+  struct Notify {
+    std::function<void(pb::Order)> on_read;
+    std::function<void(std::string why)> on_ended;
+  };
+
+  Attachment(const std::string& address, Notify notify)
+      : notify_(std::move(notify)), stub_(pb::Control::NewStub(open_channel(address))) {}
+
+  void start() {
+    self_ = shared_from_this();
+    stub_->async()->Attach(&context_, this);
+    AddHold();
+    read_next();
+    StartCall();
+  }
+
+  /// Without effect while a read is under way.
+  void read_next() {
+    const std::lock_guard lock(mutex_);
+    if (!ending_ && !std::exchange(reading_, true)) { StartRead(&incoming_); }
+  }
+
+  bool write(const Report& report) {
+    const std::lock_guard lock(mutex_);
+    if (ending_) { return false; }
+    if (unsent_.size() >= kMaxUnsent) {
+      context_.TryCancel();
+      return false;
+    }
+    unsent_.push_back(to_proto(report));
+    if (unsent_.size() == 1) { StartWrite(&unsent_.front()); }
+    return true;
+  }
+
+  void cancel() { context_.TryCancel(); }
+
+  /// Cancels and waits until gRPC has let go; no notify afterwards.
+  void cancel_and_wait() {
+    context_.TryCancel();
+    read_next();  // the owner may owe a read; without one the stream's end would not be seen
+    std::unique_lock lock(mutex_);
+    done_signal_.wait(lock, [this] { return done_; });
+  }
+
+  void OnReadDone(bool ok) override {
+    pb::Order order;
+    {
+      const std::lock_guard lock(mutex_);
+      reading_ = false;
+      ending_ = !ok;
+      order = std::move(incoming_);
+    }
+    if (ok) {
+      notify_.on_read(std::move(order));
+    } else {
+      RemoveHold();
+    }
+  }
+
+  void OnWriteDone(bool ok) override {
+    const std::lock_guard lock(mutex_);
+    if (!ok || ending_) { return; }
+    unsent_.pop_front();
+    if (!unsent_.empty()) { StartWrite(&unsent_.front()); }
+  }
+
+  void OnDone(const grpc::Status& status) override {
+    notify_.on_ended(status.ok() ? "the control-server ended the stream" : status.error_message());
+    const auto keep = std::move(self_);
+    const std::lock_guard lock(mutex_);
+    done_ = true;
+    done_signal_.notify_all();
+  }
+
+ private:
+  Notify notify_;
+  std::unique_ptr<pb::Control::Stub> stub_;
+  grpc::ClientContext context_;
+  std::shared_ptr<Attachment> self_;
+  std::mutex mutex_;  ///< guards what is below
+  std::condition_variable done_signal_;
+  pb::Order incoming_;
+  bool reading_ = false;
+  std::deque<pb::Report> unsent_;  ///< the first is being written
+  bool ending_ = false;
+  bool done_ = false;
+};
+
+}  // namespace
+
+class ControlClient::Impl : public std::enable_shared_from_this<Impl> {
+ public:
+  Impl(boost::asio::io_context& io, ControlClientOptions options, ControlClientCallbacks callbacks)
+      : io_(io), options_(std::move(options)), callbacks_(std::move(callbacks)), timer_(io) {
+    UNDERSTUDY_ASSERT(!options_.addresses.empty());
+  }
+
+  void try_next() {
+    const std::uint64_t attempt = ++attempt_;
+    const auto weak = weak_from_this();
+    Attachment::Notify notify;
+    notify.on_read = [this, weak, attempt](pb::Order order) {
+      post(weak, attempt, [this, order = std::move(order)] { handle(order); });
+    };
+    notify.on_ended = [this, weak, attempt](std::string why) {
+      post(weak, attempt, [this, why = std::move(why)] { handle_end(why); });
+    };
+    attachment_ = std::make_shared<Attachment>(address(), std::move(notify));
+    attachment_->start();
+    timer_.expires_after(options_.attach_timeout);
+    timer_.async_wait([this, weak, attempt](const boost::system::error_code& error) {
+      const auto self = weak.lock();
+      if (error || !self || attempt != attempt_ || connected_) { return; }
+      attachment_->cancel();
+    });
+  }
+
+  void stop() {
+    ++attempt_;
+    timer_.cancel();
+    if (attachment_) { attachment_->cancel_and_wait(); }
+    attachment_.reset();
+    connected_ = false;
+  }
+
+  bool send(const Report& report) { return connected_ && attachment_->write(report); }
+  [[nodiscard]] bool connected() const { return connected_; }
+
+ private:
+  /// Called on gRPC's threads. `io_` is alive: the owner waits for the attachment before it goes.
+  template <class Action>
+  void post(const std::weak_ptr<Impl>& weak, std::uint64_t attempt, Action action) {
+    boost::asio::post(io_, [weak, attempt, action = std::move(action)]() mutable {
+      const auto self = weak.lock();
+      if (self && attempt == self->attempt_) { action(); }
+    });
+  }
+
+  void handle(const pb::Order& wire) {
+    const std::uint64_t attempt = attempt_;
+    if (!connected_) {
+      if (wire.body_case() == pb::Order::kAttached) {
+        connected_ = true;
+        backoff_ = options_.first_backoff;
+        callbacks_.on_connected(address(), wire.attached().state_id());
+      } else {
+        attachment_->cancel();
+      }
+    } else if (const auto order = from_proto(wire)) {
+      callbacks_.on_order(order.value());
+    } else {
+      log::error("control-server {}: {}", address(), log::describe(order.error()));  // newer server: keep the rest
+    }
+    if (attempt == attempt_ && attachment_) { attachment_->read_next(); }
+  }
+
+  void handle_end(const std::string& why) {
+    const bool was_connected = std::exchange(connected_, false);
+    attachment_.reset();
+    const std::string lost = address() + ": " + why;
+    next_address_ = (next_address_ + 1) % options_.addresses.size();
+    // After a loss the first try comes quickly; tries that fail wait longer and longer, up to the last backoff.
+    timer_.expires_after(backoff_);
+    backoff_ = std::min(backoff_ * 2, options_.last_backoff);
+    timer_.async_wait([this, weak = weak_from_this(), attempt = attempt_](const boost::system::error_code& error) {
+      const auto self = weak.lock();
+      if (!error && self && attempt == attempt_) { try_next(); }
+    });
+    if (was_connected) {
+      callbacks_.on_lost(lost);
+    } else {
+      log::debug("control-server {}", lost);
+    }
+  }
+
+  [[nodiscard]] const std::string& address() const { return options_.addresses[next_address_]; }
+
+  boost::asio::io_context& io_;
+  ControlClientOptions options_;
+  ControlClientCallbacks callbacks_;
+  boost::asio::steady_timer timer_;  ///< attach timeout or backoff
+  std::shared_ptr<Attachment> attachment_;
+  std::uint64_t attempt_ = 0;  ///< what an older attempt still says is ignored
+  std::size_t next_address_ = 0;
+  std::chrono::milliseconds backoff_ = options_.first_backoff;
+  bool connected_ = false;
+};
+
+ControlClient::ControlClient(boost::asio::io_context& io, ControlClientOptions options,
+                             ControlClientCallbacks callbacks)
+    : impl_(std::make_shared<Impl>(io, std::move(options), std::move(callbacks))) {}
+ControlClient::~ControlClient() { impl_->stop(); }
+void ControlClient::start() { impl_->try_next(); }
+bool ControlClient::send(const Report& report) { return impl_->send(report); }
+bool ControlClient::connected() const { return impl_->connected(); }
+
+}  // namespace understudy::link

@@ -1,0 +1,87 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "understudy/link/control_api_status.hpp"
+
+namespace understudy::link {
+
+const char* to_string(Severity severity) {
+  switch (severity) {
+    case Severity::Info:
+      return "info";
+    case Severity::Warning:
+      return "warning";
+    case Severity::Alarm:
+      return "alarm";
+  }
+  return "info";
+}
+
+const char* to_string(Vote vote) {
+  switch (vote) {
+    case Vote::Unknown:
+      return "unknown";
+    case Vote::Up:
+      return "up";
+    case Vote::Down:
+      return "down";
+  }
+  return "unknown";
+}
+
+const char* to_string(MirrorPhase phase) {
+  switch (phase) {
+    case MirrorPhase::Starting:
+      return "starting";
+    case MirrorPhase::Connected:
+      return "connected";
+    case MirrorPhase::Syncing:
+      return "syncing";
+    case MirrorPhase::Synced:
+      return "synced";
+    case MirrorPhase::Failed:
+      return "failed";
+    case MirrorPhase::Stopped:
+      return "stopped";
+  }
+  return "failed";
+}
+
+const char* to_string(MovementPolicy policy) {
+  switch (policy) {
+    case MovementPolicy::WhenSlow:
+      return "when-slow";
+    case MovementPolicy::WhenQuiet:
+      return "when-quiet";
+    case MovementPolicy::Always:
+      return "always";
+    case MovementPolicy::Manual:
+      return "manual";
+  }
+  return "manual";
+}
+
+const char* to_string(StopEvidence evidence) {
+  switch (evidence) {
+    case StopEvidence::None:
+      return "none";
+    case StopEvidence::NeverServed:
+      return "never-served";
+    case StopEvidence::Isolated:
+      return "isolated";
+    case StopEvidence::PoweredOff:
+      return "powered-off";
+    case StopEvidence::StoodDown:
+      return "stood-down";
+  }
+  return "none";
+}
+
+Result<MovementPolicy> parse_movement_policy(const std::string& text) {
+  for (const auto policy :
+       {MovementPolicy::WhenSlow, MovementPolicy::WhenQuiet, MovementPolicy::Always, MovementPolicy::Manual}) {
+    if (text == to_string(policy)) { return policy; }
+  }
+  return failure("\"" + text + "\" is no movement policy; write always, when-slow, when-quiet or manual",
+                 Errc::BadInput);
+}
+
+}  // namespace understudy::link

@@ -1,0 +1,203 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "understudy/link/guest_channel.hpp"
+
+#include <array>
+#include <boost/json.hpp>
+
+#include "understudy/link/json_fields.hpp"
+#include "understudy/link/spec_json.hpp"
+
+namespace understudy::link::guest {
+namespace {
+
+namespace json = boost::json;
+
+constexpr std::size_t most_stores = 8;
+constexpr std::size_t most_phases = 64;
+constexpr std::array activity_names{"idle", "mirroring", "activating", "serving", "quiescing", "quiesced"};
+constexpr std::array phase_names{"starting", "connected", "syncing", "synced", "failed"};
+constexpr std::array vote_names{"unknown", "up", "down"};
+
+template <class Enum, std::size_t Count>
+Enum read_enum(JsonFields& fields, const char* key, const std::array<const char*, Count>& names) {
+  const std::string text = fields.string(key);
+  for (std::size_t index = 0; index < Count; ++index) {
+    if (text == names[index]) { return static_cast<Enum>(index); }
+  }
+  fields.problem(std::string(key) + " is \"" + text.substr(0, 32) + "\", which is none of its values");
+  return Enum{};
+}
+
+template <class Enum, std::size_t Count>
+const char* enum_name(Enum value, const std::array<const char*, Count>& names) {
+  const auto index = static_cast<std::size_t>(value);
+  return index < Count ? names[index] : "unknown";
+}
+
+std::string line(const json::object& object) { return json::serialize(object) + "\n"; }
+
+/// A guest's JSON: shallow, and checked before anything is built from it.
+Result<json::value> parse_line(std::string_view text) {
+  if (text.size() > line_bytes_max) { return failure("a line is too long", Errc::BadInput); }
+  json::parse_options options;
+  options.max_depth = 16;
+  json::error_code error;
+  auto value = json::parse(json::string_view(text.data(), text.size()), error, {}, options);
+  if (error) { return failure("a line is not JSON: " + error.message(), Errc::BadInput); }
+  if (!value.is_object()) { return failure("a line is not a JSON object", Errc::BadInput); }
+  return value;
+}
+
+struct OrderWriter {
+  json::object operator()(const Identify&) const { return {{"order", "identify"}}; }
+  json::object operator()(const Configure& order) const {
+    return {{"order", "configure"}, {"mirror", to_json(order.mirror)}};
+  }
+  json::object operator()(const Activate& order) const {
+    return {{"order", "activate"}, {"term", order.term.value}, {"deadline_ms", order.deadline_ms}};
+  }
+  json::object operator()(const Announce&) const { return {{"order", "announce"}}; }
+  json::object operator()(const Quiesce&) const { return {{"order", "quiesce"}}; }
+  json::object operator()(const Resume&) const { return {{"order", "resume"}}; }
+  json::object operator()(const Shutdown&) const { return {{"order", "shutdown"}}; }
+};
+
+struct EventWriter {
+  json::object operator()(const Hello& event) const {
+    return {{"event", "hello"},         {"boot_nonce", event.boot_nonce}, {"instance", event.instance},
+            {"version", event.version}, {"bundle", event.bundle},         {"activity", to_string(event.activity)},
+            {"term", event.term.value}};
+  }
+  json::object operator()(const State& event) const {
+    return {{"event", "state"}, {"phase", to_string(event.phase)}, {"detail", event.detail}};
+  }
+  json::object operator()(const PeerSeen& event) const {
+    return {{"event", "vote"}, {"vote", enum_name(event.vote, vote_names)}};
+  }
+  json::object operator()(const Ready& event) const {
+    json::object phases;
+    for (const auto& phase : event.phases) { phases[phase.phase] = phase.ms; }
+    return {{"event", "ready"}, {"term", event.term.value}, {"phases", phases}};
+  }
+  json::object operator()(const ActivateFailed& event) const {
+    return {{"event", "activate-failed"}, {"detail", event.detail}};
+  }
+  json::object operator()(const Announced&) const { return {{"event", "announced"}}; }
+  json::object operator()(const Quiesced& event) const {
+    json::object sequences;
+    for (const auto& [store, sequence] : event.sequences) { sequences[store] = sequence.value; }
+    return {{"event", "quiesced"}, {"sequences", sequences}, {"ms", event.ms}};
+  }
+  json::object operator()(const Alarm& event) const { return {{"event", "alarm"}, {"text", event.text}}; }
+};
+
+const json::object& read_object(JsonFields& fields, const char* key, std::size_t most) {
+  static const json::object none;
+  const auto* found = fields.find(key);
+  const auto* object = found == nullptr ? nullptr : found->if_object();
+  if (object == nullptr || object->size() > most) {
+    fields.problem(std::string(key) + " is not an object of at most " + std::to_string(most) + " members");
+    return none;
+  }
+  return *object;
+}
+
+Hello read_hello(JsonFields& fields) {
+  Hello event;
+  event.boot_nonce = fields.string("boot_nonce");
+  event.instance = fields.string("instance");
+  event.version = fields.string("version");
+  event.bundle = fields.string("bundle");
+  event.activity = read_enum<Activity>(fields, "activity", activity_names);
+  event.term.value = fields.number("term");
+  if (event.boot_nonce.empty() || event.instance.empty()) { fields.problem("a nonce is empty"); }
+  return event;
+}
+
+Ready read_ready(JsonFields& fields) {
+  Ready event;
+  event.term.value = fields.number("term");
+  for (const auto& member : read_object(fields, "phases", most_phases)) {
+    if (!member.value().is_number()) { fields.problem("a phase is not a number"); }
+    event.phases.push_back({member.key(), member.value().is_number() ? member.value().to_number<double>() : 0});
+  }
+  return event;
+}
+
+Quiesced read_quiesced(JsonFields& fields) {
+  Quiesced event;
+  for (const auto& member : read_object(fields, "sequences", most_stores)) {
+    json::error_code error;
+    const auto sequence = member.value().to_number<std::uint64_t>(error);
+    if (error) { fields.problem("a sequence is not a natural number"); }
+    event.sequences.emplace_back(member.key(), Sequence{error ? 0 : sequence});
+  }
+  event.ms = fields.real("ms");
+  return event;
+}
+
+GuestEvent read_event(JsonFields& fields, const std::string& name) {
+  if (name == "hello") { return read_hello(fields); }
+  if (name == "state") { return State{read_enum<GuestPhase>(fields, "phase", phase_names), fields.string("detail")}; }
+  if (name == "vote") { return PeerSeen{read_enum<Vote>(fields, "vote", vote_names)}; }
+  if (name == "ready") { return read_ready(fields); }
+  if (name == "activate-failed") { return ActivateFailed{fields.string("detail")}; }
+  if (name == "announced") { return Announced{}; }
+  if (name == "quiesced") { return read_quiesced(fields); }
+  if (name == "alarm") { return Alarm{fields.string("text")}; }
+  fields.problem("\"" + name.substr(0, 32) + "\" is no event");
+  return Alarm{};
+}
+
+}  // namespace
+
+const char* to_string(GuestPhase phase) { return enum_name(phase, phase_names); }
+const char* to_string(Activity activity) { return enum_name(activity, activity_names); }
+
+std::string to_line(const GuestOrder& order) { return line(std::visit(OrderWriter{}, order)); }
+std::string to_line(const GuestEvent& event) { return line(std::visit(EventWriter{}, event)); }
+
+Result<GuestOrder> parse_order(std::string_view text) {
+  auto value = parse_line(text);
+  if (!value) { return value.error(); }
+  JsonFields fields(*value, "order");
+  const std::string name = fields.string("order");
+  GuestOrder order = Shutdown{};
+  if (name == "configure") {
+    const auto* found = fields.find("mirror");
+    auto mirror = found == nullptr ? Result<RunMirror>(failure("mirror is missing")) : run_mirror_from_json(*found);
+    if (mirror) {
+      order = Configure{*std::move(mirror)};
+    } else {
+      fields.problem(mirror.error().message);
+    }
+  } else if (name == "activate") {
+    Activate activate;
+    activate.term.value = fields.number("term");
+    if (fields.find("deadline_ms") != nullptr) { activate.deadline_ms = fields.number32("deadline_ms"); }
+    order = activate;
+  } else if (name == "identify") {
+    order = Identify{};
+  } else if (name == "announce") {
+    order = Announce{};
+  } else if (name == "quiesce") {
+    order = Quiesce{};
+  } else if (name == "resume") {
+    order = Resume{};
+  } else if (name != "shutdown") {
+    fields.problem("\"" + name.substr(0, 32) + "\" is no order");
+  }
+  if (auto done = fields.finish(); !done) { return done.error(); }
+  return order;
+}
+
+Result<GuestEvent> parse_event(std::string_view text) {
+  auto value = parse_line(text);
+  if (!value) { return value.error(); }
+  JsonFields fields(*value, "event");
+  auto event = read_event(fields, fields.string("event"));
+  if (auto done = fields.finish(); !done) { return done.error(); }
+  return event;
+}
+
+}  // namespace understudy::link::guest

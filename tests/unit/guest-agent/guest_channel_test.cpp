@@ -1,0 +1,95 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "understudy/link/guest_channel.hpp"
+
+#include <gtest/gtest.h>
+
+#include "sample_mirror.hpp"
+
+namespace understudy::link::guest {
+namespace {
+
+std::string without_newline(std::string line) {
+  EXPECT_EQ(line.find('\n'), line.size() - 1) << "one message is one line";
+  line.pop_back();
+  return line;
+}
+
+TEST(GuestChannel, EveryOrderSurvivesItsLine) {
+  const std::vector<GuestOrder> orders{
+      Configure{test::sample_mirror()}, Activate{Term{9}, 1500}, Announce{}, Quiesce{}, Resume{}, Shutdown{}};
+  for (const auto& order : orders) {
+    const auto read = parse_order(without_newline(to_line(order)));
+    ASSERT_TRUE(read) << read.error().message;
+    EXPECT_EQ(read.value(), order);
+  }
+}
+
+TEST(GuestChannel, EveryEventSurvivesItsLine) {
+  const std::vector<GuestEvent> events{Hello{"nonce", "first", "0.1", "4f1c", Activity::Serving, Term{~0ULL}},
+                                       State{GuestPhase::Syncing, "half \"way\"\n"},
+                                       PeerSeen{Vote::Down},
+                                       Ready{Term{9}, {{"drain", 1.5}, {"install", 0.25}}},
+                                       ActivateFailed{"no"},
+                                       Announced{},
+                                       Quiesced{{{"net", Sequence{~0ULL}}, {"sessions", Sequence{3}}}, 2.5},
+                                       Alarm{"slow"}};
+  for (const auto& event : events) {
+    const auto read = parse_event(without_newline(to_line(event)));
+    ASSERT_TRUE(read) << read.error().message;
+    EXPECT_EQ(read.value(), event);
+  }
+}
+
+TEST(GuestChannel, HostileLinesAreRefusedWithAReason) {
+  const std::string deep(100000, '[');
+  for (const std::string& line :
+       {std::string("no json"), std::string("[1]"), std::string("{}"), std::string(R"({"event":"boom"})"),
+        std::string(R"({"event":"hello"})"), std::string(R"({"event":"ready","term":-1,"phases":{}})"),
+        std::string(R"({"event":"ready","term":1e300,"phases":{}})"), std::string(R"({"event":"vote","vote":"maybe"})"),
+        std::string(R"({"event":"quiesced","sequences":{"net":-4},"ms":1})"),
+        std::string(
+            R"({"event":"quiesced","sequences":{"a":1,"b":1,"c":1,"d":1,"e":1,"f":1,"g":1,"h":1,"i":1},"ms":1})"),
+        std::string("{\"event\":\"al\0rm\"}", 17), deep}) {
+    const auto read = parse_event(line);
+    ASSERT_FALSE(read) << line.substr(0, 80);
+    EXPECT_FALSE(read.error().message.empty());
+  }
+}
+
+std::vector<std::string> lines_of(LineReader& reader, std::string_view bytes) {
+  std::vector<std::string> lines;
+  reader.feed(bytes, [&](std::string_view line) { lines.emplace_back(line); });
+  return lines;
+}
+
+TEST(LineReaderTest, LinesAreTheSameHoweverTheBytesArrive) {
+  const std::string bytes = "one\n\ntwo\nthree\nrest";
+  const std::vector<std::string> expected{"one", "two", "three"};
+  for (std::size_t size = 1; size <= bytes.size(); ++size) {
+    LineReader sut;
+    std::vector<std::string> lines;
+    for (std::size_t at = 0; at < bytes.size(); at += size) {
+      for (auto& line : lines_of(sut, std::string_view(bytes).substr(at, size))) { lines.push_back(line); }
+    }
+    EXPECT_EQ(lines, expected) << size;
+  }
+}
+
+TEST(LineReaderTest, AnOverlongLineIsSkippedAndTheNextOneRead) {
+  LineReader sut(8);
+  EXPECT_EQ(lines_of(sut, "12345678\n"), (std::vector<std::string>{"12345678"}));
+  EXPECT_TRUE(lines_of(sut, "123456789").empty());
+  EXPECT_TRUE(lines_of(sut, std::string(1000, 'x')).empty());
+  EXPECT_EQ(lines_of(sut, "x\ngood\n"), (std::vector<std::string>{"good"}));
+  EXPECT_EQ(sut.skipped_count(), 1U);
+}
+
+TEST(LineReaderTest, ResetForgetsAnUnfinishedLine) {
+  LineReader sut;
+  EXPECT_TRUE(lines_of(sut, "half of").empty());
+  sut.reset();
+  EXPECT_EQ(lines_of(sut, "whole\n"), (std::vector<std::string>{"whole"}));
+}
+
+}  // namespace
+}  // namespace understudy::link::guest

@@ -1,0 +1,120 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "core/mirror.hpp"
+
+#include <gtest/gtest.h>
+
+namespace understudy::guest {
+namespace {
+
+link::RunMirror mirror(Term term, const std::string& version = "v1") {
+  link::RunMirror made;
+  made.term = term;
+  made.spec.version = version;
+  return made;
+}
+
+bool does(const Effects& effects, Step step) {
+  for (const auto& effect : effects) {
+    if (const auto* wanted = std::get_if<Do>(&effect); wanted != nullptr && wanted->step == step) { return true; }
+  }
+  return false;
+}
+
+template <class T>
+const T* tells(const Effects& effects) {
+  for (const auto& effect : effects) {
+    if (const auto* found = std::get_if<T>(&effect)) { return found; }
+  }
+  return nullptr;
+}
+
+class MirrorTest : public testing::Test {
+ protected:
+  void mirroring(SyncPhase phase) {
+    (void)sut_.step(ConfigureOrder{mirror(Term{1})});
+    (void)sut_.step(StepDone{Step::Configure});
+    (void)sut_.step(SyncChanged{phase, ""});
+  }
+  void serving() {
+    mirroring(SyncPhase::Synced);
+    (void)sut_.step(ActivateOrder{Term{2}});
+    for (const auto step : {Step::Drain, Step::Install, Step::HandOver, Step::StartApplication}) {
+      (void)sut_.step(StepDone{step});
+    }
+    ASSERT_EQ(sut_.activity(), Activity::Serving);
+  }
+  Mirror sut_;
+};
+
+TEST_F(MirrorTest, SaysReadyOnlyAfterEveryStepOfTheActivationInOrder) {
+  mirroring(SyncPhase::Synced);
+  EXPECT_TRUE(does(sut_.step(ActivateOrder{Term{2}}), Step::Drain));
+  EXPECT_TRUE(does(sut_.step(StepDone{Step::Drain, 1}), Step::Install));
+  EXPECT_TRUE(does(sut_.step(StepDone{Step::Install, 2}), Step::HandOver));
+  EXPECT_TRUE(does(sut_.step(StepDone{Step::HandOver, 3}), Step::StartApplication));
+  const auto effects = sut_.step(StepDone{Step::StartApplication, 4});
+  const auto* ready = tells<TellReady>(effects);
+  ASSERT_NE(ready, nullptr);
+  EXPECT_EQ(ready->term, Term{2});
+  EXPECT_EQ(ready->phases.size(), 4U);
+}
+
+TEST_F(MirrorTest, AnUnfinishedCopyIsNeverActivated) {
+  mirroring(SyncPhase::Syncing);
+  EXPECT_NE(tells<TellActivateFailed>(sut_.step(ActivateOrder{Term{2}})), nullptr);
+  (void)sut_.step(SyncChanged{SyncPhase::Lost, "reset"});
+  EXPECT_NE(tells<TellActivateFailed>(sut_.step(ActivateOrder{Term{2}})), nullptr);
+}
+
+TEST_F(MirrorTest, AWholeCopyWhoseStreamWasLostIsActivated) {
+  mirroring(SyncPhase::Synced);
+  (void)sut_.step(SyncChanged{SyncPhase::Lost, "peer gone"});
+  EXPECT_TRUE(does(sut_.step(ActivateOrder{Term{2}}), Step::Drain));
+}
+
+TEST_F(MirrorTest, ATermThatIsNotAboveTheKnownOneIsRefused) {
+  mirroring(SyncPhase::Synced);
+  EXPECT_NE(tells<TellActivateFailed>(sut_.step(ActivateOrder{Term{1}})), nullptr);
+  EXPECT_EQ(sut_.activity(), Activity::Mirroring);
+}
+
+TEST_F(MirrorTest, AFailedStepOfTheActivationGoesBackToMirroring) {
+  mirroring(SyncPhase::Synced);
+  (void)sut_.step(ActivateOrder{Term{2}});
+  const auto effects = sut_.step(StepFailed{Step::Drain, "no"});
+  EXPECT_NE(tells<TellActivateFailed>(effects), nullptr);
+  EXPECT_TRUE(does(effects, Step::BackToMirroring));
+  EXPECT_NE(tells<TellActivateFailed>(sut_.step(ActivateOrder{Term{3}})), nullptr) << "until it is synced again";
+}
+
+TEST_F(MirrorTest, AnnouncesOnlyWhatItServes) {
+  mirroring(SyncPhase::Synced);
+  EXPECT_EQ(tells<Announce>(sut_.step(AnnounceOrder{})), nullptr);
+  serving();
+  EXPECT_NE(tells<Announce>(sut_.step(AnnounceOrder{})), nullptr);
+}
+
+TEST_F(MirrorTest, WhileServingTheLostStreamMeansNothing) {
+  serving();
+  EXPECT_TRUE(sut_.step(SyncChanged{SyncPhase::Lost, ""}).empty());
+  EXPECT_TRUE(sut_.step(PeerChanged{link::Vote::Down}).empty());
+  EXPECT_EQ(tells<HoldMirror>(sut_.step(ConfigureOrder{mirror(Term{5})})), nullptr);
+}
+
+TEST_F(MirrorTest, ARolledBackMovementServesOn) {
+  serving();
+  EXPECT_TRUE(does(sut_.step(QuiesceOrder{}), Step::Quiesce));
+  EXPECT_NE(tells<TellQuiesced>(sut_.step(StepDone{Step::Quiesce, 1})), nullptr);
+  EXPECT_TRUE(does(sut_.step(ResumeOrder{}), Step::Resume));
+  EXPECT_EQ(sut_.activity(), Activity::Serving);
+}
+
+TEST_F(MirrorTest, ARepeatedConfigurationOfTheSameVersionOnlyTellsAgain) {
+  mirroring(SyncPhase::Synced);
+  const auto effects = sut_.step(ConfigureOrder{mirror(Term{1})});
+  EXPECT_FALSE(does(effects, Step::Configure));
+  EXPECT_EQ(*tells<TellPhase>(effects), (TellPhase{link::MirrorPhase::Synced, ""}));
+}
+
+}  // namespace
+}  // namespace understudy::guest

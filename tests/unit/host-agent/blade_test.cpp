@@ -1,0 +1,169 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "core/blade.hpp"
+
+#include <gtest/gtest.h>
+
+namespace understudy::host {
+namespace {
+
+const RoleId role{"role-2"};
+
+Instant at(int ms) { return Instant{std::chrono::milliseconds(ms)}; }
+
+link::RoleSpec spec() {
+  link::RoleSpec made;
+  made.id = role;
+  made.number = 2;
+  return made;
+}
+
+template <class T>
+std::vector<T> reports(const Effects& effects) {
+  std::vector<T> found;
+  for (const auto& effect : effects) {
+    const auto* sent = std::get_if<SendReport>(&effect);
+    if (sent == nullptr) { continue; }
+    if (const auto* report = std::get_if<T>(&sent->report)) { found.push_back(*report); }
+  }
+  return found;
+}
+
+bool does(const Effects& effects, Step step) {
+  for (const auto& effect : effects) {
+    if (const auto* wanted = std::get_if<Do>(&effect); wanted != nullptr && wanted->step == step) { return true; }
+  }
+  return false;
+}
+
+class BladeTest : public testing::Test {
+ protected:
+  Effects order(const link::Order& given) { return sut_.step(at(++now_), OrderArrived{given}); }
+  Effects done(Step step) { return sut_.step(at(++now_), StepDone{role, step}); }
+  void mirror_synced() {
+    (void)order(link::RunMirror{spec(), Term{1}, BladeId{"blade-2"}, {}, {}});
+    (void)done(Step::StartGuest);
+    (void)sut_.step(at(++now_), GuestHello{role, "boot-a"});
+    (void)sut_.step(at(++now_), GuestPhase{role, link::MirrorPhase::Synced, ""});
+  }
+  void mirror_serves() {
+    mirror_synced();
+    (void)order(link::Activate{role, Term{2}, link::StopEvidence::Isolated, 1000});
+    (void)sut_.step(at(++now_), GuestReady{role, Term{2}, {}});
+    (void)done(Step::OpenMirrorGate);
+  }
+  RoleStage stage() { return sut_.roles().at(role).stage; }
+
+  Blade sut_{BladeId{"blade-4"}, "boot"};
+  int now_ = 0;
+};
+
+TEST_F(BladeTest, OpensTheHostGateOnlyAfterTheHostIsPrepared) {
+  const auto prepared = order(link::ServeRole{spec(), Term{1}});
+  EXPECT_TRUE(does(prepared, Step::PrepareHost));
+  EXPECT_FALSE(does(prepared, Step::OpenHostGate));
+  EXPECT_TRUE(does(done(Step::PrepareHost), Step::OpenHostGate));
+  EXPECT_EQ(reports<link::Serving>(done(Step::OpenHostGate)).size(), 1U);
+  EXPECT_EQ(stage(), RoleStage::ServingHost);
+}
+
+TEST_F(BladeTest, ARepeatedServeOrderOnlyReportsAgain) {
+  (void)order(link::ServeRole{spec(), Term{1}});
+  (void)done(Step::PrepareHost);
+  (void)done(Step::OpenHostGate);
+  const auto again = order(link::ServeRole{spec(), Term{1}});
+  EXPECT_EQ(again.size(), 1U);
+  EXPECT_EQ(reports<link::Serving>(again).size(), 1U);
+}
+
+TEST_F(BladeTest, OrdersUnderAStaleTermChangeNothing) {
+  mirror_serves();
+  EXPECT_FALSE(does(order(link::StandDown{role, Term{2}}), Step::CloseMirrorGate));
+  EXPECT_TRUE(reports<link::Activated>(order(link::Activate{role, Term{1}, link::StopEvidence::Isolated, 0})).empty());
+  EXPECT_EQ(stage(), RoleStage::ServingMirror);
+}
+
+TEST_F(BladeTest, AMirrorThatIsNotSyncedIsNotActivated) {
+  mirror_synced();
+  (void)sut_.step(at(++now_), GuestPhase{role, link::MirrorPhase::Syncing, ""});
+  const auto effects = order(link::Activate{role, Term{2}, link::StopEvidence::Isolated, 0});
+  EXPECT_EQ(reports<link::ActivateFailed>(effects).size(), 1U);
+}
+
+TEST_F(BladeTest, ARebootedGuestIsNoLongerSynced) {
+  mirror_synced();
+  (void)sut_.step(at(++now_), GuestHello{role, "boot-b"});
+  EXPECT_EQ(reports<link::ActivateFailed>(order(link::Activate{role, Term{2}, link::StopEvidence::Isolated, 0})).size(),
+            1U);
+}
+
+TEST_F(BladeTest, WithoutStopEvidenceNobodyIsActivated) {
+  mirror_synced();
+  const auto effects = order(link::Activate{role, Term{2}, link::StopEvidence::None, 0});
+  EXPECT_EQ(reports<link::ActivateFailed>(effects).size(), 1U);
+  EXPECT_EQ(stage(), RoleStage::Mirroring);
+}
+
+TEST_F(BladeTest, TheMirrorGateOpensOnlyWhenTheGuestIsReadyForThisTerm) {
+  mirror_synced();
+  const auto activated = order(link::Activate{role, Term{2}, link::StopEvidence::Isolated, 0});
+  EXPECT_FALSE(does(activated, Step::OpenMirrorGate));
+  EXPECT_FALSE(does(sut_.step(at(++now_), GuestReady{role, Term{9}, {}}), Step::OpenMirrorGate));
+  EXPECT_TRUE(does(sut_.step(at(++now_), GuestReady{role, Term{2}, {}}), Step::OpenMirrorGate));
+  const auto opened = done(Step::OpenMirrorGate);
+  EXPECT_EQ(reports<link::Activated>(opened).size(), 1U);
+}
+
+TEST_F(BladeTest, AnActivationPastItsDeadlineClosesTheGate) {
+  mirror_synced();
+  (void)order(link::Activate{role, Term{2}, link::StopEvidence::Isolated, 100});
+  const auto late = sut_.step(at(now_ + 101), Tick{});
+  EXPECT_TRUE(does(late, Step::CloseMirrorGate));
+  EXPECT_EQ(reports<link::ActivateFailed>(late).size(), 1U);
+}
+
+TEST_F(BladeTest, AMovedRoleIsServedByTheHostUnderTheReservedTerm) {
+  mirror_serves();
+  (void)order(link::Move{role, Term{3}});
+  for (const auto step : {Step::PrepareMovement, Step::CloseMirrorGate}) { (void)done(step); }
+  (void)sut_.step(at(++now_), GuestQuiesced{role});
+  for (const auto step : {Step::Freeze, Step::Finish, Step::Commit, Step::Resume}) { (void)done(step); }
+  EXPECT_EQ(stage(), RoleStage::ServingHost);
+  EXPECT_EQ(sut_.roles().at(role).term, Term{3});
+}
+
+TEST_F(BladeTest, AFailedMovementLeavesTheMirrorServing) {
+  mirror_serves();
+  (void)order(link::Move{role, Term{3}});
+  (void)sut_.step(at(++now_), StepFailed{role, Step::PrepareMovement, "no namespace"});
+  (void)done(Step::Rollback);
+  EXPECT_EQ(stage(), RoleStage::ServingMirror);
+  EXPECT_EQ(sut_.roles().at(role).term, Term{2});
+}
+
+TEST_F(BladeTest, AReleaseThatWouldStopAServedRoleIsRefused) {
+  mirror_serves();
+  EXPECT_FALSE(does(order(link::ReleaseMirrors{}), Step::ReleaseGuests));
+}
+
+TEST_F(BladeTest, AGuestThatDoesNotStayUpIsRestartedABoundedNumberOfTimes) {
+  (void)order(link::RunMirror{spec(), Term{1}, BladeId{"blade-2"}, {}, {}});
+  int starts = 1;
+  for (int i = 0; i < 20; ++i) {
+    (void)sut_.step(at(now_ += 3000), GuestExited{role, "exit status 1"});
+    if (does(sut_.step(at(now_ += 3000), Tick{}), Step::StartGuest)) { ++starts; }
+  }
+  EXPECT_EQ(starts, 5);
+}
+
+TEST_F(BladeTest, SaysWhatIsReallyThereAfterAReconnection) {
+  mirror_serves();
+  const auto hello = reports<link::Hello>(sut_.step(at(++now_), ControlConnected{}));
+  ASSERT_EQ(hello.size(), 1U);
+  ASSERT_EQ(hello[0].held.size(), 1U);
+  EXPECT_TRUE(hello[0].held[0].serving);
+  EXPECT_EQ(hello[0].held[0].kind, PlaceKind::Mirror);
+  EXPECT_EQ(hello[0].held[0].term, Term{2});
+}
+
+}  // namespace
+}  // namespace understudy::host

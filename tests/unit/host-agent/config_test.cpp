@@ -1,0 +1,68 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "edge/config.hpp"
+
+#include <gtest/gtest.h>
+#include <unistd.h>
+
+#include <cstdio>
+#include <fstream>
+
+namespace understudy::host {
+namespace {
+
+class BladeConfigTest : public testing::Test {
+ protected:
+  /// The good file with `from` replaced by `to`.
+  Result<BladeConfig> read(const std::string& from = "", const std::string& to = "") {
+    std::string text =
+        "blade = \"blade-1\"\n"
+        "address = \"192.168.1.1/24\"\n"
+        "control = [\"192.168.1.250:7400\"]\n"
+        "[networks]\n"
+        "external = \"lo\"\n"
+        "[mirrors]\n"
+        "maintenance_interface = \"lo\"\n"
+        "kernel = \"/dev/null\"\n"
+        "initramfs = \"/dev/null\"\n";
+    if (!from.empty()) { text.replace(text.find(from), from.size(), to); }
+    path_ = testing::TempDir() + "blade_config_test_" + std::to_string(getpid()) + ".toml";
+    std::ofstream(path_) << text;
+    return read_blade_config(path_);
+  }
+  std::string complaint(const std::string& from, const std::string& to) {
+    const auto config = read(from, to);
+    return config ? "no complaint" : config.error().message.substr(path_.size());
+  }
+  ~BladeConfigTest() override { std::remove(path_.c_str()); }
+  std::string path_;
+};
+
+TEST_F(BladeConfigTest, ReadsAGoodFile) {
+  const auto config = read();
+  ASSERT_TRUE(config.ok()) << config.error().message;
+  EXPECT_EQ(config.value().networks.at("external"), "lo");
+  EXPECT_EQ(config.value().region_path(RoleId{"role-1"}), "/dev/shm/understudy-role-1");
+}
+
+TEST_F(BladeConfigTest, EachMistakeIsOneLineWithFileAndLine) {
+  EXPECT_EQ(complaint("external = \"lo\"", "external = \"nope0\""),
+            ":5: interface \"nope0\" does not exist on this blade; write the name of one that `ip link` shows");
+  EXPECT_EQ(complaint("[\"192.168.1.250:7400\"]", "[\"192.168.1.250\"]"),
+            ":3: \"192.168.1.250\" is not an address and port; write e.g. \"192.168.1.250:7400\"");
+  EXPECT_EQ(complaint("192.168.1.1/24", "192.168.1.1"),
+            ":2: \"192.168.1.1\" is not an address with a prefix length such as 10.23.4.121/24");
+  EXPECT_EQ(complaint("kernel = \"/dev/null\"", "kernel = \"/nonexistent\""),
+            ":8: \"/nonexistent\" cannot be read; write the path of an existing file");
+  EXPECT_EQ(complaint("blade = \"blade-1\"", "blade = 1"),
+            ":1: \"blade\" in the file is wrong; write this blade's name, e.g. \"blade-2\"");
+  EXPECT_NE(complaint("maintenance_interface", "maintainance_interface").find("\"maintenance_interface\" is missing"),
+            std::string::npos);
+}
+
+TEST_F(BladeConfigTest, ANetworkOfItsOwnForEachInterface) {
+  EXPECT_EQ(complaint("external = \"lo\"", "external = \"lo\"\ninternal = \"lo\""),
+            ":6: interface \"lo\" is given to two networks; each network needs its own");
+}
+
+}  // namespace
+}  // namespace understudy::host

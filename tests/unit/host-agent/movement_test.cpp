@@ -1,0 +1,116 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "core/movement.hpp"
+
+#include <gtest/gtest.h>
+
+namespace understudy::host {
+namespace {
+
+using std::chrono::milliseconds;
+
+Instant at(int ms) { return Instant{milliseconds(ms)}; }
+
+class MovementTest : public testing::Test {
+ protected:
+  /// Drives a fresh movement up to `state`, one millisecond a step.
+  Movement in(MovementState state, bool guest_dead = false) {
+    Movement movement(RoleId{"role-2"}, Term{3}, Term{2}, {}, guest_dead);
+    now_ = 0;
+    (void)movement.start(at(now_));
+    for (const Step step : {Step::PrepareMovement, Step::CloseMirrorGate, Step::Freeze, Step::Finish, Step::Commit}) {
+      if (movement.state() == state) { return movement; }
+      (void)movement.on_step_done(at(++now_), step);
+      if (movement.state() == state) { return movement; }
+      if (step == Step::CloseMirrorGate && !guest_dead) { (void)movement.on_guest_quiesced(at(++now_)); }
+    }
+    return movement;
+  }
+  int now_ = 0;
+};
+
+template <class T>
+bool has(const Effects& effects, const T& wanted) {
+  for (const auto& effect : effects) {
+    if (const auto* found = std::get_if<T>(&effect); found != nullptr && *found == wanted) { return true; }
+  }
+  return false;
+}
+
+TEST_F(MovementTest, GoesThroughEveryPhaseInOrderAndReportsThem) {
+  auto movement = in(MovementState::Resuming);
+  const auto effects = movement.on_step_done(at(100), Step::Resume);
+  EXPECT_EQ(movement.state(), MovementState::Done);
+  ASSERT_EQ(effects.size(), 1U);
+  const auto& moved = std::get<link::Moved>(std::get<SendReport>(effects[0]).report);
+  std::vector<std::string> names;
+  for (const auto& phase : moved.phases) { names.push_back(phase.phase); }
+  EXPECT_EQ(names, (std::vector<std::string>{"prepare", "judge", "quiesce", "freeze", "finish", "commit", "resume"}));
+  EXPECT_EQ(moved.term, Term{3});
+}
+
+TEST_F(MovementTest, ClosesTheTapBeforeItFreezes) {
+  auto movement = in(MovementState::Preparing);
+  EXPECT_TRUE(
+      has(movement.on_step_done(at(10), Step::PrepareMovement), Do{RoleId{"role-2"}, Step::CloseMirrorGate, Term{3}}));
+}
+
+TEST_F(MovementTest, EveryFailureBeforeTheCommitRollsBackAndTheGuestServesOn) {
+  const std::vector<std::pair<MovementState, Step>> failures{{MovementState::Preparing, Step::PrepareMovement},
+                                                             {MovementState::Blocking, Step::CloseMirrorGate},
+                                                             {MovementState::Freezing, Step::Freeze},
+                                                             {MovementState::Finishing, Step::Finish},
+                                                             {MovementState::Committing, Step::Commit}};
+  for (const auto& [state, step] : failures) {
+    auto movement = in(state);
+    ASSERT_EQ(movement.state(), state);
+    EXPECT_TRUE(has(movement.on_step_failed(at(200), step, "broken"), Do{RoleId{"role-2"}, Step::Rollback, Term{3}}));
+    const auto effects = movement.on_step_done(at(210), Step::Rollback);
+    EXPECT_EQ(movement.state(), MovementState::Failed);
+    EXPECT_TRUE(has(effects, TellGuest{RoleId{"role-2"}, GuestOrder::Resume, Term{2}}));
+    EXPECT_TRUE(std::holds_alternative<link::MoveFailed>(std::get<SendReport>(effects.back()).report));
+  }
+}
+
+TEST_F(MovementTest, AfterTheCommitAFailureIsRetriedForwardAndNeverRolledBack) {
+  auto movement = in(MovementState::Resuming);
+  for (int i = 0; i < 4; ++i) {
+    EXPECT_EQ(movement.on_step_failed(at(300 + i), Step::Resume, "busy"),
+              (Effects{Do{RoleId{"role-2"}, Step::Resume, Term{3}}}));
+  }
+  const auto last = movement.on_step_failed(at(310), Step::Resume, "busy");
+  for (const auto& effect : last) { EXPECT_FALSE(std::holds_alternative<Do>(effect)); }
+}
+
+TEST_F(MovementTest, AMissedQuiesceDeadlineForcesTheFreeze) {
+  auto movement = in(MovementState::Quiescing);
+  EXPECT_TRUE(movement.on_tick(at(now_ + 10)).empty());
+  EXPECT_TRUE(has(movement.on_tick(at(now_ + 51)), Do{RoleId{"role-2"}, Step::Freeze, Term{3}}));
+}
+
+TEST_F(MovementTest, AHandoverPastItsDeadlineRollsBack) {
+  auto movement = in(MovementState::Finishing);
+  EXPECT_TRUE(has(movement.on_tick(at(4000)), Do{RoleId{"role-2"}, Step::Rollback, Term{3}}));
+}
+
+TEST_F(MovementTest, AGuestThatDiesOnTheWayIsAsStillAsAFrozenOne) {
+  for (const auto state : {MovementState::Quiescing, MovementState::Freezing}) {
+    auto movement = in(state);
+    EXPECT_TRUE(has(movement.on_guest_exited(at(50), "killed"), Do{RoleId{"role-2"}, Step::Finish, Term{3}}));
+  }
+  auto movement = in(MovementState::Preparing);
+  EXPECT_TRUE(movement.on_guest_exited(at(5), "killed").empty());
+  (void)movement.on_step_done(at(6), Step::PrepareMovement);
+  EXPECT_TRUE(has(movement.on_step_done(at(7), Step::CloseMirrorGate), Do{RoleId{"role-2"}, Step::Finish, Term{3}}));
+}
+
+TEST_F(MovementTest, AnswersThatBelongToAnotherStateChangeNothing) {
+  for (const auto state : {MovementState::Preparing, MovementState::Quiescing, MovementState::Resuming}) {
+    auto movement = in(state);
+    EXPECT_TRUE(movement.on_step_done(at(50), Step::StartGuest).empty());
+    EXPECT_TRUE(movement.on_step_failed(at(50), Step::StartGuest, "x").empty());
+    EXPECT_EQ(movement.state(), state);
+  }
+}
+
+}  // namespace
+}  // namespace understudy::host

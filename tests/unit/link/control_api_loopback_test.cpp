@@ -1,0 +1,279 @@
+// SPDX-License-Identifier: Apache-2.0
+/// Client and server of the control API, over loopback, on one io_context as in the daemons.
+#include <gtest/gtest.h>
+#include <netinet/in.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <boost/asio/io_context.hpp>
+#include <optional>
+#include <thread>
+
+#include "control_api_test_data.hpp"
+#include "understudy/link/control_api_client.hpp"
+#include "understudy/link/control_api_operator.hpp"
+#include "understudy/link/control_api_server.hpp"
+
+namespace understudy::link {
+namespace {
+
+using namespace std::chrono_literals;
+
+/// A server that writes down what it is told, and keeps an event log in memory.
+struct Server {
+  explicit Server(boost::asio::io_context& io_context) : io(io_context) {}
+
+  void listen(int port = 0) {
+    ControlApiHandlers handlers;
+    handlers.on_report = [this](SessionId id, const Report& report) { reports.emplace_back(id, report); };
+    handlers.on_detached = [this](SessionId id, const std::string& /*why*/) { detached.push_back(id); };
+    handlers.status = [] { return test::status(); };
+    handlers.move_role = [](const RoleId& role) -> Result<std::string> {
+      if (role.value != "role-1") { return failure("no role " + role.value, Errc::NotFound); }
+      return std::string("moving");
+    };
+    handlers.set_movement_policy = [](MovementPolicy policy) -> Result<std::string> {
+      return std::string(to_string(policy));
+    };
+    handlers.events_after = [this](std::uint64_t after, std::size_t limit) {
+      std::vector<EventRecord> found;
+      for (const auto& event : events) {
+        if (event.id > after && found.size() < limit) { found.push_back(event); }
+      }
+      return found;
+    };
+    auto made = ControlApiServer::listen(io, "127.0.0.1:" + std::to_string(port), "state-1", std::move(handlers));
+    ASSERT_TRUE(made.ok()) << made.error().message;
+    api = std::move(made).value();
+  }
+  void add_event(std::uint64_t id) {
+    EventRecord event;
+    event.id = id;
+    event.kind = "state";
+    events.push_back(event);
+    if (api) { api->wake_followers(); }
+  }
+  [[nodiscard]] std::string address() const { return "127.0.0.1:" + std::to_string(api->port()); }
+
+  boost::asio::io_context& io;
+  std::unique_ptr<ControlApiServer> api;
+  std::vector<std::pair<SessionId, Report>> reports;
+  std::vector<SessionId> detached;
+  std::vector<EventRecord> events;
+};
+
+/// A host-agent's side: says Hello on every connection.
+struct Agent {
+  Agent(boost::asio::io_context& io, std::vector<std::string> addresses) {
+    ControlClientOptions options;
+    options.addresses = std::move(addresses);
+    ControlClientCallbacks callbacks;
+    callbacks.on_connected = [this](const std::string& /*address*/, const std::string& id) {
+      ++connections;
+      state_id = id;
+      EXPECT_TRUE(client->send(Hello{BladeId{"blade-1"}, "boot", {}}));
+    };
+    callbacks.on_order = [this](const Order& order) { orders.push_back(order); };
+    callbacks.on_lost = [this](const std::string& /*why*/) { ++losses; };
+    client.emplace(io, std::move(options), std::move(callbacks));
+  }
+  std::optional<ControlClient> client;
+  std::vector<Order> orders;
+  std::string state_id;
+  int connections = 0;
+  int losses = 0;
+};
+
+class ControlApiLoopback : public testing::Test {
+ protected:
+  /// Runs the loop until `condition` holds; false after the deadline.
+  template <class Condition>
+  bool run_until(Condition condition, std::chrono::seconds limit = 20s) {
+    const auto deadline = std::chrono::steady_clock::now() + limit;
+    while (!condition()) {
+      if (std::chrono::steady_clock::now() > deadline) { return false; }
+      io_.restart();
+      io_.run_one_for(20ms);
+    }
+    return true;
+  }
+  /// Runs a blocking call on a thread while the loop runs here.
+  template <class Call>
+  auto with_loop(Call call) {
+    std::optional<decltype(call())> result;
+    std::atomic<bool> done = false;
+    std::thread thread([&] {
+      result.emplace(call());
+      done = true;
+    });
+    EXPECT_TRUE(run_until([&] { return done.load(); }));
+    thread.join();
+    return std::move(*result);
+  }
+  boost::asio::io_context io_;
+  Server server_{io_};
+};
+
+TEST_F(ControlApiLoopback, HelloIsFirstThenReportsAndOrdersComeInOrder) {
+  server_.listen();
+  Agent agent(io_, {server_.address()});
+  EXPECT_FALSE(agent.client->send(Serving{RoleId{"role-1"}, Term{1}})) << "before it is connected";
+  agent.client->start();
+  ASSERT_TRUE(run_until([&] { return server_.reports.size() == 1; }));
+  EXPECT_EQ(agent.state_id, "state-1");
+  for (const auto& report : test::every_report()) { EXPECT_TRUE(agent.client->send(report)); }
+  const auto session = server_.reports[0].first;
+  for (const auto& order : test::every_order()) { EXPECT_TRUE(server_.api->send(session, order)); }
+  ASSERT_TRUE(run_until([&] {
+    return server_.reports.size() == 1 + test::every_report().size() &&
+           agent.orders.size() == test::every_order().size();
+  }));
+  EXPECT_EQ(agent.orders, test::every_order());
+  for (std::size_t i = 0; i < test::every_report().size(); ++i) {
+    EXPECT_EQ(server_.reports[i + 1].second, test::every_report()[i]);
+  }
+}
+
+TEST_F(ControlApiLoopback, TheClientComesBackAfterTheServerWasRestarted) {
+  server_.listen();
+  const int port = server_.api->port();
+  Agent agent(io_, {server_.address()});
+  agent.client->start();
+  for (int round = 1; round <= 3; ++round) {
+    ASSERT_TRUE(run_until([&] { return server_.reports.size() == static_cast<std::size_t>(round); })) << round;
+    server_.api.reset();
+    ASSERT_TRUE(run_until([&] { return agent.losses == round; })) << round;
+    EXPECT_FALSE(agent.client->connected());
+    server_.listen(port);
+  }
+  ASSERT_TRUE(run_until([&] { return agent.connections == 4; }));
+}
+
+TEST_F(ControlApiLoopback, TheClientTriesTheNextAddressWhenOneRefusesOrSaysNothing) {
+  server_.listen();
+  // A socket that accepts (by its backlog) and never answers.
+  const int silent = socket(AF_INET, SOCK_STREAM, 0);
+  sockaddr_in address{};
+  address.sin_family = AF_INET;
+  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+  socklen_t size = sizeof address;
+  ASSERT_EQ(bind(silent, reinterpret_cast<sockaddr*>(&address), size), 0);
+  ASSERT_EQ(listen(silent, 4), 0);
+  ASSERT_EQ(getsockname(silent, reinterpret_cast<sockaddr*>(&address), &size), 0);
+  Agent agent(io_, {"127.0.0.1:" + std::to_string(ntohs(address.sin_port)), "127.0.0.1:1", server_.address()});
+  agent.client->start();
+  EXPECT_TRUE(run_until([&] { return server_.reports.size() == 1; }));
+  EXPECT_EQ(agent.losses, 0) << "what was never connected is not lost";
+  close(silent);
+}
+
+TEST_F(ControlApiLoopback, AnAgentThatGoesAwayIsDetachedOnce) {
+  server_.listen();
+  {
+    Agent agent(io_, {server_.address()});
+    agent.client->start();
+    ASSERT_TRUE(run_until([&] { return server_.reports.size() == 1; }));
+  }
+  ASSERT_TRUE(run_until([&] { return !server_.detached.empty(); }));
+  EXPECT_EQ(server_.detached, std::vector<SessionId>{server_.reports[0].first});
+  EXPECT_FALSE(server_.api->send(server_.reports[0].first, Move{RoleId{"role-1"}, Term{2}}));
+}
+
+TEST_F(ControlApiLoopback, AClosedSessionComesAgain) {
+  server_.listen();
+  Agent agent(io_, {server_.address()});
+  agent.client->start();
+  ASSERT_TRUE(run_until([&] { return server_.reports.size() == 1; }));
+  server_.api->close(server_.reports[0].first);
+  ASSERT_TRUE(run_until([&] { return server_.reports.size() == 2; }));
+  EXPECT_EQ(agent.losses, 1);
+  EXPECT_NE(server_.reports[0].first, server_.reports[1].first);
+}
+
+TEST_F(ControlApiLoopback, TheClientCanBeDestroyedInEveryStage) {
+  server_.listen();
+  for (int handled = 0; handled < 8; ++handled) {
+    Agent agent(io_, {server_.address()});
+    agent.client->start();
+    io_.restart();
+    for (int i = 0; i < handled; ++i) { io_.run_one_for(50ms); }
+  }
+  SUCCEED();
+}
+
+TEST_F(ControlApiLoopback, OperatorsGetStatusAndClearAnswers) {
+  server_.listen();
+  OperatorClient client(server_.address(), 10s);
+  const auto status = with_loop([&] { return client.status(); });
+  ASSERT_TRUE(status.ok()) << status.error().message;
+  EXPECT_EQ(status.value(), test::status());
+  EXPECT_EQ(with_loop([&] { return client.move_role(RoleId{"role-1"}); }).value(), "moving");
+  const auto refused = with_loop([&] { return client.move_role(RoleId{"role-9"}); });
+  ASSERT_FALSE(refused.ok());
+  EXPECT_EQ(refused.error().message, "no role role-9");
+  EXPECT_EQ(refused.error().code, Errc::NotFound);
+  EXPECT_EQ(with_loop([&] { return client.set_movement_policy(MovementPolicy::Manual); }).value(), "manual");
+}
+
+TEST_F(ControlApiLoopback, AnUnreachableServerIsOneClearSentence) {
+  OperatorClient client("127.0.0.1:1", 2s);
+  const auto status = client.status();
+  ASSERT_FALSE(status.ok());
+  EXPECT_NE(status.error().message.find("the control-server at 127.0.0.1:1 cannot be reached"), std::string::npos);
+}
+
+TEST_F(ControlApiLoopback, EventsAreToldInOrderAndFollowed) {
+  server_.listen();
+  for (std::uint64_t id = 1; id <= 1000; ++id) { server_.add_event(id); }
+  OperatorClient client(server_.address(), 10s);
+  std::vector<std::uint64_t> ids;
+  const auto all = with_loop([&] {
+    return client.watch_events(10, false, [&](const EventRecord& event) {
+      ids.push_back(event.id);
+      return true;
+    });
+  });
+  EXPECT_TRUE(all.ok());
+  ASSERT_EQ(ids.size(), 990U);
+  EXPECT_EQ(ids.front(), 11U);
+  EXPECT_EQ(ids.back(), 1000U);
+
+  std::atomic<std::uint64_t> last = 0;
+  std::thread follower([&] {
+    (void)client.watch_events(990, true, [&](const EventRecord& event) {
+      last = event.id;
+      return event.id < 1005;
+    });
+  });
+  ASSERT_TRUE(run_until([&] { return last == 1000; }));
+  for (std::uint64_t id = 1001; id <= 1005; ++id) { server_.add_event(id); }
+  EXPECT_TRUE(run_until([&] { return last == 1005; }));
+  client.stop();
+  follower.join();
+}
+
+TEST_F(ControlApiLoopback, ASecondServerOnThePortFails) {
+  server_.listen();
+  ControlApiHandlers handlers;
+  const auto second = ControlApiServer::listen(io_, server_.address(), "state-2", handlers);
+  ASSERT_FALSE(second.ok());
+  EXPECT_NE(second.error().message.find("cannot listen at " + server_.address()), std::string::npos);
+}
+
+TEST_F(ControlApiLoopback, AStoppingServerAnswersWhoWaits) {
+  server_.listen();
+  OperatorClient client(server_.address(), 20s);
+  std::atomic<bool> asked = false;
+  std::optional<Result<GroupStatus>> status;
+  std::thread thread([&] {
+    asked = true;
+    status.emplace(client.status());  // nobody runs the loop, so no handler answers
+  });
+  while (!asked) { std::this_thread::yield(); }
+  server_.api.reset();
+  thread.join();
+  EXPECT_FALSE(status->ok());
+}
+
+}  // namespace
+}  // namespace understudy::link
