@@ -19,18 +19,21 @@ from .timeline import Timeline, show_result
 
 
 def parser():
-    top = argparse.ArgumentParser(prog="./dev demo", description="Kill a blade under traffic and watch: takeover by its "
+    top = argparse.ArgumentParser(prog="./dev demo",
+                                  description="Kill a blade under traffic and watch: takeover by its "
                                   "mirror VM, movement to the standby's host, all guests down, nothing lost.")
     top.add_argument("--actives", type=int, default=3, help="active blades (default: 3)")
     top.add_argument("--report", metavar="FILE", help="write the report as JSON (format: lab/report.schema.json)")
     top.add_argument("--runs", type=int, default=1, metavar="K", help="repeat; the report gets runs[] and summary")
-    top.add_argument("--keep", action="store_true", help="leave the lab of the last run up, or of the first that failed")
+    top.add_argument("--keep", action="store_true",
+                     help="leave the lab of the last run up, or of the first that failed")
     top.add_argument("--name", default="demo", help="name of the lab (default: demo)")
     top.add_argument("--baseline-s", type=float, default=10, help="undisturbed window before the failure")
     top.add_argument("--after-s", type=float, default=3, help="how long traffic goes on after the last phase")
     top.add_argument("--minimum-mb", type=float, default=60, help="a transfer is at least this long")
     top.add_argument("--bfd-interval-ms", type=int, default=lab.DEFAULTS["bfd_interval_ms"])
-    top.add_argument("--ready-s", type=int, default=lab.DEFAULTS["ready_s"], help="how long the group may take to be protected")
+    top.add_argument("--ready-s", type=int, default=lab.DEFAULTS["ready_s"],
+                     help="how long the group may take to be protected")
     top.add_argument("--movement-s", type=int, default=60, help="how long the movement may take to begin and end")
     return top
 
@@ -102,7 +105,7 @@ def run_all(options, timeline):
         finally:
             keep = options.keep and (number == options.runs or failed)
             if mine and keep and State(options.name).exists:
-                timeline.plain(f"the lab stays up: ./dev lab status --name {options.name}, ./dev lab down --name {options.name}")
+                timeline.plain(f"the lab stays up: ./dev lab status (or down) --name {options.name}")
             elif mine:
                 lab.down(options.name)
         if failed and options.keep:

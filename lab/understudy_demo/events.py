@@ -14,9 +14,11 @@ from understudy_lab.shell import in_network
 class EventStream:
     def __init__(self, state, binaries, tell):
         self._tell, self._events, self._changed = tell, [], threading.Condition()
-        command = [os.path.join(binaries, "understudy"), "--control", daemons.CONTROL_ADDRESS, "events", "--json", "--follow"]
+        command = [os.path.join(binaries, "understudy"), "--control", daemons.CONTROL_ADDRESS, "events", "--json",
+                   "--follow"]
         self._process = subprocess.Popen(in_network(state.chassis.namespace_path("control"), command),
-                                         stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, start_new_session=True)
+                                         stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True,
+                                         start_new_session=True)
         state.remember("events", processes.identity(self._process.pid))
         self._thread = threading.Thread(target=self._read, daemon=True)
         self._thread.start()

@@ -88,6 +88,15 @@ def phases(found):
     return {f"{name}_ms": round(found[name]["ms"], 3) if name in found else None for name in PHASES}
 
 
+def first_packet_ms(found, arrivals):
+    """From the end of the activation to the first reply that passed through the new place, by the probe."""
+    if "activate" not in found:
+        return None
+    opened = found["activate"]["time_ns"]
+    after = bisect.bisect_left(arrivals, opened)
+    return round((arrivals[after] - opened) / MS, 3) if after < len(arrivals) else None
+
+
 def begin_of(event):
     """Events are told at a phase's end."""
     return event["time_ns"] - int(event["ms"] * MS)

@@ -46,13 +46,17 @@ def build(chassis, seen):
     found = measure.phase_events(seen.events, moved, seen.killed_ns)
     takeover, movement = measure.windows(found, seen.killed_ns)
     nothing = dict.fromkeys((f"{name}_ms" for name in measure.PHASES))
+    own_phases = measure.phases(found)
+    if own_phases["first_packet_ms"] is None:
+        own_phases["first_packet_ms"] = measure.first_packet_ms(found, seen.arrivals[moved])
     return {
         "transfers": seen.transfers,
         "sessions": [{key: one[key] for key in ("role", "transport", "kept", "lost", "went_back", "reconnects")}
                      for one in seen.sessions],
         "probe": {role: probe(seen, role, takeover, movement) for role in chassis.roles},
-        "phases": {role: measure.phases(found) if role == moved else dict(nothing) for role in chassis.roles},
-        "application": {role: {"maps_same_inode": seen.same_inode if role == moved else None} for role in chassis.roles},
+        "phases": {role: own_phases if role == moved else dict(nothing) for role in chassis.roles},
+        "application": {role: {"maps_same_inode": seen.same_inode if role == moved else None}
+                        for role in chassis.roles},
         "final": {role: seen.final.get(role, {"place": None, "term": None}) for role in chassis.roles},
         "owners": {"violations": seen.violations},
         "guests_running": seen.guests_running,

@@ -73,8 +73,8 @@ class Scenario:
         return self.seen
 
     def start_traffic(self):
-        self.timeline.say("traffic: in every intranet a download and an upload over IPv4 and IPv6 (1 MB/s each),")
-        self.timeline.say("  a UDP probe each millisecond, session clients over UDP and TCP, new connections")
+        self.timeline.say("traffic: in every intranet a download and an upload over IPv4 and IPv6 (1 MB/s each), a UDP "
+                          "probe each millisecond, session clients over UDP and TCP, new connections")
         self.traffic = Traffic(self.state, self.binaries, int(self.options.minimum_mb * 1e6))
         self.traffic.start_captures()
         self.traffic.start_servers()
@@ -88,14 +88,16 @@ class Scenario:
         self.seen.baseline = (begin, time.time_ns())
         if early := self.traffic.check_running():
             raise LabError("before anything was disturbed: " + "; ".join(early))
-        self.seen.places_before = {role["role"]: place_of(role) for role in daemons.status(self.state, self.binaries)["roles"]}
+        self.seen.places_before = {role["role"]: place_of(role)
+                                   for role in daemons.status(self.state, self.binaries)["roles"]}
         self.mapped_before = memory.region_of_guest(self.state, self.seen.role)
 
     def kill(self, blade):
         self.seen.killed_ns = time.time_ns()
         self.timeline.zero(self.seen.killed_ns)
         blades.power_off(self.state, blade)
-        self.timeline.say(f"{blade} is powered off: its ports went silent, then everything in it died", "yellow", self.seen.killed_ns)
+        self.timeline.say(f"{blade} is powered off: its ports went silent, then everything in it died", "yellow",
+                          self.seen.killed_ns)
 
     def phase(self, name):
         return measure.phase_events(self.stream.all, self.seen.role, self.seen.killed_ns).get(name)
@@ -118,11 +120,12 @@ class Scenario:
 
     def compare_memory(self):
         after = memory.region_of_application(self.state, self.seen.role)
-        self.seen.inode_text = f"device and inode {' '.join(self.mapped_before or ['unknown'])} before, {' '.join(after or ['none'])} after"
+        before, now = (" ".join(inode or ["unknown"]) for inode in (self.mapped_before, after))
+        self.seen.inode_text = f"device and inode {before} before, {now} after"
         self.seen.same_inode = None not in (self.mapped_before, after) and self.mapped_before == after
 
     def finish(self):
-        self.timeline.say("the senders are told to end; each transfer has its minimum, sessions are looked at for the last time")
+        self.timeline.say("senders may end after their minimum; the sessions are looked at for the last time")
         self.seen.problems += self.traffic.finish(self.options.minimum_mb + 90)
         self.collect()
         try:
@@ -154,16 +157,18 @@ class Scenario:
         found = measure.phase_events(self.stream.all, seen.role, seen.killed_ns)
         if "activate" in found and "freeze" in found:
             seen.on_mirror = (found["activate"]["time_ns"], measure.begin_of(found["freeze"]))
-            made = sum(measure.within(one["made_ns"], seen.on_mirror) for one in seen.sessions if one["role"] == seen.role)
+            made = sum(measure.within(one["made_ns"], seen.on_mirror) for one in seen.sessions
+                       if one["role"] == seen.role)
             if not made:
                 seen.problems.append(f"no session was made while {seen.role} was on its mirror")
             if not measure.within([begin for begin, _ in seen.fresh["connections"]], seen.on_mirror):
                 seen.problems.append(f"no new connection was made while {seen.role} was on its mirror")
         for one in seen.sessions:
+            name = f"{one['role']} sessions over {one['transport']}"
             if one["error"]:
-                seen.problems.append(f"{one['role']} sessions over {one['transport']}: {one['error']}")
+                seen.problems.append(f"{name}: {one['error']}")
             if one["counted_twice"]:
-                seen.problems.append(f"{one['role']} sessions over {one['transport']}: {one['counted_twice']} counted twice")
+                seen.problems.append(f"{name}: {one['counted_twice']} counted twice")
         for role in self.chassis.roles:
             fresh = self.traffic.fresh(role)
             if fresh["failed"]:

@@ -11,11 +11,16 @@ from . import measure
 COLUMNS = 100
 COLOURS = {"red": "31", "green": "32", "yellow": "33", "blue": "36", "bold": "1", "dim": "2"}
 PHASE_TEXT = {
-    "detect": "the blade's silence was noticed", "decide": "control-server and mirror agree", "isolate": "cut off at the switch, read back",
-    "activate": "the mirror has installed everything and opens", "first_packet": "the first packet passes through the mirror",
-    "prepare": "namespace, connections and application stand ready on the host", "judge": "the movement is worth it, and now",
+    "detect": "the blade's silence was noticed",
+    "decide": "control-server and mirror agree",
+    "isolate": "cut off at the switch, read back",
+    "activate": "the mirror has all state installed, then opens",
+    "first_packet": "the first packet passes through the mirror",
+    "prepare": "connections and application stand ready on the host", "judge": "the movement is worth it, and now",
     "quiesce": "the guest has drained, its sequence is known", "freeze": "the guest is frozen (QMP stop)",
-    "finish": "the last changes are installed", "commit": "the host owns the role: no way back", "resume": "the host serves and announces",
+    "finish": "the last changes are installed",
+    "commit": "the host owns the role: no way back",
+    "resume": "the host serves and announces",
     "release": "all guests are shut down",
 }
 
@@ -34,8 +39,8 @@ class Timeline:
         seconds = ((at_ns or time.time_ns()) - self._zero_ns) / 1e9
         prefix = f"{seconds:+9.3f} s  "
         with self._lock:
-            for index, line in enumerate(text.splitlines() or [""]):
-                line = line[:COLUMNS - len(prefix)] if index == 0 else line
+            width = COLUMNS - len(prefix)
+            for index, line in enumerate(textwrap.wrap(text, width, subsequent_indent="  ") or [""]):
                 shown = self.paint(line, colour) if colour else line
                 print((prefix if index == 0 else " " * len(prefix)) + shown, file=self._out, flush=True)
 
@@ -82,8 +87,8 @@ def show_result(timeline, report, seen, wrong):
     say("sessions                kept   lost   went back   reconnects   made on the mirror   longest wait ms", "bold")
     for one in seen.sessions:
         on_mirror = measure.within(one["made_ns"], seen.on_mirror) if one["role"] == seen.role else "-"
-        say(f"  {one['role']:9} {one['transport']:6} {one['kept']:9} {one['lost']:6} {one['went_back']:11} {one['reconnects']:12} "
-            f"{on_mirror:>20} {number(one.get('longest_wait_ms'), 17)}")
+        say(f"  {one['role']:9} {one['transport']:6} {one['kept']:9} {one['lost']:6} {one['went_back']:11} "
+            f"{one['reconnects']:12} {on_mirror:>20} {number(one.get('longest_wait_ms'), 17)}")
     made, failed = len(seen.fresh["connections"]), seen.fresh["failed"]
     on_mirror = measure.within([begin for begin, _ in seen.fresh["connections"]], seen.on_mirror)
     say(f"new connections through {seen.role}: {made} made, {on_mirror} of them while on its mirror, {failed} failed")

@@ -44,7 +44,8 @@ class Traffic:
 
     def start_servers(self):
         self._start("echo", "server", "lab-echo", "--port", ECHO_PORT)
-        self._start("http", "server", "lab-http-server", "--port", HTTP_PORT, "--results", self.directory, "--quiet-fixed",
+        self._start("http", "server", "lab-http-server", "--port", HTTP_PORT, "--results", self.directory,
+                    "--quiet-fixed",
                     "--stop-file", self.stop_file, "--minimum-bytes", self.minimum_bytes, "--rate", RATE)
         self._wait_for_word("http", "listening")
 
@@ -57,18 +58,21 @@ class Traffic:
             for family in FAMILIES:
                 for direction in DIRECTIONS:
                     self._start_transfer(role, client, family, direction)
-            self._start(f"fresh-{role}", client, "lab-transfer", "repeat", "--server", self.chassis.server_address("ipv4"),
+            self._start(f"fresh-{role}", client, "lab-transfer", "repeat", "--server",
+                        self.chassis.server_address("ipv4"),
                         "--port", HTTP_PORT, "--id", f"fresh-{role}", "--output", self.path(f"fresh-{role}.json"),
                         "--stop-file", self.stop_file)
             for transport, family in SESSION_CLIENTS:
                 self._start(f"sessions-{role}-{transport}", client, "lab-session-client", "--server",
-                            self.chassis.role_session_address(i, family), "--port", SESSION_PORT, "--transport", transport,
+                            self.chassis.role_session_address(i, family), "--port", SESSION_PORT, "--transport",
+                            transport,
                             "--stop-file", self.stop_file, "--output", self.path(f"sessions-{role}-{transport}.json"))
 
     def _start_transfer(self, role, client, family, direction):
         name = f"{role}-{family}-{direction}"
         more = [] if direction == "download" else ["--stop-file", self.stop_file, "--minimum-bytes", self.minimum_bytes]
-        self._start(name, client, "lab-transfer", direction, "--server", self.chassis.server_address(family), "--port", HTTP_PORT,
+        self._start(name, client, "lab-transfer", direction, "--server", self.chassis.server_address(family),
+                    "--port", HTTP_PORT,
                     "--id", name, "--rate", RATE, "--output", self.path(f"client-{name}.json"), *more)
 
     def _wait_for_word(self, what, word, seconds=15):
@@ -94,7 +98,8 @@ class Traffic:
             time.sleep(0.2)
             missing = [role for role in missing if len(self.arrivals(role)) < 200]
         if missing:
-            raise LabError(f"no traffic passes through {', '.join(missing)}; ./dev lab exec client-1 -- ping 10.23.4.1 may tell why")
+            raise LabError(f"no traffic passes through {', '.join(missing)}; with --keep, "
+                           "./dev lab exec client-1 -- ping 10.23.4.1 may tell why")
 
     def check_running(self):
         """Clients that ended before they were told to: sentences."""
@@ -140,7 +145,8 @@ class Traffic:
                 for direction in DIRECTIONS:
                     name = f"{role}-{family}-{direction}"
                     ends = [measure.read_json(self.path(f"{end}-{name}.json")) for end in ("client", "server")]
-                    found.append(measure.transfer(role, family, direction, ends, (flags[f"client-{i}"], flags["server"]),
+                    found.append(measure.transfer(role, family, direction, ends,
+                                                  (flags[f"client-{i}"], flags["server"]),
                                                   self.minimum_bytes))
         return found
 
@@ -149,7 +155,8 @@ class Traffic:
         for role in self.chassis.roles:
             for transport, _ in SESSION_CLIENTS:
                 told = measure.read_json(self.path(f"sessions-{role}-{transport}.json"))
-                told = told or {"kept": 0, "lost": 0, "went_back": 0, "reconnects": 0, "made_ns": [], "counted_twice": 0,
+                told = told or {"kept": 0, "lost": 0, "went_back": 0, "reconnects": 0, "made_ns": [],
+                                "counted_twice": 0,
                                 "longest_wait_ms": 0, "error": "its client told nothing"}
                 found.append(told | {"role": role, "transport": transport})
         return found
@@ -170,7 +177,8 @@ class Traffic:
         return found
 
     def fresh(self, role):
-        return measure.read_json(self.path(f"fresh-{role}.json")) or {"made": 0, "failed": 1, "last_error": "no result", "connections": []}
+        return measure.read_json(self.path(f"fresh-{role}.json")) or {"made": 0, "failed": 1,
+                                                                      "last_error": "no result", "connections": []}
 
     def probe_summary(self, role):
         return measure.read_json(self.path(f"probe-{role}.json"))

@@ -8,6 +8,7 @@ namespaces    network namespaces, bridges, veth pairs, addresses
 switch        which switch ports are silent (powered off) or cut
 blades        blades as process trees: start, stop at once, freeze, thaw, reboot
 config_files  group.toml, blade.toml, a role's rule set
+waiting       for a condition, with a deadline
 guests        the mirrors' kernel and image, a shell inside a mirror
 daemons       control-server, its command line tool, waiting until every role is protected
 lab           up and down, in order

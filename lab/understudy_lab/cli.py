@@ -44,7 +44,8 @@ def down(options):
 def status(options):
     state = State(options.name)
     content, chassis = state.read(), state.chassis
-    told = {"name": options.name, "actives": chassis.actives, "phase": content["phase"], "policy": content["options"]["policy"],
+    told = {"name": options.name, "actives": chassis.actives, "phase": content["phase"],
+            "policy": content["options"]["policy"],
             "cut_ports": switch.silent(chassis, "cut"),
             "blades": {blade: {"power": blades.power_status(state, blade),
                                "frozen": content["blades"].get(blade, {}).get("frozen", False),
@@ -82,7 +83,8 @@ def kill(options):
 def freeze(options):
     state = State(options.name)
     count = blades.signal_all(state, options.blade, signal.SIGSTOP)
-    say(f"{options.blade}: {count} processes stopped. Forwarding goes on: it is the kernel's, {blades.conntrack_count(state, options.blade)} "
+    connections = blades.conntrack_count(state, options.blade)
+    say(f"{options.blade}: {count} processes stopped. Forwarding goes on: it is the kernel's, {connections} "
         "connections are tracked there, and the gate stays as it is (with a lease: until it runs out).\n"
         "On the standby the mirrors are processes: they stop, and what they forward stops.")
 
@@ -140,7 +142,7 @@ def execute(options):
         raise LabError("exec NODE -- COMMAND: the command is missing", 2)
     if options.node in chassis.mirrors:
         role = options.node.replace("mirror", "role")
-        path = os.path.join(blades.run_directory(state, chassis.standby), f"mirror-{role}.shell")
+        path = os.path.join(blades.run_directory(state, chassis.standby), f"mirror-{role}.shell.sock")
         return guests.shell(path, " ".join(command), lambda part: (sys.stdout.buffer.write(part), sys.stdout.flush()))
     if options.node in chassis.blades:
         return subprocess.run(blades.inside(state, options.node, command), check=False).returncode
@@ -155,7 +157,8 @@ def logs(options):
     found = sorted(entry for entry in os.listdir(state.logs) if options.node in (entry.removesuffix(".log"), ""))
     if options.node.startswith("mirror-"):
         role = options.node.replace("mirror", "role")
-        found = sorted(entry for entry in os.listdir(state.logs) if f"mirror-{role}." in entry or f"mirror-{role}-" in entry)
+        names = (f"mirror-{role}.", f"mirror-{role}-")
+        found = sorted(entry for entry in os.listdir(state.logs) if entry.startswith(names))
     if options.node == "control":
         found = ["control-server.log"]
     if not found:
@@ -191,10 +194,13 @@ def parser():
     sub.add_argument("--actives", type=int, default=3, help="active blades (default: 3)")
     sub.add_argument("--bfd-interval-ms", type=int, default=lab.DEFAULTS["bfd_interval_ms"])
     sub.add_argument("--bfd-multiplier", type=int, default=lab.DEFAULTS["bfd_multiplier"])
-    sub.add_argument("--policy", choices=config_files.POLICIES, default=lab.DEFAULTS["policy"], help="when a role moves to the host")
-    sub.add_argument("--region-mib", type=int, default=lab.DEFAULTS["region_mib"], help="size of a role's region, a power of two")
+    sub.add_argument("--policy", choices=config_files.POLICIES, default=lab.DEFAULTS["policy"],
+                     help="when a role moves to the host")
+    sub.add_argument("--region-mib", type=int, default=lab.DEFAULTS["region_mib"],
+                     help="size of a role's region, a power of two")
     sub.add_argument("--ready-s", type=int, default=lab.DEFAULTS["ready_s"], help="how long to wait for protection")
-    sub.add_argument("--without-daemons", action="store_true", help="only the chassis: blades run nothing of the product")
+    sub.add_argument("--without-daemons", action="store_true",
+                     help="only the chassis: blades run nothing of the product")
     sub = command("status", status, "what is up: blades, cut cables, roles")
     sub.add_argument("--json", action="store_true")
     command("down", down, "end a lab; leaves nothing behind, also after a crash of the lab itself")

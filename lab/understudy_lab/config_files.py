@@ -136,7 +136,7 @@ region_dir = "/dev/shm"
 [mirrors]
 maintenance_interface = "mnt0"
 qemu = "qemu-system-x86_64"
-kernel = {quoted(os.path.join(mirror, "kernel", "vmlinuz"))}
+kernel = {quoted(os.path.join(mirror, "vmlinuz"))}
 initramfs = {quoted(os.path.join(mirror, "initramfs"))}
 accelerator = "auto"
 debug_shell = true

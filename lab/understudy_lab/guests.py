@@ -13,7 +13,8 @@ import time
 from .errors import LabError
 from .shell import run
 
-SOURCE = os.path.join(os.path.dirname(os.path.dirname(os.path.dirname(os.path.realpath(__file__)))), "guest-agent", "image")
+REPOSITORY = os.path.dirname(os.path.dirname(os.path.dirname(os.path.realpath(__file__))))
+SOURCE = os.path.join(REPOSITORY, "guest-agent", "image")
 
 
 def directory(build):
@@ -27,7 +28,7 @@ def _is_current(image, parts):
 def prepare(build, say):
     """Kernel and image, there and current. One at a time: labs may start side by side."""
     where, binaries = directory(build), os.path.join(build, "bin")
-    kernel, image = os.path.join(where, "kernel"), os.path.join(where, "initramfs")
+    image = os.path.join(where, "initramfs")
     agent, service = (os.path.join(binaries, name) for name in ("understudy-guest-agent", "session-service"))
     builder = os.path.join(SOURCE, "build-image")
     for part in (agent, service, builder):
@@ -36,13 +37,13 @@ def prepare(build, say):
     os.makedirs(where, exist_ok=True)
     with open(os.path.join(where, "lock"), "w", encoding="utf-8") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        if not os.path.exists(os.path.join(kernel, "vmlinuz")):
+        if not os.path.exists(os.path.join(where, "vmlinuz")):
             say("fetching the mirrors' kernel (once)")
-        run([os.path.join(SOURCE, "fetch-kernel"), kernel], timeout=600)
+        run([os.path.join(SOURCE, "fetch-kernel"), where], timeout=600)
         parts = [agent, service, *(os.path.join(SOURCE, name) for name in os.listdir(SOURCE))]
         if not _is_current(image, parts):
             say("building the mirrors' image")
-            run([builder, "--kernel-cache", kernel, "--agent", agent, "--add", service, "--output", image], timeout=300)
+            run([builder, "--kernel-cache", where, "--agent", agent, "--add", service, "--output", image], timeout=300)
 
 
 def shell(socket_path, command, write, seconds=60.0):

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The chassis's networks: namespaces, bridges, cables, addresses. Everything is batched: a process per line would make a
-chassis of five blades slow.
+"""The chassis's networks: namespaces, bridges, cables, addresses. Everything is batched: a process per line would make
+a chassis of five blades slow.
 """
 import os
 

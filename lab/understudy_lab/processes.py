@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Processes by identity. An id alone may have been reused, so it is always kept with its start time; and whatever lives
-in a network namespace of the lab belongs to the lab, which finds processes that a crashed lab had no time to write down.
+in a network namespace of the lab belongs to the lab, which finds processes that a crashed lab had no time to note.
 """
 import os
 import signal

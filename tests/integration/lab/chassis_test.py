@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A chassis of one active and a standby, nothing of the product on it: what the lab promises about blades and cables."""
+"""A chassis of one active and a standby, nothing of the product on it: what the lab promises about blades, cables."""
 import os
 import secrets
 import signal
@@ -89,7 +89,8 @@ class DownLeavesNothing(unittest.TestCase):
 class Blades(LabCase):
     def ping(self, node, address, count=1):
         done = subprocess.run(in_network(self.chassis.namespace_path(node),
-                                         ["ping", "-n", "-c", str(count), "-i", "0.2", "-W", "1", address]), capture_output=True, check=False)
+                                         ["ping", "-n", "-c", str(count), "-i", "0.2", "-W", "1", address]),
+                                         capture_output=True, check=False)
         return done.returncode == 0
 
     def test_every_blade_reaches_the_control_server_until_its_cable_is_cut(self):
@@ -105,7 +106,8 @@ class Blades(LabCase):
     def test_what_runs_in_a_blade_is_private_to_it(self):
         self.in_blade("blade-1", ["sh", "-c", "echo 1 > /dev/shm/understudy-x; echo 1 > /run/understudy/x"])
         self.assertFalse(os.path.exists("/dev/shm/understudy-x"))
-        self.assertEqual(self.in_blade("blade-2", ["sh", "-c", "ls /dev/shm /run/understudy /run/netns | grep x || true"]), "")
+        self.assertEqual(self.in_blade("blade-2", ["sh", "-c",
+                                                   "ls /dev/shm /run/understudy /run/netns | grep x || true"]), "")
         self.assertTrue(os.path.exists(os.path.join(blades.run_directory(self.state, "blade-1"), "x")))
 
     def test_power_off_kills_everything_at_once_and_reboot_starts_anew(self):
@@ -126,7 +128,8 @@ class Blades(LabCase):
     def test_a_frozen_blade_forwards_and_its_processes_stand_still(self):
         self.serve_by_hand(1, "blade-1")
         self.assertTrue(self.ping("client-1", "10.23.4.1"))
-        self.in_blade("blade-1", ["sh", "-c", "(while true; do echo x >> /run/understudy/ticks; sleep 0.01; done) >/dev/null 2>&1 &"])
+        forever = "while true; do echo x >> /run/understudy/ticks; sleep 0.01; done"
+        self.in_blade("blade-1", ["sh", "-c", f"exec > /dev/null 2>&1; ({forever}) &"])
         ticks = os.path.join(blades.run_directory(self.state, "blade-1"), "ticks")
         until(lambda: os.path.exists(ticks), "the ticking process runs")
         self.assertGreaterEqual(blades.signal_all(self.state, "blade-1", signal.SIGSTOP), 2)

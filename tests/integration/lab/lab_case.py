@@ -7,7 +7,6 @@ import secrets
 import subprocess
 import sys
 import tempfile
-import time
 import unittest
 
 REPOSITORY = os.path.dirname(os.path.dirname(os.path.dirname(os.path.dirname(os.path.realpath(__file__)))))
@@ -17,15 +16,7 @@ sys.path.insert(0, os.path.join(REPOSITORY, "lab"))
 from understudy_lab import blades, config_files, lab, namespaces, processes  # noqa: E402
 from understudy_lab.shell import in_network, run  # noqa: E402
 from understudy_lab.state import State  # noqa: E402
-
-
-def until(condition, what, seconds=20.0):
-    deadline = time.monotonic() + seconds
-    while time.monotonic() < deadline:
-        if condition():
-            return
-        time.sleep(0.02)
-    raise AssertionError(f"not within {seconds} s: {what}")
+from understudy_lab.waiting import until  # noqa: E402,F401
 
 
 class LabCase(unittest.TestCase):
@@ -85,7 +76,8 @@ class LabCase(unittest.TestCase):
         lines = []
         for interface, mac in (("ext0", f"02:e0:00:00:00:{i:02x}"), (internal, f"02:e1:00:00:00:{i:02x}")):
             lines.append(f"link set {interface} address {mac}")
-        for interface, addresses in (("ext0", [f"{self.chassis.role_external(i)}/24", f"{self.chassis.role_external6(i)}/64 nodad"]),
+        for interface, addresses in (("ext0", [f"{self.chassis.role_external(i)}/24",
+                                               f"{self.chassis.role_external6(i)}/64 nodad"]),
                                      (internal, [f"10.50.{i}.1/24", f"fd00:50:{i}::1/64 nodad", "fe80::1/64 nodad"])):
             lines += [f"address add {address} dev {interface}" for address in addresses]
         namespaces.ip_batch(lines, self.chassis.namespace(blade))

@@ -38,7 +38,8 @@ class Gaps(unittest.TestCase):
 
 
 def end(side, **changes):
-    ends = {"client": {"local": "10.50.2.2:5", "peer": "10.23.4.1:8080"}, "server": {"local": "10.23.4.1:8080", "peer": "10.23.4.122:6"}}
+    ends = {"client": {"local": "10.50.2.2:5", "peer": "10.23.4.1:8080"},
+            "server": {"local": "10.23.4.1:8080", "peer": "10.23.4.122:6"}}
     return ends[side] | {"bytes": 100, "sha256": "ab", "error": None} | changes
 
 
@@ -62,8 +63,10 @@ class Transfers(unittest.TestCase):
         self.assertEqual(self.transfer(server_flags=flags("server", resets_out=2))["resets"], 2)
 
     def test_whatever_is_not_whole_and_equal_is_not_right(self):
-        for change in ({"client": end("client", sha256="cd")}, {"client": end("client", bytes=99)}, {"server": end("server", error="broke")},
-                       {"server": end("server", sha256="")}, {"client": end("client", bytes=1), "server": end("server", bytes=1)}):
+        for change in ({"client": end("client", sha256="cd")}, {"client": end("client", bytes=99)},
+                       {"server": end("server", error="broke")},
+                       {"server": end("server", sha256="")},
+                       {"client": end("client", bytes=1), "server": end("server", bytes=1)}):
             self.assertFalse(self.transfer(**change)["sha256_ok"], change)
         self.assertFalse(measure.transfer("r", "ipv4", "upload", (None, None), (None, None), 1)["sha256_ok"])
 
@@ -73,8 +76,10 @@ def phase(name, time_ms, ms, role="role-2"):
 
 
 class Phases(unittest.TestCase):
-    events = [phase("activate", 5, 1), phase("detect", 150, 150), phase("activate", 170, 10), phase("prepare", 2000, 500),
-              phase("quiesce", 2100, 5), phase("freeze", 2101, 1), phase("resume", 2110, 3), phase("release", 5000, 900, ""),
+    events = [phase("activate", 5, 1), phase("detect", 150, 150), phase("activate", 170, 10),
+              phase("prepare", 2000, 500),
+              phase("quiesce", 2100, 5), phase("freeze", 2101, 1), phase("resume", 2110, 3),
+              phase("release", 5000, 900, ""),
               phase("activate", 180, 1, "role-1"), phase("activate", 9000, 99), {"kind": "state", "time_ns": 160 * MS}]
 
     def test_only_this_roles_and_only_after_the_failure(self):
@@ -89,6 +94,12 @@ class Phases(unittest.TestCase):
         takeover, movement = measure.windows(found, 100 * MS)
         self.assertEqual(takeover, (100 * MS, 1500 * MS))
         self.assertEqual(movement, (1500 * MS, 3110 * MS))
+
+    def test_the_first_packet_is_the_first_reply_after_the_activation(self):
+        found = {"activate": self.events[2]}
+        self.assertEqual(measure.first_packet_ms(found, [160 * MS, 174 * MS, 175 * MS]), 4)
+        self.assertIsNone(measure.first_packet_ms(found, [160 * MS]))
+        self.assertIsNone(measure.first_packet_ms({}, [160 * MS]))
 
     def test_without_a_movement_there_is_no_window_of_it(self):
         takeover, movement = measure.windows({"activate": self.events[2]}, 100 * MS)

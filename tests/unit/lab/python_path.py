@@ -3,5 +3,6 @@
 import os
 import sys
 
-LAB = os.path.join(os.path.dirname(os.path.dirname(os.path.dirname(os.path.dirname(os.path.realpath(__file__))))), "lab")
+LAB = os.path.join(os.path.dirname(os.path.dirname(os.path.dirname(os.path.dirname(os.path.realpath(__file__))))),
+                   "lab")
 sys.path.insert(0, LAB)

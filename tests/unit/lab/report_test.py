@@ -30,7 +30,8 @@ def seen():
                 one.transfers.append({"role": role, "family": family, "direction": direction, "bytes": 60_000_000,
                                       "sha256_ok": True, "connections": 1, "resets": 0})
         for transport in ("udp", "tcp"):
-            one.sessions.append({"role": role, "transport": transport, "kept": 50, "lost": 0, "went_back": 0, "reconnects": 0,
+            one.sessions.append({"role": role, "transport": transport, "kept": 50, "lost": 0, "went_back": 0,
+                                 "reconnects": 0,
                                  "counted_twice": 0, "made_ns": [1050 * MS], "error": "", "longest_wait_ms": 3.5})
     return one
 
@@ -73,8 +74,10 @@ class Report(unittest.TestCase):
                     built = built[key]
                 built[path[-1]] = value
             return change
-        for path, value in ((("transfers", 0, "sha256_ok"), False), (("transfers", 5, "resets"), 1), (("transfers", 1, "connections"), 2),
-                            (("sessions", 0, "lost"), 1), (("sessions", 3, "went_back"), 1), (("sessions", 3, "kept"), 0),
+        for path, value in ((("transfers", 0, "sha256_ok"), False), (("transfers", 5, "resets"), 1),
+                            (("transfers", 1, "connections"), 2),
+                            (("sessions", 0, "lost"), 1), (("sessions", 3, "went_back"), 1),
+                            (("sessions", 3, "kept"), 0),
                             (("owners", "violations"), 1), (("final", "role-2", "place"), "blade-4/mirror"),
                             (("final", "role-1", "place"), "blade-4/mirror"), (("final", "role-3", "place"), None),
                             (("guests_running",), 1), (("application", "role-2", "maps_same_inode"), False),
@@ -85,9 +88,12 @@ class Report(unittest.TestCase):
 
     def test_the_schema_refuses_what_is_not_a_report(self):
         for damage in (lambda built: built.pop("owners"), lambda built: built.update(more=1),
-                       lambda built: built["transfers"][0].update(family="ipx"), lambda built: built["transfers"][0].update(resets=-1),
-                       lambda built: built["transfers"][0].update(sha256_ok=1), lambda built: built["phases"]["role-1"].pop("judge_ms"),
-                       lambda built: built["final"]["role-1"].update(place="somewhere"), lambda built: built.update(transfers=[])):
+                       lambda built: built["transfers"][0].update(family="ipx"),
+                       lambda built: built["transfers"][0].update(resets=-1),
+                       lambda built: built["transfers"][0].update(sha256_ok=1),
+                       lambda built: built["phases"]["role-1"].pop("judge_ms"),
+                       lambda built: built["final"]["role-1"].update(place="somewhere"),
+                       lambda built: built.update(transfers=[])):
             built = copy.deepcopy(self.build())
             damage(built)
             self.assertNotEqual(schema.problems(built, schema.load()), [])
@@ -113,7 +119,8 @@ class Report(unittest.TestCase):
         self.assertEqual([line for line in text.splitlines() if len(line) > COLUMNS], [])
 
     def test_a_place_is_read_however_it_is_spelled(self):
-        for role in ({"place": "blade-4/host"}, {"place": {"blade": "blade-4", "kind": "host"}}, {"blade": "blade-4", "kind": "host"}):
+        for role in ({"place": "blade-4/host"}, {"place": {"blade": "blade-4", "kind": "host"}},
+                     {"blade": "blade-4", "kind": "host"}):
             self.assertEqual(place_of(role), "blade-4/host")
 
 

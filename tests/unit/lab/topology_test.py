@@ -31,7 +31,8 @@ class Topology(unittest.TestCase):
             self.assertTrue(all(len(port) <= 15 for port in switch_ports))
             self.assertEqual(len(sut.nodes), 3 + 2 * actives + 1)
             addresses = [address for node in sut.nodes for _, address in sut.addresses(node)]
-            addresses += [sut.role_external(i) + "/24" for i in sut.numbers] + [f"192.168.1.{40 + i}/24" for i in sut.numbers]
+            addresses += [sut.role_external(i) + "/24" for i in sut.numbers]
+            addresses += [f"192.168.1.{40 + i}/24" for i in sut.numbers]
             self.assertEqual(len(addresses), len(set(addresses)))
             for address in addresses:
                 ipaddress.ip_interface(address)
@@ -41,7 +42,8 @@ class Topology(unittest.TestCase):
                          & {Chassis("b", 2).namespace(node) for node in Chassis("b", 2).nodes})
 
     def test_bad_input_is_one_line_and_status_2(self):
-        for name, actives in (("lab", 0), ("lab", -1), ("lab", MAX_ACTIVES + 1), ("", 1), ("../x", 1), ("a" * 17, 1), ("A", 1)):
+        for name, actives in (("lab", 0), ("lab", -1), ("lab", MAX_ACTIVES + 1), ("", 1), ("../x", 1), ("a" * 17, 1),
+                              ("A", 1)):
             with self.assertRaises(LabError) as refused:
                 Chassis(name, actives)
             self.assertEqual(refused.exception.status, 2)
