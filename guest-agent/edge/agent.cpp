@@ -28,13 +28,37 @@ Status Agent::start(const std::string& port_path, std::string boot_nonce) {
   if (!bar) { return bar.error(); }
   bar_ = *bar;
   if (auto opened = channel_.open(port_path); !opened) { return opened; }
-  channel_.send(link::guest::Hello{std::move(boot_nonce), UNDERSTUDY_VERSION, "", link::guest::Activity::Idle, Term{}});
+  boot_nonce_ = std::move(boot_nonce);
+  say_hello();
   const auto load_ns = measure_load_ns(*bar_);
   if (load_ns && *load_ns > slow_load_ns) {
     alarm("loads from the region take " + std::to_string(static_cast<int>(*load_ns)) +
           " ns each: the mapping seems uncached; use an nvdimm region on this host");
   }
   return {};
+}
+
+void Agent::say_hello() {
+  using Wire = link::guest::Activity;
+  link::guest::Hello hello;
+  hello.boot_nonce = boot_nonce_;
+  hello.instance = std::to_string(getpid());
+  hello.version = UNDERSTUDY_VERSION;
+  hello.bundle = mirror_.spec.version;
+  switch (core_.activity()) {
+    case Activity::Idle: hello.activity = Wire::Idle; break;
+    case Activity::Configuring:
+    case Activity::Mirroring: hello.activity = Wire::Mirroring; break;
+    case Activity::Draining:
+    case Activity::Installing:
+    case Activity::HandingOver:
+    case Activity::Starting: hello.activity = Wire::Activating; break;
+    case Activity::Serving: hello.activity = Wire::Serving; break;
+    case Activity::Quiescing: hello.activity = Wire::Quiescing; break;
+    case Activity::Quiesced: hello.activity = Wire::Quiesced; break;
+  }
+  if (core_.activity() == Activity::Serving) { hello.term = core_.term(); }
+  channel_.send(hello);
 }
 
 void Agent::handle(const Event& event) {
@@ -45,6 +69,7 @@ void Agent::handle(const Event& event) {
 
 void Agent::on_order(const link::guest::GuestOrder& order) {
   namespace wire = link::guest;
+  if (std::holds_alternative<wire::Identify>(order)) { say_hello(); }
   if (const auto* configure = std::get_if<wire::Configure>(&order)) { handle(ConfigureOrder{configure->mirror}); }
   if (const auto* activate = std::get_if<wire::Activate>(&order)) { handle(ActivateOrder{activate->term}); }
   if (std::holds_alternative<wire::Announce>(order)) { handle(AnnounceOrder{}); }

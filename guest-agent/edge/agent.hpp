@@ -34,6 +34,7 @@ class Agent {
   Status start(const std::string& port_path, std::string boot_nonce);
 
  private:
+  void say_hello();
   void handle(const Event& event);
   void on_order(const link::guest::GuestOrder& order);
   void perform(const Do& effect);
@@ -65,6 +66,7 @@ class Agent {
   boost::asio::io_context& io_;
   HostChannel channel_;
   Mirror core_;
+  std::string boot_nonce_;
   std::optional<IvshmemBar> bar_;
   link::RunMirror mirror_;
   std::unique_ptr<place::RolePlace> place_;
