@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "edge/agent.hpp"
 
+#include <boost/asio/post.hpp>
 #include <ctime>
 
-#include "edge/shutdown_unit.hpp"
 #include "understudy/common/log.hpp"
 
 namespace understudy::host {

@@ -53,7 +53,7 @@ class Agent {
   Status open_host_gate(const RoleId& role);
   Status close_host_gate(const RoleId& role);
   void start_guest(const RoleId& role);
-  void launch_guest(const RoleId& role, Result<AcceleratorChoice> choice);
+  void launch_guest(const RoleId& role, const Result<AcceleratorChoice>& choice);
   void movement_step(const RoleId& role, Step step, Term term);
   void release_all();
   GuestCallbacks guest_callbacks(const RoleId& role);
@@ -73,6 +73,7 @@ class Agent {
   std::map<RoleId, std::unique_ptr<ServedRole>> served_;
   std::map<RoleId, std::unique_ptr<MirrorPlace>> mirrors_;
   std::map<RoleId, std::unique_ptr<MovementUnit>> movements_;
+  std::vector<RoleId> guests_waiting_;  ///< for the choice of the accelerator
   std::unique_ptr<link::ControlClient> control_;
 };
 

@@ -114,16 +114,20 @@ Status Agent::close_host_gate(const RoleId& role) {
 // --- a mirror ---
 
 void Agent::start_guest(const RoleId& role) {
+  guests_waiting_.push_back(role);
+  if (guests_waiting_.size() > 1) { return; }  // the accelerator is being chosen: one try serves all
   AcceleratorOptions options;
   options.wanted = config_.mirrors.accelerator;
   options.run_dir = config_.run_dir;
   options.qemu = config_.mirrors.qemu;
   options.kernel = config_.mirrors.kernel;
   options.initramfs = config_.mirrors.initramfs;
-  choose_accelerator(io_, options, [this, role](Result<AcceleratorChoice> choice) { launch_guest(role, choice); });
+  choose_accelerator(io_, options, [this](const Result<AcceleratorChoice>& choice) {
+    for (const auto& waiting : std::exchange(guests_waiting_, {})) { launch_guest(waiting, choice); }
+  });
 }
 
-void Agent::launch_guest(const RoleId& role, Result<AcceleratorChoice> choice) {
+void Agent::launch_guest(const RoleId& role, const Result<AcceleratorChoice>& choice) {
   const auto done = answer(role, Step::StartGuest);
   if (!choice) {
     done(choice.error());
@@ -203,11 +207,14 @@ void Agent::movement_step(const RoleId& role, Step step, Term term) {
 
 void Agent::release_all() {
   std::vector<std::unique_ptr<MirrorPlace>> mirrors;
-  std::erase_if(mirrors_, [&](auto& entry) {
-    if (blade_.roles().contains(entry.first)) { return false; }
-    mirrors.push_back(std::move(entry.second));
-    return true;
-  });
+  for (auto entry = mirrors_.begin(); entry != mirrors_.end();) {
+    if (blade_.roles().contains(entry->first)) {
+      ++entry;
+      continue;
+    }
+    mirrors.push_back(std::move(entry->second));
+    entry = mirrors_.erase(entry);
+  }
   release_guests(io_, std::move(mirrors), [this](std::uint32_t running) {
     boost::asio::post(io_, [this, running] { handle(GuestsReleased{running}); });
   });

@@ -3,6 +3,7 @@
 
 #include "place/region_schema.hpp"
 #include "understudy/common/log.hpp"
+#include "understudy/shm/region.hpp"
 
 namespace understudy::host {
 

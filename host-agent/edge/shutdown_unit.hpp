@@ -6,6 +6,7 @@
 #include <memory>
 #include <vector>
 
+#include "edge/guests/shutdown_ladder.hpp"
 #include "edge/mirror_place.hpp"
 
 namespace understudy::host {
