@@ -41,7 +41,8 @@ def prepare(build, say):
         if not os.path.exists(os.path.join(where, "vmlinuz")):
             say("fetching the mirrors' kernel (once)")
         run([os.path.join(SOURCE, "fetch-kernel"), where], timeout=600)
-        parts = [agent, service, os.path.realpath(__file__), *(os.path.join(SOURCE, name) for name in os.listdir(SOURCE))]
+        parts = [agent, service, os.path.realpath(__file__)]
+        parts += [os.path.join(SOURCE, name) for name in os.listdir(SOURCE)]
         if not _is_current(image, parts):
             say("building the mirrors' image")
             run([builder, "--kernel-cache", where, "--agent", agent, "--add",

@@ -115,8 +115,8 @@ class Blades(LabCase):
         with open(program, "w", encoding="utf-8") as file:
             file.write("#!/bin/sh\necho it runs\n")
         os.chmod(program, 0o755)
-        init = [os.path.join(lab.binaries(), "lab-init"), "--netns", self.chassis.namespace_path("server"), "--hostname", "x",
-                "--log", self.path("log"), "--program", program, "--", "/srv/bin/some-application"]
+        init = [os.path.join(lab.binaries(), "lab-init"), "--netns", self.chassis.namespace_path("server"),
+                "--hostname", "x", "--log", self.path("log"), "--program", program, "--", "/srv/bin/some-application"]
         known = processes.identity(int(run(init)))
         self.addCleanup(processes.kill, known)
         until(lambda: "it runs" in open(self.path("log"), encoding="utf-8").read(), "the program's word in the log")
