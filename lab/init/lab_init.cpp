@@ -6,7 +6,10 @@
 ///     lab-init ──setns(net)──unshare(pid,mnt,uts)──fork──► process 1 of the blade ──fork──► host-agent
 ///        └── prints process 1's id as the lab sees it, exits                └── reaps whatever dies
 ///
-/// - Private to a blade: /dev/shm, /run/understudy, /run/netns (tmpfs), /proc, /sys. All else is the machine's.
+/// - Private to a blade: /dev/shm, /run/understudy, /run/netns, /srv (tmpfs), /proc, /sys. All else is the machine's.
+/// - Programs appear as /srv/bin/NAME: a role's application has one path, on a blade and in a mirror alike, wherever
+/// the
+///   build directory lies (a mirror's own /tmp would hide one that lies below /tmp).
 /// - The command is not restarted when it exits (a blade without its host-agent is a case to test); SIGHUP starts it
 ///   again, SIGTERM ends the blade in order.
 /// - A failure before the blade is ready is one line on stderr and status 1; nothing of it is left.
@@ -34,7 +37,7 @@ namespace {
 struct Options {
   std::string network_namespace, hostname, log;
   int nice = 0;
-  std::vector<std::string> command;
+  std::vector<std::string> programs, command;
 };
 
 void check(int result, const std::string& what) {
@@ -55,13 +58,24 @@ void mount_sys() {
   check(rmdir(carried), "rmdir .cgroup");
 }
 
-void make_mounts() {
+void show_program(const std::string& path) {
+  const std::string shown = "/srv/bin" + path.substr(path.find_last_of('/'));
+  const int file = open(shown.c_str(), O_CREAT | O_WRONLY | O_CLOEXEC, 0755);
+  check(file, "make " + shown);
+  close(file);
+  check(mount(path.c_str(), shown.c_str(), nullptr, MS_BIND, nullptr), "show " + path + " as " + shown);
+}
+
+void make_mounts(const std::vector<std::string>& programs) {
   check(mount(nullptr, "/", nullptr, MS_REC | MS_PRIVATE, nullptr), "make mounts private");
   mount_fresh("tmpfs", "/dev/shm", "mode=1777");
   mount_fresh("tmpfs", "/run/understudy", "mode=0755");
   // A copied mount of a namespace would keep it alive after its lab is down: none is carried along.
   while (umount2("/run/netns", MNT_DETACH) == 0) {}
   mount_fresh("tmpfs", "/run/netns", "mode=0755");
+  mount_fresh("tmpfs", "/srv", "mode=0755");
+  check(mkdir("/srv/bin", 0755), "mkdir /srv/bin");
+  for (const auto& program : programs) show_program(program);
   mount_sys();
   mount_fresh("proc", "/proc");
 }
@@ -124,7 +138,7 @@ pid_t start(const std::vector<std::string>& command, const sigset_t& outer) {
     for (const int signal : {SIGCHLD, SIGHUP, SIGTERM}) sigaddset(&signals, signal);
     check(sigprocmask(SIG_BLOCK, &signals, &outer), "sigprocmask");
     check(setsid(), "setsid");
-    make_mounts();
+    make_mounts(options.programs);
     check(sethostname(options.hostname.c_str(), options.hostname.size()), "sethostname");
     check(setpriority(PRIO_PROCESS, 0, options.nice), "setpriority");
     redirect_output(options.log);
@@ -174,6 +188,8 @@ int main(int argc, char** argv) {
   app.add_option("--hostname", options.hostname, "the blade's name")->required();
   app.add_option("--log", options.log, "where output of the blade's processes goes")->required();
   app.add_option("--nice", options.nice, "nice level of the blade's processes");
+  app.add_option("--program", options.programs, "an absolute path; the blade has it as /srv/bin/NAME")
+      ->check([](const std::string& path) { return path.starts_with('/') ? "" : "use an absolute path"; });
   app.add_option("command", options.command, "started in the blade, with its arguments, after --");
   CLI11_PARSE(app, argc, argv);
   try {

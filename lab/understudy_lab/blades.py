@@ -37,11 +37,19 @@ def command_of(state, blade, binaries):
     return [os.path.join(binaries, "understudy-host-agent"), "--config", state.path(blade, "blade.toml")]
 
 
+def programs_of(state, binaries):
+    """Applications of roles, which a blade has in config_files.APPLICATIONS."""
+    if not state.read()["options"]["daemons"]:
+        return []
+    return ["--program", os.path.join(binaries, "session-service")]
+
+
 def start(state, blade, binaries):
     chassis = state.chassis
     os.makedirs("/run/understudy", exist_ok=True)  # the mount point; the blade's own is a tmpfs
     command = [os.path.join(binaries, "lab-init"), "--netns", chassis.namespace_path(blade), "--hostname", blade,
-               "--log", state.log(blade), "--nice", str(BLADE_NICE), "--", *command_of(state, blade, binaries)]
+               "--log", state.log(blade), "--nice", str(BLADE_NICE), *programs_of(state, binaries), "--",
+               *command_of(state, blade, binaries)]
     environment = os.environ | {"UNDERSTUDY_LAB": state.name}
     try:
         done = subprocess.run(command, capture_output=True, text=True, timeout=30, check=False, env=environment)

@@ -2,6 +2,7 @@
 """The configuration files of a lab, as text: the same files that an operator of a real group writes."""
 import json
 import os
+import re
 
 from .topology import SESSION_PORT
 
@@ -14,6 +15,8 @@ ROLE_SYSCTLS = {
     # A mirrored connection carries no window history.
     "net.netfilter.nf_conntrack_tcp_be_liberal": "1",
 }
+# Where blades (lab-init --program) and mirrors (build-image --add) have the roles' applications.
+APPLICATIONS = "/srv/bin"
 POLICIES = ("always", "when-slow", "when-quiet", "manual")
 
 
@@ -88,8 +91,10 @@ gateway = "fd00:23:4::1"
 
 
 def application_section(options):
-    """`session-service --describe-store` prints it, so that its tables are written down in one place only."""
-    return options["application"]
+    """What `session-service --describe-store` printed: its tables are written down in one place only. It names the
+    program where it was built; blades and mirrors have it elsewhere."""
+    pattern = r'(command = \[)"[^"]*/(session-service)"'
+    return re.sub(pattern, rf'\1"{APPLICATIONS}/\2"', options["application"])
 
 
 def group(chassis, state, options, power_command):

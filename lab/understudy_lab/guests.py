@@ -10,6 +10,7 @@ import secrets
 import socket
 import time
 
+from .config_files import APPLICATIONS
 from .errors import LabError
 from .shell import run
 
@@ -40,10 +41,12 @@ def prepare(build, say):
         if not os.path.exists(os.path.join(where, "vmlinuz")):
             say("fetching the mirrors' kernel (once)")
         run([os.path.join(SOURCE, "fetch-kernel"), where], timeout=600)
-        parts = [agent, service, *(os.path.join(SOURCE, name) for name in os.listdir(SOURCE))]
+        parts = [agent, service, os.path.realpath(__file__)]
+        parts += [os.path.join(SOURCE, name) for name in os.listdir(SOURCE)]
         if not _is_current(image, parts):
             say("building the mirrors' image")
-            run([builder, "--kernel-cache", where, "--agent", agent, "--add", service, "--output", image], timeout=300)
+            run([builder, "--kernel-cache", where, "--agent", agent, "--add",
+                 f"{service}:{APPLICATIONS}/session-service", "--output", image], timeout=300)
 
 
 def shell(socket_path, command, write, seconds=60.0):

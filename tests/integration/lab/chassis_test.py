@@ -110,6 +110,18 @@ class Blades(LabCase):
                                                    "ls /dev/shm /run/understudy /run/netns | grep x || true"]), "")
         self.assertTrue(os.path.exists(os.path.join(blades.run_directory(self.state, "blade-1"), "x")))
 
+    def test_programs_have_one_path_in_every_blade_wherever_they_were_built(self):
+        program = os.path.join(self.directory, "some-application")
+        with open(program, "w", encoding="utf-8") as file:
+            file.write("#!/bin/sh\necho it runs\n")
+        os.chmod(program, 0o755)
+        init = [os.path.join(lab.binaries(), "lab-init"), "--netns", self.chassis.namespace_path("server"),
+                "--hostname", "x", "--log", self.path("log"), "--program", program, "--", "/srv/bin/some-application"]
+        known = processes.identity(int(run(init)))
+        self.addCleanup(processes.kill, known)
+        until(lambda: "it runs" in open(self.path("log"), encoding="utf-8").read(), "the program's word in the log")
+        self.assertFalse(os.path.exists("/srv/bin/some-application"))
+
     def test_power_off_kills_everything_at_once_and_reboot_starts_anew(self):
         inside = subprocess.Popen(blades.inside(self.state, "blade-1", ["sh", "-c", "trap '' TERM; sleep 600 & wait"]))
         self.addCleanup(inside.wait)

@@ -45,6 +45,7 @@ class ConfigFiles(unittest.TestCase):
         self.assertIn("fe80::1/64", ports["int"]["addresses"])
         self.assertEqual(role["mirror_address"], "192.168.1.42/24")
         self.assertEqual(role["application"]["table"][0]["capacity"], 4096)
+        self.assertEqual(role["application"]["command"], ["/srv/bin/session-service", "--port", "7500"])
         self.assertEqual(role["region_mib"] & (role["region_mib"] - 1), 0)
         self.assertEqual(role["sysctls"]["net.ipv4.ip_forward"], "1")
         self.assertEqual(len(role["route"]), 2)
