@@ -13,9 +13,14 @@ namespace understudy::shm::points {
 /// Called after each store; what lies in memory then is what a freeze at this instant would leave.
 inline std::function<void()> on_store;
 
-/// Breaks the protocol on purpose: payload stores for which this says true are done only after the next publication.
-/// A crash test that does not notice this proves nothing.
-inline std::function<bool(const std::uint64_t*)> publish_before;
+/// Breaks the protocol on purpose: stores to addresses for which `hold` says true are done only after the next
+/// publication, or after the publication of `until` if that is given. A crash test that does not notice this proves
+/// nothing.
+struct Swap {
+  std::function<bool(const std::uint64_t*)> hold;
+  const std::uint64_t* until = nullptr;
+};
+inline Swap swap;
 
 inline std::vector<std::pair<std::uint64_t*, std::uint64_t>> held_back;
 
@@ -24,14 +29,16 @@ inline void stored() {
 }
 
 inline bool hold_back(std::uint64_t* at, std::uint64_t value) {
-  if (!publish_before || !publish_before(at)) { return false; }
+  if (!swap.hold || !swap.hold(at)) { return false; }
   held_back.emplace_back(at, value);
   return true;
 }
 
-inline void release_held_back() {
-  for (const auto& [at, value] : std::exchange(held_back, {})) {
-    *at = value;
+inline void published(const std::uint64_t* at) {
+  stored();
+  if (swap.until != nullptr && swap.until != at) { return; }
+  for (const auto& [late, value] : std::exchange(held_back, {})) {
+    *late = value;
     stored();
   }
 }

@@ -66,10 +66,12 @@ inline void store(Word* at, Word value) {
 }
 
 inline void publish(Word* at, Word value) {
+#ifdef UNDERSTUDY_SHM_POINTS
+  if (points::hold_back(at, value)) { return; }
+#endif
   ref(at).store(value, std::memory_order_release);
 #ifdef UNDERSTUDY_SHM_POINTS
-  points::stored();
-  points::release_held_back();
+  points::published(at);
 #endif
 }
 
