@@ -171,16 +171,6 @@ void put_tcp(nlmsghdr* message, const FlowValue& value) {
   mnl_attr_nest_end(message, info);
 }
 
-bool is_encodable(const FlowKey& key, const FlowValue& value) {
-  if (key.family != 4 && key.family != 6) { return false; }
-  if (key.protocol == IPPROTO_TCP) {
-    return value.tcp_state < TCP_CONNTRACK_MAX && value.tcp_wscale_original <= 14 && value.tcp_wscale_reply <= 14;
-  }
-  if (key.protocol == IPPROTO_ICMP) { return key.family == 4; }
-  if (key.protocol == IPPROTO_ICMPV6) { return key.family == 6; }
-  return key.protocol == IPPROTO_UDP;
-}
-
 nlmsghdr* put_headers(char* memory, FlowMessage what, std::uint8_t family) {
   nlmsghdr* const message = mnl_nlmsg_put_header(memory);
   std::uint16_t type = IPCTNL_MSG_CT_NEW;
@@ -230,6 +220,16 @@ std::optional<FlowChange> decode_flow(const nlmsghdr* message, const FlowFilter&
   }
   if (is_half_open(change)) { return {}; }
   return change;
+}
+
+bool is_encodable(const FlowKey& key, const FlowValue& value) {
+  if (key.family != 4 && key.family != 6) { return false; }
+  if (key.protocol == IPPROTO_TCP) {
+    return value.tcp_state < TCP_CONNTRACK_MAX && value.tcp_wscale_original <= 14 && value.tcp_wscale_reply <= 14;
+  }
+  if (key.protocol == IPPROTO_ICMP) { return key.family == 4; }
+  if (key.protocol == IPPROTO_ICMPV6) { return key.family == 6; }
+  return key.protocol == IPPROTO_UDP;
 }
 
 nlmsghdr* encode_flow(char* memory, FlowMessage what, const FlowKey& key, const FlowValue& value,

@@ -45,8 +45,7 @@ Status FlowWriter::queue(const Change& change) {
   if (pending_.size() == NetlinkBatch::messages_max || pending_keys_.contains(change.key)) {
     if (const auto sent = flush(); !sent) { return sent; }
   }
-  alignas(nlmsghdr) char trial[NetlinkBatch::message_bytes_max];
-  if (encode_flow(trial, FlowMessage::Create, change.key, change.value, 0) == nullptr) {
+  if (!is_encodable(change.key, change.value)) {
     refuse(change, "not a record that can be installed");
     return {};
   }

@@ -14,33 +14,15 @@
 #include <cstring>
 
 #include "attributes.hpp"
-#include "netlink.hpp"
-#include "understudy/net/namespace.hpp"
+#include "links_impl.hpp"
 
 namespace understudy::net {
 namespace {
-
-constexpr std::size_t message_bytes = 2048;
-
-struct Request {
-  alignas(nlmsghdr) char memory[message_bytes] = {};
-  nlmsghdr* message = mnl_nlmsg_put_header(memory);
-
-  template <class Header>
-  Header* header(std::uint16_t type, std::uint16_t flags = 0) {
-    message->nlmsg_type = type;
-    message->nlmsg_flags = flags;
-    return static_cast<Header*>(mnl_nlmsg_put_extra_header(message, sizeof(Header)));
-  }
-};
 
 bool is_name(const std::string& name) { return !name.empty() && name.size() < IFNAMSIZ; }
 Error bad_name(const std::string& name) {
   return failure("\"" + name + "\" is not the name of an interface", Errc::BadInput);
 }
-unsigned char address_family(const IpAddress& address) { return address.is_v4() ? AF_INET : AF_INET6; }
-std::size_t bytes_of(const IpAddress& address) { return address.is_v4() ? 4 : 16; }
-
 std::optional<LinkState> decode_link(const nlmsghdr* message) {
   if (message->nlmsg_type != RTM_NEWLINK || mnl_nlmsg_get_payload_len(message) < sizeof(ifinfomsg)) { return {}; }
   const auto* info = static_cast<const ifinfomsg*>(mnl_nlmsg_get_payload(message));
@@ -76,29 +58,6 @@ Status make_persistent_tap(const std::string& name, std::optional<unsigned> owne
 
 }  // namespace
 
-struct Links::Impl {
-  NamespaceHandle home;
-  NetlinkSocket socket;
-
-  Status talk(Request& request, const std::string& what) {
-    const auto answer = socket.talk(request.message);
-    if (!answer) { return answer.error(); }
-    if (answer.value() != 0) { return netlink_failure(what, answer.value()); }
-    return {};
-  }
-  /// A message that changes one existing link; the caller adds its attributes.
-  static ifinfomsg* change(Request& request, const std::string& name) {
-    auto* info = request.header<ifinfomsg>(RTM_NEWLINK);
-    info->ifi_family = AF_UNSPEC;
-    mnl_attr_put_strz(request.message, IFLA_IFNAME, name.c_str());
-    return info;
-  }
-  Status sysctl(const std::string& name, const std::string& value) {
-    const auto scope = home.enter();
-    return scope ? set_sysctl(name, value) : Status(scope.error());
-  }
-};
-
 Links::Links(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
 Links::Links(Links&&) noexcept = default;
 Links& Links::operator=(Links&&) noexcept = default;
@@ -114,7 +73,7 @@ Result<Links> Links::open() {
 
 Result<LinkState> Links::state(const std::string& name) {
   if (!is_name(name)) { return bad_name(name); }
-  Request request;
+  LinkRequest request;
   request.header<ifinfomsg>(RTM_GETLINK);
   mnl_attr_put_strz(request.message, IFLA_IFNAME, name.c_str());
   std::optional<LinkState> link;
@@ -133,7 +92,7 @@ Result<int> Links::index_of(const std::string& name) {
 }
 
 Result<std::vector<LinkState>> Links::list() {
-  Request request;
+  LinkRequest request;
   request.header<ifinfomsg>(RTM_GETLINK);
   std::vector<LinkState> links;
   const auto dumped = impl_->socket.dump(request.message, [&](const nlmsghdr* message) {
@@ -145,7 +104,7 @@ Result<std::vector<LinkState>> Links::list() {
 
 Status Links::create_bridge(const std::string& name) {
   if (!is_name(name)) { return bad_name(name); }
-  Request request;
+  LinkRequest request;
   request.header<ifinfomsg>(RTM_NEWLINK, NLM_F_CREATE | NLM_F_EXCL);
   mnl_attr_put_strz(request.message, IFLA_IFNAME, name.c_str());
   nlattr* const info = mnl_attr_nest_start(request.message, IFLA_LINKINFO);
@@ -164,7 +123,7 @@ Status Links::create_bridge(const std::string& name) {
 
 Status Links::create_veth(const std::string& name, const std::string& peer) {
   if (!is_name(name) || !is_name(peer)) { return bad_name(is_name(name) ? peer : name); }
-  Request request;
+  LinkRequest request;
   request.header<ifinfomsg>(RTM_NEWLINK, NLM_F_CREATE | NLM_F_EXCL);
   mnl_attr_put_strz(request.message, IFLA_IFNAME, name.c_str());
   nlattr* const info = mnl_attr_nest_start(request.message, IFLA_LINKINFO);
@@ -188,7 +147,7 @@ Status Links::create_tap(const std::string& name, std::optional<unsigned> owner_
 
 Status Links::delete_link(const std::string& name) {
   if (!is_name(name)) { return bad_name(name); }
-  Request request;
+  LinkRequest request;
   request.header<ifinfomsg>(RTM_DELLINK);
   mnl_attr_put_strz(request.message, IFLA_IFNAME, name.c_str());
   return impl_->talk(request, "cannot delete interface " + name);
@@ -198,7 +157,7 @@ Status Links::set_master(const std::string& name, const std::string& bridge) {
   if (!is_name(name)) { return bad_name(name); }
   const auto master = index_of(bridge);
   if (!master) { return master.error(); }
-  Request request;
+  LinkRequest request;
   Impl::change(request, name);
   mnl_attr_put_u32(request.message, IFLA_MASTER, static_cast<std::uint32_t>(master.value()));
   return impl_->talk(request, "cannot put " + name + " into " + bridge);
@@ -206,7 +165,7 @@ Status Links::set_master(const std::string& name, const std::string& bridge) {
 
 Status Links::clear_master(const std::string& name) {
   if (!is_name(name)) { return bad_name(name); }
-  Request request;
+  LinkRequest request;
   Impl::change(request, name);
   mnl_attr_put_u32(request.message, IFLA_MASTER, 0);
   return impl_->talk(request, "cannot take " + name + " out of its bridge");
@@ -214,7 +173,7 @@ Status Links::clear_master(const std::string& name) {
 
 Status Links::set_mac(const std::string& name, const MacAddress& mac) {
   if (!is_name(name)) { return bad_name(name); }
-  Request request;
+  LinkRequest request;
   Impl::change(request, name);
   mnl_attr_put(request.message, IFLA_ADDRESS, mac.bytes.size(), mac.bytes.data());
   return impl_->talk(request, "cannot set the MAC of " + name + " to " + mac.to_string());
@@ -222,7 +181,7 @@ Status Links::set_mac(const std::string& name, const MacAddress& mac) {
 
 Status Links::set_up(const std::string& name, bool up) {
   if (!is_name(name)) { return bad_name(name); }
-  Request request;
+  LinkRequest request;
   auto* info = Impl::change(request, name);
   info->ifi_flags = up ? static_cast<unsigned>(IFF_UP) : 0U;
   info->ifi_change = IFF_UP;
@@ -233,7 +192,7 @@ Status Links::rename(const std::string& name, const std::string& new_name) {
   if (!is_name(new_name)) { return bad_name(new_name); }
   const auto index = index_of(name);
   if (!index) { return index.error(); }
-  Request request;
+  LinkRequest request;
   request.header<ifinfomsg>(RTM_NEWLINK)->ifi_index = index.value();
   mnl_attr_put_strz(request.message, IFLA_IFNAME, new_name.c_str());
   return impl_->talk(request, "cannot rename " + name + " to " + new_name);
@@ -243,7 +202,7 @@ Status Links::move_to_namespace(const std::string& name, const std::string& name
   if (!is_name(name)) { return bad_name(name); }
   const int target = ::open(namespace_path.c_str(), O_RDONLY | O_CLOEXEC);
   if (target < 0) { return netlink_failure("cannot open network namespace " + namespace_path, errno); }
-  Request request;
+  LinkRequest request;
   Impl::change(request, name);
   mnl_attr_put_u32(request.message, IFLA_NET_NS_FD, static_cast<std::uint32_t>(target));
   const auto moved = impl_->talk(request, "cannot move " + name + " to " + namespace_path);
@@ -253,7 +212,7 @@ Status Links::move_to_namespace(const std::string& name, const std::string& name
 
 Status Links::set_quiet(const std::string& name) {
   if (!is_name(name)) { return bad_name(name); }
-  Request request;
+  LinkRequest request;
   Impl::change(request, name);
   nlattr* const families = mnl_attr_nest_start(request.message, IFLA_AF_SPEC);
   nlattr* const inet6 = mnl_attr_nest_start(request.message, AF_INET6);
@@ -265,100 +224,6 @@ Status Links::set_quiet(const std::string& name) {
     if (const auto set = impl_->sysctl("net/ipv6/conf/" + name + "/" + knob, "0"); !set) { return set; }
   }
   return {};
-}
-
-Status Links::add_address(const std::string& name, const IpPrefix& address) {
-  const auto index = index_of(name);
-  if (!index) { return index.error(); }
-  Request request;
-  auto* info = request.header<ifaddrmsg>(RTM_NEWADDR, NLM_F_CREATE | NLM_F_REPLACE);
-  info->ifa_family = address_family(address.address);
-  info->ifa_prefixlen = address.length;
-  info->ifa_index = static_cast<std::uint32_t>(index.value());
-  mnl_attr_put(request.message, IFA_LOCAL, bytes_of(address.address), address.address.bytes.data());
-  mnl_attr_put(request.message, IFA_ADDRESS, bytes_of(address.address), address.address.bytes.data());
-  if (!address.address.is_v4()) { mnl_attr_put_u32(request.message, IFA_FLAGS, IFA_F_NODAD); }
-  return impl_->talk(request, "cannot add address " + address.to_string() + " to " + name);
-}
-
-Status Links::delete_address(const std::string& name, const IpPrefix& address) {
-  const auto index = index_of(name);
-  if (!index) { return index.error(); }
-  Request request;
-  auto* info = request.header<ifaddrmsg>(RTM_DELADDR);
-  info->ifa_family = address_family(address.address);
-  info->ifa_prefixlen = address.length;
-  info->ifa_index = static_cast<std::uint32_t>(index.value());
-  mnl_attr_put(request.message, IFA_LOCAL, bytes_of(address.address), address.address.bytes.data());
-  const auto answer = impl_->socket.talk(request.message);
-  if (!answer) { return answer.error(); }
-  if (answer.value() == EADDRNOTAVAIL) {
-    return failure(name + " has no address " + address.to_string(), Errc::NotFound);
-  }
-  if (answer.value() != 0) {
-    return netlink_failure("cannot delete address " + address.to_string() + " of " + name, answer.value());
-  }
-  return {};
-}
-
-Result<std::vector<IpPrefix>> Links::addresses(const std::string& name) {
-  const auto index = index_of(name);
-  if (!index) { return index.error(); }
-  Request request;
-  request.header<ifaddrmsg>(RTM_GETADDR);
-  std::vector<IpPrefix> found;
-  const auto dumped = impl_->socket.dump(request.message, [&](const nlmsghdr* message) {
-    if (message->nlmsg_type != RTM_NEWADDR || mnl_nlmsg_get_payload_len(message) < sizeof(ifaddrmsg)) { return; }
-    const auto* info = static_cast<const ifaddrmsg*>(mnl_nlmsg_get_payload(message));
-    if (info->ifa_index != static_cast<std::uint32_t>(index.value())) { return; }
-    if (info->ifa_family != AF_INET && info->ifa_family != AF_INET6) { return; }
-    const std::uint8_t family = info->ifa_family == AF_INET ? 4 : 6;
-    const auto attributes = Attributes::of_message(message, sizeof(ifaddrmsg));
-    auto bytes = attributes.address(IFA_LOCAL, family);
-    if (!bytes) { bytes = attributes.address(IFA_ADDRESS, family); }
-    if (bytes) { found.push_back({{family, *bytes}, info->ifa_prefixlen}); }
-  });
-  if (!dumped) { return dumped.error(); }
-  return found;
-}
-
-Status Links::set_route(const IpPrefix& destination, const IpAddress& gateway, const std::string& interface) {
-  Request request;
-  auto* route = request.header<rtmsg>(RTM_NEWROUTE, NLM_F_CREATE | NLM_F_REPLACE);
-  route->rtm_family = address_family(destination.address);
-  route->rtm_dst_len = destination.length;
-  route->rtm_table = RT_TABLE_MAIN;
-  route->rtm_protocol = RTPROT_STATIC;
-  route->rtm_scope = gateway.family == 0 ? RT_SCOPE_LINK : RT_SCOPE_UNIVERSE;
-  route->rtm_type = RTN_UNICAST;
-  if (destination.length != 0) {
-    mnl_attr_put(request.message, RTA_DST, bytes_of(destination.address), destination.address.bytes.data());
-  }
-  if (gateway.family != 0) {
-    if (gateway.family != destination.address.family) {
-      return failure("route " + destination.to_string() + " has a gateway of the other family", Errc::BadInput);
-    }
-    mnl_attr_put(request.message, RTA_GATEWAY, bytes_of(gateway), gateway.bytes.data());
-  }
-  if (!interface.empty()) {
-    const auto index = index_of(interface);
-    if (!index) { return index.error(); }
-    mnl_attr_put_u32(request.message, RTA_OIF, static_cast<std::uint32_t>(index.value()));
-  }
-  return impl_->talk(request, "cannot set route " + destination.to_string() + " via " + gateway.to_string());
-}
-
-Status Links::delete_route(const IpPrefix& destination) {
-  Request request;
-  auto* route = request.header<rtmsg>(RTM_DELROUTE);
-  route->rtm_family = address_family(destination.address);
-  route->rtm_dst_len = destination.length;
-  route->rtm_table = RT_TABLE_MAIN;
-  route->rtm_scope = RT_SCOPE_NOWHERE;
-  if (destination.length != 0) {
-    mnl_attr_put(request.message, RTA_DST, bytes_of(destination.address), destination.address.bytes.data());
-  }
-  return impl_->talk(request, "cannot delete route " + destination.to_string());
 }
 
 }  // namespace understudy::net

@@ -31,10 +31,10 @@ inline constexpr auto deadline_default = 10s;
 #define UNDERSTUDY_NEEDS_ROOT() \
   if (::geteuid() != 0) { GTEST_SKIP() << "SKIPPED, NOT PASSED: network namespaces need root"; }
 
-#define ASSERT_OK(expression)                                      \
-  do {                                                             \
-    const auto& asserted = (expression);                           \
-    ASSERT_TRUE(asserted.ok()) << asserted.error().message;        \
+#define ASSERT_OK(expression)                               \
+  do {                                                      \
+    const auto& asserted = (expression);                    \
+    ASSERT_TRUE(asserted.ok()) << asserted.error().message; \
   } while (false)
 
 /// Polls until `condition` holds. Never asserts how long it took.
@@ -146,8 +146,7 @@ class FrameSocket {
       std::uint8_t bytes[2048];
       sockaddr_ll from{};
       socklen_t length = sizeof from;
-      const ssize_t got =
-          ::recvfrom(socket_.fd(), bytes, sizeof bytes, 0, reinterpret_cast<sockaddr*>(&from), &length);
+      const ssize_t got = ::recvfrom(socket_.fd(), bytes, sizeof bytes, 0, reinterpret_cast<sockaddr*>(&from), &length);
       if (got >= 15 && from.sll_pkttype != PACKET_OUTGOING) { return bytes[14]; }
     }
   }

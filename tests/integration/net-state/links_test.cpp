@@ -131,6 +131,21 @@ TEST_F(LinksTest, APortMapNamesTheInterfaceThatIsMissing) {
   });
 }
 
+TEST(LinkLocalAddress, IsTheKernelsOwn) {
+  UNDERSTUDY_NEEDS_ROOT();
+  const TestNamespace where("where");
+  auto links = where.links();
+  ASSERT_OK(links.create_veth("a", "b"));
+  ASSERT_OK(links.set_mac("a", mac("02:e0:00:00:00:01")));
+  ASSERT_OK(links.set_up("a", true));
+  ASSERT_OK(links.set_up("b", true));
+  EXPECT_EQ(link_local_of(mac("02:e0:00:00:00:01")).to_string(), "fe80::e0:ff:fe00:1/64");
+  EXPECT_TRUE(eventually([&] {
+    const auto addresses = links.addresses("a").value();
+    return std::find(addresses.begin(), addresses.end(), link_local_of(mac("02:e0:00:00:00:01"))) != addresses.end();
+  }));
+}
+
 TEST(Namespaces, AThreadComesBackFromAScopeAndNestsThem) {
   UNDERSTUDY_NEEDS_ROOT();
   const TestNamespace one("one");

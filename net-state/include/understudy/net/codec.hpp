@@ -60,6 +60,7 @@ enum class FlowMessage {
   Get,
   Delete,
 };
+[[nodiscard]] bool is_encodable(const FlowKey& key, const FlowValue& value);
 nlmsghdr* encode_flow(char* memory, FlowMessage what, const FlowKey& key, const FlowValue& value,
                       std::uint32_t timeout_seconds);
 

@@ -28,6 +28,8 @@ struct GraceOptions {
 class GracePeriod {
  public:
   static Result<GracePeriod> begin(const GraceOptions& options, const std::string& namespace_path = {});
+  /// Packets that were dropped instead of answered, so far.
+  Result<std::uint64_t> dropped();
   Status end();
 
  private:

@@ -16,6 +16,11 @@
 
 namespace understudy::net {
 
+/// The EUI-64 link-local address of a MAC, /64. A port that forwards IPv6 needs a link-local address, its MAC's or
+/// another one: without any, Linux sends no neighbour solicitation for packets that it forwards, and set_quiet() keeps
+/// the kernel from making one by itself.
+IpPrefix link_local_of(const MacAddress& mac);
+
 struct LinkState {
   int index = 0;
   std::string name;
