@@ -287,7 +287,7 @@ void MirrorLink::on_heartbeat() {
     last_progress_ = now;
   }
   if (now - connection_->last_received() > options_.silence) {
-    return lose("nothing heard from the mirror for " + std::to_string(milliseconds(options_.silence)) + " ms");
+    return lose("nothing heard from the mirror for " + std::to_string(options_.silence.count() / 1'000'000) + " ms");
   }
   if (!stalled_ && frames_sent_ > frames_acknowledged_ && now - last_progress_ > options_.stall) {
     stalled_ = true;

@@ -211,7 +211,8 @@ struct ReplicationReceiver::Impl : std::enable_shared_from_this<ReplicationRecei
     if (late) { connection->forgive_silence(); }  // it was us who stood still (rule 2)
     if (now - connection->last_received() > options.silence && !on_drained) {
       connection->close();
-      return on_closed("nothing heard from the active for " + std::to_string(milliseconds(options.silence)) + " ms");
+      return on_closed("nothing heard from the active for " + std::to_string(options.silence.count() / 1'000'000) +
+                       " ms");
     }
     ack_due = true;  // an acknowledgement says everything that a heartbeat would
     acknowledge();
@@ -272,6 +273,7 @@ struct ReplicationReceiver::Impl : std::enable_shared_from_this<ReplicationRecei
     quiet_timer.async_wait([weak = weak_from_this()](const boost::system::error_code& error) {
       const auto self = weak.lock();
       if (error || !self || !self->on_drained) { return; }
+      if (self->quiet_timer.expiry() > Clock::now()) { return; }  // set anew while this was already on its way
       // This thread may have been busy: bytes that came meanwhile are not quiet.
       if (self->connection && self->connection->waiting_bytes() > 0) { return self->arm_quiet(); }
       self->drained(false, false);

@@ -471,12 +471,25 @@ class Puppet {
     frame.header.insert(frame.header.end(), frame.payload.begin(), frame.payload.end());
     return frame.header;
   }
-  void say_hello(const TestRegion& region) {
+  void say_hello(const TestRegion& region, Sequence committed = {}) {
     Hello hello{role, {}};
     for (const auto* name : {"net", "sessions"}) {
-      hello.stores.push_back({name, digest_of(region.store(name).schema()), Sequence{0}, false, {}});
+      hello.stores.push_back({name, digest_of(region.store(name).schema()), committed, false, {}});
     }
     send(FrameType::Hello, encode_payload(hello));
+  }
+  /// Reads what is there; true once a frame of `type` has come.
+  bool got(FrameType type) {
+    while (socket_.available() > 0) {
+      const auto room = decoder_.prepare();
+      decoder_.commit(socket_.read_some(boost::asio::buffer(room.data(), room.size())));
+      for (;;) {
+        const auto frame = decoder_.next();
+        if (!frame || !frame.value()) { break; }
+        seen_.push_back(frame.value()->header.type);
+      }
+    }
+    return std::find(seen_.begin(), seen_.end(), type) != seen_.end();
   }
 
  private:
@@ -485,6 +498,8 @@ class Puppet {
   tcp::acceptor acceptor_{io_};
   tcp::socket socket_{io_};
   bool connected_ = false;
+  FrameDecoder decoder_;
+  std::vector<FrameType> seen_;
 };
 
 TEST(Replication, APartialFrameIsDroppedByTheDrain) {
@@ -509,6 +524,76 @@ TEST(Replication, APartialFrameIsDroppedByTheDrain) {
   ASSERT_TRUE(pair.run_until([&] { return report.has_value(); }));
   EXPECT_EQ(report->dropped_bytes, torn.size());
   EXPECT_EQ(report->stores[0].applied, Sequence{1});
+}
+
+TEST(Replication, ALateThreadDoesNotTakeItsOwnSleepForQuiet) {
+  Pair pair;
+  auto net = pair.active.writer(1);
+  for (std::uint64_t i = 1; i <= 3; ++i) { put(net, i, i); }
+  Puppet active(1);
+  active.listen();
+  pair.port = active.port();
+  pair.start_receiver();
+  ASSERT_TRUE(pair.run_until([&] { return active.wait_connected(); }));
+  active.send(FrameType::Resume, encode_payload(Resume{Sequence{3}}), Sequence{1});
+  ASSERT_TRUE(pair.run_until([&] { return pair.receiver->status().phase == ReceiverPhase::Syncing; }));
+  std::optional<DrainReport> report;
+  pair.receiver->drain(5ms, 10s, [&](const DrainReport& drained) { report = drained; });
+  shm::JournalReader reader(pair.active.store(), Sequence{0});
+  active.send(FrameType::Journal, reader.read(4096).value().bytes, Sequence{1});
+  std::this_thread::sleep_for(30ms);  // the one thread is busy while bytes come and the timer runs out
+  ASSERT_TRUE(pair.run_until([&] { return report.has_value(); }));
+  EXPECT_EQ(report->stores[0].applied, Sequence{3});
+  EXPECT_FALSE(report->ready) << "the other store was never resumed";
+}
+
+TEST(Replication, AnActiveOfAnotherTermIsNotListenedTo) {
+  for (const std::uint64_t term : {1u, 3u}) {
+    Pair pair;
+    auto net = pair.active.writer(1);
+    put(net, 1, 1);
+    Puppet active(term);
+    active.listen();
+    pair.port = active.port();
+    pair.start_receiver(2);
+    ASSERT_TRUE(pair.run_until([&] { return active.wait_connected(); }));
+    active.send(FrameType::Resume, encode_payload(Resume{Sequence{1}}), Sequence{1});
+    ASSERT_TRUE(pair.run_until([&] { return pair.receiver->status().phase == ReceiverPhase::Lost; }));
+    EXPECT_NE(pair.receiver_detail.find("term"), std::string::npos) << pair.receiver_detail;
+    EXPECT_EQ(pair.mirror.store().term(), Term{2}) << "a term is never adopted from a peer";
+  }
+}
+
+TEST(Replication, AMirrorOfAnotherTermIsToldWhyItIsRefused) {
+  for (const std::uint64_t term : {1u, 3u}) {
+    Pair pair;
+    pair.start_sender(2);
+    Puppet mirror(term);
+    mirror.connect(pair.port);
+    mirror.say_hello(pair.active);
+    EXPECT_TRUE(pair.run_until([&] { return mirror.got(FrameType::Refused); }));
+    EXPECT_FALSE(mirror.got(FrameType::Resume));
+    EXPECT_TRUE(pair.sender_phases.empty());
+  }
+}
+
+TEST(Replication, AnAcknowledgementFromBeforeAResyncDoesNotCount) {
+  Pair pair;
+  auto net = pair.active.writer(1);
+  for (std::uint64_t i = 1; i <= 10; ++i) { put(net, i, i); }
+  pair.start_sender();
+  Puppet mirror(1);
+  mirror.connect(pair.port);
+  mirror.say_hello(pair.active, Sequence{100});  // of another history
+  ASSERT_TRUE(pair.run_until([&] { return mirror.got(FrameType::SnapshotEnd); }));
+  ASSERT_TRUE(pair.run_until([&] { return pair.net_status().sent == Sequence{10}; }));
+  mirror.send(FrameType::Ack,
+              encode_payload(Progress{1, {{{}, Sequence{100}, false, 0}, {{}, Sequence{100}, false, 0}}}));
+  mirror.send(FrameType::Ack, encode_payload(Progress{2, {{{}, Sequence{10}, false, 1}, {{}, {}, true, 1}}}));
+  ASSERT_TRUE(pair.run_until([&] { return pair.net_status().acknowledged == Sequence{10}; }));
+  EXPECT_EQ(std::count(pair.sender_phases.begin(), pair.sender_phases.end(), SenderPhase::Synced), 0);
+  mirror.send(FrameType::Ack, encode_payload(Progress{2, {{{}, Sequence{10}, false, 1}, {{}, {}, false, 1}}}));
+  EXPECT_TRUE(pair.run_until([&] { return pair.sender->status().phase == SenderPhase::Synced; }));
 }
 
 TEST(Replication, AnActiveThatBreaksTheProtocolIsDroppedAndTheRegionStaysGood) {
