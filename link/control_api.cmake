@@ -16,9 +16,12 @@ add_library(understudy_control_proto STATIC ${control_api_generated}/control.pb.
 target_include_directories(understudy_control_proto SYSTEM PUBLIC ${control_api_generated})
 target_link_libraries(understudy_control_proto PUBLIC gRPC::grpc++ protobuf::libprotobuf)
 
+# Status and event log as plain values: pure, so that the control-server's core can fill them in.
+understudy_core(understudy_control_status src/control_api_status.cpp)
+
 add_library(understudy_control_api STATIC
-  src/control_api_status.cpp src/control_api_convert.cpp src/control_api_client.cpp
+  src/control_api_convert.cpp src/control_api_client.cpp
   src/control_api_operator.cpp src/control_api_server.cpp)
 target_link_libraries(understudy_control_api
-  PUBLIC understudy_messages understudy_common Boost::headers Threads::Threads
+  PUBLIC understudy_control_status understudy_common Boost::headers Threads::Threads
   PRIVATE understudy_control_proto understudy_warnings)

@@ -1,0 +1,43 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+/// What is known about the blades. Facts only; roles decide.
+
+#include <map>
+#include <optional>
+#include <string>
+
+#include "core/config.hpp"
+#include "core/votes.hpp"
+
+namespace understudy::control {
+
+struct Blade {
+  BladeConfig config;
+  bool connected = false;  ///< its host-agent has said Hello on a living stream
+  std::string boot_id;
+  Ballot bfd;                ///< this control-server's own view
+  bool isolated = false;     ///< read back from the switch
+  bool isolating = false;    ///< an answer of the switch is awaited
+  bool readmitting = false;  ///< likewise
+  bool powered_off = false;  ///< confirmed, and not heard of since
+  bool powering_off = false;
+};
+
+class BladeBook {
+ public:
+  explicit BladeBook(const GroupConfig& config);
+  /// Null: not of this group.
+  [[nodiscard]] Blade* find(const BladeId& id);
+  [[nodiscard]] const Blade* find(const BladeId& id) const;
+  /// A blade that the configuration names.
+  [[nodiscard]] Blade& at(const BladeId& id);
+  [[nodiscard]] const Blade& at(const BladeId& id) const;
+  [[nodiscard]] const std::map<BladeId, Blade>& all() const { return blades_; }
+  [[nodiscard]] const BladeId& standby() const { return standby_; }
+
+ private:
+  std::map<BladeId, Blade> blades_;
+  BladeId standby_;
+};
+
+}  // namespace understudy::control

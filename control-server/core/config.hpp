@@ -1,0 +1,61 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+/// What the decisions depend on besides events: the group's make-up and its times. Read once, at the start.
+
+#include <string>
+#include <vector>
+
+#include "understudy/link/messages.hpp"
+
+namespace understudy::control {
+
+struct BladeConfig {
+  BladeId id;
+  IpAddress address;                      ///< on the maintenance network
+  std::vector<std::string> switch_ports;  ///< every port that leads to service networks
+  bool standby = false;
+};
+
+struct RoleConfig {
+  link::RoleSpec spec;
+  BladeId active;  ///< the blade that serves the role when all is well
+};
+
+struct Timings {
+  Duration detection{std::chrono::milliseconds(150)};        ///< BFD interval times multiplier
+  Duration sync_grace{std::chrono::milliseconds(1000)};      ///< a sync that stopped counts this long (never SYNCING)
+  Duration movement_delay{std::chrono::milliseconds(3000)};  ///< settled on the mirror before `always` moves
+  Duration activation_deadline{std::chrono::milliseconds(5000)};
+  Duration movement_deadline{std::chrono::seconds(120)};  ///< only an alarm: the host-agent alone ends a movement
+  Duration retry{std::chrono::milliseconds(500)};         ///< store, switch, activation
+  Duration serve_retry{std::chrono::seconds(2)};
+  Duration mirror_retry{std::chrono::seconds(5)};
+  Duration movement_retry{std::chrono::seconds(2)};  ///< doubled with every try
+  Duration hello_wait{std::chrono::seconds(10)};     ///< then a missing host-agent is an alarm
+  Duration mirror_wait{std::chrono::seconds(3)};     ///< for a mirror's word before a role starts without its state
+
+  /// Two observers see the same failure this far apart at most; a difference that lasts longer is real.
+  [[nodiscard]] Duration vote_settle() const { return 2 * detection; }
+};
+
+inline constexpr unsigned kMovementTries = 3;
+
+struct GroupConfig {
+  std::vector<BladeConfig> blades;
+  std::vector<RoleConfig> roles;
+  link::BfdParameters bfd;
+  link::MovementPolicy movement = link::MovementPolicy::WhenSlow;
+  Timings timings;
+  bool has_power = false;                     ///< a power driver is configured
+  bool control_shares_standby_blade = false;  ///< then the standby's liveness proves nothing about our network
+
+  [[nodiscard]] const BladeConfig& standby() const {
+    for (const auto& blade : blades) {
+      if (blade.standby) { return blade; }
+    }
+    UNDERSTUDY_ASSERT(!"a group has a standby");
+    return blades.front();
+  }
+};
+
+}  // namespace understudy::control

@@ -1,0 +1,40 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+/// What a step wants done. The edge performs them in the listed order and answers with events. Persist before send
+/// holds by construction: what needs a stored ownership is listed by the step that handles its StoreDone.
+
+#include <string>
+#include <variant>
+
+#include "core/ownership.hpp"
+#include "understudy/link/control_api_status.hpp"
+#include "understudy/link/messages.hpp"
+
+namespace understudy::control {
+
+/// Compare-and-set: store `next` if the stored term and reservation are the expected ones.
+struct Persist {
+  Term expected;
+  Term expected_reserved;
+  Ownership next;
+};
+struct Isolate {  ///< cut every service port of the blade and read it back
+  BladeId blade;
+};
+struct Readmit {
+  BladeId blade;
+};
+struct PowerOff {
+  BladeId blade;
+};
+struct Send {
+  BladeId blade;
+  link::Order order;
+};
+struct Note {  ///< for the event log; the edge adds id and time
+  link::EventRecord event;
+};
+
+using Effect = std::variant<Persist, Isolate, Readmit, PowerOff, Send, Note>;
+
+}  // namespace understudy::control

@@ -1,0 +1,74 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+/// Everything that can happen to a group. The edge makes these from sockets, timers, the store and the switch.
+
+#include <string>
+#include <variant>
+
+#include "understudy/link/messages.hpp"
+
+namespace understudy::control {
+
+struct Started {};  ///< once, before anything else
+struct Tick {};     ///< time has passed: at next_deadline() or later
+
+struct AgentReport {  ///< `blade` is who the stream belongs to; a Hello opens it
+  BladeId blade;
+  link::Report report;
+};
+struct AgentLost {
+  BladeId blade;
+};
+struct BfdChanged {  ///< this control-server's own view
+  BladeId peer;
+  link::Vote vote = link::Vote::Unknown;
+};
+
+struct StoreDone {  ///< answer to Persist; `term` is the highest one of what was stored
+  RoleId role;
+  Term term;
+};
+struct StoreFailed {
+  RoleId role;
+  Term term;
+  bool conflict = false;  ///< the store holds another ownership than was expected; else it may be tried again
+  std::string detail;
+};
+struct IsolateDone {  ///< every service port read back as closed
+  BladeId blade;
+};
+struct IsolateFailed {
+  BladeId blade;
+  std::string detail;
+};
+struct ReadmitDone {
+  BladeId blade;
+};
+struct ReadmitFailed {
+  BladeId blade;
+  std::string detail;
+};
+struct PortsSeen {  ///< what the switch said at the start
+  BladeId blade;
+  bool isolated = false;
+};
+struct PowerDone {  ///< confirmed off
+  BladeId blade;
+};
+struct PowerFailed {
+  BladeId blade;
+  std::string detail;
+};
+
+struct OperatorMove {
+  RoleId role;
+};
+struct OperatorPolicy {
+  link::MovementPolicy policy = link::MovementPolicy::Manual;
+};
+
+using Event =
+    std::variant<Started, Tick, AgentReport, AgentLost, BfdChanged, StoreDone, StoreFailed, IsolateDone, IsolateFailed,
+                 ReadmitDone, ReadmitFailed, PortsSeen, PowerDone, PowerFailed, OperatorMove, OperatorPolicy>;
+
+}  // namespace understudy::control

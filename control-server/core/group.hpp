@@ -1,0 +1,72 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+/// One redundancy group: the monitoring unit and the switching unit's decisions.
+///
+///     step(now, event) ──► facts about blades ──► each role: facts, then settle ──► effects, in order
+///
+/// Pure: no sockets, clocks, threads, files. The same object runs in the daemon and in the simulator. The caller
+/// performs the effects in the listed order and calls again at next_deadline() with Tick.
+
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "core/blade_book.hpp"
+#include "core/config.hpp"
+#include "core/effects.hpp"
+#include "core/events.hpp"
+#include "core/role_machine.hpp"
+#include "understudy/common/result.hpp"
+#include "understudy/link/control_api_status.hpp"
+
+namespace understudy::control {
+
+class Group {
+ public:
+  /// `stored`: every ownership of the state store.
+  Group(GroupConfig config, const std::vector<Ownership>& stored);
+
+  std::vector<Effect> step(Instant now, const Event& event);
+  [[nodiscard]] std::optional<Instant> next_deadline() const;
+
+  [[nodiscard]] link::GroupStatus status() const;
+  [[nodiscard]] bool has_blade(const BladeId& blade) const { return blades_.find(blade) != nullptr; }
+  /// Whether an OperatorMove would begin, as an answer for a person.
+  [[nodiscard]] Result<std::string> check_move(const RoleId& role) const;
+  [[nodiscard]] const RoleMachine* find(const RoleId& role) const;
+
+ private:
+  void handle(StepContext& context, const Started& event);
+  void handle(StepContext& context, const Tick& event);
+  void handle(StepContext& context, const AgentReport& event);
+  void handle(StepContext& context, const AgentLost& event);
+  void handle(StepContext& context, const BfdChanged& event);
+  void handle(StepContext& context, const StoreDone& event);
+  void handle(StepContext& context, const StoreFailed& event);
+  void handle(StepContext& context, const IsolateDone& event);
+  void handle(StepContext& context, const IsolateFailed& event);
+  void handle(StepContext& context, const ReadmitDone& event);
+  void handle(StepContext& context, const ReadmitFailed& event);
+  void handle(StepContext& context, const PortsSeen& event);
+  void handle(StepContext& context, const PowerDone& event);
+  void handle(StepContext& context, const PowerFailed& event);
+  void handle(StepContext& context, const OperatorMove& event);
+  void handle(StepContext& context, const OperatorPolicy& event);
+
+  void on_hello(StepContext& context, const link::Hello& hello);
+  void on_released(StepContext& context, const BladeId& blade, const link::MirrorsReleased& report);
+  void settle(StepContext& context);
+  void release_mirrors(StepContext& context);
+  [[nodiscard]] bool standby_free() const;
+  [[nodiscard]] Neighbours neighbours_of(const RoleMachine& role, Instant now) const;
+  RoleMachine* find_mutable(const RoleId& role);
+  static void note_blade(StepContext& context, link::Severity severity, const std::string& kind, const BladeId& blade,
+                         const std::string& text);
+
+  GroupConfig config_;
+  link::MovementPolicy policy_;
+  BladeBook blades_;
+  std::vector<RoleMachine> roles_;
+};
+
+}  // namespace understudy::control

@@ -1,0 +1,206 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+/// One role's life.
+///
+///   STARTING ──serving──► EXPOSED ◄──sync lost──► PROTECTED ──failure seen──► TAKING_OVER ──activated──► ON_MIRROR
+///      ▲                     │ no mirror                                     evidence                     │    ▲
+///      │                     ▼                                               store term+1      reserve term    │
+///      └──new term/serve── LOST                                              activate               order   rolled
+///      back
+///                                                                                                     ▼        │
+///                                                     ON_HOST ◄──────────moved, stored────────────  MOVING ────┘
+///
+/// Events only change facts; what follows from the facts is decided in settle(), after every event, so that the
+/// order in which facts arrive does not matter. Invariants:
+///   - nothing is ordered under a term that is not stored (effects: Persist; the order follows its StoreDone);
+///   - Activate is sent only after stop-evidence of this life of the control-server (rule 6);
+///   - PROTECTED means: the mirror itself said SYNCED for the stored term, in this boot of its guest;
+///   - a term is used once: what was reserved and rolled back is never given again.
+/// The surprising rule: a blade that comes back without its role does not get the same term again. Its old state is
+/// gone, and (term, sequence) must never mean two different things.
+
+#include <array>
+#include <map>
+#include <optional>
+#include <string>
+
+#include "core/step_context.hpp"
+
+namespace understudy::control {
+
+enum class RoleState : std::uint8_t {
+  Starting,    ///< owned on paper; its place has not confirmed yet
+  Exposed,     ///< served by its blade, no synced mirror
+  Protected,   ///< served by its blade, the mirror could take over at once
+  TakingOver,  ///< decided: the old place is being stopped, then the mirror begins
+  OnMirror,    ///< served by the mirror
+  Moving,      ///< served by the mirror, on its way to the standby's host
+  OnHost,      ///< served by the standby's host
+  Lost,        ///< nobody serves it: an alarm
+};
+inline constexpr std::size_t kRoleStates = 8;
+
+[[nodiscard]] const char* to_string(RoleState state);
+
+class RoleMachine {
+ public:
+  /// `stored` is what the state store holds; a default Ownership when it holds nothing.
+  RoleMachine(const RoleConfig& config, const BladeId& standby, Ownership stored);
+
+  // --- facts ---
+  void on_started(StepContext& context);
+  void on_hello(StepContext& context, const BladeId& blade, const std::optional<link::HeldRole>& held);
+  void on_agent_lost(StepContext& context, const BladeId& blade);
+  void on_report(StepContext& context, const BladeId& blade, const link::Serving& report);
+  void on_report(StepContext& context, const BladeId& blade, const link::ServeFailed& report);
+  void on_report(StepContext& context, const BladeId& blade, const link::ApplicationFailed& report);
+  void on_report(StepContext& context, const BladeId& blade, const link::Stopped& report);
+  void on_report(StepContext& context, const BladeId& blade, const link::MirrorState& report);
+  void on_report(StepContext& context, const BladeId& blade, const link::PeerVote& report);
+  void on_report(StepContext& context, const BladeId& blade, const link::Activated& report);
+  void on_report(StepContext& context, const BladeId& blade, const link::ActivateFailed& report);
+  void on_report(StepContext& context, const BladeId& blade, const link::Moved& report);
+  void on_report(StepContext& context, const BladeId& blade, const link::MoveFailed& report);
+  void on_stored(StepContext& context, Term term);
+  void on_store_failed(StepContext& context, Term term, bool conflict, const std::string& detail);
+  void on_isolated(StepContext& context, const BladeId& blade);
+  void on_isolate_failed(StepContext& context, const BladeId& blade, const std::string& detail);
+  void on_powered_off(StepContext& context, const BladeId& blade);
+  void on_power_failed(StepContext& context, const BladeId& blade, const std::string& detail);
+  void on_mirrors_released(StepContext& context, const BladeId& blade);
+  void on_operator_move() { operator_move_ = true; }
+
+  /// Decides what follows from the facts.
+  void settle(StepContext& context, const Neighbours& neighbours);
+
+  // --- asked by the group ---
+  [[nodiscard]] const RoleId& id() const { return config_.spec.id; }
+  [[nodiscard]] const RoleConfig& config() const { return config_; }
+  [[nodiscard]] RoleState state() const { return state_; }
+  [[nodiscard]] const Ownership& ownership() const { return own_; }
+  /// When the last takeover was decided.
+  [[nodiscard]] std::optional<Instant> decided_at() const { return decided_at_; }
+  [[nodiscard]] std::optional<Instant> next_deadline() const;
+  [[nodiscard]] std::uint64_t changes() const { return changes_; }
+  /// True once after a movement was stored: the standby's guests are to be released.
+  [[nodiscard]] bool take_moved() { return std::exchange(moved_, false); }
+  [[nodiscard]] link::RoleStatus status() const;
+
+ private:
+  enum class Step : std::uint8_t { None, AwaitMirrorsWord, AwaitEvidence, AwaitActivated, AwaitGiveBack, AwaitMoved };
+  enum class AfterStore : std::uint8_t { Serve, Adopt, Activate, Move, Moved };
+  enum class Timer : std::uint8_t {
+    Hello,
+    MirrorsWord,
+    Store,
+    Serve,
+    Mirror,
+    Grace,
+    Votes,
+    Isolate,
+    Activation,
+    Move,
+    MoveDeadline
+  };
+  static constexpr std::size_t kTimers = 11;
+
+  struct Mirror {  ///< what the mirror said since its host-agent connected
+    std::optional<link::MirrorPhase> phase;
+    Term term;
+    std::string boot_nonce;
+    std::string detail;
+    Ballot ballot;
+  };
+
+  // role_start.cpp: who owns what, and does it know
+  void consider_first_term(StepContext& context);
+  void owner_on_host_says_hello(StepContext& context, const std::optional<link::HeldRole>& held);
+  void take_over_from_returned(StepContext& context);
+  void owner_on_mirror_says_hello(StepContext& context, const std::optional<link::HeldRole>& held);
+  void other_says_hello(StepContext& context, const BladeId& blade, const std::optional<link::HeldRole>& held);
+  void newer_than_the_store(StepContext& context, const BladeId& blade, const link::HeldRole& held);
+  void serve_under_new_term(StepContext& context, const BladeId& blade, link::StopEvidence evidence);
+  void confirm_serving(StepContext& context);
+  void adopted(StepContext& context);
+  void send_serve(StepContext& context);
+  void send_run_mirror(StepContext& context);
+  void retry_start(StepContext& context);
+
+  // role_failure.cpp: protection, failures, takeover
+  void update_protection(StepContext& context, const Neighbours& neighbours);
+  void judge_active(StepContext& context, const Neighbours& neighbours);
+  void act_on(StepContext& context, Verdict verdict);
+  void application_is_down(StepContext& context, const std::string& detail);
+  void handle_application_failure(StepContext& context);
+  void begin_takeover(StepContext& context, const std::string& why, std::optional<link::StopEvidence> evidence);
+  void evidence_found(StepContext& context, link::StopEvidence evidence);
+  void verify_and_activate(StepContext& context);
+  void send_activate(StepContext& context);
+  void activation_failed(StepContext& context, const std::string& why, bool gate_is_closed);
+  void consider_cancelling(StepContext& context);
+  void retry_takeover(StepContext& context);
+  void now_on_mirror(StepContext& context);
+  [[nodiscard]] bool can_take_over(const StepContext& context) const;
+  [[nodiscard]] bool old_active_is_healthy(const StepContext& context) const;
+
+  // role_movement.cpp
+  void consider_movement(StepContext& context, const Neighbours& neighbours);
+  void persist_moved(StepContext& context, Term term);
+  void movement_deadline(StepContext& context);
+
+  // role_machine.cpp: shared by all
+  void become(StepContext& context, RoleState state, const std::string& why);
+  void persist(StepContext& context, Ownership next, AfterStore after);
+  void raise(StepContext& context, const std::string& topic, const std::string& text);
+  void clear(StepContext& context, const std::string& topic);
+  void note(StepContext& context, link::Severity severity, const std::string& kind, const BladeId& blade,
+            const std::string& text) const;
+  void note_phase(StepContext& context, const std::string& phase, Duration took, const std::string& text) const;
+  void note_phases(StepContext& context, const BladeId& blade, const std::vector<link::PhaseTime>& phases) const;
+  void ignore(StepContext& context, const BladeId& blade, const std::string& what, Term term) const;
+  void arm(Timer timer, Instant at) { timers_[static_cast<std::size_t>(timer)] = at; }
+  void disarm(Timer timer) { timers_[static_cast<std::size_t>(timer)].reset(); }
+  [[nodiscard]] bool armed(Timer timer) const { return timers_[static_cast<std::size_t>(timer)].has_value(); }
+  /// True once when the time has come.
+  bool due(Timer timer, Instant now);
+  [[nodiscard]] Term next_term() const { return std::max(own_.highest(), seen_).next(); }
+  [[nodiscard]] bool on_own_blade() const {
+    return own_.place.kind == PlaceKind::Host && own_.place.blade == config_.active;
+  }
+
+  RoleConfig config_;
+  BladeId standby_;
+  Ownership own_;
+  RoleState state_ = RoleState::Starting;
+  Step step_ = Step::None;
+  bool frozen_ = false;               ///< the store contradicts: a person decides
+  std::optional<Ownership> pending_;  ///< being stored
+  AfterStore after_store_ = AfterStore::Serve;
+  std::map<BladeId, link::HeldRole> held_;  ///< what connected blades said they hold
+  Term seen_;                               ///< highest term anybody ever mentioned
+  Mirror mirror_;
+  std::string synced_nonce_;  ///< the guest's boot that PROTECTED is bound to
+  std::optional<std::string> application_failed_;
+  bool silent_ = false;      ///< LOST because the blade is silent: its voice is enough to come back
+  bool came_empty_ = false;  ///< the owner's last Hello did not name the role at all
+  bool place_gone_ = false;  ///< the mirror that owned the role does not exist any more
+  link::StopEvidence evidence_ = link::StopEvidence::None;
+  bool by_silence_ = false;  ///< this takeover: the blade fell silent, so its power goes off too
+  unsigned serve_tries_ = 0;
+  unsigned isolate_tries_ = 0;
+  unsigned activate_tries_ = 0;
+  std::optional<Instant> decided_at_;
+  Instant stopping_since_;
+  Instant activating_since_;
+  bool operator_move_ = false;
+  bool urgent_move_ = false;  ///< the guest died while it served: only the host can go on (rule 15)
+  bool move_due_ = false;
+  bool stays_noted_ = false;
+  unsigned move_tries_ = 0;
+  bool moved_ = false;
+  std::map<std::string, std::string> alarms_;  ///< topic -> text, each told once
+  std::array<std::optional<Instant>, kTimers> timers_{};
+  std::uint64_t changes_ = 0;
+};
+
+}  // namespace understudy::control

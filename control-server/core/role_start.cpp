@@ -1,0 +1,266 @@
+// SPDX-License-Identifier: Apache-2.0
+/// Who owns the role and does that place know: start, reconnects, blades that come back, stores that lost their memory.
+#include "core/role_machine.hpp"
+
+namespace understudy::control {
+
+using link::HeldRole;
+using link::StopEvidence;
+
+void RoleMachine::on_started(StepContext& context) {
+  arm(Timer::Hello, context.now + context.config.timings.hello_wait);
+  if (own_.term.value == 0) {
+    note(context, link::Severity::Info, "state", config_.active,
+         "not owned yet; asking " + config_.active.value + " and " + standby_.value + " what they hold");
+    return;
+  }
+  note(context, link::Severity::Info, "state", own_.place.blade,
+       "owned by " + to_string(own_.place) + " under term " + std::to_string(own_.term.value));
+  // What was stopped stays stopped; after a restart the evidence is looked at again (rule 6).
+  if (own_.place.blade != config_.active) { context.isolate(config_.active); }
+}
+
+void RoleMachine::on_hello(StepContext& context, const BladeId& blade, const std::optional<HeldRole>& held) {
+  if (held) {
+    held_[blade] = *held;
+    seen_ = std::max(seen_, held->term);
+  } else {
+    held_.erase(blade);
+  }
+  if (blade == standby_) {  // it tells its mirror's state and vote anew
+    mirror_ = Mirror{};
+    mirror_.ballot.since = context.now;
+  }
+  if (frozen_) { return; }
+  if (own_.term.value == 0) {
+    consider_first_term(context);
+    return;
+  }
+  if (pending_) { return; }  // what follows the store looks at held_ and at who is connected
+  if (held && held->term > own_.highest()) {
+    newer_than_the_store(context, blade, *held);
+  } else if (blade != own_.place.blade) {
+    other_says_hello(context, blade, held);
+  } else if (own_.place.kind == PlaceKind::Host) {
+    owner_on_host_says_hello(context, held);
+  } else {
+    owner_on_mirror_says_hello(context, held);
+  }
+}
+
+/// The store knows nothing of this role: a first start, or a store that was lost. Whoever could hold the role is asked
+/// before anything is decided (rule 7).
+void RoleMachine::consider_first_term(StepContext& context) {
+  if (pending_ || !context.blades.at(config_.active).connected || !context.blades.at(standby_).connected) { return; }
+  clear(context, "start");
+  disarm(Timer::Hello);
+  const HeldRole* best = nullptr;
+  const BladeId* where = nullptr;
+  for (const auto& [blade, held] : held_) {
+    if (!held.serving) { continue; }
+    if (best != nullptr && best->term == held.term) {
+      frozen_ = true;
+      raise(context, "start",
+            where->value + " and " + blade.value + " both serve under term " + std::to_string(held.term.value) +
+                "; a person must stop one of them");
+      become(context, RoleState::Lost, "two places claim it");
+      return;
+    }
+    if (best == nullptr || best->term < held.term) {
+      best = &held;
+      where = &blade;
+    }
+  }
+  if (best == nullptr) {
+    serve_under_new_term(context, config_.active, StopEvidence::NeverServed);
+    return;
+  }
+  newer_than_the_store(context, *where, *best);
+}
+
+/// A blade serves under a term that the store never heard of: the store is older than the truth.
+void RoleMachine::newer_than_the_store(StepContext& context, const BladeId& blade, const HeldRole& held) {
+  if (!held.serving) {  // a number to stay above, nothing more
+    if (blade == own_.place.blade && own_.place.kind == PlaceKind::Host) {
+      serve_under_new_term(context, blade, StopEvidence::StoodDown);
+    }
+    return;
+  }
+  const bool possible = blade == standby_ || (blade == config_.active && held.kind == PlaceKind::Host);
+  if (!possible) {
+    raise(context, "start",
+          to_string(Place{blade, held.kind}) + " serves the role under term " + std::to_string(held.term.value) +
+              " where the configuration never put it");
+    return;
+  }
+  note(context, link::Severity::Warning, "store", blade,
+       "the state store is older than the truth; adopting " + to_string(Place{blade, held.kind}) + " under term " +
+           std::to_string(held.term.value));
+  persist(context, {id(), held.term, {blade, held.kind}, StopEvidence::None, Term{}}, AfterStore::Adopt);
+}
+
+void RoleMachine::adopted(StepContext& context) {
+  step_ = Step::None;
+  become(context, RoleState::Starting, "adopted " + to_string(own_.place));
+  if (own_.place.kind == PlaceKind::Mirror) {
+    now_on_mirror(context);
+  } else {
+    confirm_serving(context);
+    send_run_mirror(context);
+  }
+  if (own_.place.blade != config_.active) { context.isolate(config_.active); }
+  for (const auto& [blade, held] : held_) {
+    if (blade != own_.place.blade) { context.send(blade, link::StandDown{id(), own_.term}); }
+  }
+}
+
+void RoleMachine::owner_on_host_says_hello(StepContext& context, const std::optional<HeldRole>& held) {
+  came_empty_ = !held;
+  const bool same = held && held->kind == PlaceKind::Host && held->term == own_.term;
+  if (state_ == RoleState::TakingOver) {
+    // The decision stands. A blade that holds nothing has just given the evidence itself.
+    if (!held && step_ == Step::AwaitEvidence) { evidence_found(context, StopEvidence::StoodDown); }
+    return;
+  }
+  if (same && held->serving) {
+    confirm_serving(context);
+  } else if (same) {
+    send_serve(context);
+  } else if (can_take_over(context)) {
+    take_over_from_returned(context);
+  } else if (own_.place.blade == config_.active) {
+    // Its state is gone. Maybe a mirror has it: wait for the mirror's word before starting from nothing.
+    become(context, RoleState::Starting, own_.place.blade.value + " came without the role");
+    step_ = Step::AwaitMirrorsWord;
+    application_failed_.reset();
+    disarm(Timer::Serve);
+    arm(Timer::MirrorsWord, context.now + context.config.timings.mirror_wait);
+  } else {
+    serve_under_new_term(context, own_.place.blade, StopEvidence::StoodDown);
+  }
+}
+
+/// The owner came without the role: its own word that it holds nothing is the evidence. One that holds it under another
+/// term may still speak and is stopped like any other.
+void RoleMachine::take_over_from_returned(StepContext& context) {
+  begin_takeover(context, own_.place.blade.value + " came back without the role",
+                 came_empty_ ? std::optional(StopEvidence::StoodDown) : std::nullopt);
+}
+
+void RoleMachine::owner_on_mirror_says_hello(StepContext& context, const std::optional<HeldRole>& held) {
+  if (held && held->kind == PlaceKind::Host && held->term > own_.term && held->term <= own_.reserved) {
+    if (!held->serving) { return; }  // past the commit, about to serve: Moved will come
+    note(context, link::Severity::Info, "state", standby_, "the movement was finished meanwhile");
+    persist_moved(context, held->term);
+  } else if (held && held->kind == PlaceKind::Mirror && held->term == own_.term && held->serving) {
+    if (state_ == RoleState::Moving) {
+      context.send(standby_, link::Move{id(), own_.reserved});  // whoever already does it goes on
+    } else if (state_ != RoleState::OnMirror) {
+      now_on_mirror(context);
+    }
+  } else if (held && held->kind == PlaceKind::Mirror) {
+    become(context, RoleState::TakingOver, "the mirror was not activated yet");
+    verify_and_activate(context);
+  } else {
+    place_gone_ = true;
+    step_ = Step::None;
+    raise(context, "mirror", "the mirror that served the role does not exist any more");
+    become(context, RoleState::Lost, standby_.value + " came without the role");
+    if (old_active_is_healthy(context)) { serve_under_new_term(context, config_.active, StopEvidence::StoodDown); }
+  }
+}
+
+void RoleMachine::other_says_hello(StepContext& context, const BladeId& blade, const std::optional<HeldRole>& held) {
+  if (blade == config_.active) {
+    note(context, link::Severity::Warning, "agent", blade,
+         blade.value + " is back" + (held ? " and still holds term " + std::to_string(held->term.value) : "") +
+             "; it stays isolated, the role is at " + to_string(own_.place));
+    context.isolate(blade);
+    if (held) { context.send(blade, link::StandDown{id(), own_.term}); }
+    if (place_gone_ && !held) { serve_under_new_term(context, blade, StopEvidence::StoodDown); }
+    return;
+  }
+  if (blade != standby_) {
+    if (held) { context.send(blade, link::StandDown{id(), own_.term}); }
+    return;
+  }
+  if (held && (held->kind == PlaceKind::Host || held->serving)) {
+    context.send(blade, link::StandDown{id(), own_.term});
+  }
+  if (state_ != RoleState::TakingOver) { send_run_mirror(context); }
+}
+
+/// A new life of the role at `blade`'s host, under a term that nobody had.
+void RoleMachine::serve_under_new_term(StepContext& context, const BladeId& blade, StopEvidence evidence) {
+  step_ = Step::None;
+  disarm(Timer::MirrorsWord);
+  persist(context, {id(), next_term(), {blade, PlaceKind::Host}, evidence, Term{}}, AfterStore::Serve);
+}
+
+void RoleMachine::confirm_serving(StepContext& context) {
+  application_failed_.reset();
+  silent_ = false;
+  step_ = Step::None;
+  disarm(Timer::Hello);
+  disarm(Timer::Serve);
+  disarm(Timer::MirrorsWord);
+  serve_tries_ = 0;
+  if (context.blades.at(own_.place.blade).isolated) { context.readmit(own_.place.blade); }
+  for (const auto* topic : {"start", "application", "silent"}) { clear(context, topic); }
+  if (state_ != RoleState::Starting && state_ != RoleState::Lost) { return; }
+  become(context, on_own_blade() ? RoleState::Exposed : RoleState::OnHost,
+         "served by " + to_string(own_.place) + " under term " + std::to_string(own_.term.value));
+}
+
+void RoleMachine::on_report(StepContext& context, const BladeId& blade, const link::Serving& report) {
+  if (blade != own_.place.blade || own_.place.kind != PlaceKind::Host || report.term != own_.term || pending_ ||
+      state_ == RoleState::TakingOver) {
+    ignore(context, blade, "serving", report.term);
+    return;
+  }
+  confirm_serving(context);
+}
+
+void RoleMachine::send_serve(StepContext& context) {
+  if (own_.place.kind != PlaceKind::Host) { return; }
+  came_empty_ = false;
+  if (context.blades.at(own_.place.blade).isolated) { context.readmit(own_.place.blade); }
+  context.send(own_.place.blade, link::ServeRole{config_.spec, own_.term});
+}
+
+void RoleMachine::send_run_mirror(StepContext& context) {
+  if (!on_own_blade() || own_.term.value == 0 || !context.standby_free) { return; }
+  context.send(standby_, link::RunMirror{config_.spec, own_.term, config_.active,
+                                         context.blades.at(config_.active).config.address, context.config.bfd});
+}
+
+/// What the start and the serving blade still owe.
+void RoleMachine::retry_start(StepContext& context) {
+  if (due(Timer::Hello, context.now) && state_ == RoleState::Starting) {
+    std::string missing;
+    for (const auto& blade : {config_.active, standby_}) {
+      const bool needed = own_.term.value == 0 || blade == own_.place.blade;
+      if (needed && !context.blades.at(blade).connected) { missing += (missing.empty() ? "" : " and ") + blade.value; }
+    }
+    if (!missing.empty()) { raise(context, "start", "waiting for the host-agent of " + missing); }
+  }
+  if (step_ == Step::AwaitMirrorsWord) {
+    const bool known = mirror_.phase && mirror_.term == own_.term;
+    if (known && *mirror_.phase == link::MirrorPhase::Synced) {
+      take_over_from_returned(context);
+    } else if (due(Timer::MirrorsWord, context.now) || (known && *mirror_.phase == link::MirrorPhase::Syncing)) {
+      serve_under_new_term(context, own_.place.blade, StopEvidence::StoodDown);
+    }
+  }
+  if (due(Timer::Serve, context.now) && application_failed_ && own_.place.kind == PlaceKind::Host) {
+    // A blade that was told to stand down by an earlier life of the control-server refuses the old term for ever.
+    if (++serve_tries_ % 3 == 0 && context.blades.at(own_.place.blade).connected) {
+      serve_under_new_term(context, own_.place.blade, StopEvidence::StoodDown);
+      return;
+    }
+    send_serve(context);
+    arm(Timer::Serve, context.now + context.config.timings.serve_retry);
+  }
+}
+
+}  // namespace understudy::control

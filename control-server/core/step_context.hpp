@@ -1,0 +1,48 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+/// What one step of a role may look at, and where its effects go.
+
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "core/blade_book.hpp"
+#include "core/effects.hpp"
+
+namespace understudy::control {
+
+struct StepContext {
+  Instant now;
+  const GroupConfig& config;
+  BladeBook& blades;
+  link::MovementPolicy policy;
+  std::vector<Effect>& effects;
+  bool standby_free = true;  ///< no role lives on the standby's host: it still runs mirrors
+
+  /// Only to a connected host-agent. Whoever comes later is told what it needs when it says Hello.
+  void send(const BladeId& blade, link::Order order) {
+    if (blades.at(blade).connected) { effects.emplace_back(Send{blade, std::move(order)}); }
+  }
+  /// Also verifies: an isolated blade is read back again.
+  void isolate(const BladeId& id) {
+    if (!std::exchange(blades.at(id).isolating, true)) { effects.emplace_back(Isolate{id}); }
+  }
+  void readmit(const BladeId& id) {
+    if (!std::exchange(blades.at(id).readmitting, true)) { effects.emplace_back(Readmit{id}); }
+  }
+  void power_off(const BladeId& id) {
+    auto& blade = blades.at(id);
+    if (!config.has_power || blade.powered_off) { return; }
+    if (!std::exchange(blade.powering_off, true)) { effects.emplace_back(PowerOff{id}); }
+  }
+  void note(link::EventRecord event) { effects.emplace_back(Note{std::move(event)}); }
+};
+
+/// What a role must know of the other roles.
+struct Neighbours {
+  Surroundings surroundings;
+  bool standby_free = true;  ///< no role lives on the standby's host: it still runs mirrors
+  RoleId other_on_mirror;    ///< empty: no other role is served, or about to be, by a mirror
+};
+
+}  // namespace understudy::control

@@ -1,0 +1,51 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+/// Is this active dead? A judgement over what both observers say (D4, rules 1 and 2). Nothing else decides that.
+///
+///      control-server ──BFD──► active ◄──BFD── mirror            own \ mirror   Up          Down        Unknown
+///             └────── BFD ─────► others (witnesses)              Up             healthy     mirror      healthy
+///                                                                Down           control     DEAD *      one observer
+///                                                                Unknown        healthy     one obs.    healthy
+///   * only with a witness that our network works, and not when all actives fell silent at once.
+///   "mirror"/"control": that observer alone is blind, an alarm and no failover.
+///
+/// The surprising rule: a difference between the observers means nothing for `settle`, since they never see one
+/// failure at the same instant.
+
+#include <optional>
+
+#include "understudy/link/messages.hpp"
+
+namespace understudy::control {
+
+struct Ballot {
+  link::Vote vote = link::Vote::Unknown;
+  Instant since;
+};
+
+enum class Verdict : std::uint8_t {
+  Healthy,
+  Unsettled,        ///< wait: the other observer may be about to see it too
+  Dead,             ///< both observers, and ours has a witness
+  ControlBlind,     ///< the control-server alone sees nothing
+  MirrorBlind,      ///< the mirror alone sees nothing
+  OneObserver,      ///< one sees nothing, the other says nothing
+  ObserversFailed,  ///< rule 1: more likely our own network than the actives
+};
+
+/// What the control-server sees of everybody else.
+struct Surroundings {
+  std::size_t actives = 0;   ///< that serve, or did until a moment ago
+  bool all_at_once = false;  ///< every one of them fell silent, within one settle time
+  bool witness = false;      ///< another blade is seen alive
+};
+
+struct Judgement {
+  Verdict verdict = Verdict::Healthy;
+  std::optional<Instant> again;  ///< Unsettled: ask again then
+};
+
+[[nodiscard]] Judgement judge(const Ballot& own, const Ballot& mirror, const Surroundings& surroundings,
+                              Duration settle, Instant now);
+
+}  // namespace understudy::control
