@@ -94,7 +94,7 @@ class Store {
   [[nodiscard]] Sequence committed() const;     ///< last committed change
   [[nodiscard]] Sequence purged_up_to() const;  ///< deletions up to here are no longer known (rule 22)
   [[nodiscard]] std::vector<TermStart> history() const;
-  [[nodiscard]] Term term() const;   ///< of the present writer
+  [[nodiscard]] Term term() const;  ///< of the present writer
   [[nodiscard]] std::uint64_t epoch() const;
 
   /// What the mirror acknowledged, and whether there is a mirror at all. Written by the agent's sender
@@ -138,6 +138,7 @@ class StoreWriter {
   static constexpr std::size_t max_transaction = 64;
   Status begin();
   Result<Sequence> commit();
+  Status rollback();  ///< forgets the open transaction; nothing of it was ever in the region
 
   /// --- mirror side: the records of a sender, with the sender's sequence numbers ---
   /// Applies whole journal entries as they came from JournalReader (checks every length, index and CRC-32C).
@@ -147,7 +148,14 @@ class StoreWriter {
   /// full: records not seen since begin_sync are swept away (mark and sweep), history replaced.
   Status begin_sync(bool full);
   Status apply_snapshot_record(TableIndex table, Bytes key, Bytes value, Sequence sequence);
+  /// A snapshot of a store that went on changing holds records newer than `at`: the store stays SYNCING then, until
+  /// apply() has brought every change up to the newest of them.
   Status end_sync(Sequence at, const std::vector<TermStart>& history, Sequence purged_up_to);
+  /// The sender's history as it is now, for a receiver that went on without a snapshot. Refused: not a continuation
+  /// of the history held.
+  Status extend_history(const std::vector<TermStart>& history);
+  /// An operator forces a SYNCING copy to serve: what is there counts as committed, the journal starts anew.
+  Status accept_unsynced();
 
   [[nodiscard]] Sequence committed() const;
   [[nodiscard]] const Store& store() const;
@@ -188,7 +196,7 @@ struct JournalEntry {
   TableIndex table = 0;
   Op op = Op::Put;
   Bytes key;
-  Bytes value;                   ///< empty for Erase
+  Bytes value;  ///< empty for Erase
   bool ends_transaction = true;
 };
 /// Calls `visit` for each entry of `chunk`; Damaged on the first byte that does not fit.

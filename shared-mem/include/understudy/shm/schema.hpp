@@ -10,10 +10,10 @@ namespace understudy::shm {
 
 /// One keyed table. Sizes in bytes, as stored; keys and values are trivially copyable structs without padding.
 struct TableSchema {
-  std::string name;                ///< 1-31 bytes
-  std::uint32_t key_bytes = 0;     ///< 1-256
-  std::uint32_t value_bytes = 0;   ///< 1-4096
-  std::uint64_t capacity = 0;      ///< records that fit for certain
+  std::string name;               ///< 1-31 bytes
+  std::uint32_t key_bytes = 0;    ///< 1-256
+  std::uint32_t value_bytes = 0;  ///< 1-4096
+  std::uint64_t capacity = 0;     ///< records that fit for certain
   bool operator==(const TableSchema&) const = default;
 };
 

@@ -1,0 +1,100 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+/// The sending end of replication: on the active, inside the host-agent.
+///
+///   NoMirror ──Hello accepted──► Syncing ──every store caught up──► Synced
+///      ▲                           ▲  │                            │   │
+///      │                           └──┼── resync (ring lapped) ────┘   │
+///      │                              ▼                                ▼
+///      └── connection lost ──────── Stalled ◄── nothing acknowledged for a while (and back, when it goes on)
+///
+/// Invariants
+///  - The stores say "protected by a mirror" only in Synced; it is taken back before the callback tells.
+///  - One mirror at a time; a new accepted one replaces the old one, which may be a half-dead connection.
+///  - A mirror of another role or term is refused with the reason. A newer term is never adopted from a peer.
+///
+/// Everything runs on the io_context's one thread, except the scan of a snapshot. The region's tables are only read;
+/// written is the stores' mirror line (Store::set_mirrored), so the region must be open for writing.
+
+#include <boost/asio/io_context.hpp>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "understudy/common/net_types.hpp"
+#include "understudy/common/result.hpp"
+#include "understudy/common/types.hpp"
+#include "understudy/shm/region.hpp"
+
+namespace understudy::link::replication {
+
+inline constexpr std::uint16_t default_port = 7410;
+
+enum class SenderPhase : std::uint8_t { NoMirror, Syncing, Synced, Stalled };
+[[nodiscard]] const char* to_string(SenderPhase phase);
+
+struct SenderOptions {
+  RoleId role;
+  Term term;
+  IpAddress address;                  ///< the active's maintenance address
+  std::uint16_t port = default_port;  ///< 0: any free one (port() tells)
+  std::optional<IpAddress> mirror;    ///< only from this address; none: from any
+
+  Duration heartbeat = std::chrono::milliseconds(100);
+  Duration silence = std::chrono::milliseconds(800);  ///< nothing received: the connection is lost
+  Duration stall = std::chrono::milliseconds(800);    ///< something sent and nothing acknowledged: Stalled
+  Duration poll_busy = std::chrono::milliseconds(1);
+  Duration poll_idle = std::chrono::milliseconds(4);  ///< when nothing was committed for a quarter of a second
+  std::size_t chunk_bytes = 256 << 10;
+  std::uint32_t lap_tries_max = 5;  ///< resyncs in a row because the ring was lapped; then the mirror is let go
+};
+
+struct SenderStoreStatus {
+  std::string store;
+  Sequence committed;
+  Sequence sent;
+  Sequence acknowledged;
+  std::uint64_t journal_resumes = 0;  ///< of all mirrors since start()
+  std::uint64_t delta_snapshots = 0;
+  std::uint64_t full_snapshots = 0;
+  std::uint64_t laps = 0;
+};
+struct SenderStatus {
+  SenderPhase phase = SenderPhase::NoMirror;
+  std::string detail;
+  std::uint64_t bytes_sent = 0;  ///< payloads
+  std::vector<SenderStoreStatus> stores;
+};
+
+class ReplicationSender {
+ public:
+  /// (phase, detail). A sync that stops is told within a second.
+  using PhaseCallback = std::function<void(SenderPhase, const std::string& detail)>;
+
+  ReplicationSender(boost::asio::io_context& io, SenderOptions options, shm::Region region, PhaseCallback on_phase);
+  ~ReplicationSender();  ///< stop()
+  ReplicationSender(const ReplicationSender&) = delete;
+  ReplicationSender& operator=(const ReplicationSender&) = delete;
+
+  /// Listens. Fails when the address is not there or taken, or the region's stores cannot be opened.
+  Status start();
+  /// Closes everything at once; the stores are exposed. No callback afterwards.
+  void stop();
+  /// Ships what is committed, waits until the mirror has applied it, ends the stream and stops. `done(true)`: all of
+  /// it; false: no synced mirror, or the time was up.
+  void finish(Duration limit, std::function<void(bool)> done);
+  /// Something was committed: look now instead of at the next poll.
+  void poke();
+
+  [[nodiscard]] std::uint16_t port() const;
+  [[nodiscard]] SenderStatus status() const;
+
+ private:
+  struct Impl;
+  std::shared_ptr<Impl> impl_;
+};
+
+}  // namespace understudy::link::replication

@@ -1,0 +1,202 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "replication_applier.hpp"
+
+#include <algorithm>
+
+namespace understudy::link::replication {
+
+namespace {
+Error out_of_order(const char* frame) {
+  return failure(std::string("replication stream: ") + frame + " at a moment when it cannot be", Errc::Damaged);
+}
+}  // namespace
+
+bool Applier::StoreState::caught_up() const {
+  return mode == Mode::Following && !writer.store().syncing() && writer.committed() >= target;
+}
+
+Status Applier::acquire(const shm::Region& region, Term term) {
+  release();  // a writer of our own would refuse us
+  std::vector<StoreState> acquired;
+  for (const auto& schema : region.schema().stores) {
+    const auto store = region.store(schema.name);
+    if (!store) { return store.error(); }
+    auto writer = store.value().become_writer(term);
+    if (!writer) { return writer.error(); }
+    acquired.push_back(StoreState{schema.name, std::move(writer).value()});
+  }
+  stores_ = std::move(acquired);
+  return {};
+}
+
+void Applier::begin_connection() {
+  frames_ = 0;
+  for (auto& store : stores_) {
+    store.mode = Mode::Idle;
+    store.round = 0;
+    store.received = store.writer.committed();
+  }
+}
+
+std::vector<ResumePoint> Applier::resume_points() const {
+  std::vector<ResumePoint> points;
+  for (const auto& store : stores_) {
+    const auto& held = store.writer.store();
+    points.push_back({store.name, digest_of(held.schema()), store.writer.committed(), held.syncing() || store.distrust,
+                      held.history()});
+  }
+  return points;
+}
+
+Status Applier::on_frame(const Frame& frame) {
+  ++frames_;
+  if (frame.header.store >= stores_.size()) { return out_of_order("a frame of no store"); }
+  auto& store = stores_[frame.header.store];
+  Status done;
+  switch (frame.header.type) {
+    case FrameType::Resume:
+      done = on_resume(store, frame);
+      break;
+    case FrameType::SnapshotBegin:
+      done = on_snapshot_begin(store, frame);
+      break;
+    case FrameType::SnapshotRecords:
+      done = on_snapshot_records(store, frame);
+      break;
+    case FrameType::SnapshotEnd:
+      done = on_snapshot_end(store, frame);
+      break;
+    case FrameType::History:
+      done = on_history(store, frame);
+      break;
+    case FrameType::Journal:
+      done = on_journal(store, frame);
+      break;
+    case FrameType::Heartbeat: {
+      const auto progress = decode_progress(frame.payload);
+      if (!progress) { return progress.error(); }
+      note_committed(progress.value());
+      break;
+    }
+    case FrameType::Hello:
+    case FrameType::Refused:
+    case FrameType::Ack:
+      return out_of_order("a frame that only the other end sends");
+  }
+  if (store.caught_up()) { store.was_synced = true; }
+  return done;
+}
+
+void Applier::note_committed(const Progress& progress) {
+  for (std::size_t i = 0; i < std::min(progress.stores.size(), stores_.size()); ++i) {
+    stores_[i].active_committed = progress.stores[i].applied;
+  }
+}
+
+Status Applier::on_resume(StoreState& store, const Frame& frame) {
+  const auto resume = decode_resume(frame.payload);
+  if (!resume) { return resume.error(); }
+  if (store.mode != Mode::Idle || frame.header.first.value != store.writer.committed().value + 1) {
+    return out_of_order("Resume");
+  }
+  store.mode = Mode::Following;
+  store.target = resume.value().target;
+  store.active_committed = std::max(store.active_committed, store.target);
+  ++store.round;
+  return {};
+}
+
+Status Applier::on_snapshot_begin(StoreState& store, const Frame& frame) {
+  const auto begin = decode_snapshot_begin(frame.payload);
+  if (!begin) { return begin.error(); }
+  // A delta stands on what is held, up to exactly where it begins.
+  if (!begin.value().full && (store.mode == Mode::Idle || frame.header.first != store.writer.committed())) {
+    return out_of_order("SnapshotBegin");
+  }
+  store.mode = Mode::Snapshot;
+  store.full = begin.value().full;
+  store.target = begin.value().target;
+  store.active_committed = std::max(store.active_committed, store.target);
+  store.was_synced = false;
+  ++store.round;
+  return store.writer.begin_sync(store.full);
+}
+
+Status Applier::on_snapshot_records(StoreState& store, const Frame& frame) {
+  const auto records = decode_snapshot_records(frame.payload);
+  if (!records) { return records.error(); }
+  if (store.mode != Mode::Snapshot) { return out_of_order("SnapshotRecords"); }
+  entries_.clear();
+  for (std::uint32_t i = 0; i < records.value().count; ++i) {
+    const auto record = records.value().at(i);
+    auto applied = store.writer.apply_snapshot_record(records.value().table, record.key, record.value, record.sequence);
+    if (!applied) { return applied; }
+    entries_.push_back({record.sequence, records.value().table, shm::JournalEntry::Op::Put, record.key, record.value});
+  }
+  callbacks_.on_applied(store.name, entries_);
+  return {};
+}
+
+Status Applier::on_snapshot_end(StoreState& store, const Frame& frame) {
+  const auto end = decode_snapshot_end(frame.payload);
+  if (!end) { return end.error(); }
+  if (store.mode != Mode::Snapshot) { return out_of_order("SnapshotEnd"); }
+  auto done = store.writer.end_sync(frame.header.first, end.value().history, end.value().purged_up_to);
+  if (!done) { return done; }
+  store.mode = Mode::Following;
+  store.received = frame.header.first;
+  store.distrust = false;
+  callbacks_.on_snapshot_end(store.name, store.full);
+  return {};
+}
+
+Status Applier::on_history(StoreState& store, const Frame& frame) {
+  const auto history = decode_history(frame.payload);
+  if (!history) { return history.error(); }
+  if (store.mode != Mode::Following) { return out_of_order("History"); }
+  auto extended = store.writer.extend_history(history.value());
+  if (!extended && extended.error().code == Errc::Refused) { store.distrust = true; }
+  return extended;
+}
+
+Status Applier::on_journal(StoreState& store, const Frame& frame) {
+  if (store.mode == Mode::Idle) { return out_of_order("Journal"); }
+  const auto applied = store.writer.apply(frame.payload);
+  if (!applied) { return applied.error(); }
+  store.received = std::max(store.received, applied.value());
+  store.active_committed = std::max(store.active_committed, applied.value());
+  entries_.clear();
+  auto told = shm::for_each_entry(frame.payload, [&](const shm::JournalEntry& entry) { entries_.push_back(entry); });
+  if (!told) { return told; }
+  callbacks_.on_applied(store.name, entries_);
+  return {};
+}
+
+Progress Applier::progress() const {
+  Progress progress{frames_, {}};
+  for (const auto& store : stores_) {
+    const bool syncing = store.mode == Mode::Snapshot || store.writer.store().syncing();
+    progress.stores.push_back({store.received, store.writer.committed(), syncing, store.round});
+  }
+  return progress;
+}
+
+bool Applier::synced() const {
+  return acquired() && std::all_of(stores_.begin(), stores_.end(), [](const auto& store) { return store.caught_up(); });
+}
+
+bool Applier::ready() const {
+  return acquired() && std::all_of(stores_.begin(), stores_.end(), [](const StoreState& store) {
+           return store.was_synced && !store.writer.store().syncing();
+         });
+}
+
+std::vector<ReceiverStoreStatus> Applier::status() const {
+  std::vector<ReceiverStoreStatus> status;
+  for (const auto& store : stores_) {
+    status.push_back({store.name, store.writer.committed(), store.active_committed, store.writer.store().syncing()});
+  }
+  return status;
+}
+
+}  // namespace understudy::link::replication

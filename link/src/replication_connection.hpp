@@ -1,0 +1,67 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+/// One replication connection: frames in, batches of frames out, on one io_context thread.
+///
+/// Order of calls: start(); then on_frame for each frame of a read and on_read_done once after them; on_written after
+/// each batch; on_closed at most once, after which nothing is called. close() ends it without on_closed.
+/// A write that fails does not end the connection: what the peer sent before it died is still read to its end.
+
+#include <boost/asio/buffer.hpp>
+#include <chrono>
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "replication_stream.hpp"
+#include "understudy/link/replication_frame.hpp"
+
+namespace understudy::link::replication {
+
+class FrameConnection : public std::enable_shared_from_this<FrameConnection> {
+ public:
+  using Clock = std::chrono::steady_clock;
+  struct Handlers {
+    std::function<Status(const Frame&)> on_frame;  ///< a failure closes the connection with its message
+    std::function<void()> on_read_done = [] {};
+    std::function<void()> on_written = [] {};
+    std::function<void(const std::string& why)> on_closed;
+  };
+
+  explicit FrameConnection(Stream stream) : stream_(std::move(stream)) {}
+  /// May be called from a handler: it takes effect with the next frame.
+  void set_handlers(Handlers handlers) { handlers_ = std::make_shared<const Handlers>(std::move(handlers)); }
+  void start();
+
+  [[nodiscard]] bool writing() const { return !batch_.empty(); }
+  /// Not while writing().
+  void write(std::vector<EncodedFrame> batch);
+  /// The last words: written, then the connection ends. Further reads are dropped.
+  void write_and_close(EncodedFrame frame);
+  void close();
+
+  [[nodiscard]] bool closed() const { return closed_; }
+  [[nodiscard]] Clock::time_point last_received() const { return last_received_; }
+  void forgive_silence() { last_received_ = Clock::now(); }
+  /// Bytes that lie in the socket and were not read yet.
+  [[nodiscard]] std::size_t waiting_bytes() const;
+  /// Bytes of a frame that is not whole.
+  [[nodiscard]] std::size_t partial_bytes() const { return decoder_.partial_bytes(); }
+
+ private:
+  void read();
+  void on_bytes(std::size_t size);
+  void fail(const std::string& why);
+
+  Stream stream_;
+  std::shared_ptr<const Handlers> handlers_;
+  FrameDecoder decoder_;
+  std::vector<EncodedFrame> batch_;
+  std::vector<boost::asio::const_buffer> buffers_;
+  Clock::time_point last_received_ = Clock::now();
+  bool closed_ = false;
+  bool last_words_ = false;
+  bool write_failed_ = false;
+};
+
+}  // namespace understudy::link::replication

@@ -1,0 +1,339 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "replication_mirror_link.hpp"
+
+#include <algorithm>
+#include <limits>
+
+#include "understudy/common/log.hpp"
+
+namespace understudy::link::replication {
+
+namespace {
+
+constexpr Sequence no_limit{std::numeric_limits<std::uint64_t>::max()};
+constexpr auto idle_after = std::chrono::milliseconds(250);
+
+bool same(const std::vector<shm::TermStart>& a, const std::vector<shm::TermStart>& b) {
+  return std::equal(a.begin(), a.end(), b.begin(), b.end(), [](const shm::TermStart& x, const shm::TermStart& y) {
+    return x.term == y.term && x.first == y.first;
+  });
+}
+
+SenderPoint point_of(const shm::Store& store) {
+  SenderPoint point;
+  point.committed = store.committed();
+  point.purged_up_to = store.purged_up_to();  // after committed: a later deletion only makes the answer more careful
+  point.history = store.history();
+  return point;
+}
+
+}  // namespace
+
+MirrorLink::MirrorLink(boost::asio::io_context& io, const SenderOptions& options, std::vector<shm::Store> stores,
+                       std::vector<StoreCounters>& counters, std::shared_ptr<FrameConnection> connection)
+    : options_(options),
+      counters_(counters),
+      connection_(std::move(connection)),
+      poll_timer_(io),
+      heartbeat_timer_(io),
+      role_digest_(digest_of(options.role)) {
+  for (auto& store : stores) {
+    StoreLink link{std::move(store)};
+    link.index = static_cast<std::uint16_t>(stores_.size());
+    stores_.push_back(std::move(link));
+  }
+}
+
+void MirrorLink::start(const Hello& hello, Handlers handlers) {
+  handlers_ = std::move(handlers);
+  const std::weak_ptr<MirrorLink> weak = weak_from_this();
+  FrameConnection::Handlers ours;
+  ours.on_frame = [weak](const Frame& frame) {
+    const auto self = weak.lock();
+    return self ? self->on_frame(frame) : Status{};
+  };
+  ours.on_read_done = ours.on_written = [weak] {
+    if (const auto self = weak.lock()) { self->pump(); }
+  };
+  ours.on_closed = [weak](const std::string& why) {
+    if (const auto self = weak.lock()) { self->lose(why); }
+  };
+  connection_->set_handlers(std::move(ours));
+  for (auto& store : stores_) { resume(store, hello.stores[store.index]); }
+  last_progress_ = last_entry_ = Clock::now();
+  update_phase();
+  on_heartbeat();
+  pump();
+}
+
+FrameHeader MirrorLink::header(FrameType type, const StoreLink& store, Sequence first) const {
+  return {type, store.index, options_.term, role_digest_, first};
+}
+
+void MirrorLink::add(Batch& batch, const FrameHeader& frame_header, std::vector<std::byte> payload) {
+  bytes_sent_ += payload.size();
+  batch.push_back(encode(frame_header, std::move(payload)));
+}
+
+void MirrorLink::resume(StoreLink& store, const ResumePoint& point) {
+  const auto ours = point_of(store.store);
+  if (decide_resume(ours, point) == ResumeWay::Full) {
+    store.full = true;  // Waiting
+    log::info("replication of {}/{}: full snapshot, the mirror's copy at {} {}", options_.role.value, point.store,
+              point.committed.value, point.syncing ? "is unfinished" : "has another history");
+    return;
+  }
+  store.sent = point.committed;
+  store.reader.emplace(store.store, point.committed);
+  store.mode = Mode::Following;
+  store.target = ours.committed;
+  ++store.round;
+  ++counters_[store.index].journal_resumes;
+  add(pending_, header(FrameType::Resume, store, Sequence{point.committed.value + 1}),
+      encode_payload(Resume{store.target}));
+}
+
+// --- filling batches ----------------------------------------------------------------------------------------------
+
+void MirrorLink::pump() {
+  if (closed_ || connection_->writing()) { return; }
+  Batch batch = std::move(pending_);
+  pending_.clear();
+  for (auto& store : stores_) {
+    collect(store, batch);
+    if (closed_) { return; }
+  }
+  const bool has_entries = !batch.empty();
+  if (has_entries) { last_entry_ = Clock::now(); }
+  if (heartbeat_due_) {
+    heartbeat_due_ = false;
+    Progress progress;
+    for (const auto& store : stores_) {
+      const auto committed = store.store.committed();
+      progress.stores.push_back({committed, committed, false, store.round});
+    }
+    add(batch, {FrameType::Heartbeat, 0, options_.term, role_digest_, {}}, encode_payload(progress));
+  }
+  if (batch.empty()) {
+    if (on_finished_ && frames_acknowledged_ == frames_sent_ && phase_ == SenderPhase::Synced) {
+      return std::exchange(on_finished_, nullptr)();
+    }
+    return arm_poll();
+  }
+  if (frames_acknowledged_ == frames_sent_) { last_progress_ = Clock::now(); }
+  frames_sent_ += batch.size();
+  connection_->write(std::move(batch));
+}
+
+void MirrorLink::arm_poll() {
+  const bool idle = Clock::now() - last_entry_ > idle_after;
+  poll_timer_.expires_after(idle ? options_.poll_idle : options_.poll_busy);
+  poll_timer_.async_wait([weak = weak_from_this()](const boost::system::error_code& error) {
+    const auto self = weak.lock();
+    if (!error && self) { self->pump(); }
+  });
+}
+
+void MirrorLink::collect(StoreLink& store, Batch& batch) {
+  switch (store.mode) {
+    case Mode::Waiting: {
+      const bool scanner_free = std::none_of(stores_.begin(), stores_.end(),
+                                             [](const StoreLink& other) { return other.mode == Mode::Scanning; });
+      if (scanner_free) { begin_snapshot(store, batch); }
+      return;
+    }
+    case Mode::Scanning:
+      return collect_scan(store, batch);
+    case Mode::Following:
+      return ship_journal(store, no_limit, batch);
+  }
+}
+
+void MirrorLink::begin_snapshot(StoreLink& store, Batch& batch) {
+  const auto point = point_of(store.store);
+  if (!store.full) { store.full = decide_after_lap(point, store.sent) == ResumeWay::Full; }
+  ++(store.full ? counters_[store.index].full_snapshots : counters_[store.index].delta_snapshots);
+  const Sequence after = store.full ? Sequence{0} : store.sent;
+  store.reader.emplace(store.store, point.committed);
+  store.held.reset();
+  store.scan = std::make_unique<SnapshotScan>(store.store, after, options_.chunk_bytes);
+  store.mode = Mode::Scanning;
+  store.target = point.committed;
+  ++store.round;
+  log::info("replication of {}/{}: {} snapshot after {} up to {}", options_.role.value, store.store.schema().name,
+            store.full ? "full" : "delta", after.value, point.committed.value);
+  add(batch, header(FrameType::SnapshotBegin, store, after), encode_payload(SnapshotBegin{store.full, store.target}));
+}
+
+void MirrorLink::collect_scan(StoreLink& store, Batch& batch) {
+  auto taken = store.scan->take();
+  if (!taken.status) { return resync(store, taken.status.error().message); }
+  for (auto& piece : taken.pieces) {
+    add(batch, header(FrameType::SnapshotRecords, store, store.reader->position()), std::move(piece));
+  }
+  ship_journal(store, taken.finished ? no_limit : taken.mark, batch);
+  if (store.mode != Mode::Scanning || !taken.finished || closed_) { return; }
+  // Everything up to the reader's position is shipped, in the records or after them.
+  store.scan.reset();
+  store.sent = store.reader->position();
+  store.mode = Mode::Following;
+  store.full = false;
+  const auto end = SnapshotEnd{store.store.purged_up_to(), store.store.history()};
+  store.history_sent = end.history;
+  add(batch, header(FrameType::SnapshotEnd, store, store.sent), encode_payload(end));
+}
+
+void MirrorLink::ship_journal(StoreLink& store, Sequence limit, Batch& batch) {
+  if (!store.held) {
+    auto chunk = store.reader->read(options_.chunk_bytes);
+    if (!chunk) { return resync(store, chunk.error().message); }
+    if (chunk->state == shm::JournalReader::State::Nothing) { return; }
+    if (chunk->state == shm::JournalReader::State::Lapped) { return resync(store, "the journal was lapped"); }
+    store.held = std::move(*chunk);
+  }
+  if (store.held->last > limit) { return; }
+  if (store.mode == Mode::Following) {
+    // The mirror must know a term before it holds that term's first entry, or two histories could look the same.
+    auto history = store.store.history();
+    if (!same(history, store.history_sent)) {
+      add(batch, header(FrameType::History, store, store.held->first), encode_payload(history));
+      store.history_sent = std::move(history);
+    }
+    store.sent = store.held->last;
+  }
+  add(batch, header(FrameType::Journal, store, store.held->first), std::move(store.held->bytes));
+  store.held.reset();
+}
+
+/// A delta goes on from what the mirror has for certain: `sent` is left alone while a snapshot is under way.
+void MirrorLink::resync(StoreLink& store, const std::string& why) {
+  ++store.laps;
+  ++counters_[store.index].laps;
+  store.scan.reset();
+  store.held.reset();
+  store.synced = false;
+  store.mode = Mode::Waiting;
+  log::warn("replication of {}/{}: resync {}, {}", options_.role.value, store.store.schema().name, store.laps, why);
+  if (store.laps > options_.lap_tries_max) {
+    const auto text = "store \"" + store.store.schema().name + "\" was resynced " +
+                      std::to_string(options_.lap_tries_max) + " times without catching up: " + why;
+    refuse_and_close(RefusalReason::Lapped, text);
+    handlers_.on_lost(text);
+    return;
+  }
+  update_phase();
+}
+
+// --- what the mirror says -----------------------------------------------------------------------------------------
+
+Status MirrorLink::on_frame(const Frame& frame) {
+  if (frame.header.term != options_.term || frame.header.role_digest != role_digest_) {
+    return failure("a frame of another role or term on an accepted connection", Errc::Damaged);
+  }
+  if (frame.header.type != FrameType::Ack && frame.header.type != FrameType::Heartbeat) {
+    return failure("a mirror sent a frame that only an active sends", Errc::Damaged);
+  }
+  const auto progress = decode_progress(frame.payload);
+  if (!progress) { return progress.error(); }
+  if (progress.value().stores.size() != stores_.size() || progress.value().frames > frames_sent_) {
+    return failure("a mirror acknowledged what was never sent", Errc::Damaged);
+  }
+  on_progress(progress.value());
+  return {};
+}
+
+void MirrorLink::on_progress(const Progress& progress) {
+  if (progress.frames > frames_acknowledged_) {
+    frames_acknowledged_ = progress.frames;
+    last_progress_ = Clock::now();
+    stalled_ = false;
+  }
+  for (auto& store : stores_) {
+    const auto& told = progress.stores[store.index];
+    if (told.round != store.round || store.mode != Mode::Following) { continue; }  // an answer to something older
+    store.acknowledged = std::min(told.applied, store.sent);
+    const bool caught_up = !told.syncing && store.acknowledged >= store.target;
+    if (caught_up && !store.synced) { store.laps = 0; }
+    store.synced = caught_up;
+  }
+  update_phase();
+}
+
+void MirrorLink::update_phase() {
+  if (closed_) { return; }
+  const bool synced = std::all_of(stores_.begin(), stores_.end(), [](const StoreLink& store) { return store.synced; });
+  const auto phase = stalled_ ? SenderPhase::Stalled : synced ? SenderPhase::Synced : SenderPhase::Syncing;
+  for (auto& store : stores_) {
+    const shm::Store::Mirrored wanted{phase == SenderPhase::Synced, store.acknowledged};
+    const auto present = store.store.mirrored();
+    if (present.protected_by_mirror == wanted.protected_by_mirror && present.acknowledged == wanted.acknowledged) {
+      continue;
+    }
+    if (const auto set = store.store.set_mirrored(wanted); !set) {
+      log::error("replication: {}", log::describe(set.error()));
+    }
+  }
+  if (phase == phase_) { return; }
+  phase_ = phase;
+  handlers_.on_phase(phase, stalled_ ? "the mirror acknowledges nothing any more" : "");
+}
+
+void MirrorLink::on_heartbeat() {
+  if (closed_) { return; }
+  const auto now = Clock::now();
+  const bool first = heartbeat_expected_ == Clock::time_point{};
+  if (!first && now - heartbeat_expected_ > options_.stall / 2) {  // it was us who stood still (rule 2)
+    connection_->forgive_silence();
+    last_progress_ = now;
+  }
+  if (now - connection_->last_received() > options_.silence) {
+    return lose("nothing heard from the mirror for " + std::to_string(milliseconds(options_.silence)) + " ms");
+  }
+  if (!stalled_ && frames_sent_ > frames_acknowledged_ && now - last_progress_ > options_.stall) {
+    stalled_ = true;
+    update_phase();
+  }
+  heartbeat_due_ = true;
+  pump();
+  if (closed_) { return; }
+  heartbeat_expected_ = now + options_.heartbeat;
+  heartbeat_timer_.expires_at(heartbeat_expected_);
+  heartbeat_timer_.async_wait([weak = weak_from_this()](const boost::system::error_code& error) {
+    const auto self = weak.lock();
+    if (!error && self) { self->on_heartbeat(); }
+  });
+}
+
+// --- ends ---------------------------------------------------------------------------------------------------------
+
+void MirrorLink::finish(std::function<void()> done) {
+  on_finished_ = std::move(done);
+  pump();
+}
+
+void MirrorLink::refuse_and_close(RefusalReason reason, const std::string& text) {
+  if (closed_) { return; }
+  connection_->write_and_close(
+      encode({FrameType::Refused, 0, options_.term, role_digest_, {}}, encode_payload(Refusal{reason, text})));
+  connection_.reset();
+  close();
+}
+
+void MirrorLink::lose(const std::string& why) {
+  if (closed_) { return; }
+  close();
+  handlers_.on_lost(why);
+}
+
+void MirrorLink::close() {
+  closed_ = true;
+  poll_timer_.cancel();
+  heartbeat_timer_.cancel();
+  if (connection_) { connection_->close(); }
+  for (auto& store : stores_) {
+    store.scan.reset();
+    [[maybe_unused]] const auto exposed = store.store.set_mirrored({false, store.acknowledged});  // nobody to tell
+  }
+}
+
+}  // namespace understudy::link::replication

@@ -1,0 +1,115 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+/// The sender's side of one accepted mirror: brings each store up to date and keeps it so.
+///
+///   of each store:   Waiting ──► Scanning ──► Following
+///                       ▲            │            │
+///                       └── lapped ──┴────────────┘        (Following at once when the journal still has it all)
+///
+/// One pump fills one batch: the frames of the scan first, then the journal as far as the scan's mark allows, then
+/// the heartbeat. It runs again as soon as a batch is written or acknowledged, else by the poll timer.
+
+#include <boost/asio/io_context.hpp>
+#include <boost/asio/steady_timer.hpp>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "replication_connection.hpp"
+#include "replication_scan.hpp"
+#include "understudy/link/replication_resume.hpp"
+#include "understudy/link/replication_sender.hpp"
+
+namespace understudy::link::replication {
+
+/// What outlives a connection, for status.
+struct StoreCounters {
+  std::uint64_t journal_resumes = 0;
+  std::uint64_t delta_snapshots = 0;
+  std::uint64_t full_snapshots = 0;
+  std::uint64_t laps = 0;
+};
+
+class MirrorLink : public std::enable_shared_from_this<MirrorLink> {
+ public:
+  using Clock = std::chrono::steady_clock;
+  struct Handlers {
+    std::function<void(SenderPhase, const std::string&)> on_phase;  ///< Syncing, Synced, Stalled
+    std::function<void(const std::string&)> on_lost;                ///< once; the link is closed then
+  };
+
+  /// `hello` was accepted: its stores are the region's, in the region's order.
+  MirrorLink(boost::asio::io_context& io, const SenderOptions& options, std::vector<shm::Store> stores,
+             std::vector<StoreCounters>& counters, std::shared_ptr<FrameConnection> connection);
+  void start(const Hello& hello, Handlers handlers);
+  void poke() { pump(); }
+  void finish(std::function<void()> done);
+  void refuse_and_close(RefusalReason reason, const std::string& text);
+  void close();
+
+  [[nodiscard]] SenderPhase phase() const { return phase_; }
+  [[nodiscard]] std::uint64_t bytes_sent() const { return bytes_sent_; }
+  [[nodiscard]] Sequence sent(std::size_t store) const { return stores_[store].sent; }
+  [[nodiscard]] Sequence acknowledged(std::size_t store) const { return stores_[store].acknowledged; }
+
+ private:
+  enum class Mode { Waiting, Scanning, Following };
+  struct StoreLink {
+    shm::Store store;
+    std::uint16_t index = 0;
+    Mode mode = Mode::Waiting;
+    bool full = false;  ///< of the snapshot that is due or under way
+    std::optional<shm::JournalReader> reader{};
+    std::unique_ptr<SnapshotScan> scan{};
+    std::optional<shm::JournalReader::Chunk> held{};  ///< read, but newer than the scan's mark
+    Sequence sent{};                                  ///< the mirror has or will have everything up to here
+    Sequence target{};                                ///< applied so far, the mirror is synced
+    std::vector<shm::TermStart> history_sent{};
+    std::uint32_t round = 0;
+    std::uint32_t laps = 0;  ///< in a row
+    bool synced = false;
+    Sequence acknowledged{};
+  };
+  using Batch = std::vector<EncodedFrame>;
+
+  [[nodiscard]] FrameHeader header(FrameType type, const StoreLink& store, Sequence first) const;
+  void add(Batch& batch, const FrameHeader& frame_header, std::vector<std::byte> payload);
+  void resume(StoreLink& store, const ResumePoint& point);
+  void pump();
+  void arm_poll();
+  void collect(StoreLink& store, Batch& batch);
+  void begin_snapshot(StoreLink& store, Batch& batch);
+  void collect_scan(StoreLink& store, Batch& batch);
+  void ship_journal(StoreLink& store, Sequence limit, Batch& batch);
+  void resync(StoreLink& store, const std::string& why);
+  Status on_frame(const Frame& frame);
+  void on_progress(const Progress& progress);
+  void update_phase();
+  void on_heartbeat();
+  void lose(const std::string& why);
+
+  const SenderOptions options_;
+  std::vector<StoreCounters>& counters_;
+  std::shared_ptr<FrameConnection> connection_;
+  Handlers handlers_;
+  std::vector<StoreLink> stores_;
+  boost::asio::steady_timer poll_timer_;
+  boost::asio::steady_timer heartbeat_timer_;
+  SenderPhase phase_ = SenderPhase::NoMirror;
+  const std::uint64_t role_digest_;
+  std::uint64_t frames_sent_ = 0;
+  std::uint64_t frames_acknowledged_ = 0;
+  std::uint64_t bytes_sent_ = 0;
+  bool heartbeat_due_ = false;
+  bool stalled_ = false;
+  Clock::time_point last_progress_ = Clock::now();
+  Clock::time_point last_entry_ = Clock::now();
+  Clock::time_point heartbeat_expected_;
+  std::function<void()> on_finished_;
+  Batch pending_;  ///< written first by the next pump
+  bool closed_ = false;
+};
+
+}  // namespace understudy::link::replication

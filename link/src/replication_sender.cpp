@@ -1,0 +1,303 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "understudy/link/replication_sender.hpp"
+
+#include <algorithm>
+#include <boost/asio/ip/tcp.hpp>
+#include <boost/asio/ip/v6_only.hpp>
+#include <boost/asio/post.hpp>
+#include <boost/asio/steady_timer.hpp>
+
+#include "replication_mirror_link.hpp"
+#include "understudy/common/log.hpp"
+
+namespace understudy::link::replication {
+
+namespace {
+
+namespace asio = boost::asio;
+using asio::ip::tcp;
+
+/// Connections that have not said Hello yet: no more than these, and each only for a while.
+constexpr std::size_t candidates_max = 4;
+constexpr auto hello_limit = std::chrono::seconds(2);
+constexpr auto accept_retry = std::chrono::milliseconds(100);
+
+}  // namespace
+
+const char* to_string(SenderPhase phase) {
+  switch (phase) {
+    case SenderPhase::NoMirror:
+      return "no mirror";
+    case SenderPhase::Syncing:
+      return "syncing";
+    case SenderPhase::Synced:
+      return "synced";
+    case SenderPhase::Stalled:
+      return "stalled";
+  }
+  return "unknown";
+}
+
+struct ReplicationSender::Impl : std::enable_shared_from_this<ReplicationSender::Impl> {
+  struct Candidate {
+    explicit Candidate(asio::io_context& io) : limit(io) {}
+    std::shared_ptr<FrameConnection> connection;
+    asio::steady_timer limit;
+  };
+
+  Impl(asio::io_context& context, SenderOptions with, shm::Region of, PhaseCallback callback)
+      : io(context),
+        options(std::move(with)),
+        region(std::move(of)),
+        on_phase(std::move(callback)),
+        acceptor(io),
+        retry_timer(io),
+        finish_timer(io) {}
+
+  asio::io_context& io;
+  const SenderOptions options;
+  shm::Region region;
+  PhaseCallback on_phase;
+  tcp::acceptor acceptor;
+  asio::steady_timer retry_timer;
+  asio::steady_timer finish_timer;
+  std::function<void(bool)> on_finished;
+  std::vector<std::string> names;
+  std::vector<shm::Store> stores;
+  std::vector<StoreCounters> counters;
+  std::vector<std::shared_ptr<Candidate>> candidates;
+  std::shared_ptr<MirrorLink> link;
+  SenderPhase phase = SenderPhase::NoMirror;
+  std::string detail = "no mirror has connected yet";
+  bool stopped = false;
+
+  Result<std::vector<shm::Store>> open_stores() const {
+    std::vector<shm::Store> opened;
+    for (const auto& schema : region.schema().stores) {
+      auto store = region.store(schema.name);
+      if (!store) { return store.error(); }
+      opened.push_back(std::move(store).value());
+    }
+    return opened;
+  }
+
+  Status start() {
+    auto opened = open_stores();
+    if (!opened) { return opened.error(); }
+    stores = std::move(opened).value();
+    counters.resize(stores.size());
+    for (auto& store : stores) {
+      names.push_back(store.schema().name);
+      if (auto exposed = store.set_mirrored({false, {}}); !exposed) { return exposed; }  // what a former daemon left
+    }
+    boost::system::error_code error;
+    const auto endpoint = endpoint_of(options.address, options.port);
+    acceptor.open(endpoint.protocol(), error);
+    if (!error && !options.address.is_v4()) { acceptor.set_option(asio::ip::v6_only(true), error); }
+    if (!error) { acceptor.set_option(tcp::acceptor::reuse_address(true), error); }
+    if (!error) { acceptor.bind(endpoint, error); }
+    if (!error) { acceptor.listen(asio::socket_base::max_listen_connections, error); }
+    if (error) {
+      return failure("replication of " + options.role.value + " cannot listen on " + options.address.to_string() +
+                     " port " + std::to_string(options.port) + ": " + error.message());
+    }
+    accept();
+    return {};
+  }
+
+  void accept() {
+    acceptor.async_accept([weak = weak_from_this()](const boost::system::error_code& error, tcp::socket socket) {
+      const auto self = weak.lock();
+      if (!self || self->stopped) { return; }
+      if (error) { return self->accept_later(); }
+      self->on_connection(std::move(socket));
+      self->accept();
+    });
+  }
+
+  /// Out of file descriptors, say: it may pass.
+  void accept_later() {
+    retry_timer.expires_after(accept_retry);
+    retry_timer.async_wait([weak = weak_from_this()](const boost::system::error_code& error) {
+      const auto self = weak.lock();
+      if (!error && self && !self->stopped) { self->accept(); }
+    });
+  }
+
+  void on_connection(tcp::socket socket) {
+    boost::system::error_code error;
+    const auto from = address_of(socket.remote_endpoint(error));
+    if (error) { return; }
+    if (options.mirror && *options.mirror != from) {
+      log::warn("replication of {}: connection from {} refused, the mirror is {}", options.role.value, from.to_string(),
+                options.mirror->to_string());
+      return;
+    }
+    if (candidates.size() >= candidates_max) { return; }  // closes; the mirror comes again
+    auto candidate = std::make_shared<Candidate>(io);
+    candidate->connection = std::make_shared<FrameConnection>(std::move(socket));
+    candidates.push_back(candidate);
+    const std::weak_ptr<Impl> weak = weak_from_this();
+    const std::weak_ptr<Candidate> weak_candidate = candidate;
+    const auto forget = [weak, weak_candidate] {
+      const auto self = weak.lock();
+      const auto gone = weak_candidate.lock();
+      if (!self || !gone) { return; }
+      gone->connection->close();
+      std::erase(self->candidates, gone);
+    };
+    FrameConnection::Handlers handlers;
+    handlers.on_frame = [weak, weak_candidate](const Frame& frame) {
+      const auto self = weak.lock();
+      const auto speaker = weak_candidate.lock();
+      return self && speaker ? self->on_hello(speaker, frame) : Status{};
+    };
+    handlers.on_closed = [forget](const std::string&) { forget(); };
+    candidate->connection->set_handlers(std::move(handlers));
+    candidate->limit.expires_after(hello_limit);
+    candidate->limit.async_wait([forget](const boost::system::error_code& cancelled) {
+      if (!cancelled) { forget(); }
+    });
+    candidate->connection->start();
+  }
+
+  std::optional<Refusal> refusal_of(const Frame& frame, const Hello& hello) const {
+    if (hello.role != options.role || frame.header.role_digest != digest_of(options.role)) {
+      return Refusal{RefusalReason::WrongRole, "this is " + options.role.value + ", not " + hello.role.value};
+    }
+    const auto terms = "the active's term is " + std::to_string(options.term.value) + ", the mirror's " +
+                       std::to_string(frame.header.term.value);
+    if (frame.header.term < options.term) { return Refusal{RefusalReason::StaleMirror, terms}; }
+    if (frame.header.term > options.term) { return Refusal{RefusalReason::StaleActive, terms}; }
+    bool same = hello.stores.size() == stores.size();
+    for (std::size_t i = 0; same && i < stores.size(); ++i) {
+      same = hello.stores[i].store == names[i] && hello.stores[i].schema_digest == digest_of(stores[i].schema());
+    }
+    if (!same) { return Refusal{RefusalReason::OtherStores, "the mirror's region has other stores or tables"}; }
+    return std::nullopt;
+  }
+
+  Status on_hello(const std::shared_ptr<Candidate>& candidate, const Frame& frame) {
+    if (frame.header.type != FrameType::Hello) { return failure("a connection that does not begin with Hello"); }
+    const auto hello = decode_hello(frame.payload);
+    if (!hello) { return hello.error(); }
+    candidate->limit.cancel();
+    std::erase(candidates, candidate);
+    if (const auto refusal = refusal_of(frame, hello.value())) {
+      log::warn("replication of {}: mirror refused, {}", options.role.value, refusal->text);
+      candidate->connection->write_and_close(
+          encode({FrameType::Refused, 0, options.term, digest_of(options.role), {}}, encode_payload(*refusal)));
+      return {};
+    }
+    auto opened = open_stores();
+    if (!opened) { return opened.error(); }
+    if (link) { link->refuse_and_close(RefusalReason::Replaced, "another connection of the mirror took over"); }
+    link = std::make_shared<MirrorLink>(io, options, std::move(opened).value(), counters, candidate->connection);
+    MirrorLink::Handlers handlers;
+    const std::weak_ptr<Impl> weak = weak_from_this();
+    handlers.on_phase = [weak](SenderPhase now, const std::string& why) {
+      if (const auto self = weak.lock()) { self->become(now, why); }
+    };
+    handlers.on_lost = [weak](const std::string& why) {
+      if (const auto self = weak.lock()) { self->on_lost(why); }
+    };
+    const auto starting = link;  // a callback may stop us
+    starting->start(hello.value(), std::move(handlers));
+    return {};
+  }
+
+  void on_lost(const std::string& why) {
+    link.reset();
+    become(SenderPhase::NoMirror, why);
+    finished(false);
+  }
+
+  void become(SenderPhase next, const std::string& why) {
+    if (stopped) { return; }
+    phase = next;
+    detail = why;
+    log::info("replication of {}: {}{}{}", options.role.value, to_string(next), why.empty() ? "" : ", ", why);
+    const auto callback = on_phase;  // outlives a stop() inside
+    callback(next, why);
+  }
+
+  void finish(Duration limit, std::function<void(bool)> done) {
+    on_finished = std::move(done);
+    if (!link || phase != SenderPhase::Synced) {
+      asio::post(io, [weak = weak_from_this()] {
+        if (const auto self = weak.lock()) { self->finished(false); }
+      });
+      return;
+    }
+    finish_timer.expires_after(limit);
+    finish_timer.async_wait([weak = weak_from_this()](const boost::system::error_code& error) {
+      const auto self = weak.lock();
+      if (!error && self) { self->finished(false); }
+    });
+    link->finish([weak = weak_from_this()] {
+      if (const auto self = weak.lock()) { self->finished(true); }
+    });
+  }
+
+  void finished(bool all) {
+    if (!on_finished) { return; }
+    const auto done = std::exchange(on_finished, nullptr);
+    stop();
+    done(all);
+  }
+
+  void stop() {
+    if (stopped) { return; }
+    stopped = true;
+    on_finished = nullptr;
+    boost::system::error_code ignored;
+    acceptor.close(ignored);
+    retry_timer.cancel();
+    finish_timer.cancel();
+    for (const auto& candidate : candidates) {
+      candidate->limit.cancel();
+      candidate->connection->close();
+    }
+    candidates.clear();
+    if (link) { link->close(); }
+    link.reset();
+    phase = SenderPhase::NoMirror;
+    detail = "stopped";
+  }
+};
+
+ReplicationSender::ReplicationSender(asio::io_context& io, SenderOptions options, shm::Region region,
+                                     PhaseCallback on_phase)
+    : impl_(std::make_shared<Impl>(io, std::move(options), std::move(region), std::move(on_phase))) {}
+
+ReplicationSender::~ReplicationSender() { stop(); }
+
+Status ReplicationSender::start() { return impl_->start(); }
+void ReplicationSender::stop() { impl_->stop(); }
+void ReplicationSender::finish(Duration limit, std::function<void(bool)> done) {
+  impl_->finish(limit, std::move(done));
+}
+void ReplicationSender::poke() {
+  if (const auto link = impl_->link) { link->poke(); }
+}
+
+std::uint16_t ReplicationSender::port() const {
+  boost::system::error_code error;
+  const auto endpoint = impl_->acceptor.local_endpoint(error);
+  return error ? std::uint16_t{0} : endpoint.port();
+}
+
+SenderStatus ReplicationSender::status() const {
+  SenderStatus status{impl_->phase, impl_->detail, impl_->link ? impl_->link->bytes_sent() : 0, {}};
+  for (std::size_t i = 0; i < impl_->stores.size(); ++i) {
+    const auto& counters = impl_->counters[i];
+    const auto* link = impl_->link.get();
+    status.stores.push_back(
+        {impl_->names[i], impl_->stores[i].committed(), link != nullptr ? link->sent(i) : Sequence{},
+         link != nullptr ? link->acknowledged(i) : impl_->stores[i].mirrored().acknowledged, counters.journal_resumes,
+         counters.delta_snapshots, counters.full_snapshots, counters.laps});
+  }
+  return status;
+}
+
+}  // namespace understudy::link::replication

@@ -1,0 +1,17 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+/// CRC-32C (Castagnoli), with the processor's instruction where there is one.
+
+#include <cstddef>
+#include <cstdint>
+#include <span>
+
+namespace understudy::shm {
+
+/// `so_far` is the result over the bytes before, 0 at the start.
+[[nodiscard]] std::uint32_t crc32c(std::span<const std::byte> bytes, std::uint32_t so_far = 0);
+
+/// The same without the instruction; for processors that lack it, and to check the other one against.
+[[nodiscard]] std::uint32_t crc32c_by_table(std::span<const std::byte> bytes, std::uint32_t so_far = 0);
+
+}  // namespace understudy::shm

@@ -1,0 +1,212 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+/// The bytes of a region, and nothing but the bytes: what two programs, on two sides of a guest's border, agree on.
+///
+///   0                 RegionHeader       what the region holds; written once
+///   header_area_bytes for each store:
+///                       StoreControl     commit point, writer, marks (4 KiB)
+///                       journal ring     journal_bytes
+///                       tables           slot_count slots each, page aligned
+///
+/// Every field is little-endian, 8-byte words are aligned and read and written whole. There are no pointers in here:
+/// offsets follow from the description alone, so that a reader that has checked the description can never be led
+/// outside the mapping. A change of any size, offset or meaning in this file is a new layout_version.
+
+#include <bit>
+#include <cstddef>
+#include <cstdint>
+#include <type_traits>
+
+namespace understudy::shm::layout {
+
+static_assert(std::endian::native == std::endian::little, "a region is shared as it lies in memory");
+
+inline constexpr std::uint64_t region_magic = 0x5944545352444e55;  // "UNDRSTDY"
+inline constexpr std::uint32_t layout_version = 1;
+inline constexpr std::size_t cache_line_bytes = 64;
+inline constexpr std::uint64_t page_bytes = 4096;
+inline constexpr std::uint64_t region_bytes_min = 1 << 20;
+inline constexpr std::uint64_t journal_bytes_min = 64 << 10;
+
+inline constexpr std::size_t stores_max = 8;
+inline constexpr std::size_t tables_max = 16;
+inline constexpr std::size_t name_bytes = 32;  ///< with its closing zero
+inline constexpr std::uint32_t key_bytes_max = 256;
+inline constexpr std::uint32_t value_bytes_max = 4096;
+inline constexpr std::size_t history_entries = 64;
+inline constexpr std::size_t journal_anchors = 64;
+
+/// One table as described. Written by: create, once. If the writer dies: no magic, so no region.
+struct TableDescription {
+  char name[name_bytes];
+  std::uint32_t key_bytes;
+  std::uint32_t value_bytes;
+  std::uint64_t capacity;      ///< records that fit for certain
+  std::uint64_t slot_count;    ///< a power of two
+  std::uint64_t slots_offset;  ///< told for other tools; a reader computes its own and compares
+};
+static_assert(sizeof(TableDescription) == 64);
+static_assert(offsetof(TableDescription, slots_offset) == 56);
+
+/// One store as described. Written by: create, once.
+struct StoreDescription {
+  char name[name_bytes];
+  std::uint64_t journal_bytes;
+  std::uint64_t control_offset;
+  std::uint64_t journal_offset;
+  std::uint32_t table_count;
+  std::uint32_t reserved;
+  TableDescription tables[tables_max];
+};
+static_assert(sizeof(StoreDescription) == 1088);
+static_assert(offsetof(StoreDescription, tables) == 64);
+
+/// Start of the region. Written by: create or format, once. Published by: `magic`, the last store of the
+/// formatting. If the writer dies: magic is not there, opening says Absent or Foreign.
+struct RegionHeader {
+  std::uint64_t magic;
+  std::uint32_t layout_version;
+  std::uint32_t header_bytes;  ///< sizeof(RegionHeader)
+  std::uint64_t region_bytes;
+  std::uint64_t hash_seed;  ///< so that nobody outside can choose keys that collide
+  std::uint32_t store_count;
+  std::uint32_t description_crc32c;  ///< of the whole header with magic and this field taken as 0
+  std::uint64_t reserved[3];
+  StoreDescription stores[stores_max];
+};
+static_assert(sizeof(RegionHeader) == 64 + stores_max * sizeof(StoreDescription));
+static_assert(offsetof(RegionHeader, stores) == 64);
+inline constexpr std::uint64_t header_area_bytes = 3 * page_bytes;
+static_assert(sizeof(RegionHeader) <= header_area_bytes);
+
+/// Who writes the store (rule 20). Written by: the one who becomes the writer, term first, then epoch.
+/// If it dies between the two: the former writer already sees a foreign term and stops; the next one goes on.
+struct WriterLine {
+  std::uint64_t term;
+  std::uint64_t epoch;  ///< grows with every writer
+  std::uint64_t reserved[6];
+};
+static_assert(sizeof(WriterLine) == cache_line_bytes);
+
+/// Where the journal ends for one committed sequence. `sequence` == invalid_sequence while `position` changes.
+struct JournalEnd {
+  std::uint64_t sequence;
+  std::uint64_t position;
+};
+inline constexpr std::uint64_t invalid_sequence = ~std::uint64_t{0};
+
+/// The commit point. Written by: the writer. Published by: `committed` with release, after everything that it
+/// commits. If the writer dies: whatever carries a sequence above `committed` never happened.
+struct CommitLine {
+  std::uint64_t committed;     ///< sequence of the last committed change
+  std::uint64_t sync;          ///< 0 synced; sync_snapshot; else catching up until this sequence (rule 23)
+  std::uint64_t reserved_end;  ///< journal position up to which bytes may be overwritten; only grows
+  std::uint64_t purged_up_to;  ///< deletions up to here are not found by a scan (rule 22)
+  JournalEnd ends[2];          ///< the one whose sequence is `committed` holds
+};
+static_assert(sizeof(CommitLine) == cache_line_bytes);
+static_assert(offsetof(CommitLine, ends) == 32);
+inline constexpr std::uint64_t sync_snapshot = ~std::uint64_t{0};
+
+/// What the mirror acknowledged. Written by: the agent's sender only, one word, so nothing can be half.
+struct MirrorLine {
+  std::uint64_t mirrored;  ///< acknowledged sequence << 1 | protected
+  std::uint64_t reserved[7];
+};
+static_assert(sizeof(MirrorLine) == cache_line_bytes);
+
+/// `term` wrote from sequence `first` on (rule 21).
+struct HistoryEntry {
+  std::uint64_t term;
+  std::uint64_t first;
+};
+
+/// Which terms wrote this store. Written by: the writer at its first own change. Published by: `count`.
+/// If the writer dies: an entry above `count` is nothing; a published one whose first change was not committed is
+/// renamed by the next writer.
+struct History {
+  std::uint64_t count;  ///< ever appended; the last history_entries of them are kept
+  std::uint64_t reserved[7];
+  HistoryEntry entries[history_entries];
+};
+static_assert(sizeof(History) == 64 + history_entries * 16);
+
+/// Live records of a table, in two copies like a record. Written by: the writer before a commit that changes it.
+/// Published by: its sequence. If the writer dies: a copy above `committed` is ignored, then taken back.
+struct CountCopy {
+  std::uint64_t sequence;
+  std::uint64_t records;
+};
+struct TableCount {
+  CountCopy copies[2];
+};
+static_assert(sizeof(TableCount) == 32);
+
+/// Where to enter the journal: the first entry that starts in each 1/64 of the ring. A hint, checked against the
+/// entry itself on use, so it may be torn or stale.
+struct JournalAnchor {
+  std::uint64_t sequence;
+  std::uint64_t position;
+};
+
+struct StoreControl {
+  WriterLine writer;
+  CommitLine commit;
+  MirrorLine mirror;
+  History history;
+  TableCount counts[tables_max];
+  JournalAnchor anchors[journal_anchors];
+  std::uint8_t reserved[1280];
+};
+static_assert(sizeof(StoreControl) == page_bytes);
+static_assert(offsetof(StoreControl, commit) == 64);
+static_assert(offsetof(StoreControl, mirror) == 128);
+static_assert(offsetof(StoreControl, history) == 192);
+static_assert(offsetof(StoreControl, counts) == 1280);
+static_assert(offsetof(StoreControl, anchors) == 1792);
+
+/// Start of a journal entry; key and value follow, each padded with zeros to 8 bytes. Entries lie back to back at
+/// positions that only grow; position modulo the ring's size is where the bytes are, and an entry may wrap.
+/// Written by: the writer, before the tables. If it dies inside: the sequence is above `committed`.
+struct JournalEntryHeader {
+  std::uint64_t sequence;
+  std::uint32_t crc32c;  ///< of the whole entry with this field taken as 0
+  std::uint16_t key_bytes;
+  std::uint16_t value_bytes;  ///< 0 for an erase
+  std::uint8_t op;
+  std::uint8_t flags;
+  std::uint16_t table;
+  std::uint32_t reserved;  ///< 0
+};
+static_assert(sizeof(JournalEntryHeader) == 24);
+static_assert(std::has_unique_object_representations_v<JournalEntryHeader>);
+inline constexpr std::uint8_t op_put = 0;
+inline constexpr std::uint8_t op_erase = 1;
+inline constexpr std::uint8_t flag_ends_transaction = 1;
+
+/// A slot of a table, in words: version 0, version 1, key, value 0, value 1.
+///   Written by: the writer. Published by: the version of the copy, with release.
+///   version = sequence << 2 | kind. Both 0: never used, probing stops here. Sequence 0 with kind free: taken back.
+///   If the writer dies: the copy being written is marked free, the other one holds.
+inline constexpr std::uint64_t kind_live = 1;
+inline constexpr std::uint64_t kind_erased = 2;
+inline constexpr std::uint64_t kind_free = 3;
+inline constexpr unsigned version_kind_bits = 2;
+inline constexpr std::uint64_t sequence_max = (~std::uint64_t{0} >> version_kind_bits) - 1024;  ///< room to count on
+
+[[nodiscard]] constexpr std::uint64_t words_of(std::uint64_t bytes) { return (bytes + 7) / 8; }
+[[nodiscard]] constexpr std::uint64_t slot_words(std::uint64_t key_bytes, std::uint64_t value_bytes) {
+  return 2 + words_of(key_bytes) + 2 * words_of(value_bytes);
+}
+[[nodiscard]] constexpr std::uint64_t entry_bytes(std::uint64_t key_bytes, std::uint64_t value_bytes) {
+  return sizeof(JournalEntryHeader) + 8 * (words_of(key_bytes) + words_of(value_bytes));
+}
+/// Half of the slots or more stay empty of live records, plus what one transaction may hold back.
+[[nodiscard]] constexpr std::uint64_t slots_for(std::uint64_t capacity) {
+  return std::bit_ceil(capacity + capacity / 2 + 128);
+}
+
+static_assert(std::is_trivially_copyable_v<RegionHeader> && std::has_unique_object_representations_v<RegionHeader>);
+static_assert(std::is_trivially_copyable_v<StoreControl> && std::has_unique_object_representations_v<StoreControl>);
+
+}  // namespace understudy::shm::layout

@@ -1,0 +1,83 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+/// A store's journal: a ring of entries (layout.hpp) in the order of their sequences, without gaps.
+///
+///   positions   ...|  e7  | e8 |   e9    | e10 |  free ...
+///                   ^ oldest not overwritten    ^ end of `committed`      ^ reserved_end (an entry being written)
+///
+/// Invariants
+///   J1  Bytes at position p are intact as long as reserved_end - p <= ring size; the writer raises reserved_end
+///       before it touches the first byte (pairs with lapped(), asked after the bytes were copied).
+///   J2  Entries up to `committed` are complete, and ends[] tells where they end.
+///   J3  Starting the journal anew raises reserved_end by a whole ring, so every older position is lapped.
+
+#include <cstring>
+#include <optional>
+#include <span>
+#include <vector>
+
+#include "understudy/common/result.hpp"
+#include "understudy/shm/layout.hpp"
+#include "words.hpp"
+
+namespace understudy::shm {
+
+/// One entry in the caller's own memory.
+struct EntryBuffer {
+  static constexpr std::size_t words_max = layout::entry_bytes(layout::key_bytes_max, layout::value_bytes_max) / 8;
+  Word words[words_max];
+
+  [[nodiscard]] layout::JournalEntryHeader header() const {
+    layout::JournalEntryHeader header;
+    std::memcpy(&header, words, sizeof header);
+    return header;
+  }
+  [[nodiscard]] std::span<const std::byte> bytes(std::uint64_t size) const {
+    return std::as_bytes(std::span(words)).first(size);
+  }
+};
+
+/// Size of an entry whose header is sound by itself; nothing when it cannot be one.
+std::optional<std::uint64_t> entry_size(const layout::JournalEntryHeader& header);
+
+/// Does the checksum of this complete entry fit? `entry` has the size that its header tells.
+bool checksum_fits(std::span<const std::byte> entry);
+
+/// An entry composed in `buffer`, checksum included; its size in bytes.
+std::uint64_t compose_entry(EntryBuffer& buffer, layout::JournalEntryHeader header, std::span<const std::byte> key,
+                            std::span<const std::byte> value);
+
+class Journal {
+ public:
+  Journal() = default;
+  Journal(layout::StoreControl* control, Word* ring, std::uint64_t ring_bytes)
+      : control_(control), ring_(ring), ring_bytes_(ring_bytes), word_mask_(ring_bytes / 8 - 1) {}
+
+  [[nodiscard]] std::uint64_t ring_bytes() const { return ring_bytes_; }
+
+  // --- any reader ---
+  /// Were the bytes from `position` on possibly overwritten? Ask after copying them.
+  [[nodiscard]] bool lapped(std::uint64_t position) const {
+    words::fence_acquire();
+    return words::load_acquire(&control_->commit.reserved_end) - position > ring_bytes_;
+  }
+  void copy(std::uint64_t position, std::span<std::byte> to) const;  ///< `to`: whole words
+  /// The entry at `position`, complete and with a fitting checksum; its size.
+  std::optional<std::uint64_t> read_entry(std::uint64_t position, EntryBuffer& entry) const;
+  /// Where the entries up to `committed` end; nothing while another commit is under way.
+  [[nodiscard]] std::optional<std::uint64_t> end_of(std::uint64_t committed) const;
+  /// Where the entry with `sequence` begins, found through the anchors; nothing when it is gone.
+  [[nodiscard]] std::optional<std::uint64_t> find(std::uint64_t sequence, std::uint64_t committed) const;
+
+  // --- the writer ---
+  void write(std::uint64_t position, std::span<const Word> entry) const;
+  void note_anchor(std::uint64_t position, std::uint64_t sequence) const;
+
+ private:
+  layout::StoreControl* control_ = nullptr;
+  Word* ring_ = nullptr;
+  std::uint64_t ring_bytes_ = 0;
+  std::uint64_t word_mask_ = 0;
+};
+
+}  // namespace understudy::shm

@@ -1,0 +1,134 @@
+// SPDX-License-Identifier: Apache-2.0
+/// Becoming the writer: whatever the former one left unfinished is taken back, then writing goes on (rule 17).
+///
+///   ends[committed]            what the former writer had begun                  reserved_end
+///        |  entry L+1  |  entry L+2  |  (torn or never written)                    |
+///
+/// Entries were written before the tables, so the complete ones at the end of the journal name every slot that may
+/// hold a copy above `committed`: at most one transaction, whatever the size of the tables. Marking those copies free
+/// can be repeated any number of times; a death in here leaves the same work to the next one.
+#include <fcntl.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstring>
+
+#include "writer.hpp"
+
+namespace understudy::shm {
+
+Result<WriterLock> WriterLock::take(const Region_impl& region, std::size_t store_index) {
+  const int fd = region.mapping->open_again();
+  if (fd < 0) { return WriterLock(); }
+  struct flock lock {};
+  lock.l_type = F_WRLCK;
+  lock.l_whence = SEEK_SET;
+  lock.l_start = static_cast<off_t>(store_index);
+  lock.l_len = 1;
+  if (::fcntl(fd, F_OFD_SETLK, &lock) == 0) { return WriterLock(fd); }
+  const int error = errno;
+  ::close(fd);
+  if (error == EAGAIN || error == EACCES) {
+    return failure("store \"" + region.schema.stores[store_index].name + "\" of " + region.path +
+                       " is being written by another process or object",
+                   Errc::Refused);
+  }
+  return WriterLock();
+}
+
+WriterLock::~WriterLock() {
+  if (fd_ >= 0) { ::close(fd_); }
+}
+
+Result<StoreWriter> Store::become_writer(Term term) const {
+  if (impl_->region->access != Access::ReadWrite) {
+    return failure("region " + impl_->region->path + " is open for reading only", Errc::Refused);
+  }
+  auto lock = WriterLock::take(*impl_->region, impl_->index);
+  if (!lock) { return lock.error(); }
+  auto writer = std::make_unique<StoreWriter::Impl>(*this, std::move(*lock));
+  if (auto adopted = writer->adopt(term.value); !adopted) { return adopted.error(); }
+  return StoreWriter(std::move(writer));
+}
+
+StoreWriter::Impl::Impl(Store of, WriterLock held)
+    : store(std::move(of)),
+      control(*store.impl_->control),
+      journal(store.impl_->journal),
+      tables(store.impl_->tables),
+      lock(std::move(held)) {
+  changes.reserve(max_transaction);
+}
+
+Status StoreWriter::Impl::adopt(std::uint64_t new_term) {
+  const std::uint64_t old_term = words::load_acquire(&control.writer.term);
+  if (new_term < old_term) {
+    return failure("term " + std::to_string(new_term) + " is older than the term " + std::to_string(old_term) +
+                       " of store \"" + store.schema().name + "\"",
+                   Errc::Refused);
+  }
+  // From the first of these stores on a former writer that still runs finds itself replaced.
+  term = new_term;
+  epoch = words::load_acquire(&control.writer.epoch) + 1;
+  words::publish(&control.writer.term, term);
+  words::publish(&control.writer.epoch, epoch);
+
+  committed = words::load_acquire(&control.commit.committed);
+  reserved_end = words::load(&control.commit.reserved_end);
+  purged_up_to = words::load(&control.commit.purged_up_to);
+  sync = words::load(&control.commit.sync);
+  if (sync != 0 && !store.syncing()) {  // its writer died between the last commit and this
+    words::publish(&control.commit.sync, 0);
+    sync = 0;
+  }
+  const auto damaged = [&](const std::string& what) {
+    return failure("store \"" + store.schema().name + "\" is damaged: " + what, Errc::Damaged);
+  };
+  if (committed > layout::sequence_max) { return damaged("its commit point cannot be"); }
+  const auto end = journal.end_of(committed);
+  const bool journal_holds = end && reserved_end % 8 == 0 && reserved_end - *end <= journal.ring_bytes();
+  if (sync == 0 && !journal_holds) { return damaged("its journal does not end where the commit point says"); }
+  end_position = journal_holds ? *end : reserved_end & ~std::uint64_t{7};
+  end_copy = words::load(&control.commit.ends[0].sequence) == committed ? 0 : 1;
+  // A copy that is still being synced is whole neither way: the next snapshot or catch-up puts it right.
+  if (sync == 0) {
+    if (auto undone = take_back_unfinished(); !undone) { return undone; }
+  }
+  read_counts();
+  return {};
+}
+
+Status StoreWriter::Impl::take_back_unfinished() {
+  std::uint64_t position = journal.end_of(committed).value_or(end_position);
+  end_position = position;
+  for (std::uint64_t sequence = committed + 1; sequence <= committed + max_transaction; ++sequence) {
+    if (position == reserved_end) { break; }
+    const auto size = journal.read_entry(position, entry);
+    if (!size || entry.header().sequence != sequence) { break; }  // from here on the tables were not touched
+    const auto header = entry.header();
+    const bool known = header.table < tables.size() && header.key_bytes == tables[header.table].key_bytes();
+    if (!known) { break; }
+    const auto key = entry.bytes(*size).subspan(sizeof header, header.key_bytes);
+    const auto place = tables[header.table].locate(KeyWords(key), 0);
+    if (place.match != nullptr) { tables[header.table].take_back(place.match, sequence); }
+    position += *size;
+  }
+  for (std::size_t table = 0; table < tables.size(); ++table) {
+    for (auto& copy : control.counts[table].copies) {
+      const std::uint64_t sequence = words::load(&copy.sequence);
+      if (sequence > committed && sequence != layout::invalid_sequence) {
+        words::invalidate(&copy.sequence, layout::invalid_sequence);
+      }
+    }
+  }
+  counts_changed = 0;
+  return {};
+}
+
+void StoreWriter::Impl::read_counts() {
+  for (std::size_t table = 0; table < tables.size(); ++table) {
+    records[table] = store.count(static_cast<TableIndex>(table));
+  }
+}
+
+}  // namespace understudy::shm

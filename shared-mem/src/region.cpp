@@ -1,0 +1,253 @@
+// SPDX-License-Identifier: Apache-2.0
+/// Files, mappings and the header. The only file that includes Boost.Interprocess and catches its exceptions.
+///
+/// Order of the formatting: the old magic goes first, then everything is zeroed and described, the new magic comes
+/// last. A region file of create() gets its name only after that, so a name always leads to a whole region.
+#include "understudy/shm/region.hpp"
+
+#include <fcntl.h>
+#include <sys/random.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <bit>
+#include <boost/interprocess/file_mapping.hpp>
+#include <boost/interprocess/mapped_region.hpp>
+#include <cerrno>
+#include <cstring>
+
+#include "region_impl.hpp"
+
+namespace understudy::shm {
+namespace {
+
+namespace bip = boost::interprocess;
+
+class FileMapping final : public Mapping {
+ public:
+  FileMapping(const std::string& path, Access access, std::uint64_t bytes)
+      : file_(path.c_str(), mode(access)), region_(file_, mode(access), 0, static_cast<std::size_t>(bytes)) {}
+
+  [[nodiscard]] std::byte* address() const override { return static_cast<std::byte*>(region_.get_address()); }
+  [[nodiscard]] int open_again() const override {
+    // Through /proc, so that it is this inode even when the name leads elsewhere by now.
+    const std::string self = "/proc/self/fd/" + std::to_string(file_.get_mapping_handle().handle);
+    return ::open(self.c_str(), O_RDWR | O_CLOEXEC);
+  }
+
+ private:
+  static bip::mode_t mode(Access access) { return access == Access::ReadOnly ? bip::read_only : bip::read_write; }
+  bip::file_mapping file_;
+  bip::mapped_region region_;
+};
+
+Result<std::unique_ptr<Mapping>> map_file(const std::string& path, Access access, std::uint64_t bytes) {
+  try {
+    return std::unique_ptr<Mapping>(std::make_unique<FileMapping>(path, access, bytes));
+  } catch (const bip::interprocess_exception& error) {
+    const auto code = error.get_error_code() == bip::not_found_error ? Errc::NotFound : Errc::Failed;
+    return failure("cannot map " + path + ": " + error.what(), code);
+  }
+}
+
+/// The size to map: as told, or the file's. NotFound, or Damaged when the file is shorter than told.
+Result<std::uint64_t> size_to_map(const std::string& path, std::optional<std::uint64_t> told) {
+  struct stat info {};
+  if (::stat(path.c_str(), &info) != 0) {
+    return failure(path + " is absent: " + std::strerror(errno), errno == ENOENT ? Errc::NotFound : Errc::Failed);
+  }
+  const auto file_bytes = static_cast<std::uint64_t>(info.st_size);
+  if (!told) { return file_bytes; }
+  const bool size_is_true = S_ISREG(info.st_mode) && !path.starts_with("/sys/");
+  if (size_is_true && *told > file_bytes) {
+    return failure(path + " is damaged: it has " + std::to_string(file_bytes) + " bytes, not " + std::to_string(*told),
+                   Errc::Damaged);
+  }
+  return *told;
+}
+
+Status check_size(std::uint64_t size_bytes, const RegionPlan& plan) {
+  if (!std::has_single_bit(size_bytes) || size_bytes < layout::region_bytes_min) {
+    return failure("region size " + std::to_string(size_bytes) + " is not a power of two of 1 MiB or more",
+                   Errc::BadInput);
+  }
+  if (plan.bytes > size_bytes) {
+    return failure(
+        "the schema needs " + std::to_string(plan.bytes) + " bytes, the region has " + std::to_string(size_bytes),
+        Errc::BadInput);
+  }
+  return {};
+}
+
+Result<RegionPlan> checked_plan(const RegionSchema& schema, std::uint64_t size_bytes) {
+  if (auto checked = check_schema(schema); !checked) { return checked.error(); }
+  auto plan = plan_region(schema);
+  if (!plan) { return plan.error(); }
+  if (auto checked = check_size(size_bytes, *plan); !checked) { return checked.error(); }
+  return plan;
+}
+
+std::uint64_t random_seed() {
+  std::uint64_t seed = 0;
+  if (::getrandom(&seed, sizeof seed, 0) != sizeof seed) { seed = 0x5bd1e9955bd1e995; }
+  return seed | 1;
+}
+
+/// Writes an empty region. `zeroed`: the memory is known to be zero.
+void write_empty(std::byte* memory, const RegionSchema& schema, const RegionPlan& plan, std::uint64_t size_bytes,
+                 bool zeroed) {
+  auto* first = reinterpret_cast<Word*>(memory);
+  words::invalidate(first, 0);
+  if (!zeroed) {
+    for (std::uint64_t word = 1; word < plan.bytes / 8; ++word) { words::store(first + word, 0); }
+  }
+  for (const auto& store : plan.stores) {
+    auto* control = reinterpret_cast<layout::StoreControl*>(memory + store.control_offset);
+    words::store(&control->commit.ends[1].sequence, layout::invalid_sequence);
+  }
+  const auto header = describe(schema, plan, size_bytes, random_seed());
+  words::store_bytes(first + 1, std::as_bytes(std::span(&header, 1)).subspan(sizeof(Word)));
+  words::publish(first, layout::region_magic);
+}
+
+struct Opened {
+  RegionState state = RegionState::Damaged;
+  std::shared_ptr<Region_impl> impl;
+  Error error;
+};
+
+Opened refused(RegionState state, std::string message, Errc code = Errc::Damaged) {
+  return {state, nullptr, failure(std::move(message), code)};
+}
+
+Opened open_checked(const std::string& path, Access access, std::optional<std::uint64_t> size_bytes) {
+  auto size = size_to_map(path, size_bytes);
+  if (!size) {
+    return {size.error().code == Errc::Damaged ? RegionState::Damaged : RegionState::Absent, nullptr, size.error()};
+  }
+  if (*size < layout::region_bytes_min) {
+    return refused(RegionState::Foreign, path + " is foreign: it is smaller than any region");
+  }
+  auto mapping = map_file(path, access, *size);
+  if (!mapping) { return {RegionState::Absent, nullptr, mapping.error()}; }
+
+  layout::RegionHeader header;
+  words::load_bytes(std::as_writable_bytes(std::span(&header, 1)),
+                    reinterpret_cast<const Word*>((*mapping)->address()));
+  if (header.magic != layout::region_magic) {
+    return refused(RegionState::Foreign, path + " is foreign: it does not begin as a region does");
+  }
+  if (header.layout_version != layout::layout_version) {
+    return refused(RegionState::OtherLayoutVersion, path + " has layout version " +
+                                                        std::to_string(header.layout_version) + ", not " +
+                                                        std::to_string(layout::layout_version));
+  }
+  if (header.header_bytes != sizeof header || description_checksum(header) != header.description_crc32c) {
+    return refused(RegionState::Damaged, path + " is damaged: the checksum of its description does not fit");
+  }
+  auto schema = read_schema(header);
+  if (!schema) {
+    return refused(RegionState::OtherSchema,
+                   path + " has a schema that no program of this version writes: " + schema.error().message);
+  }
+  auto plan = plan_region(*schema);
+  if (!plan || header.region_bytes > *size || !check_size(header.region_bytes, *plan)) {
+    return refused(RegionState::Damaged, path + " is damaged: it has " + std::to_string(*size) +
+                                             " bytes and describes " + std::to_string(header.region_bytes));
+  }
+  auto impl = std::make_shared<Region_impl>();
+  *impl = {path, access, std::move(*schema), std::move(*plan), header.hash_seed, std::move(*mapping)};
+  return {RegionState::Good, std::move(impl), {}};
+}
+
+/// A file of its full size, with its memory allocated: no writer ever dies of SIGBUS in it.
+Status allocate_file(const std::string& path, std::uint64_t size_bytes) {
+  const int fd = ::open(path.c_str(), O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+  if (fd < 0) { return failure("cannot create " + path + ": " + std::strerror(errno)); }
+  const int error = ::posix_fallocate(fd, 0, static_cast<off_t>(size_bytes));
+  ::close(fd);
+  if (error == 0) { return {}; }
+  ::unlink(path.c_str());
+  return failure("cannot allocate " + std::to_string(size_bytes) + " bytes for " + path + ": " + std::strerror(error),
+                 error == ENOSPC ? Errc::Full : Errc::Failed);
+}
+
+}  // namespace
+
+Result<Region> Region::create(const std::string& path, std::uint64_t size_bytes, const RegionSchema& schema) {
+  auto plan = checked_plan(schema, size_bytes);
+  if (!plan) { return plan.error(); }
+  const std::string unnamed = path + ".new." + std::to_string(::getpid());
+  ::unlink(unnamed.c_str());
+  if (auto allocated = allocate_file(unnamed, size_bytes); !allocated) { return allocated.error(); }
+  {
+    auto mapping = map_file(unnamed, Access::ReadWrite, size_bytes);
+    if (!mapping) {
+      ::unlink(unnamed.c_str());
+      return mapping.error();
+    }
+    write_empty((*mapping)->address(), schema, *plan, size_bytes, true);
+  }
+  if (::rename(unnamed.c_str(), path.c_str()) != 0) {
+    const int error = errno;
+    ::unlink(unnamed.c_str());
+    return failure("cannot name the new region " + path + ": " + std::strerror(error));
+  }
+  return open(path, Access::ReadWrite);
+}
+
+Result<Region> Region::format(const std::string& path, std::uint64_t size_bytes, const RegionSchema& schema) {
+  auto plan = checked_plan(schema, size_bytes);
+  if (!plan) { return plan.error(); }
+  if (auto size = size_to_map(path, size_bytes); !size) { return size.error(); }
+  {
+    auto mapping = map_file(path, Access::ReadWrite, size_bytes);
+    if (!mapping) { return mapping.error(); }
+    write_empty((*mapping)->address(), schema, *plan, size_bytes, false);
+  }
+  return open(path, Access::ReadWrite, size_bytes);
+}
+
+Result<Region> Region::open(const std::string& path, Access access, std::optional<std::uint64_t> size_bytes) {
+  auto opened = open_checked(path, access, size_bytes);
+  if (opened.state != RegionState::Good) { return opened.error; }
+  return Region(std::move(opened.impl));
+}
+
+RegionState Region::inspect(const std::string& path, std::optional<std::uint64_t> size_bytes) {
+  return open_checked(path, Access::ReadOnly, size_bytes).state;
+}
+
+Result<std::uint64_t> Region::size_needed(const RegionSchema& schema) {
+  if (auto checked = check_schema(schema); !checked) { return checked.error(); }
+  auto plan = plan_region(schema);
+  if (!plan) { return plan.error(); }
+  return std::max(std::bit_ceil(plan->bytes), layout::region_bytes_min);
+}
+
+RegionSchema Region::schema() const { return impl_->schema; }
+const std::string& Region::path() const { return impl_->path; }
+
+Result<Store> Region::store(const std::string& name) const {
+  for (std::size_t s = 0; s < impl_->schema.stores.size(); ++s) {
+    const auto& schema = impl_->schema.stores[s];
+    if (schema.name != name) { continue; }
+    const auto& plan = impl_->plan.stores[s];
+    std::byte* base = impl_->mapping->address();
+    auto store = std::make_shared<Store::Impl>();
+    store->region = impl_;
+    store->index = s;
+    store->control = reinterpret_cast<layout::StoreControl*>(base + plan.control_offset);
+    store->journal = Journal(store->control, reinterpret_cast<Word*>(base + plan.journal_offset), schema.journal_bytes);
+    for (std::size_t t = 0; t < schema.tables.size(); ++t) {
+      const auto& table = schema.tables[t];
+      store->tables.emplace_back(reinterpret_cast<Word*>(base + plan.slots_offsets[t]),
+                                 layout::slots_for(table.capacity), table.key_bytes, table.value_bytes,
+                                 impl_->hash_seed);
+    }
+    return Store(std::move(store));
+  }
+  return failure("region " + impl_->path + " has no store \"" + name + "\"", Errc::NotFound);
+}
+
+}  // namespace understudy::shm

@@ -1,0 +1,122 @@
+// SPDX-License-Identifier: Apache-2.0
+/// A reader's view of one store. Never waits: a record or mark that changes under its eyes is read again, a bounded
+/// number of times.
+#include <algorithm>
+
+#include "region_impl.hpp"
+#include "understudy/shm/region.hpp"
+
+namespace understudy::shm {
+namespace {
+
+Error changed_too_often() { return failure("the record changed faster than it could be read"); }
+
+bool grows(const std::vector<TermStart>& history) {
+  return std::is_sorted(history.begin(), history.end(),
+                        [](const TermStart& a, const TermStart& b) { return a.term < b.term || a.first < b.first; });
+}
+
+}  // namespace
+
+const StoreSchema& Store::schema() const { return impl_->schema(); }
+
+Result<TableIndex> Store::table(const std::string& name) const {
+  const auto& tables = schema().tables;
+  const auto found = std::find_if(tables.begin(), tables.end(), [&](const auto& table) { return table.name == name; });
+  if (found == tables.end()) {
+    return failure("store \"" + schema().name + "\" has no table \"" + name + "\"", Errc::NotFound);
+  }
+  return static_cast<TableIndex>(found - tables.begin());
+}
+
+Status Store::get(TableIndex table, Bytes key, std::span<std::byte> value) const {
+  if (table >= impl_->tables.size()) { return failure("no table " + std::to_string(table), Errc::BadInput); }
+  const Table& in = impl_->tables[table];
+  if (key.size() != in.key_bytes() || value.size() != in.value_bytes()) {
+    return failure("key or value has not the size of table \"" + schema().tables[table].name + "\"", Errc::BadInput);
+  }
+  const KeyWords wanted(key);
+  for (int tries = 0; tries < read_tries_max; ++tries) {
+    const std::uint64_t limit = impl_->visible_limit();
+    const Seen seen = in.get(wanted, limit, value);
+    if (seen == Seen::Present) { return {}; }
+    // Absent is true of the instant of `limit` only if no later change hid what was there.
+    if (seen == Seen::Absent && impl_->visible_limit() == limit) { return failure("no such record", Errc::NotFound); }
+  }
+  return changed_too_often();
+}
+
+std::uint64_t Store::count(TableIndex table) const {
+  if (table >= impl_->tables.size()) { return 0; }
+  const auto& copies = impl_->control->counts[table].copies;
+  for (int tries = 0; tries < read_tries_max; ++tries) {
+    const std::uint64_t limit = std::min(impl_->visible_limit(), layout::invalid_sequence - 1);
+    const std::uint64_t sequences[2] = {words::load_acquire(&copies[0].sequence),
+                                        words::load_acquire(&copies[1].sequence)};
+    const bool second = sequences[1] <= limit && (sequences[0] > limit || sequences[1] > sequences[0]);
+    const auto& copy = copies[second ? 1 : 0];
+    if (sequences[second ? 1 : 0] > limit) { continue; }
+    const std::uint64_t records = words::load(&copy.records);
+    if (words::unchanged(&copy.sequence, sequences[second ? 1 : 0])) { return records; }
+  }
+  return 0;
+}
+
+Status Store::scan(TableIndex table, Sequence after, const std::function<bool(const Record&)>& visit) const {
+  if (table >= impl_->tables.size()) { return failure("no table " + std::to_string(table), Errc::BadInput); }
+  const Table& in = impl_->tables[table];
+  std::vector<std::byte> key(in.key_bytes());
+  std::vector<std::byte> value(in.value_bytes());
+  for (std::uint64_t index = 0; index < in.slot_count(); ++index) {
+    const Word* at = in.slot(index);
+    std::uint64_t sequence = 0;
+    Seen seen = Seen::Changed;
+    for (int tries = 0; seen != Seen::Present; ++tries) {
+      if (tries == read_tries_max) { return changed_too_often(); }
+      const std::uint64_t limit = impl_->visible_limit();
+      seen = in.read(at, limit, key, value, sequence);
+      if (seen == Seen::Absent && (!Table::versions(at).has_sequence() || impl_->visible_limit() == limit)) { break; }
+    }
+    if (seen != Seen::Present || sequence <= after.value) { continue; }
+    if (!visit(Record{key, value, Sequence{sequence}})) { break; }
+  }
+  return {};
+}
+
+Sequence Store::committed() const { return Sequence{impl_->committed()}; }
+Sequence Store::purged_up_to() const { return Sequence{words::load_acquire(&impl_->control->commit.purged_up_to)}; }
+Term Store::term() const { return Term{words::load_acquire(&impl_->control->writer.term)}; }
+std::uint64_t Store::epoch() const { return words::load_acquire(&impl_->control->writer.epoch); }
+bool Store::syncing() const { return impl_->syncing(); }
+
+std::vector<TermStart> Store::history() const {
+  const auto& shared = impl_->control->history;
+  std::vector<TermStart> history;
+  for (int tries = 0; tries < read_tries_max; ++tries) {
+    history.clear();
+    const std::uint64_t count = words::load_acquire(&shared.count);
+    const std::uint64_t kept = std::min<std::uint64_t>(count, layout::history_entries);
+    for (std::uint64_t i = count - kept; i < count; ++i) {
+      const auto& entry = shared.entries[i % layout::history_entries];
+      history.push_back({Term{words::load(&entry.term)}, Sequence{words::load(&entry.first)}});
+    }
+    if (words::unchanged(&shared.count, count) && grows(history)) { return history; }
+  }
+  return {};
+}
+
+Store::Mirrored Store::mirrored() const {
+  const Word word = words::load_acquire(&impl_->control->mirror.mirrored);
+  return {(word & 1) != 0, Sequence{word >> 1}};
+}
+
+Status Store::set_mirrored(Mirrored state) {
+  if (impl_->region->access != Access::ReadWrite) {
+    return failure("region " + impl_->region->path + " is open for reading only", Errc::Refused);
+  }
+  words::publish(&impl_->control->mirror.mirrored,
+                 (state.acknowledged.value << 1) | (state.protected_by_mirror ? 1U : 0U));
+  return {};
+}
+
+}  // namespace understudy::shm

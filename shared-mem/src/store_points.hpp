@@ -1,0 +1,46 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+/// Test variant only (target understudy_shm_points): every store to shared memory is a point at which a writer could
+/// be frozen for ever. Never part of the product's library.
+
+#include <cstdint>
+#include <functional>
+#include <utility>
+#include <vector>
+
+namespace understudy::shm::points {
+
+/// Called after each store; what lies in memory then is what a freeze at this instant would leave.
+inline std::function<void()> on_store;
+
+/// Breaks the protocol on purpose: stores to addresses for which `hold` says true are done only after the next
+/// publication, or after the publication of `until` if that is given. A crash test that does not notice this proves
+/// nothing.
+struct Swap {
+  std::function<bool(const std::uint64_t*)> hold;
+  const std::uint64_t* until = nullptr;
+};
+inline Swap swap;
+
+inline std::vector<std::pair<std::uint64_t*, std::uint64_t>> held_back;
+
+inline void stored() {
+  if (on_store) { on_store(); }
+}
+
+inline bool hold_back(std::uint64_t* at, std::uint64_t value) {
+  if (!swap.hold || !swap.hold(at)) { return false; }
+  held_back.emplace_back(at, value);
+  return true;
+}
+
+inline void published(const std::uint64_t* at) {
+  stored();
+  if (swap.until != nullptr && swap.until != at) { return; }
+  for (const auto& [late, value] : std::exchange(held_back, {})) {
+    *late = value;
+    stored();
+  }
+}
+
+}  // namespace understudy::shm::points

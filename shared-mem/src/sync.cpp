@@ -1,0 +1,294 @@
+// SPDX-License-Identifier: Apache-2.0
+/// The mirror's side: a sender's changes keep their sequence numbers.
+///
+///   SYNCED --begin_sync--> SNAPSHOT --end_sync(at >= newest record)--> SYNCED
+///                             |                                          ^
+///                             +--end_sync(at <  newest record)--> CATCHING_UP --apply() reached it--+
+///
+///   SYNCED, CATCHING_UP  apply() writes the own journal, tables and commit point as a writer does: without gaps.
+///   SNAPSHOT             records and entries change slots one by one, each only if it is newer than the slot; the
+///                        journal starts anew at the end. A full snapshot takes nothing that was there before for
+///                        newer: it marks the slots it has seen and sweeps the others.
+///
+/// The mark is stored before the first change and taken away after the last one. If the receiver dies between them,
+/// the mark stays, and after a begun full snapshot also committed() = 0 and no history: the sender starts over.
+#include <algorithm>
+#include <cstring>
+
+#include "writer.hpp"
+
+namespace understudy::shm {
+
+void SeenSlots::start(const std::vector<Table>& tables) {
+  bits_.clear();
+  for (const Table& table : tables) { bits_.emplace_back(table.slot_count(), false); }
+}
+
+namespace {
+
+/// The next transaction in `entries`, whole and sound, as changes whose bytes stay where they are.
+struct Transaction {
+  std::vector<Change> changes;
+  std::uint64_t bytes = 0;
+};
+
+Status read_transaction(Bytes entries, const StoreSchema& schema, Transaction& transaction) {
+  transaction.changes.clear();
+  transaction.bytes = 0;
+  const auto damaged = [](const std::string& what) {
+    return failure("received journal bytes are damaged: " + what, Errc::Damaged);
+  };
+  for (std::size_t i = 0; i < StoreWriter::max_transaction; ++i) {
+    const Bytes rest = entries.subspan(transaction.bytes);
+    layout::JournalEntryHeader header;
+    if (rest.size() < sizeof header) { return damaged("a transaction has no end"); }
+    std::memcpy(&header, rest.data(), sizeof header);
+    const auto size = entry_size(header);
+    if (!size || *size > rest.size()) { return damaged("an entry's lengths cannot be"); }
+    if (!checksum_fits(rest.first(*size))) { return damaged("a checksum does not fit"); }
+    if (header.table >= schema.tables.size()) { return damaged("no table " + std::to_string(header.table)); }
+    const auto& table = schema.tables[header.table];
+    if (header.key_bytes != table.key_bytes ||
+        header.value_bytes != (header.op == layout::op_put ? table.value_bytes : 0)) {
+      return damaged("an entry does not fit table \"" + table.name + "\"");
+    }
+    if (i > 0 && header.sequence != transaction.changes.back().sequence + 1) { return damaged("sequences jump"); }
+    const bool ends = (header.flags & layout::flag_ends_transaction) != 0;
+    const std::size_t value_at = sizeof header + 8 * layout::words_of(header.key_bytes);
+    transaction.changes.push_back({header.sequence, header.op, ends, header.table,
+                                   rest.subspan(sizeof header, header.key_bytes),
+                                   rest.subspan(value_at, header.value_bytes)});
+    transaction.bytes += *size;
+    if (ends) { return {}; }
+  }
+  return damaged("a transaction is longer than 64 changes");
+}
+
+/// Each key once (rule 17 would not hold otherwise).
+bool has_key_twice(const std::vector<Change>& changes) {
+  for (std::size_t i = 1; i < changes.size(); ++i) {
+    for (std::size_t j = 0; j < i; ++j) {
+      if (changes[i].table == changes[j].table && std::ranges::equal(changes[i].key, changes[j].key)) { return true; }
+    }
+  }
+  return false;
+}
+
+}  // namespace
+
+Result<Sequence> StoreWriter::apply(Bytes entries) {
+  auto& impl = *impl_;
+  if (auto ours = impl.check_ours(); !ours) { return ours.error(); }
+  if (impl.in_transaction) { return failure("a transaction is open", Errc::BadInput); }
+  const bool snapshot = impl.sync == layout::sync_snapshot;
+  if (snapshot && !impl.snapshot_begun) {
+    return failure("a snapshot was interrupted here: begin_sync first", Errc::Refused);
+  }
+  std::uint64_t last = impl.committed;
+  Transaction transaction;
+  transaction.changes.reserve(max_transaction);
+  while (!entries.empty()) {
+    if (auto read = read_transaction(entries, impl.store.schema(), transaction); !read) { return read.error(); }
+    entries = entries.subspan(transaction.bytes);
+    auto& changes = transaction.changes;
+    if (snapshot) {
+      for (const Change& change : changes) {
+        if (auto done = impl.change_unordered(change); !done) { return done.error(); }
+      }
+      last = std::max(last, changes.back().sequence);
+      continue;
+    }
+    if (changes.back().sequence <= impl.committed) { continue; }
+    if (changes.front().sequence != impl.committed + 1) {
+      return failure("received sequence " + std::to_string(changes.front().sequence) + " does not follow " +
+                         std::to_string(impl.committed),
+                     Errc::BadInput);
+    }
+    if (has_key_twice(changes) || transaction.bytes > impl.journal.ring_bytes() / 2) {
+      return failure("received a transaction that no sender writes", Errc::Damaged);
+    }
+    if (auto done = impl.commit_all(changes); !done) { return done.error(); }
+    last = impl.committed;
+    if (impl.sync != 0 && impl.committed >= impl.sync) {
+      words::publish(&impl.control.commit.sync, 0);
+      impl.sync = 0;
+    }
+  }
+  return Sequence{last};
+}
+
+Status StoreWriter::begin_sync(bool full) {
+  auto& impl = *impl_;
+  if (auto ours = impl.check_ours(); !ours) { return ours; }
+  if (impl.in_transaction) { return failure("a transaction is open", Errc::BadInput); }
+  words::publish(&impl.control.commit.sync, layout::sync_snapshot);
+  impl.sync = layout::sync_snapshot;
+  impl.snapshot_begun = true;
+  impl.sync_highest = 0;
+  impl.snapshot_slots.stop();
+  if (full || impl.committed == 0) {  // from nothing means that nothing that is there may stay unseen
+    impl.snapshot_slots.start(impl.tables);
+    words::publish(&impl.control.history.count, 0);
+    impl.restart_journal(0);
+  } else {
+    impl.restart_journal(impl.committed);
+  }
+  return {};
+}
+
+Status StoreWriter::apply_snapshot_record(TableIndex table, Bytes key, Bytes value, Sequence sequence) {
+  auto& impl = *impl_;
+  if (auto ours = impl.check_ours(); !ours) { return ours; }
+  if (!impl.snapshot_begun) { return failure("no snapshot was begun", Errc::BadInput); }
+  if (table >= impl.tables.size() || key.size() != impl.tables[table].key_bytes() ||
+      value.size() != impl.tables[table].value_bytes() || sequence.value == 0 ||
+      sequence.value > layout::sequence_max) {
+    return failure("received a snapshot record that does not fit the schema", Errc::Damaged);
+  }
+  return impl.change_unordered({sequence.value, layout::op_put, true, table, key, value});
+}
+
+Status StoreWriter::end_sync(Sequence at, const std::vector<TermStart>& history, Sequence purged_up_to) {
+  auto& impl = *impl_;
+  if (auto ours = impl.check_ours(); !ours) { return ours; }
+  if (!impl.snapshot_begun) { return failure("no snapshot was begun", Errc::BadInput); }
+  if (at.value > layout::sequence_max) { return failure("received an end that cannot be", Errc::Damaged); }
+  if (impl.snapshot_slots.marking()) { impl.sweep_unseen(); }
+  impl.write_history(history);
+  impl.purged_up_to = purged_up_to.value;
+  words::publish(&impl.control.commit.purged_up_to, purged_up_to.value);
+  impl.recount(at.value);
+  impl.restart_journal(at.value);
+  impl.sync = impl.sync_highest > at.value ? impl.sync_highest : 0;
+  words::publish(&impl.control.commit.sync, impl.sync);  // the last store: from here on the content holds
+  impl.snapshot_begun = false;
+  impl.snapshot_slots.stop();
+  return {};
+}
+
+Status StoreWriter::accept_unsynced() {
+  auto& impl = *impl_;
+  if (auto ours = impl.check_ours(); !ours) { return ours; }
+  if (impl.sync == 0) { return {}; }
+  std::uint64_t highest = impl.committed;
+  for (const Table& table : impl.tables) {
+    for (std::uint64_t index = 0; index < table.slot_count(); ++index) {
+      const Versions seen = Table::versions(table.slot(index));
+      highest = std::max(highest, version::sequence(seen.newest_version()));
+    }
+  }
+  if (highest > layout::sequence_max) { return failure("the store holds a sequence that cannot be", Errc::Damaged); }
+  impl.note_purged(highest);
+  impl.recount(highest);
+  impl.restart_journal(highest);
+  words::publish(&impl.control.commit.sync, 0);
+  impl.sync = 0;
+  impl.snapshot_begun = false;
+  impl.snapshot_slots.stop();
+  return {};
+}
+
+Status StoreWriter::extend_history(const std::vector<TermStart>& history) {
+  auto& impl = *impl_;
+  if (auto ours = impl.check_ours(); !ours) { return ours; }
+  const auto held = impl.store.history();
+  const auto same = [](const TermStart& a, const TermStart& b) { return a.term == b.term && a.first == b.first; };
+  // Both may have dropped their oldest terms: where they overlap they must agree.
+  auto at = history.begin();
+  if (!held.empty()) {
+    at = std::find_if(history.begin(), history.end(), [&](const TermStart& start) { return same(start, held.back()); });
+    if (at == history.end()) { return failure("the history received does not continue the one held", Errc::Refused); }
+    ++at;
+  }
+  std::uint64_t count = words::load(&impl.control.history.count);
+  for (; at != history.end(); ++at, ++count) {
+    auto& entry = impl.control.history.entries[count % layout::history_entries];
+    words::store(&entry.term, at->term.value);
+    words::store(&entry.first, at->first.value);
+    words::publish(&impl.control.history.count, count + 1);
+  }
+  return {};
+}
+
+/// One change of a snapshot, at once and for itself. Not newer than the slot: nothing, unless a full snapshot sees
+/// the slot for the first time; then what it held belongs to another history.
+Status StoreWriter::Impl::change_unordered(const Change& change) {
+  const Table& in = tables[change.table];
+  const auto place = in.locate(KeyWords(change.key), ~std::uint64_t{0});
+  sync_highest = std::max(sync_highest, change.sequence);
+  if (place.match != nullptr) {
+    const std::uint64_t index = in.index_of(place.match);
+    const bool first_seen = snapshot_slots.marking() && !snapshot_slots.has(change.table, index);
+    const Versions held = Table::versions(place.match);
+    if (!first_seen && version::sequence(held.newest_version()) >= change.sequence) { return {}; }
+    if (first_seen) {
+      in.free_slot(place.match);
+      snapshot_slots.add(change.table, index);
+      if (change.op == layout::op_put) { in.occupy(place.match, KeyWords(change.key), change.sequence, change.value); }
+      return {};
+    }
+    in.write_copy(place.match, change.sequence, change.op == layout::op_put ? layout::kind_live : layout::kind_erased,
+                  change.value);
+    return {};
+  }
+  if (change.op == layout::op_erase) { return {}; }
+  if (place.vacant == nullptr) {
+    return failure("table \"" + store.schema().tables[change.table].name + "\" has no slot left for the snapshot",
+                   Errc::Full);
+  }
+  in.occupy(place.vacant, KeyWords(change.key), change.sequence, change.value);
+  if (snapshot_slots.marking()) { snapshot_slots.add(change.table, in.index_of(place.vacant)); }
+  return {};
+}
+
+void StoreWriter::Impl::sweep_unseen() {
+  for (TableIndex t = 0; t < tables.size(); ++t) {
+    for (std::uint64_t index = 0; index < tables[t].slot_count(); ++index) {
+      Word* at = tables[t].slot(index);
+      if (!snapshot_slots.has(t, index) && Table::versions(at).has_sequence()) { tables[t].free_slot(at); }
+    }
+  }
+}
+
+void StoreWriter::Impl::recount(std::uint64_t at) {
+  for (std::size_t t = 0; t < tables.size(); ++t) {
+    records[t] = 0;
+    for (std::uint64_t index = 0; index < tables[t].slot_count(); ++index) {
+      if (version::is_live(Table::versions(tables[t].slot(index)).newest_version())) { ++records[t]; }
+    }
+    auto& copies = control.counts[t].copies;
+    words::invalidate(&copies[1].sequence, layout::invalid_sequence);
+    words::invalidate(&copies[0].sequence, layout::invalid_sequence);
+    words::store(&copies[0].records, records[t]);
+    words::publish(&copies[0].sequence, at);
+  }
+  counts_changed = 0;
+}
+
+/// An empty journal that goes on after `at`. Only while the sync mark is set.
+void StoreWriter::Impl::restart_journal(std::uint64_t at) {
+  reserved_end += journal.ring_bytes();  // every older position is lapped
+  words::invalidate(&control.commit.reserved_end, reserved_end);
+  end_position = reserved_end;
+  end_copy = 0;
+  words::invalidate(&control.commit.ends[1].sequence, layout::invalid_sequence);
+  words::invalidate(&control.commit.ends[0].sequence, layout::invalid_sequence);
+  words::store(&control.commit.ends[0].position, end_position);
+  words::publish(&control.commit.ends[0].sequence, at);
+  words::publish(&control.commit.committed, at);
+  committed = at;
+}
+
+void StoreWriter::Impl::write_history(const std::vector<TermStart>& history) {
+  words::publish(&control.history.count, 0);
+  const std::size_t skip = history.size() > layout::history_entries ? history.size() - layout::history_entries : 0;
+  std::uint64_t count = 0;
+  for (std::size_t i = skip; i < history.size(); ++i, ++count) {
+    words::store(&control.history.entries[count].term, history[i].term.value);
+    words::store(&control.history.entries[count].first, history[i].first.value);
+  }
+  words::publish(&control.history.count, count);
+  history_has_term = false;
+}
+
+}  // namespace understudy::shm

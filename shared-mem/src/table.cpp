@@ -1,0 +1,75 @@
+// SPDX-License-Identifier: Apache-2.0
+/// The writer's side of a table. The order of the stores is the whole point of this file; each function says what a
+/// writer that stops between two of them leaves behind.
+#include "table.hpp"
+
+namespace understudy::shm {
+namespace {
+
+/// May the slot be given to another key? Deletions that are not committed yet must stay findable to be taken back.
+bool is_vacant(const Versions& seen, std::uint64_t reusable_up_to) {
+  const Word newest = seen.newest_version();
+  return !version::is_live(newest) && version::sequence(newest) <= reusable_up_to;
+}
+
+}  // namespace
+
+Table::Place Table::locate(const KeyWords& key, std::uint64_t reusable_up_to) const {
+  Place place;
+  const std::uint64_t start = home(key);
+  for (std::uint64_t probe = 0; probe < slot_count_; ++probe) {
+    Word* at = slot(start + probe);
+    const Versions seen = versions(at);
+    if (seen.has_sequence() && key_equals(at, key)) {
+      place.match = at;
+      return place;
+    }
+    if (place.vacant == nullptr && is_vacant(seen, reusable_up_to)) { place.vacant = at; }
+    if (seen.is_empty()) { return place; }
+  }
+  return place;
+}
+
+void Table::write_copy(Word* at, std::uint64_t sequence, std::uint64_t kind, std::span<const std::byte> value) const {
+  const unsigned copy = 1 - versions(at).newest();
+  words::invalidate(at + copy, version::free_mark);  // from here to the publication only the other copy counts
+  words::store_bytes(value_of(at, copy), value);
+  words::publish(at + copy, version::pack(sequence, kind));
+}
+
+void Table::occupy(Word* at, const KeyWords& key, std::uint64_t sequence, std::span<const std::byte> value) const {
+  if (!versions(at).is_empty()) { free_slot(at); }
+  // An Empty slot stays Empty until its first publication, a freed one free: the half-written key is nobody's.
+  for (std::size_t i = 0; i < key_words_; ++i) { words::store(at + 2 + i, key.words[i]); }
+  words::store_bytes(value_of(at, 0), value);
+  words::publish(at, version::pack(sequence, layout::kind_live));
+}
+
+void Table::take_back(Word* at, std::uint64_t sequence) const {
+  const Versions seen = versions(at);
+  for (unsigned copy = 0; copy < 2; ++copy) {
+    if (version::sequence(seen.copy[copy]) == sequence) { words::invalidate(at + copy, version::free_mark); }
+  }
+}
+
+void Table::free_slot(Word* at) const {
+  const unsigned newest = versions(at).newest();
+  words::invalidate(at + (1 - newest), version::free_mark);
+  words::invalidate(at + newest, version::free_mark);
+}
+
+void Table::shorten_probing(Word* at, std::uint64_t reusable_up_to) const {
+  constexpr int run_max = 64;  // bounds the work of one erase
+  const std::uint64_t index = index_of(at);
+  if (!versions(slot(index + 1)).is_empty()) { return; }
+  for (std::uint64_t back = 0; back < run_max; ++back) {
+    Word* vacant = slot(index - back);
+    const Versions seen = versions(vacant);
+    if (seen.is_empty() || !is_vacant(seen, reusable_up_to)) { return; }
+    const unsigned newest = seen.newest();
+    words::invalidate(vacant + (1 - newest), 0);  // the deletion goes last: what it deleted never comes back
+    words::invalidate(vacant + newest, 0);
+  }
+}
+
+}  // namespace understudy::shm

@@ -1,0 +1,116 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+/// Every load from and every store to shared memory goes through here: whole aligned 8-byte words, always atomic.
+///
+///   writer                                   reader
+///     invalidate(version)   --(a)              load_acquire(version)     pairs with publish, (b)
+///     store_words(payload)                     load_words(payload)
+///     publish(version)      --(b)              unchanged(version)        pairs with invalidate, (a)
+///
+/// (a) a reader that saw any word of the new payload also sees the invalidated version when it looks again.
+/// (b) a reader that saw the published version sees the whole payload.
+///
+/// A frozen or killed writer leaves a prefix of these stores behind, in program order: the two fences and the release
+/// keep the compiler to it. Built with UNDERSTUDY_SHM_POINTS (tests only) each store calls points::on_store, which
+/// sees every such prefix.
+
+#include <atomic>
+#include <cstddef>
+#include <cstdint>
+#include <cstring>
+#include <span>
+
+#ifdef UNDERSTUDY_SHM_POINTS
+#include "store_points.hpp"
+#endif
+
+namespace understudy::shm {
+
+using Word = std::uint64_t;
+static_assert(std::atomic_ref<Word>::is_always_lock_free && sizeof(Word) == 8);
+
+namespace words {
+
+#if defined(__SANITIZE_THREAD__)  // the thread sanitizer knows no fences: the payload itself carries the order there
+inline constexpr auto payload_store = std::memory_order_release;
+inline constexpr auto payload_load = std::memory_order_acquire;
+inline void fence_release() {}
+inline void fence_acquire() {}
+#else
+inline constexpr auto payload_store = std::memory_order_relaxed;
+inline constexpr auto payload_load = std::memory_order_relaxed;
+inline void fence_release() { std::atomic_thread_fence(std::memory_order_release); }
+inline void fence_acquire() { std::atomic_thread_fence(std::memory_order_acquire); }
+#endif
+
+/// Loads work on read-only mappings too: an aligned 8-byte load is a plain one on every supported processor.
+inline std::atomic_ref<Word> ref(const Word* at) { return std::atomic_ref<Word>(*const_cast<Word*>(at)); }
+
+inline Word load_acquire(const Word* at) { return ref(at).load(std::memory_order_acquire); }
+inline Word load(const Word* at) { return ref(at).load(payload_load); }
+
+/// Has `at` still the value it had before the payload was read?
+inline bool unchanged(const Word* at, Word before) {
+  fence_acquire();
+  return ref(at).load(std::memory_order_relaxed) == before;
+}
+
+inline void store(Word* at, Word value) {
+#ifdef UNDERSTUDY_SHM_POINTS
+  if (points::hold_back(at, value)) { return; }
+#endif
+  ref(at).store(value, payload_store);
+#ifdef UNDERSTUDY_SHM_POINTS
+  points::stored();
+#endif
+}
+
+inline void publish(Word* at, Word value) {
+#ifdef UNDERSTUDY_SHM_POINTS
+  if (points::hold_back(at, value)) { return; }
+#endif
+  ref(at).store(value, std::memory_order_release);
+#ifdef UNDERSTUDY_SHM_POINTS
+  points::published(at);
+#endif
+}
+
+/// Says "do not trust what follows" before it is overwritten.
+inline void invalidate(Word* at, Word value) {
+  ref(at).store(value, std::memory_order_relaxed);
+#ifdef UNDERSTUDY_SHM_POINTS
+  points::stored();
+#endif
+  fence_release();
+}
+
+inline void store_bytes(Word* at, std::span<const std::byte> bytes) {
+  const std::byte* from = bytes.data();
+  std::size_t left = bytes.size();
+  for (; left >= 8; left -= 8, from += 8, ++at) {
+    Word word;
+    std::memcpy(&word, from, 8);
+    store(at, word);
+  }
+  if (left > 0) {
+    Word word = 0;
+    std::memcpy(&word, from, left);
+    store(at, word);
+  }
+}
+
+inline void load_bytes(std::span<std::byte> bytes, const Word* at) {
+  std::byte* to = bytes.data();
+  std::size_t left = bytes.size();
+  for (; left >= 8; left -= 8, to += 8, ++at) {
+    const Word word = load(at);
+    std::memcpy(to, &word, 8);
+  }
+  if (left > 0) {
+    const Word word = load(at);
+    std::memcpy(to, &word, left);
+  }
+}
+
+}  // namespace words
+}  // namespace understudy::shm

@@ -1,0 +1,129 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+/// The one writer of a store. What it needs to know it keeps in its own memory; the region is only written.
+///
+/// One commit, whether of one change or of a whole transaction, in this order:
+///   1  reserved_end grows                     (readers of the oldest entries notice that they are lapped)
+///   2  journal entries
+///   3  purged_up_to, table copies with sequences above `committed`
+///   4  counts, journal end, each in its unused copy
+///   5  is the store still ours? (rule 20)
+///   6  committed = last sequence              <- the commit point
+///   7  probing runs of deleted slots shortened
+/// Stopped before 6: the next writer takes 3 and 4 back by what 2 tells (recovery.cpp). Stopped after 6: all done.
+
+#include <array>
+#include <vector>
+
+#include "region_impl.hpp"
+
+namespace understudy::shm {
+
+/// A file descriptor with an OFD write lock; the lock lives as long as this object.
+class WriterLock {
+ public:
+  /// Refused: somebody else in this kernel holds it. A file that cannot be locked is no reason to stop.
+  static Result<WriterLock> take(const Region_impl& region, std::size_t store_index);
+  WriterLock() = default;
+  WriterLock(WriterLock&& other) noexcept : fd_(std::exchange(other.fd_, -1)) {}
+  WriterLock& operator=(WriterLock&& other) noexcept {
+    std::swap(fd_, other.fd_);
+    return *this;
+  }
+  ~WriterLock();
+
+ private:
+  explicit WriterLock(int fd) : fd_(fd) {}
+  int fd_ = -1;
+};
+
+/// One change on its way into journal and table. The bytes belong to the caller.
+struct Change {
+  std::uint64_t sequence = 0;
+  std::uint8_t op = layout::op_put;
+  bool ends_transaction = true;
+  TableIndex table = 0;
+  Bytes key;
+  Bytes value;
+  bool inserts = false;  ///< as a buffered change: the key is not there yet
+};
+
+/// Slots that a full snapshot has seen; the others are swept (rule 22). One bit each, in the writer's own memory.
+class SeenSlots {
+ public:
+  void start(const std::vector<Table>& tables);
+  void stop() { bits_.clear(); }
+  [[nodiscard]] bool marking() const { return !bits_.empty(); }
+  [[nodiscard]] bool has(TableIndex table, std::uint64_t slot) const { return bits_[table][slot]; }
+  void add(TableIndex table, std::uint64_t slot) { bits_[table][slot] = true; }
+
+ private:
+  std::vector<std::vector<bool>> bits_;
+};
+
+struct StoreWriter::Impl {
+  Store store;
+  layout::StoreControl& control;
+  const Journal& journal;
+  const std::vector<Table>& tables;
+  WriterLock lock;
+  std::uint64_t term = 0;
+  std::uint64_t epoch = 0;
+
+  // What the region holds; this writer is the only one to change it.
+  std::uint64_t committed = 0;
+  std::uint64_t end_position = 0;
+  std::uint64_t reserved_end = 0;
+  unsigned end_copy = 0;
+  std::uint64_t purged_up_to = 0;
+  std::uint64_t sync = 0;
+  bool snapshot_begun = false;     ///< by this writer; a mark found at the start is an interrupted one
+  std::uint64_t sync_highest = 0;  ///< highest sequence seen since begin_sync
+  std::array<std::uint64_t, layout::tables_max> records{};
+  std::uint32_t counts_changed = 0;  ///< bit for each table whose count is not written yet
+  bool history_has_term = false;
+  SeenSlots snapshot_slots;
+
+  // An open transaction: changes whose bytes lie in `arena`. Nothing of it is in the region yet.
+  bool in_transaction = false;
+  std::vector<Change> changes;
+  std::vector<std::byte> arena;
+  std::size_t arena_used = 0;
+  std::uint64_t transaction_bytes = 0;
+
+  EntryBuffer entry;  ///< scratch
+
+  Impl(Store of, WriterLock held);
+
+  // --- recovery.cpp ---
+  Status adopt(std::uint64_t new_term);
+  Status take_back_unfinished();
+  void read_counts();
+
+  // --- writer.cpp ---
+  [[nodiscard]] Status check_ours() const;
+  [[nodiscard]] bool still_ours() const {
+    return words::load_acquire(&control.writer.epoch) == epoch && words::load(&control.writer.term) == term;
+  }
+  [[nodiscard]] Status check_own_change(TableIndex table, Bytes key, const Bytes* value) const;
+  Result<Sequence> write_one(Change change);
+  Result<Sequence> buffer(Change change);
+  [[nodiscard]] const Change* buffered(TableIndex table, Bytes key) const;
+  Status commit_all(std::span<Change> all);
+  void note_own_term();
+  void write_entries(std::span<const Change> all);
+  bool change_table(const Change& change, const Table::Place& place);
+  void note_purged(std::uint64_t sequence);
+  void publish_counts(std::uint64_t sequence);
+  void publish_end(std::uint64_t sequence);
+  Status commit_point(std::uint64_t sequence);
+
+  // --- sync.cpp ---
+  void restart_journal(std::uint64_t at);
+  void write_history(const std::vector<TermStart>& history);
+  Status change_unordered(const Change& change);
+  void sweep_unseen();
+  void recount(std::uint64_t at);
+};
+
+}  // namespace understudy::shm

@@ -1,0 +1,186 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "image_check.hpp"
+
+#include <fcntl.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include <cstring>
+
+namespace understudy::shm::crash {
+namespace {
+
+std::string describe(const Expected& state) {
+  std::string text = "committed " + std::to_string(state.committed) + " {";
+  for (const auto& [id, seed] : state.content) { text += " " + std::to_string(id) + ":" + std::to_string(seed); }
+  return text + " }";
+}
+
+template <class Note>
+Content scan_all(const Store& store, const Note& note) {
+  Content content;
+  const auto scanned = store.scan(0, {}, [&](const Store::Record& record) {
+    Key key{};
+    Value value{};
+    std::memcpy(&key, record.key.data(), sizeof key);
+    std::memcpy(&value, record.value.data(), sizeof value);
+    if (!(value == value_of(value.words[0]))) { note("torn value of " + std::to_string(key.id)); }
+    if (!content.emplace(key.id, value.words[0]).second) { note("key twice: " + std::to_string(key.id)); }
+    return true;
+  });
+  if (!scanned) { note(scanned.error().message); }
+  return content;
+}
+
+/// Keys must be found by probing as well, and what is absent must be absent.
+template <class Note>
+void check_gets(const Store& store, const Content& content, const Note& note) {
+  for (std::uint64_t id = 0; id < 2 * capacity; ++id) {
+    const Key key{id};
+    Value value{};
+    const auto got = store.get(0, as_bytes_of(key), std::as_writable_bytes(std::span(&value, 1)));
+    const auto wanted = content.find(id);
+    if (wanted == content.end() ? got.ok() || got.error().code != Errc::NotFound
+                                : !got.ok() || !(value == value_of(wanted->second))) {
+      note("get of " + std::to_string(id) + " is not what a scan finds");
+    }
+  }
+}
+
+/// Replays the journal from nothing; the workloads stay within one lap of the ring.
+template <class Note>
+void check_journal(const Store& store, const Expected& found, const Note& note) {
+  JournalReader reader(store, Sequence{0});
+  Content replayed;
+  std::uint64_t sequence = 0;
+  while (sequence < found.committed) {
+    auto chunk = reader.read(16 << 10);
+    if (!chunk) { return note(chunk.error().message); }
+    if (chunk->state != JournalReader::State::Entries) { return note("journal ends at " + std::to_string(sequence)); }
+    const auto walked = for_each_entry(chunk->bytes, [&](const JournalEntry& entry) {
+      if (entry.sequence.value != ++sequence) { note("journal jumps to " + std::to_string(entry.sequence.value)); }
+      Key key{};
+      std::memcpy(&key, entry.key.data(), sizeof key);
+      if (entry.op == JournalEntry::Op::Erase) {
+        replayed.erase(key.id);
+      } else {
+        std::memcpy(&replayed[key.id], entry.value.data(), 8);
+      }
+    });
+    if (!walked) { return note(walked.error().message); }
+  }
+  if (replayed != found.content) { note("the journal replayed gives " + describe({sequence, replayed})); }
+}
+
+}  // namespace
+
+RegionSchema crash_schema() { return {{{"state", {{"records", 8, 24, capacity}}, 64 << 10}}}; }
+
+Value value_of(std::uint64_t seed) { return {{seed, ~seed, seed * 0x9e3779b97f4a7c15}}; }
+
+Expected after(const Expected& before, const std::vector<Step>& steps) {
+  Expected state = before;
+  for (const Step& step : steps) {
+    ++state.committed;
+    if (step.seed) {
+      state.content[step.id] = *step.seed;
+    } else {
+      state.content.erase(step.id);
+    }
+  }
+  return state;
+}
+
+Result<Expected> write(StoreWriter& writer, const Expected& before, const std::vector<Step>& steps) {
+  if (steps.size() > 1) {
+    if (auto begun = writer.begin(); !begun) { return begun.error(); }
+  }
+  for (const Step& step : steps) {
+    const Key key{step.id};
+    const auto done = step.seed ? writer.put(0, as_bytes_of(key), as_bytes_of(value_of(*step.seed)))
+                                : writer.erase(0, as_bytes_of(key));
+    if (!done) { return done.error(); }
+  }
+  if (steps.size() > 1) {
+    if (auto committed = writer.commit(); !committed) { return committed.error(); }
+  }
+  return after(before, steps);
+}
+
+std::optional<Expected> check_reader(const std::string& path, const Expected& before, const Expected& after,
+                                     std::vector<std::string>& violations) {
+  const auto note = [&](const std::string& what) {
+    violations.push_back(what + "; before: " + describe(before) + ", after: " + describe(after));
+  };
+  auto region = Region::open(path, Access::ReadOnly);
+  if (!region) {
+    note(region.error().message);
+    return std::nullopt;
+  }
+  const Store store = region->store("state").value();
+  const std::uint64_t committed = store.committed().value;
+  if (committed != before.committed && committed != after.committed) {
+    note("committed is " + std::to_string(committed));
+    return std::nullopt;
+  }
+  const Expected& found = committed == after.committed ? after : before;
+  if (const auto content = scan_all(store, note); content != found.content) {
+    note("found " + describe({committed, content}));
+    return std::nullopt;
+  }
+  check_gets(store, found.content, note);
+  if (store.count(0) != found.content.size()) { note("count is " + std::to_string(store.count(0))); }
+  check_journal(store, found, note);
+  return found;
+}
+
+void check_next_writer(const std::string& path, const Expected& found, const std::vector<Step>& in_flight,
+                       std::vector<std::string>& violations) {
+  Expected state = found;
+  {
+    auto region = Region::open(path, Access::ReadWrite);
+    if (!region) { return violations.push_back(region.error().message); }
+    auto writer = region->store("state").value().become_writer(Term{1000});
+    if (!writer) { return violations.push_back("next writer: " + writer.error().message); }
+    if (!check_reader(path, found, found, violations)) { return violations.push_back("... after taking over"); }
+    std::vector<std::vector<Step>> more;
+    // The other kind of change for the keys in flight, in another order, so that leftovers would show.
+    for (auto step = in_flight.rbegin(); step != in_flight.rend(); ++step) {
+      if (state.content.contains(step->id)) { more.push_back({{step->id, std::nullopt}}); }
+      more.push_back({{step->id, 777000 + step->id}});
+    }
+    more.push_back({{capacity * 2, 1}, {capacity * 2 + 1, 2}});
+    more.push_back({{capacity * 2, std::nullopt}, {capacity * 2 + 1, std::nullopt}});
+    for (const auto& steps : more) {
+      if (steps[0].seed && !state.content.contains(steps[0].id) && state.content.size() + steps.size() > capacity) {
+        continue;
+      }
+      if (!steps[0].seed && !state.content.contains(steps[0].id)) { continue; }
+      auto written = write(*writer, state, steps);
+      if (!written) { return violations.push_back("next writer: " + written.error().message); }
+      state = *written;
+      if (!check_reader(path, state, state, violations)) { return violations.push_back("... after the next writer wrote"); }
+    }
+  }
+}
+
+void copy_image(const std::string& from, const std::string& to) {
+  const std::uint64_t bytes = crash_region_bytes / 4;  // all that the schema uses, with room
+  const int in = ::open(from.c_str(), O_RDONLY | O_CLOEXEC);
+  const int out = ::open(to.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+  void* source = ::mmap(nullptr, bytes, PROT_READ, MAP_SHARED, in, 0);
+  if (in < 0 || out < 0 || source == MAP_FAILED || ::ftruncate(out, crash_region_bytes) != 0 ||
+      ::pwrite(out, source, bytes, 0) != static_cast<ssize_t>(bytes)) {
+    std::perror("copy_image");
+    std::abort();
+  }
+  ::munmap(source, bytes);
+  ::close(in);
+  ::close(out);
+}
+
+ImageFile::ImageFile(const std::string& what)
+    : path_("/dev/shm/understudy-crash-" + std::to_string(::getpid()) + "-" + what) {}
+ImageFile::~ImageFile() { ::unlink(path_.c_str()); }
+
+}  // namespace understudy::shm::crash

@@ -1,0 +1,77 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+/// What a fresh process must find in a region whose writer stopped at any instant.
+///
+///   1  a reader: exactly the content before or exactly the content after the change in flight, as `committed` says;
+///      the count fits; the journal is dense and, replayed from nothing, gives the same content
+///   2  a next writer, on a copy of the image: takes over, finds the same, writes the very keys of the change in
+///      flight and others again, and 1 holds after each of them
+///
+/// Violations are told as text, so that a test can also assert that a broken protocol is caught.
+
+#include <array>
+#include <map>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "understudy/shm/region.hpp"
+
+namespace understudy::shm::crash {
+
+using Content = std::map<std::uint64_t, std::uint64_t>;
+
+/// A store's content as it should be after change number `committed`.
+struct Expected {
+  std::uint64_t committed = 0;
+  Content content;
+  bool operator==(const Expected&) const = default;
+};
+
+/// Few slots' worth of capacity, so that keys share probe runs and slots are used again.
+RegionSchema crash_schema();
+inline constexpr std::uint64_t crash_region_bytes = 1 << 20;
+inline constexpr std::uint64_t capacity = 24;
+
+struct Key {
+  std::uint64_t id;
+};
+struct Value {
+  std::array<std::uint64_t, 3> words;
+  bool operator==(const Value&) const = default;
+};
+Value value_of(std::uint64_t seed);
+
+/// A change of "records": a seed, or nothing for an erase.
+struct Step {
+  std::uint64_t id = 0;
+  std::optional<std::uint64_t> seed;
+};
+/// Does `steps` as one transaction (or plainly when there is one) and tells the content after it.
+Result<Expected> write(StoreWriter& writer, const Expected& before, const std::vector<Step>& steps);
+Expected after(const Expected& before, const std::vector<Step>& steps);
+
+/// Rule 1 on the file as it is. The state found, if it is `before` or `after`.
+std::optional<Expected> check_reader(const std::string& path, const Expected& before, const Expected& after,
+                                     std::vector<std::string>& violations);
+/// Rule 2; changes the file, so hand in a copy.
+void check_next_writer(const std::string& path, const Expected& found, const std::vector<Step>& in_flight,
+                       std::vector<std::string>& violations);
+
+/// The bytes of the region in use, copied to another file.
+void copy_image(const std::string& from, const std::string& to);
+
+/// A file name in /dev/shm that goes away with its object.
+class ImageFile {
+ public:
+  explicit ImageFile(const std::string& what);
+  ~ImageFile();
+  ImageFile(const ImageFile&) = delete;
+  ImageFile& operator=(const ImageFile&) = delete;
+  [[nodiscard]] const std::string& path() const { return path_; }
+
+ private:
+  std::string path_;
+};
+
+}  // namespace understudy::shm::crash

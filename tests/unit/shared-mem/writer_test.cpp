@@ -1,0 +1,196 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <random>
+
+#include "region_fixture.hpp"
+
+namespace understudy::shm {
+namespace {
+
+class Writing : public testing::Test {
+ protected:
+  RegionFile file;
+  Region region = Region::create(file.path(), small_region_bytes, small_schema()).value();
+  Store store = region.store("state").value();
+};
+
+TEST_F(Writing, ARecordIsReadBackWithItsSequence) {
+  auto writer = store.become_writer(Term{1}).value();
+  EXPECT_EQ(put(writer, 7, 70).value(), Sequence{1});
+  EXPECT_EQ(put(writer, 7, 71).value(), Sequence{2});
+  EXPECT_EQ(get(store, 7), 71);
+  EXPECT_EQ(get(store, 8), std::nullopt);
+  EXPECT_EQ(store.committed(), Sequence{2});
+  EXPECT_EQ(store.count(flows), 1U);
+}
+
+TEST_F(Writing, OddSizesArePaddedAndComeBackAsTheyWere) {
+  auto writer = store.become_writer(Term{1}).value();
+  const std::string key = "alpha";
+  const std::string value = "thirteen byte";
+  ASSERT_TRUE(writer.put(names, std::as_bytes(std::span(key)), std::as_bytes(std::span(value))).ok());
+  std::string back(13, '?');
+  ASSERT_TRUE(store.get(names, std::as_bytes(std::span(key)), std::as_writable_bytes(std::span(back))).ok());
+  EXPECT_EQ(back, value);
+}
+
+TEST_F(Writing, AnErasedRecordIsGoneAndItsDeletionIsPurged) {
+  auto writer = store.become_writer(Term{1}).value();
+  ASSERT_TRUE(put(writer, 1, 10).ok());
+  ASSERT_TRUE(put(writer, 2, 20).ok());
+  EXPECT_EQ(erase(writer, 1).value(), Sequence{3});
+  EXPECT_EQ(content(store), (Content{{2, 20}}));
+  EXPECT_EQ(store.count(flows), 1U);
+  EXPECT_EQ(store.purged_up_to(), Sequence{3});
+  EXPECT_EQ(erase(writer, 1).error().code, Errc::NotFound);
+  EXPECT_EQ(store.committed(), Sequence{3});
+}
+
+TEST_F(Writing, AFullTableRefusesNewKeysAndStillUpdatesOldOnes) {
+  auto writer = store.become_writer(Term{1}).value();
+  for (std::uint64_t id = 0; id < 1000; ++id) { ASSERT_TRUE(put(writer, id, id).ok()); }
+  EXPECT_EQ(put(writer, 5000, 1).error().code, Errc::Full);
+  EXPECT_EQ(get(store, 5000), std::nullopt);
+  EXPECT_TRUE(put(writer, 3, 33).ok());
+  ASSERT_TRUE(erase(writer, 4).ok());
+  EXPECT_TRUE(put(writer, 5000, 1).ok());
+}
+
+TEST_F(Writing, AScanAfterASequenceFindsOnlyWhatIsNewer) {
+  auto writer = store.become_writer(Term{1}).value();
+  for (std::uint64_t id = 1; id <= 10; ++id) { ASSERT_TRUE(put(writer, id, id).ok()); }
+  EXPECT_EQ(content(store, Sequence{8}), (Content{{9, 9}, {10, 10}}));
+}
+
+TEST_F(Writing, ATransactionBecomesVisibleAtItsCommitOnly) {
+  auto writer = store.become_writer(Term{1}).value();
+  ASSERT_TRUE(put(writer, 1, 10).ok());
+  ASSERT_TRUE(writer.begin().ok());
+  ASSERT_TRUE(put(writer, 2, 20).ok());
+  ASSERT_TRUE(put(writer, 3, 30).ok());
+  ASSERT_TRUE(erase(writer, 1).ok());
+  EXPECT_EQ(content(store), (Content{{1, 10}}));
+  EXPECT_EQ(writer.commit().value(), Sequence{4});
+  EXPECT_EQ(content(store), (Content{{2, 20}, {3, 30}}));
+  EXPECT_EQ(store.count(flows), 2U);
+}
+
+TEST_F(Writing, ATransactionRefusesAKeyTwiceAndMoreThanItsBound) {
+  auto writer = store.become_writer(Term{1}).value();
+  ASSERT_TRUE(writer.begin().ok());
+  ASSERT_TRUE(put(writer, 0, 0).ok());
+  EXPECT_EQ(put(writer, 0, 1).error().code, Errc::BadInput);
+  for (std::uint64_t id = 1; id < StoreWriter::max_transaction; ++id) { ASSERT_TRUE(put(writer, id, id).ok()); }
+  EXPECT_EQ(put(writer, 64, 1).error().code, Errc::Full);
+  EXPECT_EQ(writer.commit().value(), Sequence{64});
+}
+
+TEST_F(Writing, ARolledBackTransactionLeavesNothing) {
+  auto writer = store.become_writer(Term{1}).value();
+  ASSERT_TRUE(writer.begin().ok());
+  ASSERT_TRUE(put(writer, 1, 1).ok());
+  ASSERT_TRUE(writer.rollback().ok());
+  EXPECT_EQ(put(writer, 2, 2).value(), Sequence{1});
+  EXPECT_EQ(content(store), (Content{{2, 2}}));
+}
+
+TEST_F(Writing, AReplacementInAFullTableFitsIntoOneTransaction) {
+  auto writer = store.become_writer(Term{1}).value();
+  for (std::uint64_t id = 0; id < 1000; ++id) { ASSERT_TRUE(put(writer, id, id).ok()); }
+  ASSERT_TRUE(writer.begin().ok());
+  ASSERT_TRUE(erase(writer, 17).ok());
+  ASSERT_TRUE(put(writer, 2000, 1).ok());
+  EXPECT_EQ(put(writer, 2001, 1).error().code, Errc::Full);
+  ASSERT_TRUE(writer.commit().ok());
+  EXPECT_EQ(store.count(flows), 1000U);
+  EXPECT_EQ(get(store, 2000), 1);
+}
+
+TEST_F(Writing, EndlessComingAndGoingOfKeysKeepsTheTableEqualToAMap) {
+  auto writer = store.become_writer(Term{1}).value();
+  Content expected;
+  std::mt19937_64 random(42);
+  for (std::uint64_t step = 0; step < 60000; ++step) {
+    const std::uint64_t id = random() % 1500;
+    if (random() % 2 == 0 && expected.contains(id)) {
+      ASSERT_TRUE(erase(writer, id).ok());
+      expected.erase(id);
+    } else if (expected.size() < 1000 || expected.contains(id)) {
+      ASSERT_TRUE(put(writer, id, step).ok());
+      expected[id] = step;
+    }
+  }
+  EXPECT_EQ(content(store), expected);
+  EXPECT_EQ(store.count(flows), expected.size());
+  for (std::uint64_t id = 0; id < 1500; ++id) {
+    const auto found = expected.find(id);
+    EXPECT_EQ(get(store, id), found == expected.end() ? std::nullopt : std::optional(found->second));
+  }
+}
+
+TEST_F(Writing, AFormerWriterIsRefusedAtItsNextChange) {
+  auto former = store.become_writer(Term{3}).value();
+  ASSERT_TRUE(put(former, 1, 1).ok());
+  // Another kernel maps the same bytes: a file lock does not reach there, so it is taken out of the way here by
+  // changing the word as that kernel would.
+  auto lower = store.become_writer(Term{4});
+  EXPECT_EQ(lower.error().code, Errc::Refused) << "one kernel, one writer";
+  { const auto gone = std::move(former); }
+  EXPECT_EQ(store.become_writer(Term{2}).error().code, Errc::Refused) << "an older term";
+  auto next = store.become_writer(Term{4}).value();
+  EXPECT_EQ(put(next, 2, 2).value(), Sequence{2});
+  EXPECT_EQ(store.term(), Term{4});
+  EXPECT_EQ(store.epoch(), 2U);
+}
+
+TEST_F(Writing, HistoryNamesTheTermsThatWroteSomething) {
+  { auto idle = store.become_writer(Term{1}).value(); }
+  {
+    auto writer = store.become_writer(Term{2}).value();
+    ASSERT_TRUE(put(writer, 1, 1).ok());
+    ASSERT_TRUE(put(writer, 2, 2).ok());
+  }
+  {
+    auto again = store.become_writer(Term{2}).value();
+    ASSERT_TRUE(put(again, 3, 3).ok());
+  }
+  {
+    auto writer = store.become_writer(Term{5}).value();
+    ASSERT_TRUE(put(writer, 4, 4).ok());
+  }
+  const auto history = store.history();
+  ASSERT_EQ(history.size(), 2U);
+  EXPECT_EQ(history[0].term, Term{2});
+  EXPECT_EQ(history[0].first, Sequence{1});
+  EXPECT_EQ(history[1].term, Term{5});
+  EXPECT_EQ(history[1].first, Sequence{4});
+}
+
+TEST_F(Writing, HistoryKeepsTheNewestTerms) {
+  for (std::uint64_t term = 1; term <= 100; ++term) {
+    auto writer = store.become_writer(Term{term}).value();
+    ASSERT_TRUE(put(writer, 1, term).ok());
+  }
+  const auto history = store.history();
+  ASSERT_EQ(history.size(), 64U);
+  EXPECT_EQ(history.front().term, Term{37});
+  EXPECT_EQ(history.back().first, Sequence{100});
+}
+
+TEST_F(Writing, TheMirroredWordIsOneWord) {
+  EXPECT_FALSE(store.mirrored().protected_by_mirror);
+  ASSERT_TRUE(store.set_mirrored({true, Sequence{12345}}).ok());
+  EXPECT_TRUE(store.mirrored().protected_by_mirror);
+  EXPECT_EQ(store.mirrored().acknowledged, Sequence{12345});
+}
+
+TEST_F(Writing, Misuse_WrongSizesAndTablesAreRefused) {
+  auto writer = store.become_writer(Term{1}).value();
+  const std::uint32_t narrow = 1;
+  EXPECT_EQ(writer.put(flows, as_bytes_of(narrow), as_bytes_of(value_of(1))).error().code, Errc::BadInput);
+  EXPECT_EQ(writer.put(flows, as_bytes_of(Key{1}), as_bytes_of(narrow)).error().code, Errc::BadInput);
+  EXPECT_EQ(writer.put(9, as_bytes_of(Key{1}), as_bytes_of(value_of(1))).error().code, Errc::BadInput);
+  EXPECT_EQ(writer.commit().error().code, Errc::BadInput);
+}
+
+}  // namespace
+}  // namespace understudy::shm
