@@ -1,0 +1,123 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "understudy/net/store_sink.hpp"
+
+#include <gtest/gtest.h>
+#include <unistd.h>
+
+#include <cstdio>
+
+#include "flows.hpp"
+
+namespace understudy::net::test {
+namespace {
+
+class StoreSinkTest : public ::testing::Test {
+ protected:
+  static constexpr std::uint64_t flow_capacity = 64;
+  StoreSinkTest() : path_("/dev/shm/understudy-sink-test-" + std::to_string(::getpid())) {
+    const shm::RegionSchema schema{{net_store_schema(flow_capacity)}};
+    region_.emplace(shm::Region::create(path_, shm::Region::size_needed(schema).value(), schema).value());
+    store_.emplace(region_->store(net_store_name).value());
+    writer_.emplace(store_->become_writer(Term{1}).value());
+    sut_.emplace(*writer_);
+  }
+  ~StoreSinkTest() override { std::remove(path_.c_str()); }
+
+  static FlowChange established() {
+    FlowChange change;
+    change.key = tcp_key();
+    change.value = tcp_value();
+    change.has_status = change.has_tcp = true;
+    return change;
+  }
+  FlowValue held() {
+    FlowValue value{};
+    const auto found =
+        store_->get(FlowTable, shm::as_bytes_of(tcp_key()), std::as_writable_bytes(std::span<FlowValue, 1>(&value, 1)));
+    EXPECT_TRUE(found.ok());
+    return value;
+  }
+
+  std::string path_;
+  std::optional<shm::Region> region_;
+  std::optional<shm::Store> store_;
+  std::optional<shm::StoreWriter> writer_;
+  std::optional<StoreSink> sut_;
+};
+
+TEST_F(StoreSinkTest, AChangeIsWrittenOnceAndRemainingTimeAloneIsNone) {
+  auto change = established();
+  sut_->flow(change);
+  const Sequence after = store_->committed();
+  EXPECT_GT(after.value, 0U);
+  change.value.timeout_seconds = 1;
+  change.value.tcp_flags_original |= IP_CT_TCP_FLAG_BE_LIBERAL;
+  sut_->flow(change);
+  EXPECT_EQ(store_->committed(), after);
+  EXPECT_EQ(sut_->counters().unchanged, 1U);
+  change.value.tcp_state = TCP_CONNTRACK_FIN_WAIT;
+  sut_->flow(change);
+  EXPECT_GT(store_->committed(), after);
+}
+
+TEST_F(StoreSinkTest, AnEventKeepsTheRecordedPartsThatItDoesNotCarry) {
+  sut_->flow(established());
+  auto change = established();
+  change.has_tcp = false;
+  change.value.tcp_state = 0;
+  change.value.mark = 7;
+  sut_->flow(change);
+  EXPECT_EQ(held().tcp_state, TCP_CONNTRACK_ESTABLISHED);
+  EXPECT_EQ(held().mark, 7U);
+  EXPECT_EQ(held().tcp_wscale_original, 7);
+}
+
+TEST_F(StoreSinkTest, ATcpFlowOfUnknownStateIsRecordedOnlyWhenAssured) {
+  auto change = established();
+  change.has_tcp = false;
+  change.value.status = IPS_SEEN_REPLY | IPS_CONFIRMED;
+  sut_->flow(change);
+  EXPECT_EQ(store_->count(FlowTable), 0U);
+  change.value.status |= IPS_ASSURED;
+  sut_->flow(change);
+  EXPECT_EQ(held().tcp_state, TCP_CONNTRACK_ESTABLISHED);
+}
+
+TEST_F(StoreSinkTest, AfterADumpWhatWasNotToldIsErasedAndWhatWasIsNotWrittenAgain) {
+  sut_->flow(established());
+  auto other = established();
+  other.key.source_port = htons(4001);
+  sut_->flow(other);
+  RouteKey route;
+  route.family = 4;
+  const RouteValue value;
+  sut_->route(route, &value);
+
+  sut_->begin_dump({.routes_and_neighbors = false, .flows = true});
+  sut_->flow(established());
+  const Sequence before_sweep = store_->committed();
+  sut_->end_dump();
+  EXPECT_EQ(store_->count(FlowTable), 1U);
+  EXPECT_EQ(store_->count(RouteTable), 1U) << "outside of the dump's scope";
+  EXPECT_EQ(store_->committed().value, before_sweep.value + 1);
+  (void)held();
+
+  sut_->begin_dump({});
+  sut_->end_dump();
+  EXPECT_EQ(store_->count(FlowTable), 0U);
+  EXPECT_EQ(store_->count(RouteTable), 0U);
+}
+
+TEST_F(StoreSinkTest, AFullTableIsCountedAndIsNoFailure) {
+  for (std::uint16_t port = 1; port < 1000; ++port) {
+    auto change = established();
+    change.key.source_port = htons(port);
+    sut_->flow(change);
+  }
+  EXPECT_GT(sut_->counters().full, 0U);
+  EXPECT_GE(store_->count(FlowTable), flow_capacity);
+  EXPECT_TRUE(sut_->health().ok());
+}
+
+}  // namespace
+}  // namespace understudy::net::test
