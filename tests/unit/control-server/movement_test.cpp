@@ -1,0 +1,217 @@
+// SPDX-License-Identifier: Apache-2.0
+/// The movement from the mirror to the standby's host, as scenarios.
+#include <gtest/gtest.h>
+
+#include "chassis.hpp"
+
+namespace understudy::control::test {
+namespace {
+
+GroupConfig moving_always(unsigned actives) {
+  auto group = config(actives);
+  group.movement = link::MovementPolicy::Always;
+  return group;
+}
+
+TEST(Movement, AlwaysMovesWhenSettledReservesFirstAndReleasesAfterwards) {
+  for (const unsigned actives : {1U, 3U}) {
+    Chassis chassis(moving_always(actives));
+    chassis.bring_up();
+    chassis.silence(1);
+    ASSERT_EQ(chassis.state(1), RoleState::OnMirror);
+    chassis.forget();
+    chassis.pass(2900ms);
+    EXPECT_EQ(chassis.state(1), RoleState::OnMirror);
+    chassis.pass(200ms);
+    EXPECT_EQ(chassis.state(1), RoleState::OnHost);
+    EXPECT_EQ(chassis.own(1).place, (Place{chassis.standby(), PlaceKind::Host}));
+    EXPECT_EQ(chassis.own(1).term, Term{3});
+    const auto stored = chassis.all<Persist>();
+    ASSERT_EQ(stored.size(), 2U);
+    EXPECT_EQ(stored[0].next.term, Term{2});
+    EXPECT_EQ(stored[0].next.reserved, Term{3});
+    EXPECT_EQ(stored[1].next.reserved, Term{0});
+    ASSERT_EQ(chassis.orders<link::Move>().size(), 1U);
+    EXPECT_EQ(chassis.orders<link::Move>()[0].second.term, Term{3});
+    ASSERT_EQ(chassis.orders<link::ReleaseMirrors>().size(), 1U);
+    EXPECT_TRUE(chassis.orders<link::ReleaseMirrors>()[0].second.except.empty());
+    EXPECT_TRUE(chassis.noted("phase", "freeze"));
+    EXPECT_TRUE(chassis.noted("phase", "release"));
+    for (unsigned other = 2; other <= actives; ++other) {
+      EXPECT_EQ(chassis.state(other), RoleState::Exposed);
+      EXPECT_NE(chassis.status(other).detail.find("its mirror is gone"), std::string::npos);
+    }
+    EXPECT_TRUE(chassis.group->status().standby.empty());
+  }
+}
+
+TEST(Movement, TheOrderFollowsTheStoredReservation) {
+  Chassis chassis(moving_always(1));
+  chassis.bring_up();
+  chassis.silence(1);
+  chassis.store_works = false;
+  chassis.forget();
+  chassis.pass(10s);
+  EXPECT_EQ(chassis.state(1), RoleState::Moving);
+  EXPECT_TRUE(chassis.orders<link::Move>().empty());
+  chassis.store_works = true;
+  chassis.pass(1s);
+  EXPECT_EQ(chassis.state(1), RoleState::OnHost);
+}
+
+TEST(Movement, RolledBackItIsTriedAFewTimesUnderNewTermsAndThenStays) {
+  Chassis chassis(moving_always(1));
+  chassis.bring_up();
+  chassis.silence(1);
+  chassis.silent_agents.insert(chassis.standby());
+  chassis.forget();
+  chassis.pass(3100ms);
+  for (std::uint64_t reserved = 3; reserved <= 5; ++reserved) {
+    ASSERT_EQ(chassis.state(1), RoleState::Moving) << reserved;
+    EXPECT_EQ(chassis.own(1).reserved, Term{reserved}) << "a reserved term is used once";
+    chassis.report(chassis.standby(), link::MoveFailed{RoleId{"role-1"}, Term{reserved}, "quiesce deadline"});
+    EXPECT_EQ(chassis.state(1), RoleState::OnMirror);
+    chassis.pass(20s);
+  }
+  EXPECT_EQ(chassis.state(1), RoleState::OnMirror);
+  EXPECT_EQ(chassis.orders<link::Move>().size(), 3U);
+  EXPECT_NE(chassis.status(1).detail.find("stays on its mirror after 3 movements"), std::string::npos);
+  EXPECT_EQ(chassis.own(1).term, Term{2}) << "the guest serves on under its term";
+  chassis.silent_agents.clear();
+  chassis.step(OperatorMove{RoleId{"role-1"}});
+  EXPECT_EQ(chassis.state(1), RoleState::OnHost);
+  EXPECT_EQ(chassis.own(1).term, Term{6});
+  EXPECT_EQ(chassis.status(1).detail, "");
+}
+
+TEST(Movement, ManualWaitsForTheOperator) {
+  Chassis chassis(1);
+  chassis.bring_up();
+  EXPECT_FALSE(chassis.group->check_move(RoleId{"role-1"}).ok()) << "it is not on its mirror";
+  EXPECT_EQ(chassis.group->check_move(RoleId{"role-7"}).error().code, Errc::NotFound);
+  chassis.step(OperatorMove{RoleId{"role-1"}});
+  chassis.silence(1);
+  chassis.pass(60s);
+  EXPECT_EQ(chassis.state(1), RoleState::OnMirror);
+  EXPECT_TRUE(chassis.group->check_move(RoleId{"role-1"}).ok());
+  chassis.step(OperatorMove{RoleId{"role-1"}});
+  EXPECT_EQ(chassis.state(1), RoleState::OnHost);
+}
+
+TEST(Movement, ThePolicyCanBeChangedWhileARoleIsOnItsMirror) {
+  Chassis chassis(1);
+  chassis.bring_up();
+  chassis.silence(1);
+  chassis.pass(60s);
+  ASSERT_EQ(chassis.state(1), RoleState::OnMirror);
+  chassis.step(OperatorPolicy{link::MovementPolicy::Always});
+  EXPECT_EQ(chassis.state(1), RoleState::OnHost);
+}
+
+TEST(Movement, TwoRolesOnMirrorsBothStay) {
+  Chassis chassis(moving_always(3));
+  chassis.bring_up();
+  chassis.silence(1);
+  chassis.pass(1s);
+  chassis.silence(2);
+  chassis.forget();
+  chassis.pass(60s);
+  EXPECT_EQ(chassis.state(1), RoleState::OnMirror);
+  EXPECT_EQ(chassis.state(2), RoleState::OnMirror);
+  EXPECT_TRUE(chassis.orders<link::Move>().empty());
+  EXPECT_TRUE(chassis.noted("state", "stays on its mirror: role-2"));
+}
+
+TEST(Movement, AnOperatorsMovementNeverShutsAServingGuestDown) {
+  Chassis chassis(3);
+  chassis.bring_up();
+  chassis.silence(1);
+  chassis.pass(1s);
+  chassis.silence(2);
+  chassis.step(OperatorMove{RoleId{"role-1"}});
+  EXPECT_EQ(chassis.state(1), RoleState::OnHost);
+  EXPECT_EQ(chassis.state(2), RoleState::OnMirror);
+  ASSERT_EQ(chassis.orders<link::ReleaseMirrors>().size(), 1U);
+  EXPECT_EQ(chassis.orders<link::ReleaseMirrors>()[0].second.except, std::vector<RoleId>{RoleId{"role-2"}});
+}
+
+TEST(Movement, AFailureInTheMiddleOfAnothersMovementIsTakenOver) {
+  Chassis chassis(moving_always(3));
+  chassis.bring_up();
+  chassis.silence(1);
+  chassis.silent_agents.insert(chassis.standby());
+  chassis.pass(3100ms);
+  ASSERT_EQ(chassis.state(1), RoleState::Moving);
+  chassis.silent_agents.clear();
+  chassis.silence(2);
+  EXPECT_EQ(chassis.state(2), RoleState::OnMirror);
+  EXPECT_EQ(chassis.state(1), RoleState::Moving);
+  chassis.report(chassis.standby(), link::Moved{RoleId{"role-1"}, chassis.own(1).reserved, {}});
+  EXPECT_EQ(chassis.state(1), RoleState::OnHost);
+  EXPECT_EQ(chassis.orders<link::ReleaseMirrors>()[0].second.except, std::vector<RoleId>{RoleId{"role-2"}});
+}
+
+TEST(Movement, FinishedWhileTheControlServerWasAwayIsAdopted) {
+  Chassis chassis(moving_always(1));
+  chassis.bring_up();
+  chassis.silence(1);
+  chassis.silent_agents.insert(chassis.standby());
+  chassis.pass(3100ms);
+  ASSERT_EQ(chassis.state(1), RoleState::Moving);
+  chassis.restart_control_server();
+  chassis.hello(chassis.standby(), {{RoleId{"role-1"}, Term{3}, PlaceKind::Host, true}});
+  EXPECT_EQ(chassis.state(1), RoleState::OnHost);
+  EXPECT_EQ(chassis.own(1).term, Term{3});
+}
+
+TEST(Movement, AReconnectInTheMiddleRepeatsTheSameOrder) {
+  Chassis chassis(moving_always(1));
+  chassis.bring_up();
+  chassis.silence(1);
+  chassis.silent_agents.insert(chassis.standby());
+  chassis.pass(3100ms);
+  chassis.forget();
+  chassis.step(AgentLost{chassis.standby()});
+  chassis.hello(chassis.standby(), {{RoleId{"role-1"}, Term{2}, PlaceKind::Mirror, true}});
+  ASSERT_EQ(chassis.orders<link::Move>().size(), 1U);
+  EXPECT_EQ(chassis.orders<link::Move>()[0].second.term, Term{3});
+  chassis.report(chassis.standby(), link::Moved{RoleId{"role-1"}, Term{3}, {}});
+  EXPECT_EQ(chassis.state(1), RoleState::OnHost);
+}
+
+TEST(Movement, AfterARestartTheStandbyThatBecameAnActiveGetsNoMirrors) {
+  Chassis chassis(moving_always(2));
+  chassis.bring_up();
+  chassis.silence(1);
+  chassis.pass(4s);
+  ASSERT_EQ(chassis.state(1), RoleState::OnHost);
+  chassis.restart_control_server();
+  chassis.forget();
+  chassis.hello(chassis.standby(), {{RoleId{"role-1"}, Term{3}, PlaceKind::Host, true},
+                                    {RoleId{"role-2"}, Term{1}, PlaceKind::Mirror, false}});
+  EXPECT_EQ(chassis.state(1), RoleState::OnHost);
+  EXPECT_TRUE(chassis.orders<link::RunMirror>().empty());
+  EXPECT_EQ(chassis.orders<link::ReleaseMirrors>().size(), 1U) << "what a crash left behind is finished";
+}
+
+TEST(Movement, ADeadGuestThatServedIsMovedWhateverThePolicy) {
+  Chassis chassis(1);
+  chassis.bring_up();
+  chassis.silence(1);
+  ASSERT_EQ(chassis.state(1), RoleState::OnMirror);
+  chassis.mirror_state(1, MirrorPhase::Failed);
+  EXPECT_EQ(chassis.state(1), RoleState::OnHost);
+}
+
+TEST(Movement, NoMovementEndsByItsDeadline) {
+  Chassis chassis(moving_always(1));
+  chassis.bring_up();
+  chassis.silence(1);
+  chassis.silent_agents.insert(chassis.standby());
+  chassis.pass(300s);
+  EXPECT_EQ(chassis.state(1), RoleState::Moving);
+  EXPECT_NE(chassis.status(1).detail.find("unusually long"), std::string::npos);
+}
+
+}  // namespace
+}  // namespace understudy::control::test

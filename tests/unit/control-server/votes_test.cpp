@@ -1,0 +1,55 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "core/votes.hpp"
+
+#include <gtest/gtest.h>
+
+namespace understudy::control {
+namespace {
+
+using namespace std::chrono_literals;
+using link::Vote;
+
+constexpr Instant kThen{10s};
+constexpr Duration kSettle = 300ms;
+
+Verdict settled(Vote own, Vote mirror, Surroundings around = {1, true, true}) {
+  return judge({own, kThen}, {mirror, kThen}, around, kSettle, kThen + 1s).verdict;
+}
+
+TEST(Votes, EveryPairOfVotesHasItsVerdict) {
+  EXPECT_EQ(settled(Vote::Up, Vote::Up), Verdict::Healthy);
+  EXPECT_EQ(settled(Vote::Up, Vote::Down), Verdict::MirrorBlind);
+  EXPECT_EQ(settled(Vote::Up, Vote::Unknown), Verdict::Healthy);
+  EXPECT_EQ(settled(Vote::Down, Vote::Up), Verdict::ControlBlind);
+  EXPECT_EQ(settled(Vote::Down, Vote::Down), Verdict::Dead);
+  EXPECT_EQ(settled(Vote::Down, Vote::Unknown), Verdict::OneObserver);
+  EXPECT_EQ(settled(Vote::Unknown, Vote::Up), Verdict::Healthy);
+  EXPECT_EQ(settled(Vote::Unknown, Vote::Down), Verdict::OneObserver);
+  EXPECT_EQ(settled(Vote::Unknown, Vote::Unknown), Verdict::Healthy);
+}
+
+TEST(Votes, BothDownIsDecidedAtOnce) {
+  EXPECT_EQ(judge({Vote::Down, kThen}, {Vote::Down, kThen}, {1, true, true}, kSettle, kThen).verdict, Verdict::Dead);
+}
+
+TEST(Votes, ADifferenceMustSettleFirst) {
+  const auto early = judge({Vote::Down, kThen}, {Vote::Up, Instant{}}, {1, true, true}, kSettle, kThen + 299ms);
+  EXPECT_EQ(early.verdict, Verdict::Unsettled);
+  EXPECT_EQ(early.again, kThen + kSettle);
+  const auto late = judge({Vote::Down, kThen}, {Vote::Up, Instant{}}, {1, true, true}, kSettle, kThen + 300ms);
+  EXPECT_EQ(late.verdict, Verdict::ControlBlind);
+  EXPECT_FALSE(late.again);
+}
+
+TEST(Votes, WithoutAWitnessTheObserversHaveFailed) {
+  EXPECT_EQ(settled(Vote::Down, Vote::Down, {1, true, false}), Verdict::ObserversFailed);
+  EXPECT_EQ(settled(Vote::Down, Vote::Down, {3, false, false}), Verdict::ObserversFailed);
+}
+
+TEST(Votes, AllOfSeveralAtOnceAreAFailureOfTheObservers) {
+  EXPECT_EQ(settled(Vote::Down, Vote::Down, {3, true, true}), Verdict::ObserversFailed);
+  EXPECT_EQ(settled(Vote::Down, Vote::Down, {3, false, true}), Verdict::Dead);
+}
+
+}  // namespace
+}  // namespace understudy::control
