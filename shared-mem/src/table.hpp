@@ -42,8 +42,9 @@ constexpr bool is_live(Word word) { return (word & 3) == layout::kind_live && se
 /// A key as whole words, padded with zeros, in the caller's own memory.
 struct KeyWords {
   Word words[layout::words_of(layout::key_bytes_max)];
-  KeyWords(std::span<const std::byte> key) {  // NOLINT(google-explicit-constructor,cppcoreguidelines-pro-type-member-init):
-                                              // only key_words are used
+  KeyWords(
+      std::span<const std::byte> key) {  // NOLINT(google-explicit-constructor,cppcoreguidelines-pro-type-member-init):
+                                         // only key_words are used
     words[(key.size() - 1) / 8] = 0;
     std::memcpy(words, key.data(), key.size());
   }

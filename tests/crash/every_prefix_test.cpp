@@ -215,21 +215,29 @@ TEST(EveryPrefixOfASnapshot, SaysSyncingOrIsWhole) {
     } else {
       ++whole;
       Content content;
-      EXPECT_TRUE(region.store("state").value().scan(0, {}, [&](const Store::Record& record) {
-                    std::uint64_t id = 0;
-                    std::memcpy(&id, record.key.data(), 8);
-                    std::memcpy(&content[id], record.value.data(), 8);
-                    return true;
-                  }).ok());
+      EXPECT_TRUE(region.store("state")
+                      .value()
+                      .scan(0, {},
+                            [&](const Store::Record& record) {
+                              std::uint64_t id = 0;
+                              std::memcpy(&id, record.key.data(), 8);
+                              std::memcpy(&content[id], record.value.data(), 8);
+                              return true;
+                            })
+                      .ok());
       if (content != held.content && content != sent.content) { violations.push_back("a mixture without the mark"); }
     }
     points::on_store = suspended;
   };
   ASSERT_TRUE(receiver.begin_sync(true).ok());
-  ASSERT_TRUE(sender.scan(0, {}, [&](const Store::Record& record) {
-                      EXPECT_TRUE(receiver.apply_snapshot_record(0, record.key, record.value, record.sequence).ok());
-                      return true;
-                    }).ok());
+  ASSERT_TRUE(sender
+                  .scan(0, {},
+                        [&](const Store::Record& record) {
+                          EXPECT_TRUE(
+                              receiver.apply_snapshot_record(0, record.key, record.value, record.sequence).ok());
+                          return true;
+                        })
+                  .ok());
   ASSERT_TRUE(receiver.end_sync(sender.committed(), sender.history(), sender.purged_up_to()).ok());
   points::on_store = nullptr;
   EXPECT_TRUE(violations.empty()) << first_of(violations);
@@ -262,8 +270,8 @@ TEST(EveryPrefixOfAFormatting, DoesNotOpenBeforeItIsWhole) {
 enum class Part { Versions, KeysAndValues, Journal, JournalEnds, Counts };
 struct Broken {
   const char* name;
-  Part part;              ///< whose stores come too late
-  bool until_committed;   ///< after the commit point; else after the next publication
+  Part part;             ///< whose stores come too late
+  bool until_committed;  ///< after the commit point; else after the next publication
 };
 
 /// Where this process has the file mapped for writing.
@@ -283,10 +291,14 @@ bool is_in(Part part, std::uint64_t byte) {
   const bool in_version = byte >= slots && (byte - slots) / 8 % layout::slot_words(8, 24) < 2;
   const std::uint64_t in_control = byte - layout::header_area_bytes;
   switch (part) {
-    case Part::Versions: return in_version;
-    case Part::KeysAndValues: return byte >= slots && !in_version;
-    case Part::Journal: return byte >= ring && byte < slots;
-    case Part::JournalEnds: return in_control >= 96 && in_control < 128;
+    case Part::Versions:
+      return in_version;
+    case Part::KeysAndValues:
+      return byte >= slots && !in_version;
+    case Part::Journal:
+      return byte >= ring && byte < slots;
+    case Part::JournalEnds:
+      return in_control >= 96 && in_control < 128;
     case Part::Counts:
       return in_control >= offsetof(StoreControl, counts) && in_control < offsetof(StoreControl, anchors);
   }

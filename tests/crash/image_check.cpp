@@ -159,10 +159,28 @@ void check_next_writer(const std::string& path, const Expected& found, const std
       auto written = write(*writer, state, steps);
       if (!written) { return violations.push_back("next writer: " + written.error().message); }
       state = *written;
-      if (!check_reader(path, state, state, violations)) { return violations.push_back("... after the next writer wrote"); }
+      if (!check_reader(path, state, state, violations)) {
+        return violations.push_back("... after the next writer wrote");
+      }
     }
   }
 }
+
+namespace {
+void* map_file(const std::string& path, int protection) {
+  const int fd = ::open(path.c_str(), (protection & PROT_WRITE) != 0 ? O_RDWR | O_CLOEXEC : O_RDONLY | O_CLOEXEC);
+  void* at = ::mmap(nullptr, crash_region_bytes, protection, MAP_SHARED, fd, 0);
+  ::close(fd);
+  if (at == MAP_FAILED) { std::abort(); }
+  return at;
+}
+}  // namespace
+
+std::byte* map_for_reading(const std::string& path) { return static_cast<std::byte*>(map_file(path, PROT_READ)); }
+std::uint8_t* map_for_writing(const std::string& path) {
+  return static_cast<std::uint8_t*>(map_file(path, PROT_READ | PROT_WRITE));
+}
+void unmap(const void* address) { ::munmap(const_cast<void*>(address), crash_region_bytes); }
 
 void copy_image(const std::string& from, const std::string& to) {
   const std::uint64_t bytes = crash_region_bytes / 4;  // all that the schema uses, with room

@@ -10,6 +10,8 @@
 /// Violations are told as text, so that a test can also assert that a broken protocol is caught.
 
 #include <array>
+#include <cstddef>
+#include <cstdint>
 #include <map>
 #include <optional>
 #include <string>
@@ -60,6 +62,11 @@ void check_next_writer(const std::string& path, const Expected& found, const std
 
 /// The bytes of the region in use, copied to another file.
 void copy_image(const std::string& from, const std::string& to);
+
+/// The whole file, outside of the library under test.
+std::byte* map_for_reading(const std::string& path);
+std::uint8_t* map_for_writing(const std::string& path);
+void unmap(const void* address);
 
 /// A file name in /dev/shm that goes away with its object.
 class ImageFile {

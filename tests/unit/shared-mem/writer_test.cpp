@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
+#include <fstream>
 #include <random>
 
 #include "region_fixture.hpp"
+#include "understudy/shm/layout.hpp"
 
 namespace understudy::shm {
 namespace {
@@ -127,19 +129,35 @@ TEST_F(Writing, EndlessComingAndGoingOfKeysKeepsTheTableEqualToAMap) {
   }
 }
 
-TEST_F(Writing, AFormerWriterIsRefusedAtItsNextChange) {
+TEST_F(Writing, ASecondWriterInThisKernelAndAnOlderTermAreRefused) {
+  {
+    auto writer = store.become_writer(Term{3}).value();
+    EXPECT_EQ(store.become_writer(Term{4}).error().code, Errc::Refused) << "one kernel, one writer";
+    const auto other = Region::open(file.path(), Access::ReadWrite).value();
+    EXPECT_EQ(other.store("state").value().become_writer(Term{4}).error().code, Errc::Refused);
+    EXPECT_TRUE(put(writer, 1, 1).ok()) << "the refused ones changed nothing";
+  }
+  EXPECT_EQ(store.become_writer(Term{2}).error().code, Errc::Refused) << "an older term";
+  auto next = store.become_writer(Term{3}).value();
+  EXPECT_EQ(put(next, 2, 2).value(), Sequence{2});
+  EXPECT_EQ(store.epoch(), 2U);
+}
+
+TEST_F(Writing, AWriterThatAnotherKernelReplacedIsRefusedAtItsNextChange) {
   auto former = store.become_writer(Term{3}).value();
   ASSERT_TRUE(put(former, 1, 1).ok());
-  // Another kernel maps the same bytes: a file lock does not reach there, so it is taken out of the way here by
-  // changing the word as that kernel would.
-  auto lower = store.become_writer(Term{4});
-  EXPECT_EQ(lower.error().code, Errc::Refused) << "one kernel, one writer";
-  { const auto gone = std::move(former); }
-  EXPECT_EQ(store.become_writer(Term{2}).error().code, Errc::Refused) << "an older term";
-  auto next = store.become_writer(Term{4}).value();
-  EXPECT_EQ(put(next, 2, 2).value(), Sequence{2});
-  EXPECT_EQ(store.term(), Term{4});
-  EXPECT_EQ(store.epoch(), 2U);
+  ASSERT_TRUE(former.begin().ok());
+  ASSERT_TRUE(put(former, 2, 2).ok());
+  {  // file locks do not reach another kernel: the word alone stops the former writer
+    std::fstream bytes(file.path(), std::ios::in | std::ios::out | std::ios::binary);
+    const std::uint64_t term_and_epoch[2] = {4, 2};
+    bytes.seekp(layout::header_area_bytes + offsetof(layout::StoreControl, writer));
+    bytes.write(reinterpret_cast<const char*>(term_and_epoch), sizeof term_and_epoch);
+  }
+  EXPECT_EQ(former.commit().error().code, Errc::Refused);
+  EXPECT_EQ(put(former, 3, 3).error().code, Errc::Refused);
+  EXPECT_EQ(erase(former, 1).error().code, Errc::Refused);
+  EXPECT_EQ(content(store), (Content{{1, 1}}));
 }
 
 TEST_F(Writing, HistoryNamesTheTermsThatWroteSomething) {

@@ -1,0 +1,167 @@
+// SPDX-License-Identifier: Apache-2.0
+/// A guest may write anything into its region at any moment. Whatever it writes, the host's process neither crashes nor
+/// hangs nor touches memory outside the mapping; it may find less, or other, records.
+#include <fcntl.h>
+#include <gtest/gtest.h>
+#include <unistd.h>
+
+#include <atomic>
+#include <random>
+#include <thread>
+
+#include "image_check.hpp"
+#include "understudy/shm/layout.hpp"
+
+namespace understudy::shm::crash {
+namespace {
+
+constexpr std::uint64_t used_bytes = 128 << 10;  // where crash_schema's stores lie, and a little more
+
+/// The guest's view of the file: bytes.
+class RawBytes {
+ public:
+  explicit RawBytes(const std::string& path) : bytes_(map_for_writing(path)) {}
+  ~RawBytes() { unmap(bytes_); }
+  RawBytes(const RawBytes&) = delete;
+  RawBytes& operator=(const RawBytes&) = delete;
+
+  void scribble(std::mt19937_64& random, std::uint64_t first, std::uint64_t last) {
+    const std::uint64_t at = (first + random() % (last - first)) & ~std::uint64_t{7};
+    static constexpr std::uint64_t nasty[] = {0,          1,   3, ~0ULL, ~0ULL - 1, 1ULL << 63, (1ULL << 62) - 1,
+                                              0x7fffffff, 4096};
+    const std::uint64_t value = random() % 2 == 0 ? nasty[random() % std::size(nasty)] : random();
+    switch (random() % 3) {
+      case 0:
+        __atomic_store_n(reinterpret_cast<std::uint64_t*>(bytes_ + at), value, __ATOMIC_RELAXED);
+        break;
+      case 1:
+        __atomic_store_n(bytes_ + at + random() % 8, static_cast<std::uint8_t>(random()), __ATOMIC_RELAXED);
+        break;
+      default:
+        __atomic_fetch_add(reinterpret_cast<std::uint64_t*>(bytes_ + at), value & 0xff, __ATOMIC_RELAXED);
+    }
+  }
+
+ private:
+  std::uint8_t* bytes_;
+};
+
+void read_everything(const std::string& path) {
+  auto region = Region::open(path, Access::ReadOnly);
+  if (!region) { return; }
+  const Store store = region->store("state").value();
+  (void)store.history();
+  (void)store.mirrored();
+  (void)store.count(0);
+  std::uint64_t records = 0;
+  (void)store.scan(0, {}, [&](const Store::Record&) { return ++records <= 1000; });
+  ASSERT_LE(records, 1000U) << "more records than slots";
+  for (std::uint64_t id = 0; id < capacity; ++id) {
+    Value value{};
+    (void)store.get(0, as_bytes_of(Key{id}), std::as_writable_bytes(std::span(&value, 1)));
+  }
+  for (const std::uint64_t after : {std::uint64_t{0}, std::uint64_t{40}, store.committed().value}) {
+    JournalReader reader(store, Sequence{after});
+    for (int i = 0; i < 100; ++i) {
+      auto chunk = reader.read(4096);
+      if (!chunk || chunk->state != JournalReader::State::Entries) { break; }
+      (void)for_each_entry(chunk->bytes, [](const JournalEntry&) {});
+    }
+  }
+}
+
+void write_everything(const std::string& path, std::mt19937_64& random) {
+  auto region = Region::open(path, Access::ReadWrite);
+  if (!region) { return; }
+  const Store store = region->store("state").value();
+  auto writer = store.become_writer(Term{~0ULL});
+  if (!writer) { return; }
+  (void)writer->accept_unsynced();
+  for (std::uint64_t id = 0; id < capacity; ++id) {
+    (void)writer->put(0, as_bytes_of(Key{id}), as_bytes_of(value_of(id)));
+    (void)writer->erase(0, as_bytes_of(Key{random() % capacity}));
+  }
+  (void)writer->begin();
+  for (std::uint64_t id = 0; id < 10; ++id) { (void)writer->put(0, as_bytes_of(Key{id}), as_bytes_of(value_of(id))); }
+  (void)writer->commit();
+  (void)writer->begin_sync(random() % 2 == 0);
+  for (std::uint64_t id = 0; id < 10; ++id) {
+    (void)writer->apply_snapshot_record(0, as_bytes_of(Key{id}), as_bytes_of(value_of(id)), Sequence{random() % 5000});
+  }
+  (void)writer->end_sync(Sequence{100}, {{Term{1}, Sequence{1}}}, {});
+  (void)writer->extend_history({{Term{1}, Sequence{1}}, {Term{2}, Sequence{7}}});
+}
+
+void fill(const std::string& path) {
+  auto region = Region::create(path, crash_region_bytes, crash_schema()).value();
+  auto writer = region.store("state").value().become_writer(Term{1}).value();
+  for (std::uint64_t i = 0; i < 100; ++i) {
+    ASSERT_TRUE(writer.put(0, as_bytes_of(Key{i % capacity}), as_bytes_of(value_of(i))).ok());
+  }
+  for (std::uint64_t id = 0; id < 5; ++id) { ASSERT_TRUE(writer.erase(0, as_bytes_of(Key{id})).ok()); }
+}
+
+TEST(HostileBytes, AnywhereInTheRegionNeverCrashAReaderOrAWriter) {
+  ImageFile good("good");
+  ImageFile bad("bad");
+  fill(good.path());
+  std::mt19937_64 random(123);
+  const std::uint64_t control = layout::header_area_bytes;
+  for (int round = 0; round < 1500; ++round) {
+    copy_image(good.path(), bad.path());
+    {
+      RawBytes guest(bad.path());
+      const std::uint64_t first = round % 4 == 0 ? 0 : control;
+      const std::uint64_t last = round % 4 == 1 ? control + 512 : round % 4 == 2 ? control + 4096 : used_bytes;
+      for (std::uint64_t n = random() % 40 + 1; n > 0; --n) { guest.scribble(random, first, last); }
+    }
+    ASSERT_NO_FATAL_FAILURE(read_everything(bad.path()));
+    write_everything(bad.path(), random);
+    ASSERT_NO_FATAL_FAILURE(read_everything(bad.path()));
+  }
+}
+
+TEST(HostileBytes, ADamagedDescriptionIsAnErrorThatNamesIt) {
+  ImageFile good("good");
+  ImageFile bad("bad");
+  fill(good.path());
+  std::mt19937_64 random(5);
+  for (std::uint64_t byte = 0; byte < sizeof(layout::RegionHeader); byte += 7) {
+    copy_image(good.path(), bad.path());
+    const int fd = ::open(bad.path().c_str(), O_RDWR | O_CLOEXEC);
+    std::uint8_t value = 0;
+    ASSERT_EQ(::pread(fd, &value, 1, static_cast<off_t>(byte)), 1);
+    value ^= static_cast<std::uint8_t>(1U << (random() % 8));
+    ASSERT_EQ(::pwrite(fd, &value, 1, static_cast<off_t>(byte)), 1);
+    ::close(fd);
+    const RegionState state = Region::inspect(bad.path());
+    EXPECT_EQ(state, byte < 8    ? RegionState::Foreign
+                     : byte < 12 ? RegionState::OtherLayoutVersion
+                                 : RegionState::Damaged)
+        << "byte " << byte;
+  }
+}
+
+TEST(HostileBytes, WrittenWhileTheHostReadsAndWritesNeverCrashIt) {
+  ImageFile file("live");
+  fill(file.path());
+  std::atomic<bool> done = false;
+  // First journal and tables only, so that writers get on; then the control page too.
+  std::atomic<std::uint64_t> first_byte = layout::header_area_bytes + layout::page_bytes;
+  RawBytes guest(file.path());
+  std::thread scribbler([&] {
+    std::mt19937_64 random(77);
+    while (!done) { guest.scribble(random, first_byte, used_bytes); }
+  });
+  std::mt19937_64 random(78);
+  for (int round = 0; round < 60 && !HasFatalFailure(); ++round) {
+    if (round == 40) { first_byte = layout::header_area_bytes; }
+    read_everything(file.path());
+    write_everything(file.path(), random);
+  }
+  done = true;
+  scribbler.join();
+}
+
+}  // namespace
+}  // namespace understudy::shm::crash

@@ -1,0 +1,86 @@
+// SPDX-License-Identifier: Apache-2.0
+/// The golden layout. Guest and host, old and new programs meet in these bytes: whoever changes a line below changes
+/// layout_version with it.
+#include "understudy/shm/layout.hpp"
+
+#include <gtest/gtest.h>
+
+#include <sstream>
+
+#include "region_fixture.hpp"
+#include "understudy/shm/crc32c.hpp"
+
+namespace understudy::shm {
+namespace {
+
+using namespace layout;
+
+TEST(Layout, IsTheOneOfItsVersion) {
+  std::ostringstream told;
+  told << "version " << layout_version << "\n"
+       << "RegionHeader " << sizeof(RegionHeader) << " at 0: magic " << offsetof(RegionHeader, magic) << " version "
+       << offsetof(RegionHeader, layout_version) << " bytes " << offsetof(RegionHeader, region_bytes) << " seed "
+       << offsetof(RegionHeader, hash_seed) << " stores " << offsetof(RegionHeader, stores) << "\n"
+       << "StoreDescription " << sizeof(StoreDescription) << " TableDescription " << sizeof(TableDescription) << "\n"
+       << "StoreControl " << sizeof(StoreControl) << ": writer " << offsetof(StoreControl, writer) << " commit "
+       << offsetof(StoreControl, commit) << " mirror " << offsetof(StoreControl, mirror) << " history "
+       << offsetof(StoreControl, history) << " counts " << offsetof(StoreControl, counts) << " anchors "
+       << offsetof(StoreControl, anchors) << "\n"
+       << "CommitLine: committed " << offsetof(CommitLine, committed) << " sync " << offsetof(CommitLine, sync)
+       << " reserved_end " << offsetof(CommitLine, reserved_end) << " purged " << offsetof(CommitLine, purged_up_to)
+       << " ends " << offsetof(CommitLine, ends) << "\n"
+       << "entry 8/24: " << entry_bytes(8, 24) << " entry 5/13: " << entry_bytes(5, 13)
+       << " erase 8: " << entry_bytes(8, 0) << "\n"
+       << "slot words 8/24: " << slot_words(8, 24) << " slots for 1: " << slots_for(1)
+       << " for 1000: " << slots_for(1000) << " for 10M: " << slots_for(10'000'000) << "\n";
+  EXPECT_EQ(told.str(),
+            "version 1\n"
+            "RegionHeader 8768 at 0: magic 0 version 8 bytes 16 seed 24 stores 64\n"
+            "StoreDescription 1088 TableDescription 64\n"
+            "StoreControl 4096: writer 0 commit 64 mirror 128 history 192 counts 1280 anchors 1792\n"
+            "CommitLine: committed 0 sync 8 reserved_end 16 purged 24 ends 32\n"
+            "entry 8/24: 56 entry 5/13: 48 erase 8: 32\n"
+            "slot words 8/24: 9 slots for 1: 256 for 1000: 2048 for 10M: 16777216\n");
+}
+
+TEST(Layout, JournalEntriesHaveTheseBytes) {
+  RegionFile file;
+  auto region = Region::create(file.path(), small_region_bytes, small_schema()).value();
+  auto writer = region.store("state").value().become_writer(Term{1}).value();
+  const std::string key = "alpha";
+  const std::string value = "thirteen byte";
+  ASSERT_TRUE(writer.put(names, std::as_bytes(std::span(key)), std::as_bytes(std::span(value))).ok());
+  const auto bytes = JournalReader(writer.store(), Sequence{0}).read(4096).value().bytes;
+  std::string told;
+  for (const auto byte : bytes) {
+    char hex[3];
+    std::snprintf(hex, sizeof hex, "%02x", std::to_integer<unsigned>(byte));
+    told += hex;
+  }
+  EXPECT_EQ(told,
+            "0100000000000000"                    // sequence
+            "628c668c05000d00"                    // CRC-32C, key bytes, value bytes
+            "0001010000000000"                    // put, ends the transaction, table 1
+            "616c706861000000"                    // key
+            "746869727465656e2062797465000000");  // value
+}
+
+TEST(Crc32c, IsTheOneOfTheStandard) {
+  const std::string check = "123456789";
+  EXPECT_EQ(crc32c(std::as_bytes(std::span(check))), 0xe3069283U);
+  EXPECT_EQ(crc32c_by_table(std::as_bytes(std::span(check))), 0xe3069283U);
+  EXPECT_EQ(crc32c({}), 0U);
+}
+
+TEST(Crc32c, WithAndWithoutTheInstructionAgreeAndPartsAddUp) {
+  std::string bytes;
+  for (std::size_t size = 0; size < 200; ++size) {
+    const auto all = std::as_bytes(std::span(bytes));
+    EXPECT_EQ(crc32c(all), crc32c_by_table(all)) << size;
+    EXPECT_EQ(crc32c(all.subspan(size / 3), crc32c(all.first(size / 3))), crc32c(all)) << size;
+    bytes.push_back(static_cast<char>(size * 37));
+  }
+}
+
+}  // namespace
+}  // namespace understudy::shm

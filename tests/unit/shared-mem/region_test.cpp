@@ -1,0 +1,111 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <sys/stat.h>
+
+#include <fstream>
+
+#include "region_fixture.hpp"
+#include "understudy/shm/layout.hpp"
+
+namespace understudy::shm {
+namespace {
+
+TEST(Opening, TellsWhatItFound) {
+  RegionFile file;
+  EXPECT_EQ(Region::inspect(file.path()), RegionState::Absent);
+  EXPECT_EQ(Region::open(file.path(), Access::ReadOnly).error().code, Errc::NotFound);
+  std::ofstream(file.path()) << std::string(2 << 20, 'x');
+  EXPECT_EQ(Region::inspect(file.path()), RegionState::Foreign);
+  ASSERT_TRUE(Region::create(file.path(), small_region_bytes, small_schema()).ok());
+  EXPECT_EQ(Region::inspect(file.path()), RegionState::Good);
+  EXPECT_EQ(Region::inspect(file.path(), small_region_bytes), RegionState::Good);
+  EXPECT_EQ(Region::inspect(file.path(), 2 * small_region_bytes), RegionState::Damaged) << "shorter than it must be";
+}
+
+TEST(Opening, FindsTheSchemaThatWasWritten) {
+  RegionFile file;
+  RegionSchema schema = small_schema();
+  schema.stores.push_back({"net", {{"routes", 36, 64, 500}, {"neighbours", 20, 16, 500}}, 128 << 10});
+  ASSERT_TRUE(Region::create(file.path(), small_region_bytes, schema).ok());
+  const auto region = Region::open(file.path(), Access::ReadOnly).value();
+  EXPECT_EQ(region.schema(), schema);
+  const auto net = region.store("net").value();
+  EXPECT_EQ(net.schema(), schema.stores[1]);
+  EXPECT_EQ(net.table("neighbours").value(), 1U);
+  EXPECT_EQ(net.table("flows").error().code, Errc::NotFound);
+  EXPECT_EQ(region.store("nothing").error().code, Errc::NotFound);
+}
+
+TEST(Creating, AllocatesTheWholeFileForItsOwnerOnly) {
+  RegionFile file;
+  ASSERT_TRUE(Region::create(file.path(), 4 << 20, small_schema()).ok());
+  struct stat info {};
+  ASSERT_EQ(::stat(file.path().c_str(), &info), 0);
+  EXPECT_EQ(info.st_size, 4 << 20);
+  EXPECT_GE(info.st_blocks * 512, 4 << 20) << "not sparse";
+  EXPECT_EQ(info.st_mode & 0777, 0600U);
+}
+
+TEST(Creating, ReplacesAnOldFileWithoutTouchingItsUsers) {
+  RegionFile file;
+  auto old = Region::create(file.path(), small_region_bytes, small_schema()).value();
+  auto writer = old.store("state").value().become_writer(Term{1}).value();
+  ASSERT_TRUE(put(writer, 1, 1).ok());
+  const auto fresh = Region::create(file.path(), small_region_bytes, small_schema()).value();
+  EXPECT_EQ(content(fresh.store("state").value()), Content{});
+  EXPECT_TRUE(put(writer, 2, 2).ok());
+  EXPECT_EQ(content(old.store("state").value()).size(), 2U);
+}
+
+TEST(Formatting, EmptiesMemoryThatExists) {
+  RegionFile file;
+  std::ofstream(file.path()) << std::string(small_region_bytes, 'x');
+  const auto region = Region::format(file.path(), small_region_bytes, small_schema()).value();
+  auto store = region.store("state").value();
+  EXPECT_EQ(content(store), Content{});
+  auto writer = store.become_writer(Term{1}).value();
+  for (std::uint64_t id = 0; id < 1000; ++id) { ASSERT_TRUE(put(writer, id, id).ok()); }
+  EXPECT_EQ(content(store).size(), 1000U);
+}
+
+TEST(Creating, RefusesSizesAndSchemasThatDoNotFit) {
+  RegionFile file;
+  const auto code = [&](std::uint64_t bytes, const RegionSchema& schema) {
+    const auto created = Region::create(file.path(), bytes, schema);
+    return created.ok() ? Errc::Failed : created.error().code;
+  };
+  EXPECT_EQ(code((1 << 20) + 4096, small_schema()), Errc::BadInput) << "not a power of two";
+  EXPECT_EQ(code(1 << 19, small_schema()), Errc::BadInput) << "too small";
+  EXPECT_EQ(code(1 << 20, small_schema(100000)), Errc::BadInput) << "does not fit";
+  EXPECT_EQ(code(1 << 20, {}), Errc::BadInput) << "no store";
+  EXPECT_EQ(code(1 << 20, small_schema(10, 100000)), Errc::BadInput) << "ring not a power of two";
+  auto schema = small_schema();
+  schema.stores[0].tables[1].name = "flows";
+  EXPECT_EQ(code(1 << 20, schema), Errc::BadInput) << "two tables of one name";
+  schema = small_schema();
+  schema.stores[0].tables[0].name = std::string(32, 'a');
+  EXPECT_EQ(code(1 << 20, schema), Errc::BadInput) << "name too long";
+  schema = small_schema();
+  schema.stores[0].tables[0].value_bytes = 5000;
+  EXPECT_EQ(code(1 << 20, schema), Errc::BadInput) << "value too large";
+  EXPECT_EQ(Region::inspect(file.path()), RegionState::Absent) << "a refusal leaves no file";
+}
+
+TEST(SizeNeeded, IsTheSmallestThatCreates) {
+  RegionFile file;
+  const auto schema = small_schema(50000);
+  const auto bytes = Region::size_needed(schema).value();
+  EXPECT_TRUE(Region::create(file.path(), bytes, schema).ok());
+  EXPECT_FALSE(Region::create(file.path(), bytes / 2, schema).ok());
+}
+
+TEST(AStore, OutlivesTheRegionObjectItCameFrom) {
+  RegionFile file;
+  auto store = [&] {
+    return Region::create(file.path(), small_region_bytes, small_schema()).value().store("state").value();
+  }();
+  auto writer = store.become_writer(Term{1}).value();
+  EXPECT_TRUE(put(writer, 1, 1).ok());
+}
+
+}  // namespace
+}  // namespace understudy::shm
