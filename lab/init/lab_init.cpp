@@ -189,6 +189,7 @@ int main(int argc, char** argv) {
   app.add_option("--log", options.log, "where output of the blade's processes goes")->required();
   app.add_option("--nice", options.nice, "nice level of the blade's processes");
   app.add_option("--program", options.programs, "an absolute path; the blade has it as /srv/bin/NAME")
+      ->allow_extra_args(false)  // otherwise it takes the "--" that begins the command for the end of its own list
       ->check([](const std::string& path) { return path.starts_with('/') ? "" : "use an absolute path"; });
   app.add_option("command", options.command, "started in the blade, with its arguments, after --");
   CLI11_PARSE(app, argc, argv);

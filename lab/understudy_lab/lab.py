@@ -13,7 +13,7 @@ from .state import State
 from .topology import Chassis
 
 SOURCE = os.path.dirname(os.path.dirname(os.path.realpath(__file__)))
-DEFAULTS = {"bfd_interval_ms": 50, "bfd_multiplier": 3, "policy": "when-slow", "region_mib": 16,
+DEFAULTS = {"bfd_interval_ms": 50, "bfd_multiplier": 3, "policy": "when-slow", "region_mib": 32,
             "mirror_memory_mib": 192, "daemons": True, "ready_s": 180}
 
 
