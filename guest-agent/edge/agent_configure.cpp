@@ -59,6 +59,7 @@ Result<place::PlaceOptions> Agent::find_ports() {
   auto found = links->list();
   if (!found) { return found.error(); }
   if (auto done = configure_maintenance(*links, *found); !done) { return done.error(); }
+  if (auto done = place::exempt_from_tracking(mirror_.spec.mirror_address.address); !done) { return done.error(); }
   place::PlaceOptions options;
   for (const auto& port : mirror_.spec.ports) {
     const auto* nic = with_mac(*found, port.mac);

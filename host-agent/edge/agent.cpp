@@ -36,6 +36,7 @@ Status Agent::start() {
   auto gate = net::HostGate::attach(interfaces);
   if (!gate) { return gate.error(); }
   host_gate_.emplace(std::move(gate).value());
+  if (auto done = place::exempt_from_tracking(config_.address.address); !done) { return done; }
   if (auto done = start_bfd(); !done) { return done; }
   link::ControlClientCallbacks callbacks;
   callbacks.on_connected = [this](const std::string& address, const std::string&) {

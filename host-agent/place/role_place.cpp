@@ -29,6 +29,24 @@ const std::string* interface_of(const std::vector<std::pair<std::string, std::st
 }
 }  // namespace
 
+Status exempt_from_tracking(const IpAddress& maintenance_address) {
+  auto nft = net::Nft::open();
+  if (!nft) { return nft.error(); }
+  const std::string family = maintenance_address.is_v4() ? "ip" : "ip6";
+  const auto address = maintenance_address.to_string();
+  return nft->run(
+      "table inet understudy_maintenance\n"
+      "delete table inet understudy_maintenance\n"
+      "table inet understudy_maintenance {\n"
+      "  chain incoming { type filter hook prerouting priority raw; " +
+      family + " daddr " + address +
+      " notrack; }\n"
+      "  chain outgoing { type filter hook output priority raw; " +
+      family + " saddr " + address +
+      " notrack; }\n"
+      "}\n");
+}
+
 RolePlace::RolePlace(boost::asio::io_context& io, link::RoleSpec spec, PlaceOptions options,
                      RolePlaceCallbacks callbacks)
     : io_(io),

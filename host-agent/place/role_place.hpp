@@ -44,6 +44,10 @@ struct RolePlaceCallbacks {
   std::function<void()> on_changes;  ///< the collector wrote records: a good moment to ship them
 };
 
+/// Keeps the agent's own connections out of connection tracking, so that no role's rule set ("invalid drop") and no
+/// tcp_loose = 0 can cut them: rules that are right for the role would otherwise cost the blade its replication.
+Status exempt_from_tracking(const IpAddress& maintenance_address);
+
 class RolePlace {
  public:
   RolePlace(boost::asio::io_context& io, link::RoleSpec spec, PlaceOptions options, RolePlaceCallbacks callbacks);

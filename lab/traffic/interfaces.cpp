@@ -6,6 +6,7 @@
 #include <linux/rtnetlink.h>
 
 #include <memory>
+#include <optional>
 #include <system_error>
 
 namespace lab {
@@ -39,26 +40,38 @@ struct CloseSocket {
   void operator()(mnl_socket* socket) const { mnl_socket_close(socket); }
 };
 
-std::map<int, Seen> dump_links() {
-  const std::unique_ptr<mnl_socket, CloseSocket> socket(mnl_socket_open(NETLINK_ROUTE));
-  if (!socket || mnl_socket_bind(socket.get(), 0, MNL_SOCKET_AUTOPID) < 0) checked(-1, "rtnetlink");
+/// Nothing: the list changed while it was told (NLM_F_DUMP_INTR), so it is not a consistent one.
+std::optional<std::map<int, Seen>> try_dump_links(mnl_socket* socket, unsigned sequence) {
   alignas(nlmsghdr) char buffer[32768];
   nlmsghdr* request = mnl_nlmsg_put_header(buffer);
   request->nlmsg_type = RTM_GETLINK;
   request->nlmsg_flags = NLM_F_REQUEST | NLM_F_DUMP;
-  request->nlmsg_seq = 1;
+  request->nlmsg_seq = sequence;
   mnl_nlmsg_put_extra_header(request, sizeof(ifinfomsg));
-  checked(static_cast<int>(mnl_socket_sendto(socket.get(), request, request->nlmsg_len)), "rtnetlink");
+  checked(static_cast<int>(mnl_socket_sendto(socket, request, request->nlmsg_len)), "rtnetlink");
   std::map<int, Seen> links;
-  int more = 1;
-  while (more > 0) {
-    const ssize_t got = mnl_socket_recvfrom(socket.get(), buffer, sizeof buffer);
+  for (int more = 1; more > 0;) {
+    const ssize_t got = mnl_socket_recvfrom(socket, buffer, sizeof buffer);
     checked(static_cast<int>(got), "rtnetlink");
-    more = checked(
-        mnl_cb_run(buffer, static_cast<std::size_t>(got), 1, mnl_socket_get_portid(socket.get()), read_link, &links),
-        "rtnetlink");
+    more =
+        mnl_cb_run(buffer, static_cast<std::size_t>(got), sequence, mnl_socket_get_portid(socket), read_link, &links);
+    if (more < 0 && errno == EINTR) return std::nullopt;
+    checked(more, "rtnetlink");
   }
   return links;
+}
+
+std::map<int, Seen> dump_links() {
+  constexpr unsigned tries_max = 50;
+  for (unsigned sequence = 1; sequence <= tries_max; ++sequence) {
+    // A fresh socket each time: what is left of an interrupted dump goes with the old one.
+    const std::unique_ptr<mnl_socket, CloseSocket> socket(mnl_socket_open(NETLINK_ROUTE));
+    if (!socket || mnl_socket_bind(socket.get(), 0, MNL_SOCKET_AUTOPID) < 0) checked(-1, "rtnetlink");
+    if (auto links = try_dump_links(socket.get(), sequence)) return *std::move(links);
+  }
+  errno = EINTR;
+  checked(-1, "rtnetlink: the interfaces change without end");
+  return {};
 }
 
 }  // namespace

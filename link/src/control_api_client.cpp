@@ -30,6 +30,9 @@ class Attachment : public grpc::ClientBidiReactor<pb::Report, pb::Order>,
   struct Notify {
     std::function<void(pb::Order)> on_read;
     std::function<void(std::string why)> on_ended;
+    /// Takes the attachment when gRPC has let go of it: channel and context must not be destroyed by the last lines of
+    /// a callback on gRPC's own thread.
+    std::function<void(std::shared_ptr<Attachment>)> release;
   };
 
   Attachment(const std::string& address, Notify notify)
@@ -95,10 +98,13 @@ class Attachment : public grpc::ClientBidiReactor<pb::Report, pb::Order>,
 
   void OnDone(const grpc::Status& status) override {
     notify_.on_ended(status.ok() ? "the control-server ended the stream" : status.error_message());
-    const auto keep = std::move(self_);
-    const std::lock_guard lock(mutex_);
-    done_ = true;
-    done_signal_.notify_all();
+    auto keep = std::move(self_);
+    {
+      const std::lock_guard lock(mutex_);
+      done_ = true;
+      done_signal_.notify_all();
+    }
+    notify_.release(std::move(keep));
   }
 
  private:
@@ -133,6 +139,10 @@ class ControlClient::Impl : public std::enable_shared_from_this<Impl> {
     };
     notify.on_ended = [this, weak, attempt](std::string why) {
       post(weak, attempt, [this, why = std::move(why)] { handle_end(why); });
+    };
+    notify.release = [&io = io_](std::shared_ptr<Attachment> attachment) {
+      // Not with the handler that is posted first: OnDone still has its last lines to run.
+      boost::asio::post(io, [attachment = std::move(attachment)] {});
     };
     attachment_ = std::make_shared<Attachment>(address(), std::move(notify));
     attachment_->start();
