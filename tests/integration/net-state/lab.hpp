@@ -186,6 +186,9 @@ inline void connect(const TestNamespace& a, const std::string& name_a, const Tes
   need(other.set_quiet(name_b));
   need(links.set_up(name_a, true));
   need(other.set_up(name_b, true));
+  if (!eventually([&] { return links.state(name_a).value().running && other.state(name_b).value().running; })) {
+    throw std::runtime_error(name_a + " and " + name_b + " do not come up");
+  }
 }
 
 inline MacAddress mac(const std::string& text) { return MacAddress::parse(text).value(); }
