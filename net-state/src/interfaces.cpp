@@ -33,6 +33,7 @@ std::optional<LinkState> decode_link(const nlmsghdr* message) {
   if (const char* kind = attributes.nested(IFLA_LINKINFO).text(IFLA_INFO_KIND)) { link.kind = kind; }
   link.mac.bytes = attributes.get<std::array<std::uint8_t, 6>>(IFLA_ADDRESS).value_or(link.mac.bytes);
   link.up = (info->ifi_flags & IFF_UP) != 0;
+  link.running = (info->ifi_flags & IFF_RUNNING) != 0;
   link.carrier = attributes.get<std::uint8_t>(IFLA_CARRIER).value_or(0) != 0;
   link.master_index = attributes.get<std::int32_t>(IFLA_MASTER).value_or(0);
   return link;

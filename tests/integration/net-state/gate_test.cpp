@@ -97,6 +97,8 @@ TEST_F(BridgeGateTest, ACarrierFlapDoesNotOpenIt) {
   }
   ASSERT_OK(links_->set_up("p0", false));
   ASSERT_OK(links_->set_up("p0", true));
+  const auto both_run = [&] { return links_->state("p0").value().running && guest_links.state("g0").value().running; };
+  ASSERT_TRUE(eventually(both_run));
   ASSERT_OK(links_->clear_master("p0"));
   ASSERT_OK(links_->set_master("p0", "br0"));
   EXPECT_FALSE(gate.value().is_open("p0").value());

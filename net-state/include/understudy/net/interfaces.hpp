@@ -28,6 +28,7 @@ struct LinkState {
   MacAddress mac;
   bool up = false;  ///< administratively
   bool carrier = false;
+  bool running = false;  ///< frames sent now leave; comes a moment after the carrier, and what is sent before is lost
   int master_index = 0;  ///< 0: in no bridge
 };
 
