@@ -478,8 +478,8 @@ class Puppet {
     }
     send(FrameType::Hello, encode_payload(hello));
   }
-  /// Reads what is there; true once a frame of `type` has come.
-  bool got(FrameType type) {
+  /// Reads what is there; true once so many frames of `type` have come.
+  bool got(FrameType type, std::ptrdiff_t times = 1) {
     while (socket_.available() > 0) {
       const auto room = decoder_.prepare();
       decoder_.commit(socket_.read_some(boost::asio::buffer(room.data(), room.size())));
@@ -489,7 +489,7 @@ class Puppet {
         seen_.push_back(frame.value()->header.type);
       }
     }
-    return std::find(seen_.begin(), seen_.end(), type) != seen_.end();
+    return std::count(seen_.begin(), seen_.end(), type) >= times;
   }
 
  private:
@@ -585,7 +585,7 @@ TEST(Replication, AnAcknowledgementFromBeforeAResyncDoesNotCount) {
   Puppet mirror(1);
   mirror.connect(pair.port);
   mirror.say_hello(pair.active, Sequence{100});  // of another history
-  ASSERT_TRUE(pair.run_until([&] { return mirror.got(FrameType::SnapshotEnd); }));
+  ASSERT_TRUE(pair.run_until([&] { return mirror.got(FrameType::SnapshotEnd, 2); }));
   ASSERT_TRUE(pair.run_until([&] { return pair.net_status().sent == Sequence{10}; }));
   mirror.send(FrameType::Ack,
               encode_payload(Progress{1, {{{}, Sequence{100}, false, 0}, {{}, Sequence{100}, false, 0}}}));
