@@ -16,7 +16,7 @@ constexpr std::uint32_t magic = 0x52505355;  // "USPR" as it lies on the wire
 constexpr std::uint8_t version = 1;
 constexpr std::size_t crc_offset = 12;
 constexpr std::size_t read_room_min = 64 << 10;
-constexpr std::size_t buffer_bytes = header_bytes + payload_bytes_max + read_room_min;
+constexpr std::size_t buffer_bytes_max = header_bytes + payload_bytes_max + read_room_min;
 
 Error damaged(const std::string& what) { return failure("replication stream: " + what, Errc::Damaged); }
 
@@ -86,12 +86,15 @@ EncodedFrame encode(const FrameHeader& header, std::vector<std::byte> payload) {
 }
 
 std::span<std::byte> FrameDecoder::prepare() {
-  if (buffer_.empty()) { buffer_.resize(buffer_bytes); }
   if (begin_ == end_) { begin_ = end_ = 0; }
-  if (buffer_.size() - end_ < read_room_min) {
+  if (buffer_.size() - end_ < read_room_min && begin_ > 0) {
     std::memmove(buffer_.data(), buffer_.data() + begin_, end_ - begin_);
     end_ -= begin_;
     begin_ = 0;
+  }
+  // Memory grows with bytes that really came, not with a length that somebody claims.
+  if (buffer_.size() - end_ < read_room_min) {
+    buffer_.resize(std::clamp(buffer_.size() * 2, 2 * read_room_min, buffer_bytes_max));
   }
   return std::span(buffer_).subspan(end_);
 }
