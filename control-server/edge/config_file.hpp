@@ -1,0 +1,29 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+/// group.toml: the group's make-up as an operator writes it, checked for meaning before anything starts.
+
+#include <chrono>
+#include <string>
+#include <vector>
+
+#include "core/config.hpp"
+#include "understudy/common/result.hpp"
+
+namespace understudy::control {
+
+struct ServerConfig {
+  GroupConfig group;
+  std::string listen;        ///< "address:port"
+  IpAddress listen_address;  ///< of it; BFD speaks from there
+  std::string state_path;
+  enum class Switch { LinuxBridge, Command } switch_driver = Switch::LinuxBridge;
+  std::string switch_netns;
+  std::vector<std::string> switch_command;
+  std::vector<std::string> power_command;  ///< empty: no power driver
+  std::chrono::milliseconds command_limit{5000};
+};
+
+/// The first problem, as one line with file and line number.
+Result<ServerConfig> read_config(const std::string& path);
+
+}  // namespace understudy::control

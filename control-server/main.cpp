@@ -1,0 +1,57 @@
+// SPDX-License-Identifier: Apache-2.0
+/// understudy-control-server: decides for one redundancy group. Exit status: 0 stopped by a signal, 1 cannot run,
+/// 2 wrong usage or configuration.
+#include <CLI/CLI.hpp>
+#include <boost/asio/signal_set.hpp>
+
+#include "edge/service.hpp"
+#include "understudy/common/log.hpp"
+
+namespace {
+
+constexpr int kCannotRun = 1;
+constexpr int kWrongUsage = 2;
+
+int serve(const understudy::control::ServerConfig& config) {
+  namespace log = understudy::log;
+  boost::asio::io_context io;
+  boost::asio::signal_set signals(io, SIGTERM, SIGINT);
+  signals.async_wait([&](const auto& /*error*/, int /*signal*/) { io.stop(); });
+  const auto service = understudy::control::ControlService::start(io, config);
+  if (!service) {
+    log::error("{}", log::describe(service.error()));
+    return kCannotRun;
+  }
+  log::info("listening at {}, {} blades, {} roles", config.listen, config.group.blades.size(),
+            config.group.roles.size());
+  io.run();
+  log::info("stopped");
+  return 0;
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  CLI::App app("Decides for one redundancy group: who is dead, who takes over, when a role moves.",
+               "understudy-control-server");
+  std::string path;
+  bool check = false;
+  app.add_option("--config", path, "the group's file, group.toml")->required();
+  app.add_flag("--check", check, "only check the file");
+  app.set_version_flag("--version", std::string("understudy-control-server ") + UNDERSTUDY_VERSION);
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::ParseError& error) { return app.exit(error) == 0 ? 0 : kWrongUsage; }
+  understudy::log::init("control-server");
+  const auto config = understudy::control::read_config(path);
+  if (!config) {
+    std::fprintf(stderr, "%s\n", config.error().message.c_str());
+    return kWrongUsage;
+  }
+  if (check) {
+    std::printf("%s: ok, %zu blades, %zu roles\n", path.c_str(), config.value().group.blades.size(),
+                config.value().group.roles.size());
+    return 0;
+  }
+  return serve(config.value());
+}
