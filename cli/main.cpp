@@ -1,97 +1,42 @@
 // SPDX-License-Identifier: Apache-2.0
-// `understudy`: status, events, watch, move. Exit status 1: the control-server said no or is not there; 2: wrong usage.
-#include <unistd.h>
-
+/// understudy: what an operator sees and orders. Exit status: 0 done, 1 not done or the control-server cannot be
+/// reached (one line says why), 2 wrong usage.
 #include <CLI/CLI.hpp>
-#include <atomic>
-#include <csignal>
-#include <iostream>
-#include <string>
 
-#include "output.hpp"
-#include "understudy/link/control_api_operator.hpp"
-
-namespace {
-
-using understudy::Error;
-using understudy::link::OperatorClient;
-
-constexpr int failed = 1;
-constexpr int wrong_usage = 2;
-
-int complain(const std::string& address, const Error& error) {
-  std::cerr << "understudy: control-server " << address << ": " << error.message << "\n";
-  return failed;
-}
-
-bool colours() { return isatty(STDOUT_FILENO) != 0; }
-
-int show_status(const std::string& address, bool as_json) {
-  OperatorClient client(address);
-  auto status = client.status();
-  if (!status) { return complain(address, status.error()); }
-  std::cout << (as_json ? understudy::cli::to_json(*status) + "\n" : understudy::cli::to_text(*status, colours()));
-  return 0;
-}
-
-int show_events(const std::string& address, std::uint64_t since, bool follow, bool as_json) {
-  OperatorClient client(address);
-  auto done = client.watch_events(since, follow, [&](const understudy::link::EventRecord& event) {
-    std::cout << (as_json ? understudy::cli::to_json(event) : understudy::cli::to_text(event, colours())) << std::endl;
-    return static_cast<bool>(std::cout);
-  });
-  return done ? 0 : complain(address, done.error());
-}
-
-/// Status now, and again after every event.
-int watch(const std::string& address) {
-  if (const int shown = show_status(address, false); shown != 0) { return shown; }
-  OperatorClient client(address);
-  auto done = client.watch_events(0, true, [&](const understudy::link::EventRecord& event) {
-    if (colours()) { std::cout << "\033[H\033[2J"; }
-    const bool alive = show_status(address, false) == 0;
-    std::cout << "\nlast event: " << understudy::cli::to_text(event, colours()) << std::endl;
-    return alive;
-  });
-  return done ? 0 : complain(address, done.error());
-}
-
-int move(const std::string& address, const std::string& role) {
-  OperatorClient client(address);
-  auto moved = client.move_role(understudy::RoleId{role});
-  if (!moved) { return complain(address, moved.error()); }
-  std::cout << *moved << "\n";
-  return 0;
-}
-
-}  // namespace
+#include "commands.hpp"
 
 int main(int argc, char** argv) {
-  CLI::App app("Understudy: N+1 hot standby. Shows and steers a group through its control-server.");
-  std::string address = "127.0.0.1:7400";
-  bool as_json = false;
-  bool follow = false;
-  std::uint64_t since = 0;
-  std::string role;
-  app.add_option("--control", address, "address:port of the control-server")
+  CLI::App app("Shows and steers one redundancy group.", "understudy");
+  std::string control = "127.0.0.1:7400";
+  app.add_option("--control", control, "the control-server, ADDRESS:PORT")
       ->envname("UNDERSTUDY_CONTROL")
       ->capture_default_str();
-  app.set_version_flag("--version", UNDERSTUDY_VERSION);
+  app.set_version_flag("--version", std::string("understudy ") + UNDERSTUDY_VERSION);
   app.require_subcommand(1);
-  auto* status = app.add_subcommand("status", "roles, blades and what is wrong");
-  status->add_flag("--json", as_json, "for machines");
-  auto* events = app.add_subcommand("events", "the event log, oldest first");
-  events->add_flag("--json", as_json, "one JSON object a line");
-  events->add_flag("--follow", follow, "go on with new events until interrupted");
-  events->add_option("--since", since, "only events after this id");
-  auto* watching = app.add_subcommand("watch", "the status, renewed with every event, until interrupted");
-  auto* moving = app.add_subcommand("move", "move a role from its mirror to the standby's host");
-  moving->add_option("role", role, "e.g. role-2")->required();
+  app.fallthrough();
+
+  bool json = false;
+  bool follow = false;
+  std::uint64_t since = 0;
+  std::string word;
+  auto* status = app.add_subcommand("status", "roles and blades, now");
+  status->add_flag("--json", json, "one JSON object");
+  auto* events = app.add_subcommand("events", "what happened, oldest first");
+  events->add_flag("--json", json, "one JSON object a line");
+  events->add_flag("--follow", follow, "stay and show what comes");
+  events->add_option("--since", since, "only events with a larger id")->capture_default_str();
+  auto* watch = app.add_subcommand("watch", "a live table, until ctrl-c");
+  auto* move = app.add_subcommand("move", "move a role from its mirror to the standby's host");
+  move->add_option("ROLE", word, "the role's name")->required();
+  auto* policy = app.add_subcommand("policy", "change when roles move by themselves");
+  policy->add_option("POLICY", word, "always, when-slow, when-quiet or manual")->required();
   try {
     app.parse(argc, argv);
-  } catch (const CLI::ParseError& error) { return app.exit(error) == 0 ? 0 : wrong_usage; }
-  if (status->parsed()) { return show_status(address, as_json); }
-  if (events->parsed()) { return show_events(address, since, follow, as_json); }
-  if (watching->parsed()) { return watch(address); }
-  return move(address, role);
+  } catch (const CLI::ParseError& error) { return app.exit(error) == 0 ? 0 : 2; }
+
+  if (status->parsed()) { return understudy::cli::show_status(control, json); }
+  if (events->parsed()) { return understudy::cli::show_events(control, since, follow, json); }
+  if (watch->parsed()) { return understudy::cli::watch(control); }
+  if (move->parsed()) { return understudy::cli::move_role(control, word); }
+  return understudy::cli::set_policy(control, word);
 }

@@ -1,58 +1,57 @@
 // SPDX-License-Identifier: Apache-2.0
-// understudy-control-server: decides who serves which role of one group.
+/// understudy-control-server: decides for one redundancy group. Exit status: 0 stopped by a signal, 1 cannot run,
+/// 2 wrong usage or configuration.
 #include <CLI/CLI.hpp>
-#include <boost/asio/io_context.hpp>
 #include <boost/asio/signal_set.hpp>
-#include <csignal>
-#include <iostream>
 
-#include "edge/server.hpp"
+#include "edge/service.hpp"
 #include "understudy/common/log.hpp"
 
 namespace {
 
-constexpr int bad_input = 2;
+constexpr int kCannotRun = 1;
+constexpr int kWrongUsage = 2;
 
-int run(const std::string& path, bool check_only) {
-  using namespace understudy;
-  auto config = control::read_server_config(path);
-  if (!config) {
-    std::cerr << config.error().message << "\n";
-    return bad_input;
+int serve(const understudy::control::ServerConfig& config) {
+  namespace log = understudy::log;
+  boost::asio::io_context io;
+  boost::asio::signal_set signals(io, SIGTERM, SIGINT);
+  signals.async_wait([&](const auto& /*error*/, int /*signal*/) { io.stop(); });
+  const auto service = understudy::control::ControlService::start(io, config);
+  if (!service) {
+    log::error("{}", log::describe(service.error()));
+    return kCannotRun;
   }
-  if (check_only) {
-    std::cout << path << ": good, " << config->group.roles.size() << " roles on " << config->group.blades.size()
-              << " blades\n";
-    return 0;
-  }
-  log::init("control-server");
-  boost::asio::io_context io(1);
-  boost::asio::signal_set signals(io, SIGINT, SIGTERM);
-  signals.async_wait([&](const boost::system::error_code& failed, int) {
-    if (!failed) { io.stop(); }
-  });
-  control::Server server(io, std::move(config).value());
-  if (auto started = server.start(); !started) {
-    std::cerr << "understudy-control-server: " << started.error().message << "\n";
-    return started.error().code == Errc::BadInput ? bad_input : 1;
-  }
-  log::info("started");
+  log::info("listening at {}, {} blades, {} roles", config.listen, config.group.blades.size(),
+            config.group.roles.size());
   io.run();
-  log::info("stopped; roles go on, there is no automatic failover until it is back");
+  log::info("stopped");
   return 0;
 }
 
 }  // namespace
 
 int main(int argc, char** argv) {
-  CLI::App app("Understudy's control-server: decides who serves which role of one group.");
-  std::string config = "/etc/understudy/group.toml";
+  CLI::App app("Decides for one redundancy group: who is dead, who takes over, when a role moves.",
+               "understudy-control-server");
+  std::string path;
   bool check = false;
-  app.add_option("--config", config, "the group's configuration")->capture_default_str();
-  app.add_flag("--check", check, "only check the configuration");
-  app.set_version_flag("--version", UNDERSTUDY_VERSION);
+  app.add_option("--config", path, "the group's file, group.toml")->required();
+  app.add_flag("--check", check, "only check the file");
+  app.set_version_flag("--version", std::string("understudy-control-server ") + UNDERSTUDY_VERSION);
   try {
     app.parse(argc, argv);
-  } catch (const CLI::ParseError& error) { return app.exit(error) == 0 ? 0 : bad_input; }
-  return run(config, check);
+  } catch (const CLI::ParseError& error) { return app.exit(error) == 0 ? 0 : kWrongUsage; }
+  understudy::log::init("control-server");
+  const auto config = understudy::control::read_config(path);
+  if (!config) {
+    std::fprintf(stderr, "%s\n", config.error().message.c_str());
+    return kWrongUsage;
+  }
+  if (check) {
+    std::printf("%s: ok, %zu blades, %zu roles\n", path.c_str(), config.value().group.blades.size(),
+                config.value().group.roles.size());
+    return 0;
+  }
+  return serve(config.value());
 }

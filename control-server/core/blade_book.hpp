@@ -14,6 +14,9 @@ namespace understudy::control {
 struct Blade {
   BladeConfig config;
   bool connected = false;  ///< its host-agent has said Hello on a living stream
+  /// When its kernel showed that it lives although BFD hears no daemon: it closed the host-agent's stream (a dead blade
+  /// closes nothing), or a new host-agent said Hello.
+  std::optional<Instant> sign_of_life;
   std::string boot_id;
   Ballot bfd;                ///< this control-server's own view
   bool isolated = false;     ///< read back from the switch

@@ -40,14 +40,14 @@ void RoleMachine::on_report(StepContext& context, const BladeId& blade, const li
 
 void RoleMachine::update_protection(StepContext& context, const Neighbours& neighbours) {
   if (!on_own_blade() || state_ == RoleState::TakingOver || step_ == Step::AwaitMirrorsWord) {
-    disarm(Timer::Grace);
-    disarm(Timer::Mirror);
+    for (const auto timer : {Timer::Grace, Timer::SyncAlarm, Timer::Mirror}) { disarm(timer); }
     return;
   }
   const bool known = mirror_.phase && mirror_.term == own_.term && context.blades.at(standby_).connected;
   const bool broken = known && (mirror_.phase == MirrorPhase::Failed || mirror_.phase == MirrorPhase::Stopped);
   if (known && mirror_.phase == MirrorPhase::Synced) {
     disarm(Timer::Grace);
+    disarm(Timer::SyncAlarm);
     synced_nonce_ = mirror_.boot_nonce;
     clear(context, "mirror");
     become(context, RoleState::Protected, "the mirror is synced under term " + std::to_string(own_.term.value));
@@ -56,9 +56,14 @@ void RoleMachine::update_protection(StepContext& context, const Neighbours& neig
     // same boot of the guest, and never once a new sync began to overwrite it (rule 23).
     const bool other_boot = known && mirror_.boot_nonce != synced_nonce_;
     const bool at_once = broken || other_boot || (known && mirror_.phase == MirrorPhase::Syncing);
-    if (!at_once && !armed(Timer::Grace)) { arm(Timer::Grace, context.now + context.config.timings.sync_grace); }
+    if (!at_once && !armed(Timer::Grace)) {
+      arm(Timer::Grace, context.now + context.config.timings.sync_grace);
+      arm(Timer::SyncAlarm, context.now + context.config.timings.sync_alarm);
+    }
+    if (due(Timer::SyncAlarm, context.now)) { raise(context, "mirror", "the mirror's sync has stopped"); }
     if (at_once || due(Timer::Grace, context.now)) {
       disarm(Timer::Grace);
+      disarm(Timer::SyncAlarm);
       const std::string why = broken       ? "the mirror failed: " + mirror_.detail
                               : other_boot ? "the mirror's guest has restarted"
                               : known ? std::string("the mirror's sync stopped (") + to_string(*mirror_.phase) + ")"
@@ -134,6 +139,16 @@ void RoleMachine::judge_active(StepContext& context, const Neighbours& neighbour
   const auto judgement = judge(context.blades.at(own_.place.blade).bfd, mirror, neighbours.surroundings,
                                context.config.timings.vote_settle(), context.now);
   if (judgement.again) { arm(Timer::Votes, *judgement.again); }
+  // A daemon's restart is no failure (D13): its BFD falls silent with it, the kernel and the role go on. A dead blade
+  // closes no stream, so there the silence comes first and nothing is waited for.
+  const auto& sign = context.blades.at(own_.place.blade).sign_of_life;
+  if (judgement.verdict == Verdict::Dead && sign) {
+    const Instant back = *sign + context.config.timings.agent_restart;
+    if (context.now < back) {
+      arm(Timer::Votes, back);
+      return;
+    }
+  }
   act_on(context, judgement.verdict);
 }
 

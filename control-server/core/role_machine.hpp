@@ -96,13 +96,14 @@ class RoleMachine {
     Serve,
     Mirror,
     Grace,
+    SyncAlarm,
     Votes,
     Isolate,
     Activation,
     Move,
     MoveDeadline
   };
-  static constexpr std::size_t kTimers = 11;
+  static constexpr std::size_t kTimers = 12;
 
   struct Mirror {  ///< what the mirror said since its host-agent connected
     std::optional<link::MirrorPhase> phase;

@@ -5,70 +5,132 @@
 #include <poll.h>
 #include <signal.h>
 #include <spawn.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include <algorithm>
 #include <array>
-#include <cerrno>
+#include <cstring>
 
-extern char** environ;  // NOLINT(readability-redundant-declaration): POSIX wants it declared by the program
+extern char** environ;
 
 namespace understudy::control {
-
 namespace {
-constexpr std::size_t output_max = 64 * 1024;
-using Clock = std::chrono::steady_clock;
 
-/// Reads until the program's end of the pipe closes. False: the deadline passed.
-bool read_all(int pipe, std::string& output, Clock::time_point until) {
-  std::array<char, 4096> buffer{};
-  for (;;) {
-    const auto left = std::chrono::duration_cast<std::chrono::milliseconds>(until - Clock::now()).count();
-    if (left <= 0) { return false; }
-    pollfd waiting{pipe, POLLIN, 0};
-    const int ready = poll(&waiting, 1, static_cast<int>(left));
-    if (ready < 0 && errno == EINTR) { continue; }
-    if (ready <= 0) { return false; }
-    const auto got = read(pipe, buffer.data(), buffer.size());
-    if (got <= 0) { return true; }
-    const auto room = output_max - std::min(output_max, output.size());
-    output.append(buffer.data(), std::min(static_cast<std::size_t>(got), room));
+constexpr std::size_t kMaxOutput = 64 * 1024;
+
+/// Read side of one of the child's outputs. Closed by whoever owns it.
+class Pipe {
+ public:
+  Pipe() {
+    if (pipe2(ends_.data(), O_CLOEXEC | O_NONBLOCK) != 0) { ends_ = {-1, -1}; }
   }
+  Pipe(const Pipe&) = delete;
+  Pipe& operator=(const Pipe&) = delete;
+  ~Pipe() {
+    close_end(0);
+    close_end(1);
+  }
+  [[nodiscard]] bool ok() const { return ends_[0] >= 0; }
+  [[nodiscard]] int read_end() const { return ends_[0]; }
+  [[nodiscard]] int write_end() const { return ends_[1]; }
+  void close_write_end() { close_end(1); }
+
+  /// Takes what is there; closes at the end.
+  void drain(std::string& to) {
+    std::array<char, 4096> chunk{};
+    for (int i = 0; i < 64 && ends_[0] >= 0; ++i) {
+      const ssize_t got = read(ends_[0], chunk.data(), chunk.size());
+      if (got > 0) {
+        const auto size = static_cast<std::size_t>(got);
+        to.append(chunk.data(), std::min(size, kMaxOutput - std::min(kMaxOutput, to.size())));
+      } else if (got == 0) {
+        close_end(0);
+      } else {
+        return;
+      }
+    }
+  }
+
+ private:
+  void close_end(std::size_t end) {
+    if (ends_[end] >= 0) { close(ends_[end]); }
+    ends_[end] = -1;
+  }
+  std::array<int, 2> ends_{};
+};
+
+std::string last_line(std::string text) {
+  while (!text.empty() && text.back() == '\n') { text.pop_back(); }
+  const auto begin = text.rfind('\n');
+  return begin == std::string::npos ? text : text.substr(begin + 1);
 }
+
+Result<pid_t> spawn(const std::vector<std::string>& words, const Pipe& output, const Pipe& errors) {
+  posix_spawn_file_actions_t actions;
+  posix_spawnattr_t attributes;
+  posix_spawn_file_actions_init(&actions);
+  posix_spawnattr_init(&attributes);
+  posix_spawn_file_actions_addopen(&actions, 0, "/dev/null", O_RDONLY, 0);
+  posix_spawn_file_actions_adddup2(&actions, output.write_end(), 1);
+  posix_spawn_file_actions_adddup2(&actions, errors.write_end(), 2);
+  sigset_t none;
+  sigemptyset(&none);
+  posix_spawnattr_setsigmask(&attributes, &none);
+  posix_spawnattr_setpgroup(&attributes, 0);
+  posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETPGROUP | POSIX_SPAWN_SETSIGMASK);
+  std::vector<char*> argv;
+  for (const auto& word : words) { argv.push_back(const_cast<char*>(word.c_str())); }  // NOLINT: POSIX's signature
+  argv.push_back(nullptr);
+  pid_t child = 0;
+  const int error = posix_spawnp(&child, argv[0], &actions, &attributes, argv.data(), environ);
+  posix_spawnattr_destroy(&attributes);
+  posix_spawn_file_actions_destroy(&actions);
+  if (error != 0) { return failure("cannot start " + words[0] + ": " + std::strerror(error)); }
+  return child;
+}
+
 }  // namespace
 
-Result<CommandResult> run_command(const std::vector<std::string>& argv, std::chrono::milliseconds deadline) {
-  std::array<int, 2> ends{};
-  if (pipe2(ends.data(), O_CLOEXEC) != 0) { return failure("no pipe for " + argv.front()); }
-  posix_spawn_file_actions_t actions;
-  posix_spawn_file_actions_init(&actions);
-  posix_spawn_file_actions_adddup2(&actions, ends[1], STDOUT_FILENO);
-  posix_spawn_file_actions_adddup2(&actions, ends[1], STDERR_FILENO);
-  std::vector<std::string> copies = argv;
-  std::vector<char*> arguments;
-  for (auto& copy : copies) { arguments.push_back(copy.data()); }
-  arguments.push_back(nullptr);
-  pid_t child = 0;
-  const int spawned = posix_spawnp(&child, arguments[0], &actions, nullptr, arguments.data(), environ);
-  posix_spawn_file_actions_destroy(&actions);
-  close(ends[1]);
-  if (spawned != 0) {
-    close(ends[0]);
-    return failure("cannot run " + argv.front() + ": error " + std::to_string(spawned), Errc::NotFound);
+Result<std::string> run_command(const std::vector<std::string>& words, std::chrono::milliseconds limit) {
+  if (words.empty()) { return failure("an empty command", Errc::BadInput); }
+  Pipe output;
+  Pipe errors;
+  if (!output.ok() || !errors.ok()) { return failure("cannot make a pipe: " + std::string(std::strerror(errno))); }
+  const auto child = spawn(words, output, errors);
+  if (!child) { return child.error(); }
+  output.close_write_end();
+  errors.close_write_end();
+  const int pidfd = static_cast<int>(syscall(SYS_pidfd_open, child.value(), 0));
+  std::string said;
+  std::string complained;
+  bool expired = pidfd < 0;
+  const auto deadline = std::chrono::steady_clock::now() + limit;
+  for (bool running = !expired; running;) {
+    std::array<pollfd, 3> watched{{{pidfd, POLLIN, 0}, {output.read_end(), POLLIN, 0}, {errors.read_end(), POLLIN, 0}}};
+    const auto left =
+        std::chrono::duration_cast<std::chrono::milliseconds>(deadline - std::chrono::steady_clock::now()).count();
+    expired = left <= 0;
+    if (expired) { break; }
+    poll(watched.data(), watched.size(), static_cast<int>(std::min<std::int64_t>(left, 1000)));
+    output.drain(said);
+    errors.drain(complained);
+    running = watched[0].revents == 0;
   }
-  CommandResult result;
-  const bool finished = read_all(ends[0], result.output, Clock::now() + deadline);
-  close(ends[0]);
-  if (!finished) { kill(child, SIGKILL); }
+  if (expired) { kill(-child.value(), SIGKILL); }
+  if (pidfd >= 0) { close(pidfd); }
   int status = 0;
-  while (waitpid(child, &status, 0) < 0 && errno == EINTR) {}
-  if (!finished) {
-    return failure(argv.front() + " gave no answer within " + std::to_string(deadline.count()) + " ms", Errc::Expired);
+  while (waitpid(child.value(), &status, 0) < 0 && errno == EINTR) {}
+  output.drain(said);  // what it wrote last
+  errors.drain(complained);
+  if (expired) {
+    return failure(words[0] + " did not end within " + std::to_string(limit.count()) + " ms and was killed",
+                   Errc::Expired);
   }
-  if (!WIFEXITED(status)) { return failure(argv.front() + " was ended by signal " + std::to_string(WTERMSIG(status))); }
-  result.status = WEXITSTATUS(status);
-  return result;
+  if (WIFEXITED(status) && WEXITSTATUS(status) == 0) { return said; }
+  const std::string how = WIFEXITED(status) ? "status " + std::to_string(WEXITSTATUS(status))
+                                            : "signal " + std::to_string(WTERMSIG(status));
+  return failure(words[0] + " ended with " + how + (complained.empty() ? "" : ": " + last_line(complained)));
 }
 
 }  // namespace understudy::control

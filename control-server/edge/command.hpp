@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
-/// Runs an external program (a switch's or a power controller's) and waits for it, with a deadline.
+/// Runs an external command with a deadline: no shell, its own process group, killed as a whole when time is up.
 
 #include <chrono>
 #include <string>
@@ -10,12 +10,9 @@
 
 namespace understudy::control {
 
-struct CommandResult {
-  int status = 0;
-  std::string output;  ///< standard output and error, at most 64 KiB
-};
-
-/// Expired: killed at the deadline. Failed: it could not be started or was ended by a signal.
-Result<CommandResult> run_command(const std::vector<std::string>& argv, std::chrono::milliseconds deadline);
+/// What the command wrote to standard output (the first 64 KiB). A failure when it cannot be started, ends with another
+/// status than 0 (with the last line of its standard error), or is killed because `limit` has passed (Expired).
+/// Blocks; any thread.
+Result<std::string> run_command(const std::vector<std::string>& words, std::chrono::milliseconds limit);
 
 }  // namespace understudy::control

@@ -1,247 +1,316 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "edge/config_file.hpp"
 
-#include <algorithm>
 #include <bit>
 #include <filesystem>
 #include <fstream>
-#include <functional>
 #include <map>
-#include <set>
 #include <sstream>
 
 #include "understudy/common/config.hpp"
 #include "understudy/link/control_api_status.hpp"
 
 namespace understudy::control {
-
 namespace {
 
-constexpr std::int64_t mib = 1 << 20;
-constexpr std::size_t interface_name_max = 15;
-
-/// What must be unique in the whole group, with who has it.
-class Unique {
+/// Reads one file. Getters and problem() of the ConfigTable keep the first problem, so this is straight-line code.
+class GroupFile {
  public:
-  void claim(ConfigTable& table, const std::string& key, const std::string& what, const std::string& value,
-             const std::string& owner) {
-    const auto [found, fresh] = owners_.emplace(what + " " + value, owner);
-    if (!fresh) {
-      table.problem(key,
-                    what + " " + value + " of " + owner + " belongs to " + found->second + " already; write another");
-    }
+  explicit GroupFile(std::string path) : path_(std::move(path)), reader_(path_) {}
+
+  Result<ServerConfig> read() {
+    auto root = reader_.root();
+    read_control(root);
+    read_detection(root);
+    read_movement(root);
+    read_switch(root);
+    read_power(root);
+    for (auto& blade : root.tables("blade")) { read_blade(blade); }
+    check_standby(root);
+    for (auto& role : root.tables("role")) { read_role(role); }
+    if (config_.group.roles.empty()) { root.problem("role", "there is no [[role]]; a group serves at least one"); }
+    if (auto done = reader_.finish(); !done) { return done.error(); }
+    return config_;
   }
 
  private:
-  std::map<std::string, std::string> owners_;
-};
-
-template <class T>
-T parsed(ConfigTable& table, const std::string& key, const std::string& text) {
-  auto value = T::parse(text);
-  if (!value && !text.empty()) { table.problem(key, value.error().message); }
-  return value ? *value : T{};
-}
-
-void read_blades(ConfigTable& root, GroupConfig& group, Unique& unique) {
-  std::size_t standbys = 0;
-  for (auto& table : root.tables("blade")) {
-    BladeConfig blade;
-    blade.id = BladeId{table.string("name", "the blade's name, e.g. \"blade-1\"")};
-    blade.address =
-        parsed<IpAddress>(table, "address", table.string("address", "its maintenance address, e.g. \"192.168.1.1\""));
-    blade.switch_ports = table.strings("switch_ports", "the switch's ports that lead to its service networks");
-    blade.standby = table.boolean_or("standby", false);
-    unique.claim(table, "name", "the name", blade.id.value, "blade " + blade.id.value);
-    unique.claim(table, "address", "the address", blade.address.to_string(), "blade " + blade.id.value);
-    for (const auto& port : blade.switch_ports) {
-      unique.claim(table, "switch_ports", "the switch port", port, "blade " + blade.id.value);
-      if (port.size() > interface_name_max) {
-        table.problem("switch_ports", "\"" + port + "\" is longer than 15 letters");
-      }
+  // --- values ---
+  template <class Value>
+  Value parse(ConfigTable& table, const std::string& key, const std::string& text) {
+    const auto parsed = Value::parse(text);
+    if (!parsed) {
+      if (!text.empty()) { table.problem(key, "\"" + key + "\": " + parsed.error().message); }
+      return {};
     }
-    standbys += blade.standby ? 1 : 0;
-    group.blades.push_back(blade);
+    return parsed.value();
   }
-  if (group.blades.empty()) {
-    root.problem("blade", "there is no [[blade]]; write one for each active and one with standby = true");
+  std::string name(ConfigTable& table, const std::string& key, const std::string& expected) {
+    const auto text = table.string(key, expected);
+    const bool fits = text.size() <= 64 &&
+                      text.find_first_not_of("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-") ==
+                          std::string::npos;
+    if (!fits) { table.problem(key, "\"" + text + "\" is no name; use up to 64 letters, digits, '.', '_', '-'"); }
+    return text;
   }
-  if (standbys != 1) {
-    root.problem("blade", std::to_string(standbys) + " blades have standby = true; write it for exactly one");
+  /// Remembers who uses a value that must be unique in the file.
+  void claim(ConfigTable& table, const std::string& key, const std::string& kind, const std::string& value,
+             const std::string& owner) {
+    if (value.empty()) { return; }
+    const auto [at, fresh] = claims_.emplace(kind + " " + value, owner);
+    if (!fresh) { table.problem(key, kind + " " + value + " is used twice: by " + at->second + " and by " + owner); }
   }
-}
 
-void read_ports(ConfigTable& table, link::RoleSpec& spec, Unique& unique) {
-  for (auto& port_table : table.tables("port")) {
-    link::PortSpec port;
-    port.name = port_table.string("name", "a logical port, e.g. \"ext\"");
-    if (port.name.size() > 10) { port_table.problem("name", "\"" + port.name + "\" is longer than 10 letters"); }
-    port.network = port_table.string("network", "a network of the blades' [networks], e.g. \"external\"");
-    port.mac =
-        parsed<MacAddress>(port_table, "mac", port_table.string("mac", "its service MAC, e.g. \"02:e0:00:00:00:01\""));
-    unique.claim(port_table, "mac", "the MAC", port.mac.to_string(), "role " + spec.id.value);
-    for (const auto& text :
-         port_table.strings("addresses", "addresses with prefix lengths, e.g. [\"10.23.4.121/24\"]")) {
-      const auto address = parsed<IpPrefix>(port_table, "addresses", text);
-      if (!address.address.is_link_local()) {
-        unique.claim(port_table, "addresses", "the address", address.address.to_string(), "role " + spec.id.value);
+  // --- tables ---
+  void read_control(ConfigTable& root) {
+    auto table = root.table("control");
+    config_.listen = table.string("listen", "where host-agents attach, e.g. \"192.168.1.250:7400\"");
+    const auto colon = config_.listen.rfind(':');
+    auto host = config_.listen.substr(0, colon);
+    if (host.size() > 2 && host.front() == '[' && host.back() == ']') { host = host.substr(1, host.size() - 2); }
+    const bool has_port = colon != std::string::npos && colon + 1 < config_.listen.size() &&
+                          config_.listen.find_first_not_of("0123456789", colon + 1) == std::string::npos;
+    const auto address = IpAddress::parse(host);
+    if (!config_.listen.empty() && (!has_port || !address)) {
+      table.problem("listen", "\"" + config_.listen + "\" is no ADDRESS:PORT; write e.g. \"192.168.1.250:7400\"");
+    }
+    if (address) { config_.listen_address = address.value(); }
+    config_.state_path = table.string("state", "the state store's file, e.g. \"/var/lib/understudy/control.db\"");
+  }
+
+  void read_detection(ConfigTable& root) {
+    auto table = root.table("detection");
+    auto& group = config_.group;
+    group.bfd.interval_ms = static_cast<std::uint32_t>(
+        table.integer_or("bfd_interval_ms", group.bfd.interval_ms, "the BFD interval in ms", 1, 10'000));
+    group.bfd.multiplier = static_cast<std::uint32_t>(
+        table.integer_or("bfd_multiplier", group.bfd.multiplier, "lost packets that mean silence", 1, 255));
+    group.timings.detection = std::chrono::milliseconds(group.bfd.interval_ms) * group.bfd.multiplier;
+  }
+
+  void read_movement(ConfigTable& root) {
+    auto table = root.table("movement");
+    const std::string expected = "\"always\", \"when-slow\", \"when-quiet\" or \"manual\"";
+    const auto policy = link::parse_movement_policy(table.string_or("policy", "when-slow", expected));
+    if (policy) {
+      config_.group.movement = policy.value();
+    } else {
+      table.problem("policy", policy.error().message);
+    }
+    const auto delay = table.integer_or("delay_ms", 3000, "ms on the mirror before it moves", 0, 86'400'000);
+    config_.group.timings.movement_delay = std::chrono::milliseconds(delay);
+  }
+
+  void read_switch(ConfigTable& root) {
+    auto table = root.table("switch");
+    const auto driver = table.string("driver", "\"linux-bridge\" or \"command\"");
+    if (driver == "linux-bridge") {
+      config_.switch_netns = table.string_or("netns", "", "the network namespace of the bridges");
+    } else if (driver == "command") {
+      config_.switch_driver = ServerConfig::Switch::Command;
+      config_.switch_command = table.strings("command", "[\"/path/to/command\", ...]");
+    } else if (!driver.empty()) {
+      table.problem("driver", "\"" + driver + "\" is no switch driver; write \"linux-bridge\" or \"command\"");
+    }
+    (void)table.has("netns");  // lab files name both; only the driver's own is used
+    (void)table.has("command");
+  }
+
+  void read_power(ConfigTable& root) {
+    auto table = root.table("power");
+    const auto driver = table.string_or("driver", "none", "\"none\" or \"command\"");
+    if (driver == "command") {
+      config_.power_command = table.strings("command", "[\"/path/to/command\", ...]");
+    } else if (driver != "none") {
+      table.problem("driver", "\"" + driver + "\" is no power driver; write \"none\" or \"command\"");
+    }
+    (void)table.has("command");
+    config_.group.has_power = !config_.power_command.empty();
+  }
+
+  void read_blade(ConfigTable& table) {
+    BladeConfig blade;
+    blade.id = BladeId{name(table, "name", "the blade's name, e.g. \"blade-1\"")};
+    const auto address = table.string("address", "its maintenance address, e.g. \"192.168.1.1\"");
+    blade.address = parse<IpAddress>(table, "address", address);
+    blade.switch_ports = table.strings("switch_ports", "every port to service networks, e.g. [\"b1-ext\", \"b1-int\"]");
+    blade.standby = table.boolean_or("standby", false);
+    claim(table, "name", "blade", blade.id.value, "[[blade]] " + std::to_string(config_.group.blades.size() + 1));
+    claim(table, "address", "address", blade.address.family != 0 ? blade.address.to_string() : "", blade.id.value);
+    for (const auto& port : blade.switch_ports) { claim(table, "switch_ports", "switch port", port, blade.id.value); }
+    if (blade.address.family != 0 && config_.listen_address.family != 0 &&
+        blade.address.family != config_.listen_address.family) {
+      table.problem("address", "BFD needs an address of the family of [control] listen: " + address);
+    }
+    config_.group.blades.push_back(std::move(blade));
+  }
+
+  void check_standby(ConfigTable& root) {
+    std::string standbys;
+    int count = 0;
+    for (const auto& blade : config_.group.blades) {
+      if (!blade.standby) { continue; }
+      standbys += (++count > 1 ? ", " : "") + blade.id.value;
+      config_.group.control_shares_standby_blade = blade.address == config_.listen_address;
+    }
+    if (count == 1) { return; }
+    root.problem("blade", count == 0 ? "no [[blade]] has standby = true; exactly one must"
+                                     : "several blades have standby = true (" + standbys + "); exactly one must");
+  }
+
+  void read_role(ConfigTable& table) {
+    RoleConfig role;
+    auto& spec = role.spec;
+    spec.id = RoleId{name(table, "name", "the role's name, e.g. \"role-1\"")};
+    const std::string self = spec.id.value;
+    claim(table, "name", "role", self, "[[role]] " + std::to_string(config_.group.roles.size() + 1));
+    spec.number = static_cast<std::uint32_t>(table.integer("number", "the role's number", 1, 250));
+    claim(table, "number", "number", std::to_string(spec.number), self);
+    role.active = BladeId{table.string("active", "the blade that serves it, e.g. \"blade-1\"")};
+    check_active(table, role);
+    const auto mib = table.integer("region_mib", "the region's size in MiB, a power of two", 1, 1 << 20);
+    spec.region_bytes = static_cast<std::uint64_t>(mib) << 20;
+    if (!std::has_single_bit(static_cast<std::uint64_t>(mib))) {
+      table.problem("region_mib", "region_mib = " + std::to_string(mib) + " is no power of two; write " +
+                                      std::to_string(std::bit_ceil(static_cast<std::uint64_t>(mib))));
+    }
+    const auto flows = table.integer("flow_capacity", "sessions to mirror", 0, std::int64_t{1} << 32);
+    spec.flow_capacity = static_cast<std::uint64_t>(flows);
+    const auto mirror = table.string("mirror_address", "its mirror's address, e.g. \"192.168.1.41/24\"");
+    spec.mirror_address = parse<IpPrefix>(table, "mirror_address", mirror);
+    claim_address(table, "mirror_address", spec.mirror_address, self + "'s mirror");
+    const auto mac = table.string("mirror_mac", "its mirror's MAC, e.g. \"02:e2:00:00:00:01\"");
+    spec.mirror_mac = parse<MacAddress>(table, "mirror_mac", mac);
+    claim(table, "mirror_mac", "MAC", mac, self + "'s mirror");
+    const auto memory = table.integer_or("mirror_memory_mib", 192, "the mirror's memory in MiB", 64, 1 << 20);
+    spec.mirror_memory_mib = static_cast<std::uint32_t>(memory);
+    read_ruleset(table, spec);
+    for (auto& port : table.tables("port")) { read_port(port, spec); }
+    if (spec.ports.empty()) { table.problem("port", self + " has no [[role.port]]; a role serves on at least one"); }
+    for (auto& route : table.tables("route")) { read_route(route, spec); }
+    spec.sysctls = table.string_pairs("sysctls");
+    if (table.has("application")) { read_application(table, spec); }
+    spec.version = digest(spec);
+    config_.group.roles.push_back(std::move(role));
+  }
+
+  void check_active(ConfigTable& table, const RoleConfig& role) {
+    if (role.active.empty()) { return; }
+    claim(table, "active", "active", role.active.value, role.spec.id.value);  // no single fault stops two roles
+    for (const auto& blade : config_.group.blades) {
+      if (blade.id != role.active) { continue; }
+      if (blade.standby) {
+        table.problem("active", role.active.value + " is the standby; it serves no role of its own");
       }
-      port.addresses.push_back(address);
+      return;
+    }
+    table.problem("active", "there is no [[blade]] named \"" + role.active.value + "\"");
+  }
+
+  void claim_address(ConfigTable& table, const std::string& key, const IpPrefix& prefix, const std::string& owner) {
+    // A link-local address is unique on its own network only: every role has its fe80::1.
+    if (prefix.address.family == 0 || prefix.address.is_link_local()) { return; }
+    claim(table, key, "address", prefix.address.to_string(), owner);
+  }
+
+  void read_ruleset(ConfigTable& table, link::RoleSpec& spec) {
+    const auto file = table.string_or("ruleset_file", "", "a file of nftables text");
+    if (file.empty()) { return; }
+    const auto at = std::filesystem::path(path_).parent_path() / file;  // an absolute one stays as it is
+    std::ifstream stream(at);
+    std::ostringstream text;
+    text << stream.rdbuf();
+    spec.ruleset = text.str();
+    if (!stream.good() || std::filesystem::is_directory(at)) {
+      table.problem("ruleset_file", "cannot read the rule set " + at.string());
+    } else if (spec.ruleset.size() > (std::size_t{1} << 20)) {
+      table.problem("ruleset_file", at.string() + " is larger than 1 MiB");
+    }
+  }
+
+  void read_port(ConfigTable& table, link::RoleSpec& spec) {
+    link::PortSpec port;
+    port.name = name(table, "name", "a logical name, e.g. \"ext\"");
+    port.network = name(table, "network", "the network it is on, e.g. \"external\"");
+    const std::string self = spec.id.value + " port " + port.name;
+    claim(table, "name", "port of " + spec.id.value, port.name, self);
+    const auto mac = table.string("mac", "its service MAC, e.g. \"02:e0:00:00:00:01\"");
+    port.mac = parse<MacAddress>(table, "mac", mac);
+    claim(table, "mac", "MAC", mac, self);
+    for (const auto& text : table.strings("addresses", "[\"10.0.0.1/24\", ...]")) {
+      port.addresses.push_back(parse<IpPrefix>(table, "addresses", text));
+      claim_address(table, "addresses", port.addresses.back(), self);
     }
     spec.ports.push_back(std::move(port));
   }
-  if (spec.ports.empty()) {
-    table.problem("name", "role " + spec.id.value + " has no [[role.port]]; write at least one");
-  }
-}
 
-void read_application(ConfigTable table, link::ApplicationSpec& application) {
-  application.name = table.string_or("name", "", "the application's name");
-  application.command = table.strings_or_empty("command");
-  application.store = table.string_or("store", "", "the name of its store, e.g. \"sessions\"");
-  const auto journal_kib =
-      table.integer_or("journal_kib", 1024, "the size of its journal in KiB, a power of two", 64, 1 << 20);
-  application.journal_bytes = static_cast<std::uint64_t>(journal_kib) * 1024;
-  if (!std::has_single_bit(application.journal_bytes)) {
-    table.problem("journal_kib", "journal_kib " + std::to_string(journal_kib) + " is no power of two; write e.g. 1024");
-  }
-  for (auto& each : table.tables("table")) {
-    link::TableSpec spec;
-    spec.name = each.string("name", "the table's name");
-    spec.key_bytes = static_cast<std::uint32_t>(each.integer("key_bytes", "bytes of a key", 1, 256));
-    spec.value_bytes = static_cast<std::uint32_t>(each.integer("value_bytes", "bytes of a value", 1, 4096));
-    spec.capacity = static_cast<std::uint64_t>(each.integer("capacity", "records", 1, std::int64_t{1} << 32));
-    application.tables.push_back(spec);
-  }
-}
-
-std::string version_of(const link::RoleSpec& spec, const std::string& file_text) {
-  std::ostringstream digest;
-  digest << std::hex << std::hash<std::string>{}(file_text + spec.id.value + spec.ruleset);
-  return digest.str();
-}
-
-void read_role(ConfigTable& table, RoleConfig& role, Unique& unique, const std::filesystem::path& directory) {
-  auto& spec = role.spec;
-  spec.id = RoleId{table.string("name", "the role's name, e.g. \"role-1\"")};
-  unique.claim(table, "name", "the name", spec.id.value, "role " + spec.id.value);
-  spec.number = static_cast<std::uint32_t>(table.integer("number", "the role's number", 1, 999));
-  unique.claim(table, "number", "the number", std::to_string(spec.number), "role " + spec.id.value);
-  role.active = BladeId{table.string("active", "the blade that serves it, e.g. \"blade-1\"")};
-  unique.claim(table, "active", "the blade", role.active.value, "role " + spec.id.value);
-  const auto region_mib = table.integer("region_mib", "the region's size in MiB, a power of two", 1, 1 << 20);
-  if (!std::has_single_bit(static_cast<std::uint64_t>(region_mib))) {
-    table.problem("region_mib", "region_mib " + std::to_string(region_mib) + " is no power of two; write " +
-                                    std::to_string(std::bit_ceil(static_cast<std::uint64_t>(region_mib))));
-  }
-  spec.region_bytes = static_cast<std::uint64_t>(region_mib) * mib;
-  spec.flow_capacity = static_cast<std::uint64_t>(
-      table.integer_or("flow_capacity", 16384, "the largest number of flows", 16, std::int64_t{1} << 32));
-  spec.mirror_address =
-      parsed<IpPrefix>(table, "mirror_address",
-                       table.string("mirror_address", "the mirror's maintenance address, e.g. \"192.168.1.41/24\""));
-  unique.claim(table, "mirror_address", "the address", spec.mirror_address.address.to_string(),
-               "mirror of " + spec.id.value);
-  spec.mirror_mac = parsed<MacAddress>(table, "mirror_mac", table.string("mirror_mac", "the mirror's maintenance MAC"));
-  unique.claim(table, "mirror_mac", "the MAC", spec.mirror_mac.to_string(), "mirror of " + spec.id.value);
-  spec.mirror_memory_mib =
-      static_cast<std::uint32_t>(table.integer_or("mirror_memory_mib", 192, "the mirror's memory in MiB", 96, 1 << 20));
-  const auto ruleset = table.string_or("ruleset_file", "", "the path of an nftables file");
-  if (!ruleset.empty()) {
-    std::ifstream file(directory / ruleset);
-    if (!file) {
-      table.problem("ruleset_file", "\"" + ruleset + "\" cannot be read; write the path of an nftables file");
+  void read_route(ConfigTable& table, link::RoleSpec& spec) {
+    const auto destination = table.string("destination", "a prefix, e.g. \"0.0.0.0/0\"");
+    const auto gateway = table.string("gateway", "an address, e.g. \"10.23.4.1\"");
+    link::RouteSpec route{parse<IpPrefix>(table, "destination", destination),
+                          parse<IpAddress>(table, "gateway", gateway)};
+    if (route.destination.address.family != route.gateway.family) {
+      table.problem("gateway", "destination " + destination + " and gateway " + gateway + " are of different families");
     }
-    spec.ruleset.assign(std::istreambuf_iterator<char>(file), {});
+    spec.routes.push_back(route);
   }
-  spec.sysctls = table.string_pairs("sysctls");
-  read_ports(table, spec, unique);
-  for (auto& route : table.tables("route")) {
-    spec.routes.push_back({parsed<IpPrefix>(route, "destination", route.string("destination", "e.g. \"10.60.0.0/16\"")),
-                           parsed<IpAddress>(route, "gateway", route.string("gateway", "e.g. \"10.23.4.1\""))});
-  }
-  read_application(table.table("application"), spec.application);
-}
 
-void read_movement(ConfigTable table, GroupConfig& group) {
-  const auto policy = table.string_or("policy", "when-slow", "\"always\", \"when-slow\", \"when-quiet\" or \"manual\"");
-  auto parsed_policy = link::parse_movement_policy(policy);
-  if (parsed_policy) {
-    group.movement = *parsed_policy;
-  } else {
-    table.problem("policy", parsed_policy.error().message);
-  }
-  const auto fallback = std::chrono::duration_cast<std::chrono::milliseconds>(group.timings.movement_delay).count();
-  group.timings.movement_delay = std::chrono::milliseconds(
-      table.integer_or("delay_ms", fallback, "milliseconds on the mirror before the movement", 0, 86'400'000));
-}
-
-void read_drivers(ConfigTable& root, ServerConfig& config) {
-  auto switching = root.table("switch");
-  config.switching.driver = switching.string_or("driver", "linux-bridge", "\"linux-bridge\" or \"command\"");
-  const auto netns = switching.string_or("netns", "", "the bridge's network namespace");
-  if (!netns.empty()) {
-    config.switching.network_namespace = netns.front() == '/' ? netns : "/run/netns/" + netns;
-    if (!std::filesystem::exists(config.switching.network_namespace)) {
-      switching.problem("netns", "network namespace \"" + netns + "\" does not exist");
+  void read_application(ConfigTable& role, link::RoleSpec& spec) {
+    auto table = role.table("application");
+    auto& application = spec.application;
+    application.name = name(table, "name", "the application's name");
+    application.command = table.strings("command", "[\"/usr/bin/program\", ...]");
+    application.store = table.string_or("store", "", "the name of its store in the region");
+    const auto kib = table.integer_or("journal_kib", 1024, "its journal in KiB, a power of two", 4, 1 << 20);
+    if (!std::has_single_bit(static_cast<std::uint64_t>(kib))) {
+      table.problem("journal_kib", "journal_kib = " + std::to_string(kib) + " is no power of two");
+    }
+    application.journal_bytes = static_cast<std::uint64_t>(kib) << 10;
+    for (auto& one : table.tables("table")) {
+      link::TableSpec spec_of_table;
+      spec_of_table.name = name(one, "name", "the table's name");
+      spec_of_table.key_bytes = static_cast<std::uint32_t>(one.integer("key_bytes", "the size of a key", 1, 4096));
+      spec_of_table.value_bytes =
+          static_cast<std::uint32_t>(one.integer("value_bytes", "the size of a value", 0, 1 << 20));
+      spec_of_table.capacity =
+          static_cast<std::uint64_t>(one.integer("capacity", "the most records", 1, std::int64_t{1} << 40));
+      application.tables.push_back(std::move(spec_of_table));
+    }
+    if (application.store.empty() && !application.tables.empty()) {
+      table.problem("table", "tables without a store; name the application's \"store\"");
     }
   }
-  config.switching.command = switching.strings_or_empty("command");
-  if (config.switching.driver != "linux-bridge" && config.switching.driver != "command") {
-    switching.problem("driver", "switch driver \"" + config.switching.driver +
-                                    "\" is unknown; write \"linux-bridge\" or \"command\"");
+
+  /// Tells two configurations apart (D15); not a protection against anybody.
+  static std::string digest(const link::RoleSpec& spec) {
+    std::ostringstream text;
+    text << spec.id.value << spec.number << spec.ruleset << spec.region_bytes << spec.flow_capacity
+         << spec.mirror_address.to_string() << spec.mirror_mac.to_string() << spec.mirror_memory_mib;
+    for (const auto& port : spec.ports) {
+      text << '|' << port.name << '|' << port.network << '|' << port.mac.to_string();
+      for (const auto& address : port.addresses) { text << '|' << address.to_string(); }
+    }
+    for (const auto& route : spec.routes) { text << '|' << route.destination.to_string() << route.gateway.to_string(); }
+    for (const auto& [key, value] : spec.sysctls) { text << '|' << key << '=' << value; }
+    text << '|' << spec.application.name << '|' << spec.application.store << spec.application.journal_bytes;
+    for (const auto& word : spec.application.command) { text << '|' << word; }
+    for (const auto& table : spec.application.tables) {
+      text << '|' << table.name << ',' << table.key_bytes << ',' << table.value_bytes << ',' << table.capacity;
+    }
+    std::uint64_t hash = 0xcbf29ce484222325U;  // FNV-1a
+    for (const char c : text.str()) { hash = (hash ^ static_cast<std::uint8_t>(c)) * 0x100000001b3U; }
+    std::ostringstream hex;
+    hex << std::hex << hash;
+    return hex.str();
   }
-  if (config.switching.driver == "command" && config.switching.command.empty()) {
-    switching.problem("command", "the switch driver \"command\" needs command = [\"/path/of/program\"]");
-  }
-  auto power = root.table("power");
-  config.power.driver = power.string_or("driver", "none", "\"none\" or \"command\"");
-  config.power.command = power.strings_or_empty("command");
-  if (config.power.driver != "none" && config.power.driver != "command") {
-    power.problem("driver", "power driver \"" + config.power.driver + "\" is unknown; write \"none\" or \"command\"");
-  }
-  if (config.power.driver == "command" && config.power.command.empty()) {
-    power.problem("command", "the power driver \"command\" needs command = [\"/path/of/program\"]");
-  }
-  config.group.has_power = config.power.driver != "none";
-}
+
+  std::string path_;
+  ConfigReader reader_;
+  ServerConfig config_;
+  std::map<std::string, std::string> claims_;
+};
 
 }  // namespace
 
-Result<ServerConfig> read_server_config(const std::string& path) {
-  ConfigReader reader(path);
-  auto root = reader.root();
-  ServerConfig config;
-  auto control = root.table("control");
-  config.listen = control.string("listen", "address:port, e.g. \"192.168.1.250:7400\"");
-  config.state_path = control.string("state", "the path of the state store, e.g. \"/var/lib/understudy/control.db\"");
-  auto& group = config.group;
-  auto detection = root.table("detection");
-  group.bfd.interval_ms =
-      static_cast<std::uint32_t>(detection.integer_or("bfd_interval_ms", 50, "milliseconds", 3, 10000));
-  group.bfd.multiplier = static_cast<std::uint32_t>(detection.integer_or("bfd_multiplier", 3, "a count", 1, 50));
-  group.timings.detection = std::chrono::milliseconds(group.bfd.interval_ms * group.bfd.multiplier);
-  read_movement(root.table("movement"), group);
-  read_drivers(root, config);
-  Unique unique;
-  read_blades(root, group, unique);
-  std::ifstream file(path);
-  const std::string text(std::istreambuf_iterator<char>(file), {});
-  for (auto& table : root.tables("role")) {
-    RoleConfig role;
-    read_role(table, role, unique, std::filesystem::path(path).parent_path());
-    const auto blade = std::find_if(group.blades.begin(), group.blades.end(),
-                                    [&](const BladeConfig& each) { return each.id == role.active; });
-    if (blade == group.blades.end() || blade->standby) {
-      table.problem("active",
-                    "\"" + role.active.value + "\" is no [[blade]] that can be active; write the name of one");
-    }
-    role.spec.version = version_of(role.spec, text);
-    group.roles.push_back(std::move(role));
-  }
-  if (group.roles.empty()) { root.problem("role", "there is no [[role]]; write one for each active blade"); }
-  if (auto finished = reader.finish(); !finished) { return finished.error(); }
-  return config;
-}
+Result<ServerConfig> read_config(const std::string& path) { return GroupFile(path).read(); }
 
 }  // namespace understudy::control

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
-/// group.toml: the whole group, read once and checked against itself. Every mistake is one line with file, line and
-/// what to write instead.
+/// group.toml: the group's make-up as an operator writes it, checked for meaning before anything starts.
 
+#include <chrono>
 #include <string>
 #include <vector>
 
@@ -11,25 +11,19 @@
 
 namespace understudy::control {
 
-struct SwitchConfig {
-  std::string driver = "linux-bridge";  ///< or "command"
-  std::string network_namespace;        ///< path of the bridge's namespace; empty: our own
-  std::vector<std::string> command;     ///< called as: command... isolate|readmit|status PORT...
-};
-
-struct PowerConfig {
-  std::string driver = "none";       ///< or "command"
-  std::vector<std::string> command;  ///< called as: command... off|on|status BLADE
-};
-
 struct ServerConfig {
-  std::string listen;
-  std::string state_path;
   GroupConfig group;
-  SwitchConfig switching;
-  PowerConfig power;
+  std::string listen;        ///< "address:port"
+  IpAddress listen_address;  ///< of it; BFD speaks from there
+  std::string state_path;
+  enum class Switch { LinuxBridge, Command } switch_driver = Switch::LinuxBridge;
+  std::string switch_netns;
+  std::vector<std::string> switch_command;
+  std::vector<std::string> power_command;  ///< empty: no power driver
+  std::chrono::milliseconds command_limit{5000};
 };
 
-Result<ServerConfig> read_server_config(const std::string& path);
+/// The first problem, as one line with file and line number.
+Result<ServerConfig> read_config(const std::string& path);
 
 }  // namespace understudy::control

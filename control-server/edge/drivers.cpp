@@ -1,89 +1,116 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "edge/drivers.hpp"
 
-#include <algorithm>
+#include <map>
 #include <sstream>
 
 #include "edge/command.hpp"
 #include "understudy/net/gate.hpp"
 
 namespace understudy::control {
-
 namespace {
 
-constexpr auto switch_deadline = std::chrono::seconds(5);
-constexpr auto power_deadline = std::chrono::seconds(30);
-
-Result<std::string> call(std::vector<std::string> command, const std::string& verb,
-                         const std::vector<std::string>& rest, std::chrono::milliseconds deadline) {
-  command.push_back(verb);
-  command.insert(command.end(), rest.begin(), rest.end());
-  auto result = run_command(command, deadline);
-  if (!result) { return result.error(); }
-  if (result->status != 0) {
-    return failure(command.front() + " " + verb + " ended with status " + std::to_string(result->status) + ": " +
-                   result->output);
-  }
-  return result->output;
-}
-
-class LinuxBridge final : public SwitchDriver {
+class LinuxBridgeSwitch final : public SwitchDriver {
  public:
-  explicit LinuxBridge(net::SwitchIsolation isolation) : isolation_(std::move(isolation)) {}
+  explicit LinuxBridgeSwitch(net::SwitchIsolation isolation) : isolation_(std::move(isolation)) {}
+
   Status isolate(const std::vector<std::string>& ports) override { return isolation_.isolate(ports); }
-  Status readmit(const std::vector<std::string>& ports) override { return isolation_.readmit(ports); }
+  Status readmit(const std::vector<std::string>& ports) override {
+    if (const auto done = isolation_.readmit(ports); !done) { return done; }
+    const auto isolated = isolation_.isolated();
+    if (!isolated) { return isolated.error(); }
+    for (const auto& port : ports) {
+      for (const auto& closed : isolated.value()) {
+        if (port == closed) { return failure("the switch still shows " + port + " isolated"); }
+      }
+    }
+    return {};
+  }
   Result<bool> are_isolated(const std::vector<std::string>& ports) override { return isolation_.are_isolated(ports); }
 
  private:
   net::SwitchIsolation isolation_;
 };
 
-class ExternalSwitch final : public SwitchDriver {
+class CommandSwitch final : public SwitchDriver {
  public:
-  explicit ExternalSwitch(std::vector<std::string> command) : command_(std::move(command)) {}
-  Status isolate(const std::vector<std::string>& ports) override {
-    if (auto done = call(command_, "isolate", ports, switch_deadline); !done) { return done.error(); }
-    auto isolated = are_isolated(ports);
-    if (!isolated) { return isolated.error(); }
-    if (!*isolated) { return failure("the switch does not show the ports as isolated after isolating them"); }
-    return {};
-  }
-  Status readmit(const std::vector<std::string>& ports) override {
-    auto done = call(command_, "readmit", ports, switch_deadline);
-    return done ? Status{} : Status{done.error()};
-  }
+  CommandSwitch(std::vector<std::string> command, std::chrono::milliseconds limit)
+      : command_(std::move(command)), limit_(limit) {}
+
+  Status isolate(const std::vector<std::string>& ports) override { return change("isolate", ports, "isolated"); }
+  Status readmit(const std::vector<std::string>& ports) override { return change("readmit", ports, "connected"); }
   Result<bool> are_isolated(const std::vector<std::string>& ports) override {
-    auto output = call(command_, "status", ports, switch_deadline);
-    if (!output) { return output.error(); }
-    return std::all_of(ports.begin(), ports.end(), [&](const std::string& port) {
-      std::istringstream lines(*output);
-      for (std::string line; std::getline(lines, line);) {
-        if (line == port + " isolated") { return true; }
-      }
-      return false;
-    });
+    const auto states = read_back(ports);
+    if (!states) { return states.error(); }
+    for (const auto& [port, state] : states.value()) {
+      if (state != "isolated") { return false; }
+    }
+    return true;
   }
 
  private:
+  Result<std::string> call(const std::string& verb, const std::vector<std::string>& ports) {
+    auto words = command_;
+    words.push_back(verb);
+    words.insert(words.end(), ports.begin(), ports.end());
+    return run_command(words, limit_);
+  }
+  Status change(const std::string& verb, const std::vector<std::string>& ports, const std::string& wanted) {
+    if (const auto done = call(verb, ports); !done) { return done.error(); }
+    const auto states = read_back(ports);
+    if (!states) { return states.error(); }
+    for (const auto& [port, state] : states.value()) {
+      if (state != wanted) { return failure(command_[0] + " " + verb + ": " + port + " is " + state + " afterwards"); }
+    }
+    return {};
+  }
+  /// Every asked port with its state; one that the command does not tell is an error.
+  Result<std::map<std::string, std::string>> read_back(const std::vector<std::string>& ports) {
+    const auto said = call("status", ports);
+    if (!said) { return said.error(); }
+    std::map<std::string, std::string> told;
+    std::istringstream lines(said.value());
+    for (std::string port, state; lines >> port >> state;) { told[port] = state; }
+    std::map<std::string, std::string> states;
+    for (const auto& port : ports) {
+      const auto found = told.find(port);
+      if (found == told.end() || (found->second != "isolated" && found->second != "connected")) {
+        return failure(command_[0] + " status does not say \"" + port + " isolated\" or \"" + port + " connected\"");
+      }
+      states.insert(*found);
+    }
+    return states;
+  }
+
   std::vector<std::string> command_;
+  std::chrono::milliseconds limit_;
 };
 
 }  // namespace
 
-Result<std::unique_ptr<SwitchDriver>> SwitchDriver::make(const SwitchConfig& config) {
-  if (config.driver == "command") {
-    return std::unique_ptr<SwitchDriver>(std::make_unique<ExternalSwitch>(config.command));
-  }
-  auto isolation = net::SwitchIsolation::attach(config.network_namespace);
-  if (!isolation) { return isolation.error(); }
-  return std::unique_ptr<SwitchDriver>(std::make_unique<LinuxBridge>(std::move(isolation).value()));
+Result<std::unique_ptr<SwitchDriver>> linux_bridge_switch(const std::string& netns) {
+  const std::string path = netns.empty() || netns.front() == '/' ? netns : "/run/netns/" + netns;
+  auto isolation = net::SwitchIsolation::attach(path);
+  if (!isolation) { return failure("switch \"" + netns + "\": " + isolation.error().message, isolation.error().code); }
+  return std::unique_ptr<SwitchDriver>(std::make_unique<LinuxBridgeSwitch>(std::move(isolation).value()));
 }
 
-Status power_off(const PowerConfig& config, const BladeId& blade) {
-  if (auto done = call(config.command, "off", {blade.value}, power_deadline); !done) { return done.error(); }
-  auto state = call(config.command, "status", {blade.value}, power_deadline);
-  if (!state) { return state.error(); }
-  if (!state->starts_with("off")) { return failure("after power off, " + blade.value + " is said to be: " + *state); }
+std::unique_ptr<SwitchDriver> command_switch(std::vector<std::string> command, std::chrono::milliseconds limit) {
+  return std::make_unique<CommandSwitch>(std::move(command), limit);
+}
+
+Status PowerDriver::off(const std::string& blade) const {
+  const auto call = [&](const char* verb) {
+    auto words = command_;
+    words.insert(words.end(), {verb, blade});
+    return run_command(words, limit_);
+  };
+  if (const auto done = call("off"); !done) { return done.error(); }
+  const auto said = call("status");
+  if (!said) { return said.error(); }
+  std::string state;
+  std::istringstream(said.value()) >> state;
+  if (state != "off") { return failure(command_[0] + " status " + blade + " says \"" + state + "\" after off"); }
   return {};
 }
 

@@ -1,32 +1,52 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
-/// What cuts a blade off. Used from a worker's thread only.
+/// The arms of the switching unit: the switch that isolates and the power that goes off. Both block, so they are
+/// called on worker threads. Success is always what was read back, never what was merely ordered (D3).
 ///
-/// Contract of the external switch command: `COMMAND isolate|readmit|status PORT...`; exit status 0 = done; `status`
-/// prints one line a port, "PORT isolated" or "PORT connected". Isolation counts only after `status` has said so.
-/// Contract of the power command: `COMMAND off|on|status BLADE`; exit status 0 = done; `status` prints "on" or "off".
+/// Contract of an external switch command, called as `COMMAND... isolate|readmit|status PORT...`:
+///   isolate, readmit   exit status 0 when done; then `status` is asked and believed
+///   status             exit status 0 and one line `PORT isolated` or `PORT connected` for each port, in any order
+/// Contract of an external power command, called as `COMMAND... off|on|status BLADE`:
+///   off, on            exit status 0 when done; then `status` is asked and believed
+///   status             exit status 0 and a first word `on` or `off`
 
+#include <chrono>
 #include <memory>
 #include <string>
 #include <vector>
 
-#include "edge/config_file.hpp"
 #include "understudy/common/result.hpp"
 
 namespace understudy::control {
 
 class SwitchDriver {
  public:
+  SwitchDriver() = default;
+  SwitchDriver(const SwitchDriver&) = delete;
+  SwitchDriver& operator=(const SwitchDriver&) = delete;
   virtual ~SwitchDriver() = default;
-  /// Success: every port was read back as isolated. That is stop-evidence.
+  /// Success: every port was read back as isolated (stop-evidence).
   virtual Status isolate(const std::vector<std::string>& ports) = 0;
+  /// Success: no port was read back as isolated.
   virtual Status readmit(const std::vector<std::string>& ports) = 0;
+  /// Whether every one of them is isolated.
   virtual Result<bool> are_isolated(const std::vector<std::string>& ports) = 0;
-
-  static Result<std::unique_ptr<SwitchDriver>> make(const SwitchConfig& config);
 };
 
-/// Success: `status` said "off" afterwards.
-Status power_off(const PowerConfig& config, const BladeId& blade);
+/// Ports of Linux bridges in a network namespace (by name below /run/netns, or a path; empty: our own).
+Result<std::unique_ptr<SwitchDriver>> linux_bridge_switch(const std::string& netns);
+std::unique_ptr<SwitchDriver> command_switch(std::vector<std::string> command, std::chrono::milliseconds limit);
+
+class PowerDriver {
+ public:
+  PowerDriver(std::vector<std::string> command, std::chrono::milliseconds limit)
+      : command_(std::move(command)), limit_(limit) {}
+  /// Success: its status was read back as off (stop-evidence).
+  [[nodiscard]] Status off(const std::string& blade) const;
+
+ private:
+  std::vector<std::string> command_;
+  std::chrono::milliseconds limit_;
+};
 
 }  // namespace understudy::control

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
-/// One thread that does slow things in order, so that a switch or a power controller that hangs never stops the loop.
+/// One thread that does slow things in order, so that the loop that decides never waits for a switch or a power unit.
 
 #include <condition_variable>
 #include <deque>
@@ -10,21 +10,24 @@
 
 namespace understudy::control {
 
+/// Jobs post their results to the io_context themselves. Every job has its own deadline, so the destructor, which lets
+/// the running job end and drops the others, is bounded too.
 class Worker {
  public:
   Worker() : thread_([this] { run(); }) {}
   Worker(const Worker&) = delete;
   Worker& operator=(const Worker&) = delete;
-  /// Finishes the job under way, drops the waiting ones.
   ~Worker() {
     {
       const std::lock_guard lock(mutex_);
       stopping_ = true;
+      jobs_.clear();
     }
     wake_.notify_one();
     thread_.join();
   }
-  void post(std::function<void()> job) {
+
+  void add(std::function<void()> job) {
     {
       const std::lock_guard lock(mutex_);
       jobs_.push_back(std::move(job));
@@ -34,21 +37,23 @@ class Worker {
 
  private:
   void run() {
-    for (;;) {
-      std::unique_lock lock(mutex_);
+    std::unique_lock lock(mutex_);
+    while (true) {
       wake_.wait(lock, [this] { return stopping_ || !jobs_.empty(); });
       if (stopping_) { return; }
       const auto job = std::move(jobs_.front());
       jobs_.pop_front();
       lock.unlock();
       job();
+      lock.lock();
     }
   }
-  std::mutex mutex_;
+
+  std::mutex mutex_;  ///< guards what is below
   std::condition_variable wake_;
   std::deque<std::function<void()>> jobs_;
   bool stopping_ = false;
-  std::thread thread_;
+  std::thread thread_;  ///< last: starts when everything else is there
 };
 
 }  // namespace understudy::control

@@ -140,6 +140,9 @@ TEST(Protection, ASyncThatStopsCountsForAMomentOnly) {
   chassis.mirror_state(1, MirrorPhase::Connected);
   EXPECT_EQ(chassis.state(1), RoleState::Protected);
   chassis.pass(1001ms);
+  EXPECT_EQ(chassis.state(1), RoleState::Protected);
+  EXPECT_NE(chassis.status(1).detail.find("sync has stopped"), std::string::npos) << "an alarm within a second";
+  chassis.pass(3000ms);
   EXPECT_EQ(chassis.state(1), RoleState::Exposed);
   EXPECT_TRUE(chassis.noted("alarm", "the mirror's sync stopped (connected)"));
 }
@@ -240,6 +243,42 @@ TEST(Takeover, OneVoteAloneDecidesNothing) {
   chassis.pass(1s);
   EXPECT_EQ(chassis.state(1), RoleState::Protected);
   EXPECT_NE(chassis.status(1).detail.find("no failover by one vote"), std::string::npos);
+  chassis.mirror_vote(1, Vote::Down);
+  EXPECT_EQ(chassis.state(1), RoleState::OnMirror);
+}
+
+TEST(Takeover, ARestartedHostAgentIsNoFailureOfItsBlade) {
+  Chassis chassis(2);
+  chassis.bring_up();
+  chassis.step(AgentLost{BladeId{"blade-1"}});  // its kernel closes the stream, then BFD falls silent
+  chassis.silence(1);
+  chassis.mirror_state(1, MirrorPhase::Connected);
+  chassis.pass(1s);
+  EXPECT_EQ(chassis.state(1), RoleState::Protected);
+  EXPECT_TRUE(chassis.isolated.empty());
+  chassis.hello(BladeId{"blade-1"}, {{RoleId{"role-1"}, Term{1}, PlaceKind::Host, true}});
+  chassis.own_vote(BladeId{"blade-1"}, Vote::Up);
+  chassis.mirror_vote(1, Vote::Up);
+  chassis.mirror_state(1, MirrorPhase::Synced);
+  chassis.pass(10s);
+  EXPECT_EQ(chassis.state(1), RoleState::Protected);
+  EXPECT_EQ(chassis.own(1).term, Term{1});
+}
+
+TEST(Takeover, AHostAgentThatDoesNotComeBackIsAFailure) {
+  Chassis chassis(2);
+  chassis.bring_up();
+  chassis.step(AgentLost{BladeId{"blade-1"}});
+  chassis.silence(1);
+  chassis.pass(2s);
+  EXPECT_EQ(chassis.state(1), RoleState::OnMirror);
+}
+
+TEST(Takeover, ABladeThatDiesBeforeItsStreamIsTakenOverAtOnce) {
+  Chassis chassis(2);
+  chassis.bring_up();
+  chassis.own_vote(BladeId{"blade-1"}, Vote::Down);
+  chassis.step(AgentLost{BladeId{"blade-1"}});
   chassis.mirror_vote(1, Vote::Down);
   EXPECT_EQ(chassis.state(1), RoleState::OnMirror);
 }

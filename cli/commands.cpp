@@ -1,0 +1,118 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "commands.hpp"
+
+#include <signal.h>
+#include <time.h>
+#include <unistd.h>
+
+#include <cstdio>
+#include <deque>
+#include <thread>
+
+#include "render.hpp"
+#include "understudy/link/control_api_operator.hpp"
+
+namespace understudy::cli {
+namespace {
+
+using link::OperatorClient;
+
+int complain(const Error& error) {
+  std::fprintf(stderr, "understudy: %s\n", error.message.c_str());
+  return 1;
+}
+
+int say(const Result<std::string>& answer) {
+  if (!answer) { return complain(answer.error()); }
+  std::printf("%s\n", answer.value().c_str());
+  return 0;
+}
+
+/// ctrl-c and SIGTERM as something to wait for: blocked in every thread, taken by sigtimedwait.
+sigset_t block_stop_signals() {
+  sigset_t stop;
+  sigemptyset(&stop);
+  sigaddset(&stop, SIGINT);
+  sigaddset(&stop, SIGTERM);
+  pthread_sigmask(SIG_BLOCK, &stop, nullptr);
+  return stop;
+}
+
+}  // namespace
+
+int show_status(const std::string& control, bool json) {
+  const auto status = OperatorClient(control).status();
+  if (!status) { return complain(status.error()); }
+  const auto text = json ? status_json(status.value()) + "\n" : status_text(status.value());
+  std::fputs(text.c_str(), stdout);
+  return 0;
+}
+
+int show_events(const std::string& control, std::uint64_t since, bool follow, bool json) {
+  const auto stop = block_stop_signals();
+  OperatorClient client(control);
+  const auto print = [json](const link::EventRecord& event) {
+    const auto line = (json ? event_json(event) : event_text(event)) + "\n";
+    return std::fputs(line.c_str(), stdout) >= 0 && std::fflush(stdout) == 0;
+  };
+  bool stopped = false;
+  Status done;
+  std::jthread waiter([&](const std::stop_token& finished) {
+    const timespec moment{0, 50'000'000};
+    while (!finished.stop_requested()) {
+      if (sigtimedwait(&stop, nullptr, &moment) < 0) { continue; }
+      stopped = true;
+      client.stop();
+      return;
+    }
+  });
+  done = client.watch_events(since, follow, print);
+  waiter.request_stop();
+  waiter.join();
+  if (!done && !stopped) { return complain(done.error()); }
+  return 0;
+}
+
+int watch(const std::string& control) {
+  const auto stop = block_stop_signals();
+  OperatorClient client(control, std::chrono::milliseconds(1000));
+  const bool terminal = isatty(STDOUT_FILENO) == 1;
+  std::uint64_t last = 0;
+  std::deque<std::string> recent;
+  while (true) {
+    const auto status = client.status();
+    std::string screen = terminal ? "\x1b[H\x1b[2J" : "";
+    if (status) {
+      (void)client.watch_events(last, false, [&](const link::EventRecord& event) {
+        last = event.id;
+        auto line = event_text(event);
+        if (line.size() > 100) { line.resize(100); }
+        recent.push_back(std::move(line));
+        if (recent.size() > 10) { recent.pop_front(); }
+        return true;
+      });
+      screen += status_text(status.value()) + "\n";
+      for (const auto& line : recent) { screen += line + "\n"; }
+    } else {
+      screen += status.error().message + "\n";
+    }
+    if (std::fputs(screen.c_str(), stdout) < 0 || std::fflush(stdout) != 0) { return 0; }
+    const timespec pause{0, 500'000'000};
+    if (sigtimedwait(&stop, nullptr, &pause) > 0) { return 0; }
+  }
+}
+
+int move_role(const std::string& control, const std::string& role) {
+  return say(OperatorClient(control).move_role(RoleId{role}));
+}
+
+int set_policy(const std::string& control, const std::string& policy) {
+  const auto parsed = link::parse_movement_policy(policy);
+  if (!parsed) {
+    complain(parsed.error());
+    return 2;
+  }
+  return say(OperatorClient(control).set_movement_policy(parsed.value()));
+}
+
+}  // namespace understudy::cli

@@ -1,0 +1,138 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "render.hpp"
+
+#include <time.h>
+
+#include <algorithm>
+#include <array>
+#include <boost/json.hpp>
+#include <cstdio>
+
+namespace understudy::cli {
+namespace {
+
+constexpr std::size_t kColumns = 100;
+
+std::string cell(std::string text, std::size_t width) {
+  if (text.size() > width) { text = text.substr(0, width - 1) + "~"; }
+  return text + std::string(width - text.size(), ' ');
+}
+
+std::string trimmed(std::string line) {
+  line.erase(line.find_last_not_of(' ') + 1);
+  return line;
+}
+
+/// Breaks at spaces into indented lines of at most kColumns.
+std::string paragraph(const std::string& text, const std::string& indent) {
+  std::string out;
+  std::string line = indent;
+  std::size_t at = 0;
+  while (at < text.size()) {
+    const auto end = std::min(text.find(' ', at), text.size());
+    std::string word = text.substr(at, end - at);
+    at = end + 1;
+    while (indent.size() + word.size() > kColumns) {
+      const auto room = kColumns - indent.size();
+      out += (line == indent ? "" : line + "\n") + indent + word.substr(0, room) + "\n";
+      word = word.substr(room);
+      line = indent;
+    }
+    if (line.size() + word.size() + 1 > kColumns && line != indent) {
+      out += line + "\n";
+      line = indent;
+    }
+    line += (line == indent ? "" : " ") + word;
+  }
+  return line == indent ? out : out + line + "\n";
+}
+
+std::string local_time(std::int64_t time_ns) {
+  const time_t seconds = time_ns / 1'000'000'000;
+  tm parts{};
+  localtime_r(&seconds, &parts);
+  std::array<char, 64> text{};
+  const auto size = strftime(text.data(), text.size(), "%F %T", &parts);
+  std::array<char, 8> millis{};
+  std::snprintf(millis.data(), millis.size(), ".%03d", static_cast<int>(time_ns / 1'000'000 % 1000));
+  return std::string(text.data(), size) + millis.data();
+}
+
+}  // namespace
+
+std::string status_text(const link::GroupStatus& status) {
+  std::string out = "standby " +
+                    (status.standby.empty() ? std::string("none: it has become an active") : status.standby.value) +
+                    ", movement " + link::to_string(status.movement) + "\n\n";
+  out +=
+      trimmed(cell("ROLE", 20) + cell("STATE", 14) + cell("PLACE", 28) + cell("TERM", 8) + cell("MIRROR", 12)) + "\n";
+  for (const auto& role : status.roles) {
+    out += trimmed(cell(role.role.value, 19) + " " + cell(role.state, 13) + " " + cell(to_string(role.place), 27) +
+                   " " + cell(std::to_string(role.term.value), 7) + " " + cell(role.mirror_phase, 12)) +
+           "\n";
+    if (!role.detail.empty()) { out += paragraph("! " + role.detail, "    "); }
+  }
+  out += "\n" + trimmed(cell("BLADE", 20) + cell("AGENT", 14) + cell("BFD", 10) + cell("PORTS", 12)) + "\n";
+  for (const auto& blade : status.blades) {
+    out += trimmed(cell(blade.blade.value, 19) + " " + cell(blade.agent_connected ? "connected" : "lost", 13) + " " +
+                   cell(link::to_string(blade.bfd), 9) + " " + cell(blade.isolated ? "isolated" : "connected", 11) +
+                   " " + (blade.standby ? "standby" : "")) +
+           "\n";
+  }
+  return out;
+}
+
+std::string status_json(const link::GroupStatus& status) {
+  boost::json::array roles;
+  for (const auto& role : status.roles) {
+    roles.push_back({{"role", role.role.value},
+                     {"state", role.state},
+                     {"place", {{"blade", role.place.blade.value}, {"kind", to_string(role.place.kind)}}},
+                     {"term", role.term.value},
+                     {"protected", role.is_protected},
+                     {"mirror_phase", role.mirror_phase},
+                     {"detail", role.detail}});
+  }
+  boost::json::array blades;
+  for (const auto& blade : status.blades) {
+    blades.push_back({{"blade", blade.blade.value},
+                      {"agent", blade.agent_connected ? "connected" : "lost"},
+                      {"bfd", link::to_string(blade.bfd)},
+                      {"isolated", blade.isolated}});
+  }
+  const boost::json::object root = {
+      {"group", {{"standby", status.standby.value}, {"movement", link::to_string(status.movement)}}},
+      {"roles", roles},
+      {"blades", blades}};
+  return boost::json::serialize(root);
+}
+
+std::string event_text(const link::EventRecord& event) {
+  std::string line = local_time(event.time_ns) + " " + cell(link::to_string(event.severity), 7) + " " +
+                     cell(event.role.empty() ? event.blade.value : event.role.value, 10) + " " + cell(event.kind, 9) +
+                     " ";
+  if (event.kind == "phase") {
+    std::array<char, 32> took{};
+    std::snprintf(took.data(), took.size(), "%.3f ms", event.ms);
+    line += cell(event.phase, 10) + " " + took.data() + (event.text.empty() ? "" : ", ");
+  }
+  line += event.text;
+  for (auto& c : line) {
+    if (c == '\n') { c = ' '; }
+  }
+  return line;
+}
+
+std::string event_json(const link::EventRecord& event) {
+  return boost::json::serialize(boost::json::object{{"id", event.id},
+                                                    {"time_ns", event.time_ns},
+                                                    {"severity", link::to_string(event.severity)},
+                                                    {"kind", event.kind},
+                                                    {"role", event.role.value},
+                                                    {"blade", event.blade.value},
+                                                    {"phase", event.phase},
+                                                    {"ms", event.ms},
+                                                    {"text", event.text}});
+}
+
+}  // namespace understudy::cli

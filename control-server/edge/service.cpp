@@ -1,0 +1,260 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "edge/service.hpp"
+
+#include <boost/asio/post.hpp>
+
+#include "edge/clock.hpp"
+#include "understudy/common/log.hpp"
+
+namespace understudy::control {
+namespace {
+
+Result<std::unique_ptr<SwitchDriver>> open_switch(const ServerConfig& config) {
+  if (config.switch_driver == ServerConfig::Switch::LinuxBridge) { return linux_bridge_switch(config.switch_netns); }
+  return command_switch(config.switch_command, config.command_limit);
+}
+
+void write_to_log(const link::EventRecord& event) {
+  const auto level = event.severity == link::Severity::Alarm     ? spdlog::level::err
+                     : event.severity == link::Severity::Warning ? spdlog::level::warn
+                                                                 : spdlog::level::info;
+  const auto& subject = event.role.empty() ? event.blade.value : event.role.value;
+  if (event.kind == "phase") {
+    spdlog::log(level, "{} {} {} {:.3f} ms: {}", subject, event.kind, event.phase, event.ms, event.text);
+  } else {
+    spdlog::log(level, "{} {}: {}", subject, event.kind, event.text);
+  }
+}
+
+}  // namespace
+
+Result<std::unique_ptr<ControlService>> ControlService::start(boost::asio::io_context& io, const ServerConfig& config) {
+  auto store = Store::open(config.state_path);
+  if (!store) { return store.error(); }
+  const auto stored = store.value()->ownerships();
+  if (!stored) { return stored.error(); }
+  auto the_switch = open_switch(config);
+  if (!the_switch) { return the_switch.error(); }
+  std::unique_ptr<ControlService> service(
+      new ControlService(io, config, std::move(store).value(), std::move(the_switch).value(), stored.value()));
+  if (auto opened = service->open_edges(); !opened) { return opened.error(); }
+  return service;
+}
+
+ControlService::ControlService(boost::asio::io_context& io, const ServerConfig& config, std::unique_ptr<Store> store,
+                               std::unique_ptr<SwitchDriver> the_switch, const std::vector<Ownership>& stored)
+    : io_(io),
+      config_(config),
+      store_(std::move(store)),
+      switch_(std::move(the_switch)),
+      group_(config.group, stored),
+      timer_(io),
+      last_event_id_(store_->last_event_id()) {}
+
+/// Workers first: their jobs use the drivers. What they still post finds `alive_` expired.
+ControlService::~ControlService() {
+  switch_worker_.reset();
+  power_worker_.reset();
+  api_.reset();
+  observer_.reset();
+  alive_.reset();
+  flush_events();
+}
+
+Status ControlService::open_edges() {
+  auto api = link::ControlApiServer::listen(io_, config_.listen, store_->state_id(), handlers());
+  if (!api) { return api.error(); }
+  api_ = std::move(api).value();
+  step(Started{});
+  for (const auto& blade : config_.group.blades) {
+    on_worker(*switch_worker_, [this, blade]() -> Event {
+      const auto isolated = switch_->are_isolated(blade.switch_ports);
+      if (!isolated) { log::warn("switch: {}", log::describe(isolated.error())); }
+      return PortsSeen{blade.id, isolated.ok() && isolated.value()};
+    });
+  }
+  auto observer =
+      BfdObserver::start(io_, config_.listen_address, config_.group, [this](const BladeId& blade, link::Vote vote) {
+        step(BfdChanged{blade, vote});
+      });
+  if (!observer) { return observer.error(); }
+  observer_ = std::move(observer).value();
+  return {};
+}
+
+link::ControlApiHandlers ControlService::handlers() {
+  link::ControlApiHandlers handlers;
+  handlers.on_report = [this](link::SessionId session, const link::Report& report) { on_report(session, report); };
+  handlers.on_detached = [this](link::SessionId session, const std::string& /*why*/) { on_detached(session); };
+  handlers.status = [this] { return group_.status(); };
+  handlers.move_role = [this](const RoleId& role) {
+    auto answer = group_.check_move(role);
+    if (answer) { step(OperatorMove{role}); }
+    return answer;
+  };
+  handlers.set_movement_policy = [this](link::MovementPolicy policy) -> Result<std::string> {
+    step(OperatorPolicy{policy});
+    return std::string("the movement policy is now ") + link::to_string(policy);
+  };
+  handlers.events_after = [this](std::uint64_t after, std::size_t limit) { return events_after(after, limit); };
+  return handlers;
+}
+
+// --- the loop ---
+
+/// Effects may make events at once (the store answers on the spot): they wait in the queue until this step is done.
+void ControlService::step(const Event& event) {
+  queue_.push_back(event);
+  if (stepping_) { return; }
+  stepping_ = true;
+  while (!queue_.empty()) {
+    const Event next = std::move(queue_.front());
+    queue_.pop_front();
+    for (const auto& effect : group_.step(boot_now(), next)) {
+      std::visit([this](const auto& one) { perform(one); }, effect);
+    }
+  }
+  stepping_ = false;
+  arm_timer();
+}
+
+void ControlService::arm_timer() {
+  const auto deadline = group_.next_deadline();
+  timer_.cancel();
+  if (!deadline) { return; }
+  timer_.expires_after(std::max(Duration{0}, *deadline - boot_now()));
+  timer_.async_wait([this, alive = std::weak_ptr(alive_)](const boost::system::error_code& error) {
+    if (!error && !alive.expired()) { step(Tick{}); }
+  });
+}
+
+void ControlService::on_worker(Worker& worker, std::function<Event()> work) {
+  worker.add([this, work = std::move(work), alive = std::weak_ptr(alive_)] {
+    boost::asio::post(io_, [this, alive, event = work()] {
+      if (!alive.expired()) { step(event); }
+    });
+  });
+}
+
+void ControlService::perform(const Persist& effect) {
+  const auto& next = effect.next;
+  const auto stored = store_->compare_and_set(effect.expected, effect.expected_reserved, next);
+  if (stored) {
+    queue_.push_back(StoreDone{next.role, next.highest()});
+  } else {
+    const bool conflict = stored.error().code == Errc::Refused;
+    queue_.push_back(StoreFailed{next.role, next.highest(), conflict, stored.error().message});
+  }
+}
+
+void ControlService::perform(const Isolate& effect) {
+  on_worker(*switch_worker_, [this, blade = effect.blade]() -> Event {
+    const auto done = switch_->isolate(ports_of(blade));
+    if (!done) { return IsolateFailed{blade, done.error().message}; }
+    return IsolateDone{blade};
+  });
+}
+
+void ControlService::perform(const Readmit& effect) {
+  on_worker(*switch_worker_, [this, blade = effect.blade]() -> Event {
+    const auto done = switch_->readmit(ports_of(blade));
+    if (!done) { return ReadmitFailed{blade, done.error().message}; }
+    return ReadmitDone{blade};
+  });
+}
+
+void ControlService::perform(const PowerOff& effect) {
+  on_worker(*power_worker_,
+            [driver = PowerDriver(config_.power_command, config_.command_limit), blade = effect.blade]() -> Event {
+              const auto done = driver.off(blade.value);
+              if (!done) { return PowerFailed{blade, done.error().message}; }
+              return PowerDone{blade};
+            });
+}
+
+void ControlService::perform(const Send& effect) {
+  const auto found = session_of_.find(effect.blade);
+  if (found == session_of_.end() || !api_->send(found->second, effect.order)) {
+    log::debug("an order for {} is not sent: its session is gone", effect.blade.value);
+  }
+}
+
+void ControlService::perform(const Note& effect) {
+  unwritten_.push_back(effect.event);
+  auto& event = unwritten_.back();
+  event.id = ++last_event_id_;
+  event.time_ns = wall_now_ns();
+  if (std::exchange(flush_posted_, true)) { return; }
+  boost::asio::post(io_, [this, alive = std::weak_ptr(alive_)] {
+    if (!alive.expired()) { flush_events(); }
+  });
+}
+
+const std::vector<std::string>& ControlService::ports_of(const BladeId& id) const {
+  for (const auto& blade : config_.group.blades) {
+    if (blade.id == id) { return blade.switch_ports; }
+  }
+  UNDERSTUDY_ASSERT(!"an effect names a blade of the configuration");
+  return config_.group.blades.front().switch_ports;
+}
+
+// --- host-agents ---
+
+void ControlService::on_report(link::SessionId session, const link::Report& report) {
+  const auto* hello = std::get_if<link::Hello>(&report);
+  if (hello != nullptr && !on_hello(session, *hello)) { return; }
+  const auto found = blade_of_.find(session);
+  if (found != blade_of_.end()) { step(AgentReport{found->second, report}); }
+}
+
+/// A blade has one session: the newest. An older one is a stream whose end nobody has noticed yet.
+bool ControlService::on_hello(link::SessionId session, const link::Hello& hello) {
+  const auto known = blade_of_.find(session);
+  if (!group_.has_blade(hello.blade) || (known != blade_of_.end() && known->second != hello.blade)) {
+    log::warn("a host-agent says it is \"{}\": not a blade of this group, or not the one it was", hello.blade.value);
+    api_->close(session);
+    return false;
+  }
+  const auto older = session_of_.find(hello.blade);
+  if (older != session_of_.end() && older->second != session) {
+    const auto stale = older->second;
+    blade_of_.erase(stale);
+    api_->close(stale);
+  }
+  blade_of_[session] = hello.blade;
+  session_of_[hello.blade] = session;
+  return true;
+}
+
+void ControlService::on_detached(link::SessionId session) {
+  const auto found = blade_of_.find(session);
+  if (found == blade_of_.end()) { return; }
+  const BladeId blade = found->second;
+  blade_of_.erase(found);
+  session_of_.erase(blade);
+  step(AgentLost{blade});
+}
+
+// --- the event log ---
+
+void ControlService::flush_events() {
+  flush_posted_ = false;
+  if (unwritten_.empty()) { return; }
+  for (const auto& event : unwritten_) { write_to_log(event); }
+  const auto written = store_->append(unwritten_);
+  if (!written) { log::error("the event log is not written: {}", log::describe(written.error())); }
+  unwritten_.clear();
+  if (api_) { api_->wake_followers(); }
+}
+
+std::vector<link::EventRecord> ControlService::events_after(std::uint64_t after, std::size_t limit) {
+  flush_events();
+  const auto found = store_->events_after(after, limit);
+  if (!found) {
+    log::error("the event log is not read: {}", log::describe(found.error()));
+    return {};
+  }
+  return found.value();
+}
+
+}  // namespace understudy::control

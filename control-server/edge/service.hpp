@@ -1,0 +1,82 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+/// The daemon around the core: one thread turns the world into events and effects into deeds.
+///
+///     host-agents, operators ──ControlApiServer──┐                        ┌── Store (at once, on this thread)
+///     BFD thread ──────────────BfdObserver───────┼─► event ► Group::step ─┼── switch worker ──► event
+///     timer at next_deadline() ──────────────────┘          effects, in   ├── power worker  ──► event
+///                                                           their order   └── orders, event log
+///
+/// The event log is written after the effects of a step: a takeover does not wait for it.
+
+#include <boost/asio/io_context.hpp>
+#include <boost/asio/steady_timer.hpp>
+#include <deque>
+#include <map>
+#include <memory>
+
+#include "core/group.hpp"
+#include "edge/bfd_observer.hpp"
+#include "edge/config_file.hpp"
+#include "edge/drivers.hpp"
+#include "edge/store.hpp"
+#include "edge/worker.hpp"
+#include "understudy/link/control_api_server.hpp"
+
+namespace understudy::control {
+
+class ControlService {
+ public:
+  /// Opens the store, the switch, BFD and the API; decides nothing before the loop runs.
+  static Result<std::unique_ptr<ControlService>> start(boost::asio::io_context& io, const ServerConfig& config);
+  ~ControlService();
+  ControlService(const ControlService&) = delete;
+  ControlService& operator=(const ControlService&) = delete;
+
+  [[nodiscard]] int port() const { return api_->port(); }
+
+ private:
+  ControlService(boost::asio::io_context& io, const ServerConfig& config, std::unique_ptr<Store> store,
+                 std::unique_ptr<SwitchDriver> the_switch, const std::vector<Ownership>& stored);
+  Status open_edges();
+  link::ControlApiHandlers handlers();
+
+  void step(const Event& event);
+  void arm_timer();
+  void perform(const Persist& effect);
+  void perform(const Isolate& effect);
+  void perform(const Readmit& effect);
+  void perform(const PowerOff& effect);
+  void perform(const Send& effect);
+  void perform(const Note& effect);
+
+  void on_report(link::SessionId session, const link::Report& report);
+  bool on_hello(link::SessionId session, const link::Hello& hello);
+  void on_detached(link::SessionId session);
+  void flush_events();
+  std::vector<link::EventRecord> events_after(std::uint64_t after, std::size_t limit);
+  /// Runs `work` on the worker and steps with the event that it returns.
+  void on_worker(Worker& worker, std::function<Event()> work);
+  [[nodiscard]] const std::vector<std::string>& ports_of(const BladeId& blade) const;
+
+  boost::asio::io_context& io_;
+  ServerConfig config_;
+  std::unique_ptr<Store> store_;
+  std::unique_ptr<SwitchDriver> switch_;  ///< used on switch_worker_ only
+  Group group_;
+  boost::asio::steady_timer timer_;
+  std::deque<Event> queue_;
+  bool stepping_ = false;
+  std::map<link::SessionId, BladeId> blade_of_;
+  std::map<BladeId, link::SessionId> session_of_;
+  std::uint64_t last_event_id_ = 0;
+  std::vector<link::EventRecord> unwritten_;
+  bool flush_posted_ = false;
+  std::shared_ptr<int> alive_ = std::make_shared<int>(0);
+  std::unique_ptr<BfdObserver> observer_;
+  std::unique_ptr<link::ControlApiServer> api_;
+  std::unique_ptr<Worker> switch_worker_ = std::make_unique<Worker>();
+  std::unique_ptr<Worker> power_worker_ = std::make_unique<Worker>();
+};
+
+}  // namespace understudy::control

@@ -1,0 +1,285 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "edge/store.hpp"
+
+#include <fcntl.h>
+#include <sqlite3.h>
+#include <sys/file.h>
+#include <sys/random.h>
+#include <unistd.h>
+
+#include <array>
+#include <cerrno>
+#include <cstring>
+
+#include "edge/clock.hpp"
+
+namespace understudy::control {
+namespace {
+
+constexpr int kSchemaVersion = 1;
+constexpr const char* kSchema = R"(
+  CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
+  CREATE TABLE ownership (
+    role TEXT PRIMARY KEY, term INTEGER NOT NULL, blade TEXT NOT NULL, kind INTEGER NOT NULL,
+    evidence INTEGER NOT NULL, reserved INTEGER NOT NULL, changed_ns INTEGER NOT NULL) WITHOUT ROWID;
+  CREATE TABLE event (
+    id INTEGER PRIMARY KEY, time_ns INTEGER NOT NULL, severity INTEGER NOT NULL, kind TEXT NOT NULL,
+    role TEXT NOT NULL, blade TEXT NOT NULL, phase TEXT NOT NULL, ms REAL NOT NULL, text TEXT NOT NULL);
+)";
+
+/// A prepared statement: bind in order, step, read columns in order.
+class Statement {
+ public:
+  Statement(sqlite3* database, const char* sql) : database_(database) {
+    sqlite3_prepare_v2(database, sql, -1, &statement_, nullptr);
+  }
+  Statement(const Statement&) = delete;
+  Statement& operator=(const Statement&) = delete;
+  ~Statement() { sqlite3_finalize(statement_); }
+
+  Statement& bind(const std::string& text) {
+    sqlite3_bind_text(statement_, ++bound_, text.data(), static_cast<int>(text.size()), SQLITE_TRANSIENT);
+    return *this;
+  }
+  Statement& bind(std::int64_t number) {
+    sqlite3_bind_int64(statement_, ++bound_, number);
+    return *this;
+  }
+  Statement& bind_real(double number) {
+    sqlite3_bind_double(statement_, ++bound_, number);
+    return *this;
+  }
+  /// True: a row is there.
+  Result<bool> step() {
+    const int code = sqlite3_step(statement_);
+    if (code == SQLITE_ROW) { return true; }
+    if (code == SQLITE_DONE) { return false; }
+    return failure("state store: " + std::string(sqlite3_errmsg(database_)));
+  }
+  Status run() {
+    const auto stepped = step();
+    sqlite3_reset(statement_);
+    bound_ = 0;
+    if (!stepped) { return stepped.error(); }
+    return {};
+  }
+  [[nodiscard]] std::int64_t number(int column) const { return sqlite3_column_int64(statement_, column); }
+  [[nodiscard]] double real(int column) const { return sqlite3_column_double(statement_, column); }
+  [[nodiscard]] std::string text(int column) const {
+    const auto* bytes = reinterpret_cast<const char*>(sqlite3_column_text(statement_, column));
+    return bytes != nullptr ? std::string(bytes) : std::string();
+  }
+
+ private:
+  sqlite3* database_;
+  sqlite3_stmt* statement_ = nullptr;
+  int bound_ = 0;
+};
+
+std::string random_id() {
+  std::array<std::uint8_t, 16> bytes{};
+  UNDERSTUDY_ASSERT(getrandom(bytes.data(), bytes.size(), 0) == static_cast<ssize_t>(bytes.size()));
+  std::string id;
+  for (const auto byte : bytes) {
+    constexpr const char* digits = "0123456789abcdef";
+    id += digits[byte >> 4];
+    id += digits[byte & 15];
+  }
+  return id;
+}
+
+std::int64_t to_sql(Term term) { return static_cast<std::int64_t>(term.value); }
+Term to_term(std::int64_t number) { return Term{static_cast<std::uint64_t>(number)}; }
+
+}  // namespace
+
+struct Store::Impl {
+  sqlite3* database = nullptr;
+  int lock_fd = -1;
+  std::string state_id;
+  std::uint64_t last_event = 0;
+
+  ~Impl() {
+    sqlite3_close(database);
+    if (lock_fd >= 0) { close(lock_fd); }
+  }
+
+  Status execute(const char* sql) {
+    if (sqlite3_exec(database, sql, nullptr, nullptr, nullptr) == SQLITE_OK) { return {}; }
+    return failure("state store: " + std::string(sqlite3_errmsg(database)));
+  }
+
+  /// All or nothing.
+  template <class Action>
+  Status transaction(Action action) {
+    if (auto begun = execute("BEGIN IMMEDIATE"); !begun) { return begun; }
+    Status done = action();
+    if (done) { done = execute("COMMIT"); }
+    if (!done) { (void)execute("ROLLBACK"); }
+    return done;
+  }
+
+  Status lock(const std::string& path) {
+    const std::string name = path + ".lock";
+    lock_fd = ::open(name.c_str(), O_CREAT | O_RDWR | O_CLOEXEC, 0600);
+    if (lock_fd < 0) { return failure("cannot open " + name + ": " + std::strerror(errno)); }
+    if (flock(lock_fd, LOCK_EX | LOCK_NB) == 0) { return {}; }
+    return failure("the state store " + path + " belongs to a running control-server", Errc::Refused);
+  }
+
+  Status prepare() {
+    for (const auto* sql : {"PRAGMA journal_mode=WAL", "PRAGMA synchronous=NORMAL", "PRAGMA busy_timeout=200"}) {
+      if (auto done = execute(sql); !done) { return done; }
+    }
+    Statement version(database, "PRAGMA user_version");
+    const auto row = version.step();
+    if (!row) { return row.error(); }
+    const auto found = version.number(0);
+    if (found > kSchemaVersion) {
+      return failure("the state store is of version " + std::to_string(found) + ", this program knows " +
+                         std::to_string(kSchemaVersion),
+                     Errc::Damaged);
+    }
+    if (found == kSchemaVersion) { return {}; }
+    return transaction([this]() -> Status {
+      if (auto made = execute(kSchema); !made) { return made; }
+      if (auto named = Statement(database, "INSERT INTO meta VALUES ('state_id', ?)").bind(random_id()).run(); !named) {
+        return named;
+      }
+      return execute(("PRAGMA user_version=" + std::to_string(kSchemaVersion)).c_str());
+    });
+  }
+
+  Status load() {
+    Statement id(database, "SELECT value FROM meta WHERE key = 'state_id'");
+    const auto row = id.step();
+    if (!row) { return row.error(); }
+    if (!row.value()) { return failure("the state store has no identity", Errc::Damaged); }
+    state_id = id.text(0);
+    Statement last(database, "SELECT COALESCE(MAX(id), 0) FROM event");
+    if (const auto found = last.step(); !found) { return found.error(); }
+    last_event = static_cast<std::uint64_t>(last.number(0));
+    return {};
+  }
+
+  Status insert(const std::vector<link::EventRecord>& events) {
+    Statement statement(database, "INSERT INTO event VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)");
+    for (const auto& event : events) {
+      statement.bind(static_cast<std::int64_t>(event.id))
+          .bind(event.time_ns)
+          .bind(static_cast<std::int64_t>(event.severity))
+          .bind(event.kind)
+          .bind(event.role.value)
+          .bind(event.blade.value)
+          .bind(event.phase)
+          .bind_real(event.ms)
+          .bind(event.text);
+      if (auto done = statement.run(); !done) { return done; }
+      last_event = event.id;
+      if (event.id % 10'000 == 0 && event.id > kKeptEvents) {
+        const auto oldest = static_cast<std::int64_t>(event.id - kKeptEvents);
+        if (auto done = Statement(database, "DELETE FROM event WHERE id <= ?").bind(oldest).run(); !done) {
+          return done;
+        }
+      }
+    }
+    return {};
+  }
+};
+
+Store::Store(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
+Store::~Store() = default;
+
+Result<std::unique_ptr<Store>> Store::open(const std::string& path) {
+  auto impl = std::make_unique<Impl>();
+  if (auto locked = impl->lock(path); !locked) { return locked.error(); }
+  if (sqlite3_open_v2(path.c_str(), &impl->database, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE, nullptr) !=
+      SQLITE_OK) {
+    return failure("cannot open the state store " + path + ": " + sqlite3_errmsg(impl->database));
+  }
+  if (auto prepared = impl->prepare(); !prepared) {
+    return failure(path + ": " + prepared.error().message, prepared.error().code);
+  }
+  if (auto loaded = impl->load(); !loaded) {
+    return failure(path + ": " + loaded.error().message, loaded.error().code);
+  }
+  return std::unique_ptr<Store>(new Store(std::move(impl)));
+}
+
+const std::string& Store::state_id() const { return impl_->state_id; }
+std::uint64_t Store::last_event_id() const { return impl_->last_event; }
+
+Result<std::vector<Ownership>> Store::ownerships() {
+  std::vector<Ownership> found;
+  Statement statement(impl_->database, "SELECT role, term, blade, kind, evidence, reserved FROM ownership");
+  while (true) {
+    const auto row = statement.step();
+    if (!row) { return row.error(); }
+    if (!row.value()) { return found; }
+    const auto kind = statement.number(3);
+    const auto evidence = statement.number(4);
+    if (kind < 0 || kind > 1 || evidence < 0 || evidence > 4) {
+      return failure("the state store holds an impossible ownership of " + statement.text(0), Errc::Damaged);
+    }
+    found.push_back({RoleId{statement.text(0)},
+                     to_term(statement.number(1)),
+                     {BladeId{statement.text(2)}, static_cast<PlaceKind>(kind)},
+                     static_cast<link::StopEvidence>(evidence),
+                     to_term(statement.number(5))});
+  }
+}
+
+Status Store::compare_and_set(Term expected, Term expected_reserved, const Ownership& next) {
+  return impl_->transaction([&]() -> Status {
+    Statement current(impl_->database, "SELECT term, reserved FROM ownership WHERE role = ?");
+    const auto row = current.bind(next.role.value).step();
+    if (!row) { return row.error(); }
+    const Term term = row.value() ? to_term(current.number(0)) : Term{};
+    const Term reserved = row.value() ? to_term(current.number(1)) : Term{};
+    // Besides the comparison: no number is ever taken back, whoever asks.
+    const bool grows = next.term >= term && next.highest() >= std::max(term, reserved) &&
+                       (next.term > term || next.reserved > reserved);
+    if (term != expected || reserved != expected_reserved || !grows) {
+      return failure(next.role.value + " is stored under term " + std::to_string(term.value) + " (reserved " +
+                         std::to_string(reserved.value) + "); asked was " + std::to_string(expected.value) +
+                         " (reserved " + std::to_string(expected_reserved.value) + ") to " +
+                         std::to_string(next.term.value) + " (reserved " + std::to_string(next.reserved.value) + ")",
+                     Errc::Refused);
+    }
+    return Statement(impl_->database, "INSERT OR REPLACE INTO ownership VALUES (?, ?, ?, ?, ?, ?, ?)")
+        .bind(next.role.value)
+        .bind(to_sql(next.term))
+        .bind(next.place.blade.value)
+        .bind(static_cast<std::int64_t>(next.place.kind))
+        .bind(static_cast<std::int64_t>(next.evidence))
+        .bind(to_sql(next.reserved))
+        .bind(wall_now_ns())
+        .run();
+  });
+}
+
+Status Store::append(const std::vector<link::EventRecord>& events) {
+  const auto before = impl_->last_event;
+  const auto done = impl_->transaction([&] { return impl_->insert(events); });
+  if (!done) { impl_->last_event = before; }
+  return done;
+}
+
+Result<std::vector<link::EventRecord>> Store::events_after(std::uint64_t after, std::size_t limit) {
+  Statement statement(impl_->database,
+                      "SELECT id, time_ns, severity, kind, role, blade, phase, ms, text FROM event WHERE id > ? "
+                      "ORDER BY id LIMIT ?");
+  const auto from = std::min<std::uint64_t>(after, static_cast<std::uint64_t>(INT64_MAX));
+  statement.bind(static_cast<std::int64_t>(from)).bind(static_cast<std::int64_t>(limit));
+  std::vector<link::EventRecord> found;
+  while (true) {
+    const auto row = statement.step();
+    if (!row) { return row.error(); }
+    if (!row.value()) { return found; }
+    found.push_back({static_cast<std::uint64_t>(statement.number(0)), statement.number(1),
+                     static_cast<link::Severity>(statement.number(2)), statement.text(3), RoleId{statement.text(4)},
+                     BladeId{statement.text(5)}, statement.text(6), statement.real(7), statement.text(8)});
+  }
+}
+
+}  // namespace understudy::control
