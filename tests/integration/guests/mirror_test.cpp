@@ -1,0 +1,290 @@
+// SPDX-License-Identifier: Apache-2.0
+/// A mirror's whole life against a real active: replication and BFD over a tap, its kernel, its application.
+///
+///   this process, in a network namespace of its own             QEMU
+///     ReplicationSender, BfdService at 192.168.1.2 ── us-mnt ── tap ── mirror-1 (192.168.1.41)
+///     us-ext, us-int: bridges, the service networks  ────────── taps ── its service ports
+
+#include <arpa/inet.h>
+#include <sched.h>
+
+#include "guest_fixture.hpp"
+#include "tables.hpp"
+#include "understudy/link/bfd_service.hpp"
+#include "understudy/link/replication_sender.hpp"
+#include "understudy/net/interfaces.hpp"
+#include "understudy/net/records.hpp"
+#include "understudy/shm/region.hpp"
+
+namespace understudy::test {
+namespace {
+
+using namespace std::chrono_literals;
+namespace channel = link::guest;
+
+constexpr Term active_term{7};
+constexpr std::uint64_t region_bytes = std::uint64_t{16} << 20;
+
+net::AddressBytes bytes_of(const char* text) { return IpAddress::parse(text).value().bytes; }
+
+/// A UDP flow from the intranet, translated to the role's external address.
+std::pair<net::FlowKey, net::FlowValue> nat_flow(std::uint16_t port) {
+  net::FlowKey key;
+  key.source = bytes_of("10.50.1.2");
+  key.destination = bytes_of("10.23.4.1");
+  key.source_port = htons(port);
+  key.destination_port = htons(9000);
+  key.family = 4;
+  key.protocol = IPPROTO_UDP;
+  net::FlowValue value;
+  value.reply_source = key.destination;
+  value.reply_destination = bytes_of("10.23.4.121");
+  value.reply_source_port = key.destination_port;
+  value.reply_destination_port = key.source_port;
+  value.status =
+      0x1 << 1 | 0x1 << 2 | 0x1 << 3 | 0x1 << 4 | 0x1 << 7;  // seen reply, assured, confirmed, snat, snat done
+  value.timeout_seconds = 120;
+  return {key, value};
+}
+
+class MirrorTest : public GuestFixture {
+ protected:
+  void SetUp() override {
+    GuestFixture::SetUp();
+    ASSERT_EQ(unshare(CLONE_NEWNET), 0) << "needs root";
+    plumb();
+    make_regions();
+    serve_as_active();
+  }
+  void TearDown() override {
+    guest_.reset();
+    bfd_.reset();
+    sender_.reset();
+    GuestFixture::TearDown();
+  }
+
+  void plumb() {
+    auto links = net::Links::open();
+    ASSERT_TRUE(links);
+    for (const std::string name : {"mnt", "ext", "int"}) {
+      ASSERT_TRUE(links->create_bridge("us-" + name));
+      ASSERT_TRUE(links->create_tap(name + "-tap"));
+      ASSERT_TRUE(links->set_quiet("us-" + name));
+      ASSERT_TRUE(links->set_quiet(name + "-tap"));
+      ASSERT_TRUE(links->set_master(name + "-tap", "us-" + name));
+      ASSERT_TRUE(links->set_up(name + "-tap", true));
+      ASSERT_TRUE(links->set_up("us-" + name, true));
+    }
+    ASSERT_TRUE(links->set_up("lo", true));
+    ASSERT_TRUE(links->add_address("us-mnt", IpPrefix::parse("192.168.1.2/24").value()));
+  }
+
+  void make_regions() {
+    const shm::RegionSchema schema{{net::net_store_schema(1024), session_service::store_schema("sessions", {64, 128})}};
+    auto mirror = shm::Region::create(region_path(), region_bytes, schema);
+    ASSERT_TRUE(mirror) << mirror.error().message;
+    auto active = shm::Region::create(directory_ + "/active-region", region_bytes, schema);
+    ASSERT_TRUE(active) << active.error().message;
+    active_region_.emplace(*std::move(active));
+    auto store = active_region_->store(net::net_store_name);
+    ASSERT_TRUE(store);
+    auto writer = store->become_writer(active_term);
+    ASSERT_TRUE(writer);
+    writer_.emplace(*std::move(writer));
+    put_flow(40001);
+  }
+
+  void put_flow(std::uint16_t port) {
+    const auto [key, value] = nat_flow(port);
+    ASSERT_TRUE(writer_->put(net::FlowTable, shm::as_bytes_of(key), shm::as_bytes_of(value)));
+  }
+
+  void serve_as_active() {
+    link::replication::SenderOptions options;
+    options.role = RoleId{"role-1"};
+    options.term = active_term;
+    options.address = IpAddress::parse("192.168.1.2").value();
+    sender_ = std::make_unique<link::replication::ReplicationSender>(
+        io_, options, *active_region_, [](link::replication::SenderPhase, const std::string&) {});
+    ASSERT_TRUE(sender_->start());
+    link::bfd::BfdService::Options watching;
+    watching.local_addresses = {options.address};
+    auto bfd = link::bfd::BfdService::start(watching, [](const link::bfd::PeerEvent&) {});
+    ASSERT_TRUE(bfd) << bfd.error().message;
+    bfd_ = *std::move(bfd);
+    ASSERT_TRUE(bfd_->add_peer(IpAddress::parse("192.168.1.41").value(), {}));
+  }
+
+  static link::RunMirror mirror_order() {
+    link::RoleSpec spec;
+    spec.id = RoleId{"role-1"};
+    spec.number = 1;
+    spec.version = "bundle-1";
+    spec.ports = {{"ext",
+                   "external",
+                   MacAddress::parse("02:e0:00:00:00:01").value(),
+                   {IpPrefix::parse("10.23.4.121/24").value(), IpPrefix::parse("fd00:23:4::121/64").value()}},
+                  {"int",
+                   "intranet-1",
+                   MacAddress::parse("02:e1:00:00:00:01").value(),
+                   {IpPrefix::parse("10.50.1.1/24").value(), IpPrefix::parse("fe80::1/64").value()}}};
+    spec.routes = {{IpPrefix::parse("0.0.0.0/0").value(), IpAddress::parse("10.23.4.1").value()}};
+    spec.sysctls = {{"net.ipv4.ip_forward", "1"}, {"net.netfilter.nf_conntrack_tcp_loose", "0"}};
+    spec.ruleset =
+        "table ip gateway\ndelete table ip gateway\ntable ip gateway {\n chain post {\n"
+        "  type nat hook postrouting priority srcnat;\n  ip saddr 10.50.1.0/24 snat to 10.23.4.121\n }\n}\n";
+    spec.application.name = "session-service";
+    spec.application.command = {"/usr/bin/session-service", "--port", "7500"};
+    const auto store = session_service::store_schema("sessions", {64, 128});
+    spec.application.store = store.name;
+    spec.application.journal_bytes = store.journal_bytes;
+    for (const auto& table : store.tables) {
+      spec.application.tables.push_back({table.name, table.key_bytes, table.value_bytes, table.capacity});
+    }
+    spec.region_bytes = region_bytes;
+    spec.flow_capacity = 1024;
+    spec.mirror_address = IpPrefix::parse("192.168.1.41/24").value();
+    spec.mirror_mac = MacAddress::parse("02:e2:00:00:00:01").value();
+    return {spec, active_term, BladeId{"blade-1"}, IpAddress::parse("192.168.1.2").value(), {50, 3}};
+  }
+
+  void start_mirror() {
+    auto wanted = options(region_bytes, false);
+    wanted.nics = {{"mnt", "mnt-tap", mirror_order().spec.mirror_mac},
+                   {"ext", "ext-tap", mirror_order().spec.ports[0].mac},
+                   {"int", "int-tap", mirror_order().spec.ports[1].mac}};
+    guest_ = start(wanted);
+    ASSERT_TRUE(guest_);
+    ASSERT_TRUE(run_until([&] { return !hellos_.empty(); }));
+    ASSERT_TRUE(guest_->send(channel::Configure{mirror_order()}));
+  }
+  void start_synced_mirror() {
+    ASSERT_NO_FATAL_FAILURE(start_mirror());
+    ASSERT_TRUE(run_until([&] { return phase() == channel::GuestPhase::Synced; })) << story();
+  }
+
+  template <class Event>
+  [[nodiscard]] const Event* last() const {
+    for (auto event = events_.rbegin(); event != events_.rend(); ++event) {
+      if (const auto* found = std::get_if<Event>(&*event)) { return found; }
+    }
+    return nullptr;
+  }
+  [[nodiscard]] channel::GuestPhase phase() const {
+    const auto* state = last<channel::State>();
+    return state == nullptr ? channel::GuestPhase::Starting : state->phase;
+  }
+  template <class Event>
+  bool wait_for() {
+    return run_until([&] { return last<Event>() != nullptr; });
+  }
+  /// Everything that the guest said, for a failure's message.
+  [[nodiscard]] std::string story() const {
+    std::string text;
+    for (const auto& event : events_) { text += channel::to_line(event); }
+    return text;
+  }
+  std::optional<shm::Region> active_region_;
+  std::optional<shm::StoreWriter> writer_;
+  std::unique_ptr<link::replication::ReplicationSender> sender_;
+  std::unique_ptr<link::bfd::BfdService> bfd_;
+  std::unique_ptr<host::Guest> guest_;
+};
+
+TEST_F(MirrorTest, SyncsInstallsHotVotesTakesOverAnnouncesAndQuiesces) {
+  ASSERT_NO_FATAL_FAILURE(start_synced_mirror());
+  ASSERT_TRUE(run_until([&] {
+    const auto* seen = last<channel::PeerSeen>();
+    return seen != nullptr && seen->vote == link::Vote::Up;
+  })) << story();
+
+  // Hot: a flow committed at the active is in the mirror's region and in its kernel while it only stands by.
+  put_flow(40002);
+  auto mirrored = shm::Region::open(region_path(), shm::Access::ReadOnly);
+  ASSERT_TRUE(mirrored) << mirrored.error().message;
+  auto copy = mirrored->store(net::net_store_name);
+  ASSERT_TRUE(copy);
+  ASSERT_TRUE(run_until([&] { return copy->committed() == writer_->committed(); })) << story();
+  EXPECT_EQ(copy->count(net::FlowTable), 2U);
+
+  // A stale term is refused and changes nothing.
+  ASSERT_TRUE(guest_->send(channel::Activate{active_term, 0}));
+  ASSERT_TRUE(wait_for<channel::ActivateFailed>()) << story();
+
+  // The active falls silent, without a word; the mirror says so and is activated.
+  auto links = net::Links::open();
+  ASSERT_TRUE(links);
+  ASSERT_TRUE(links->set_up("us-mnt", false));
+  ASSERT_TRUE(run_until([&] { return last<channel::PeerSeen>()->vote == link::Vote::Down; })) << story();
+  const Term term = active_term.next();
+  ASSERT_TRUE(guest_->send(channel::Activate{term, 60000}));
+  ASSERT_TRUE(wait_for<channel::Ready>()) << story();
+  EXPECT_EQ(last<channel::Ready>()->term, term);
+  std::vector<std::string> phases;
+  for (const auto& phase : last<channel::Ready>()->phases) { phases.push_back(phase.phase); }
+  EXPECT_EQ(phases, (std::vector<std::string>{"drain", "install", "handover", "application"}));
+  EXPECT_EQ(copy->term(), term) << "the collector is the writer of the net store now";
+  EXPECT_EQ(copy->count(net::FlowTable), 2U) << "what was installed hot was found in the kernel by its dump";
+
+  ASSERT_TRUE(guest_->send(channel::Announce{}));
+  ASSERT_TRUE(wait_for<channel::Announced>()) << story();
+
+  // A movement that is rolled back, then one that is not.
+  ASSERT_TRUE(guest_->send(channel::Quiesce{}));
+  ASSERT_TRUE(wait_for<channel::Quiesced>()) << story();
+  const auto sequences = last<channel::Quiesced>()->sequences;
+  ASSERT_EQ(sequences.size(), 2U);
+  EXPECT_EQ(sequences[0].first, "net");
+  EXPECT_EQ(sequences[0].second, copy->committed());
+  ASSERT_TRUE(guest_->send(channel::Resume{}));
+  events_.clear();  // it serves again, so it can be quiesced again
+  ASSERT_TRUE(guest_->send(channel::Quiesce{}));
+  ASSERT_TRUE(wait_for<channel::Quiesced>()) << story();
+}
+
+TEST_F(MirrorTest, ARestartedAgentGoesOnServingUnderItsTerm) {
+  ASSERT_NO_FATAL_FAILURE(start_synced_mirror());
+  const Term term = active_term.next();
+  ASSERT_TRUE(guest_->send(channel::Activate{term, 60000}));
+  ASSERT_TRUE(wait_for<channel::Ready>()) << story();
+  const auto application = shell("pidof session-service").output;
+  ASSERT_FALSE(application.empty());
+  events_.clear();
+
+  const auto hellos = hellos_.size();
+  ASSERT_EQ(shell("killall -9 understudy-guest-agent").status, 0);
+  ASSERT_TRUE(run_until([&] { return hellos_.size() > hellos; }));
+  EXPECT_EQ(hellos_.back().term, term);
+  ASSERT_TRUE(wait_for<channel::Ready>()) << story();
+  EXPECT_EQ(last<channel::Ready>()->term, term);
+  EXPECT_EQ(shell("pidof session-service").output, application) << "the application went on";
+
+  // A host-agent that was restarted repeats what it knew: nothing changes.
+  events_.clear();
+  ASSERT_TRUE(guest_->send(channel::Configure{mirror_order()}));
+  ASSERT_TRUE(guest_->send(channel::Activate{term, 60000}));
+  ASSERT_TRUE(wait_for<channel::Ready>()) << story();
+}
+
+TEST_F(MirrorTest, WithoutACompleteCopyItIsNeverActivated) {
+  sender_->stop();  // nobody to copy from
+  ASSERT_NO_FATAL_FAILURE(start_mirror());
+  ASSERT_TRUE(run_until([&] { return last<channel::State>() != nullptr; }));
+  ASSERT_TRUE(guest_->send(channel::Activate{active_term.next(), 0}));
+  ASSERT_TRUE(wait_for<channel::ActivateFailed>()) << story();
+  EXPECT_EQ(last<channel::Ready>(), nullptr);
+}
+
+TEST_F(MirrorTest, AConfigurationThatDoesNotFitIsAFailureThatSaysWhy) {
+  auto wanted = options(region_bytes, false);
+  wanted.nics = {{"mnt", "mnt-tap", mirror_order().spec.mirror_mac}};
+  guest_ = start(wanted);
+  ASSERT_TRUE(guest_);
+  ASSERT_TRUE(run_until([&] { return !hellos_.empty(); }));
+  ASSERT_TRUE(guest_->send(channel::Configure{mirror_order()}));
+  ASSERT_TRUE(run_until([&] { return phase() == channel::GuestPhase::Failed; })) << story();
+  EXPECT_NE(last<channel::State>()->detail.find("02:e0:00:00:00:01"), std::string::npos) << story();
+}
+
+}  // namespace
+}  // namespace understudy::test
