@@ -127,6 +127,7 @@ Effects Mirror::on(const StepDone& event) {
       break;
     case Step::Resume:
     case Step::BackToMirroring:
+    case Step::RestartApplication:
       break;
   }
   return {};
@@ -168,6 +169,13 @@ Effects Mirror::on(const PeerChanged& event) {
   return {TellVote{vote_}};
 }
 
-Effects Mirror::on(const ApplicationEnded& event) { return {TellAlarm{"the application ended: " + event.detail}}; }
+Effects Mirror::on(const ApplicationEnded& event) {
+  Effects effects{TellAlarm{"the application ended: " + event.detail}};
+  // In a movement it is started on the host; in an activation the step fails and decides.
+  if (activity_ == Activity::Mirroring || activity_ == Activity::Serving) {
+    effects.emplace_back(Do{Step::RestartApplication, term_});
+  }
+  return effects;
+}
 
 }  // namespace understudy::guest

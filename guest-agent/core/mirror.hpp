@@ -45,6 +45,7 @@ enum class Step : std::uint8_t {
   Quiesce,
   Resume,
   BackToMirroring,  ///< after a failed activation: receive again
+  RestartApplication,  ///< it ended by itself; it becomes active again when this mirror serves
 };
 
 /// Time of a phase as the edge measured it.

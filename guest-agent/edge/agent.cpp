@@ -21,7 +21,12 @@ constexpr auto grace_time = std::chrono::seconds(2);
 }  // namespace
 
 Agent::Agent(boost::asio::io_context& io)
-    : io_(io), channel_(io, [this](const link::guest::GuestOrder& order) { on_order(order); }), settle_timer_(io) {}
+    : io_(io),
+      channel_(io, [this](const link::guest::GuestOrder& order) { on_order(order); }),
+      durable_("/run/understudy"),
+      settle_timer_(io),
+      restart_timer_(io),
+      restore_timer_(io) {}
 
 Status Agent::start(const std::string& port_path, std::string boot_nonce) {
   auto bar = find_ivshmem();
@@ -29,6 +34,12 @@ Status Agent::start(const std::string& port_path, std::string boot_nonce) {
   bar_ = *bar;
   if (auto opened = channel_.open(port_path); !opened) { return opened; }
   boot_nonce_ = std::move(boot_nonce);
+  if (auto mark = durable_.serving()) {
+    log::info("taking up the service of {} under term {}", mark->mirror.spec.id.value, mark->term.value);
+    mirror_ = std::move(mark->mirror);
+    core_.adopt_serving(mark->term);
+    restore();
+  }
   say_hello();
   const auto load_ns = measure_load_ns(*bar_);
   if (load_ns && *load_ns > slow_load_ns) {
@@ -46,16 +57,28 @@ void Agent::say_hello() {
   hello.version = UNDERSTUDY_VERSION;
   hello.bundle = mirror_.spec.version;
   switch (core_.activity()) {
-    case Activity::Idle: hello.activity = Wire::Idle; break;
+    case Activity::Idle:
+      hello.activity = Wire::Idle;
+      break;
     case Activity::Configuring:
-    case Activity::Mirroring: hello.activity = Wire::Mirroring; break;
+    case Activity::Mirroring:
+      hello.activity = Wire::Mirroring;
+      break;
     case Activity::Draining:
     case Activity::Installing:
     case Activity::HandingOver:
-    case Activity::Starting: hello.activity = Wire::Activating; break;
-    case Activity::Serving: hello.activity = Wire::Serving; break;
-    case Activity::Quiescing: hello.activity = Wire::Quiescing; break;
-    case Activity::Quiesced: hello.activity = Wire::Quiesced; break;
+    case Activity::Starting:
+      hello.activity = Wire::Activating;
+      break;
+    case Activity::Serving:
+      hello.activity = Wire::Serving;
+      break;
+    case Activity::Quiescing:
+      hello.activity = Wire::Quiescing;
+      break;
+    case Activity::Quiesced:
+      hello.activity = Wire::Quiesced;
+      break;
   }
   if (core_.activity() == Activity::Serving) { hello.term = core_.term(); }
   channel_.send(hello);
@@ -110,6 +133,11 @@ void Agent::perform(const Do& effect) {
       done(install());
       return;
     case Step::HandOver:
+      // Remembered first: an agent that is restarted from here on takes the service up again.
+      if (auto remembered = durable_.remember({mirror_, effect.term}); !remembered) {
+        done(remembered);
+        return;
+      }
       receiver_->release_writers();
       done(place_->begin_writing(effect.term));
       return;
@@ -123,7 +151,11 @@ void Agent::perform(const Do& effect) {
       start_application(effect.term, std::move(done));
       return;
     case Step::BackToMirroring:
+      durable_.forget();
       place_->stop_writing();
+      return;
+    case Step::RestartApplication:
+      restart_application(effect.term);
       return;
   }
 }

@@ -11,10 +11,12 @@
 
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/steady_timer.hpp>
+#include <chrono>
 #include <memory>
 #include <optional>
 
 #include "core/mirror.hpp"
+#include "edge/durable.hpp"
 #include "edge/host_channel.hpp"
 #include "edge/ivshmem.hpp"
 #include "place/role_place.hpp"
@@ -31,6 +33,7 @@ class Agent {
   Agent(const Agent&) = delete;
   Agent& operator=(const Agent&) = delete;
 
+  /// Takes up what a former agent of this boot served (D13).
   Status start(const std::string& port_path, std::string boot_nonce);
 
  private:
@@ -52,7 +55,7 @@ class Agent {
   void configure(Done done);
   Result<place::PlaceOptions> find_ports();
   Status configure_maintenance(net::Links& links, const std::vector<net::LinkState>& found);
-  Status make_place();
+  Status make_place(bool with_grace);
   Status watch_active();
   Status receive();
   void drain(Done done);
@@ -60,6 +63,10 @@ class Agent {
   void start_application(Term term, Done done);
   void quiesce(Done done);
   void settle_later();
+  void restart_application(Term term);
+  void restore();
+  Status restore_writing();
+  void remove_surplus();
   void on_applied(const std::string& store, std::span<const shm::JournalEntry> entries);
   void alarm(const std::string& text);
 
@@ -67,6 +74,7 @@ class Agent {
   HostChannel channel_;
   Mirror core_;
   std::string boot_nonce_;
+  Durable durable_;
   std::optional<IvshmemBar> bar_;
   link::RunMirror mirror_;
   std::unique_ptr<place::RolePlace> place_;
@@ -76,6 +84,9 @@ class Agent {
   std::unique_ptr<link::bfd::BfdService> bfd_;
   std::optional<IpAddress> watched_;
   boost::asio::steady_timer settle_timer_;
+  boost::asio::steady_timer restart_timer_;
+  std::optional<std::chrono::steady_clock::time_point> application_ended_;  ///< the last time
+  boost::asio::steady_timer restore_timer_;
 };
 
 }  // namespace understudy::guest

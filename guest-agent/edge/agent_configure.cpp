@@ -27,7 +27,7 @@ const net::LinkState* with_mac(const std::vector<net::LinkState>& links, const M
 
 void Agent::configure(Done done) {
   if (!place_) {
-    if (auto made = make_place(); !made) {
+    if (auto made = make_place(true); !made) {
       done(made);
       return;
     }
@@ -73,7 +73,7 @@ Result<place::PlaceOptions> Agent::find_ports() {
   return options;
 }
 
-Status Agent::make_place() {
+Status Agent::make_place(bool with_grace) {
   auto options = find_ports();
   if (!options) { return options.error(); }
   if (bar_->bytes != mirror_.spec.region_bytes) {
@@ -92,6 +92,9 @@ Status Agent::make_place() {
   installing.flows.excluded = options->excluded;
   auto installer = net::Installer::open(std::move(ports).value(), installing);
   if (!installer) { return installer.error(); }
+  installer_.emplace(std::move(installer).value());
+  place_ = std::move(place);
+  if (!with_grace) { return {}; }
   net::GraceOptions grace;
   for (const auto& port : mirror_.spec.ports) {
     if (port.name != mirror_.spec.ports.front().name) { continue; }
@@ -102,8 +105,6 @@ Status Agent::make_place() {
   auto began = net::GracePeriod::begin(grace);  // early: the gate is closed, and the activation need not wait for it
   if (!began) { return began.error(); }
   grace_.emplace(std::move(began).value());
-  installer_.emplace(std::move(installer).value());
-  place_ = std::move(place);
   return {};
 }
 
@@ -152,6 +153,9 @@ Status Agent::receive() {
     };
     callbacks.on_applied = [this](const std::string& store, std::span<const shm::JournalEntry> entries) {
       on_applied(store, entries);
+    };
+    callbacks.on_snapshot_end = [this](const std::string& store, bool full) {
+      if (store == net::net_store_name && full) { remove_surplus(); }
     };
     receiver_ = std::make_unique<link::replication::ReplicationReceiver>(io_, options, place_->region(), callbacks);
   }

@@ -79,19 +79,27 @@ class MirrorTest : public GuestFixture {
     ASSERT_TRUE(links->add_address("us-mnt", IpPrefix::parse("192.168.1.2/24").value()));
   }
 
-  void make_regions() {
-    const shm::RegionSchema schema{{net::net_store_schema(1024), session_service::store_schema("sessions", {64, 128})}};
-    auto mirror = shm::Region::create(region_path(), region_bytes, schema);
-    ASSERT_TRUE(mirror) << mirror.error().message;
-    auto active = shm::Region::create(directory_ + "/active-region", region_bytes, schema);
+  /// The active's region, empty but for one flow, under `term`.
+  void make_active_region(Term term, std::uint16_t port) {
+    writer_.reset();
+    auto active = shm::Region::create(directory_ + "/active-region", region_bytes, schema());
     ASSERT_TRUE(active) << active.error().message;
     active_region_.emplace(*std::move(active));
     auto store = active_region_->store(net::net_store_name);
     ASSERT_TRUE(store);
-    auto writer = store->become_writer(active_term);
+    auto writer = store->become_writer(term);
     ASSERT_TRUE(writer);
     writer_.emplace(*std::move(writer));
-    put_flow(40001);
+    put_flow(port);
+  }
+  static shm::RegionSchema schema() {
+    return {{net::net_store_schema(1024), session_service::store_schema("sessions", {64, 128})}};
+  }
+
+  void make_regions() {
+    auto mirror = shm::Region::create(region_path(), region_bytes, schema());
+    ASSERT_TRUE(mirror) << mirror.error().message;
+    make_active_region(active_term, 40001);
   }
 
   void put_flow(std::uint16_t port) {
@@ -100,19 +108,23 @@ class MirrorTest : public GuestFixture {
   }
 
   void serve_as_active() {
-    link::replication::SenderOptions options;
-    options.role = RoleId{"role-1"};
-    options.term = active_term;
-    options.address = IpAddress::parse("192.168.1.2").value();
-    sender_ = std::make_unique<link::replication::ReplicationSender>(
-        io_, options, *active_region_, [](link::replication::SenderPhase, const std::string&) {});
-    ASSERT_TRUE(sender_->start());
+    start_sender(active_term);
     link::bfd::BfdService::Options watching;
-    watching.local_addresses = {options.address};
+    watching.local_addresses = {IpAddress::parse("192.168.1.2").value()};
     auto bfd = link::bfd::BfdService::start(watching, [](const link::bfd::PeerEvent&) {});
     ASSERT_TRUE(bfd) << bfd.error().message;
     bfd_ = *std::move(bfd);
     ASSERT_TRUE(bfd_->add_peer(IpAddress::parse("192.168.1.41").value(), {}));
+  }
+
+  void start_sender(Term term) {
+    link::replication::SenderOptions options;
+    options.role = RoleId{"role-1"};
+    options.term = term;
+    options.address = IpAddress::parse("192.168.1.2").value();
+    sender_ = std::make_unique<link::replication::ReplicationSender>(
+        io_, options, *active_region_, [](link::replication::SenderPhase, const std::string&) {});
+    ASSERT_TRUE(sender_->start());
   }
 
   static link::RunMirror mirror_order() {
@@ -251,12 +263,18 @@ TEST_F(MirrorTest, ARestartedAgentGoesOnServingUnderItsTerm) {
   ASSERT_FALSE(application.empty());
   events_.clear();
 
+  auto mirrored = shm::Region::open(region_path(), shm::Access::ReadOnly);
+  ASSERT_TRUE(mirrored) << mirrored.error().message;
+  auto copy = mirrored->store(net::net_store_name);
+  ASSERT_TRUE(copy);
+  const auto epoch = copy->epoch();
   const auto hellos = hellos_.size();
   ASSERT_EQ(shell("killall -9 understudy-guest-agent").status, 0);
   ASSERT_TRUE(run_until([&] { return hellos_.size() > hellos; }));
   EXPECT_EQ(hellos_.back().term, term);
-  ASSERT_TRUE(wait_for<channel::Ready>()) << story();
-  EXPECT_EQ(last<channel::Ready>()->term, term);
+  EXPECT_EQ(hellos_.back().activity, channel::Activity::Serving);
+  ASSERT_TRUE(run_until([&] { return copy->epoch() > epoch; })) << "the collector is the writer again";
+  EXPECT_EQ(copy->term(), term);
   EXPECT_EQ(shell("pidof session-service").output, application) << "the application went on";
 
   // A host-agent that was restarted repeats what it knew: nothing changes.
@@ -264,6 +282,52 @@ TEST_F(MirrorTest, ARestartedAgentGoesOnServingUnderItsTerm) {
   ASSERT_TRUE(guest_->send(channel::Configure{mirror_order()}));
   ASSERT_TRUE(guest_->send(channel::Activate{term, 60000}));
   ASSERT_TRUE(wait_for<channel::Ready>()) << story();
+}
+
+TEST_F(MirrorTest, AfterAFullSnapshotTheKernelHasWhatTheActiveHasAndNothingElse) {
+  ASSERT_NO_FATAL_FAILURE(start_synced_mirror());
+  put_flow(40002);
+  auto mirrored = shm::Region::open(region_path(), shm::Access::ReadOnly);
+  ASSERT_TRUE(mirrored) << mirrored.error().message;
+  auto copy = mirrored->store(net::net_store_name);
+  ASSERT_TRUE(copy);
+  ASSERT_TRUE(run_until([&] { return copy->committed() == writer_->committed(); })) << story();
+
+  // Another active, with a history of its own: full replacement.
+  sender_->stop();
+  ASSERT_NO_FATAL_FAILURE(make_active_region(Term{20}, 40003));
+  start_sender(Term{20});
+  auto order = mirror_order();
+  order.term = Term{20};
+  events_.clear();
+  ASSERT_TRUE(guest_->send(channel::Configure{order}));
+  ASSERT_TRUE(run_until([&] { return phase() == channel::GuestPhase::Synced; })) << story();
+  EXPECT_EQ(copy->count(net::FlowTable), 1U);
+
+  // The collector's dump at the take-over writes down all that the kernel has.
+  ASSERT_TRUE(guest_->send(channel::Activate{Term{21}, 60000}));
+  ASSERT_TRUE(wait_for<channel::Ready>()) << story();
+  EXPECT_EQ(copy->count(net::FlowTable), 1U);
+  const auto [key, value] = nat_flow(40003);
+  net::FlowValue found;
+  EXPECT_TRUE(copy->get(net::FlowTable, shm::as_bytes_of(key),
+                        std::as_writable_bytes(std::span<net::FlowValue, 1>(&found, 1))));
+}
+
+TEST_F(MirrorTest, AnApplicationThatDiesWhileServingIsStartedAgainAndServesOn) {
+  ASSERT_NO_FATAL_FAILURE(start_synced_mirror());
+  const Term term = active_term.next();
+  ASSERT_TRUE(guest_->send(channel::Activate{term, 60000}));
+  ASSERT_TRUE(wait_for<channel::Ready>()) << story();
+  auto mirrored = shm::Region::open(region_path(), shm::Access::ReadOnly);
+  ASSERT_TRUE(mirrored) << mirrored.error().message;
+  auto sessions = mirrored->store("sessions");
+  ASSERT_TRUE(sessions);
+  const auto epoch = sessions->epoch();
+  ASSERT_EQ(shell("killall -9 session-service").status, 0);
+  ASSERT_TRUE(wait_for<channel::Alarm>()) << story();
+  EXPECT_TRUE(run_until([&] { return sessions->epoch() > epoch; })) << story();
+  EXPECT_EQ(sessions->term(), term);
 }
 
 TEST_F(MirrorTest, WithoutACompleteCopyItIsNeverActivated) {

@@ -78,6 +78,24 @@ TEST_F(MirrorTest, ATermThatIsNotAboveTheKnownOneIsRefused) {
   EXPECT_EQ(sut_.activity(), Activity::Mirroring);
 }
 
+TEST_F(MirrorTest, AnApplicationThatEndsIsStartedAgainUnlessAMovementOrAnActivationDecides) {
+  serving();
+  const auto effects = sut_.step(ApplicationEnded{"ended by signal 9"});
+  EXPECT_NE(tells<TellAlarm>(effects), nullptr);
+  EXPECT_TRUE(does(effects, Step::RestartApplication));
+  (void)sut_.step(QuiesceOrder{});
+  EXPECT_FALSE(does(sut_.step(ApplicationEnded{"ended by signal 9"}), Step::RestartApplication));
+}
+
+TEST_F(MirrorTest, ARestartedAgentOfAServingGuestAnswersTheSameActivationAndIgnoresTheOldConfiguration) {
+  sut_.adopt_serving(Term{2});
+  EXPECT_FALSE(does(sut_.step(ConfigureOrder{mirror(Term{1})}), Step::Configure));
+  const auto effects = sut_.step(ActivateOrder{Term{2}});
+  ASSERT_NE(tells<TellReady>(effects), nullptr);
+  EXPECT_EQ(tells<TellReady>(effects)->term, Term{2});
+  EXPECT_NE(tells<TellActivateFailed>(sut_.step(ActivateOrder{Term{1}})), nullptr);
+}
+
 TEST_F(MirrorTest, AFailedStepOfTheActivationGoesBackToMirroring) {
   mirroring(SyncPhase::Synced);
   (void)sut_.step(ActivateOrder{Term{2}});
