@@ -1,0 +1,377 @@
+// SPDX-License-Identifier: Apache-2.0
+/// The real control-server and the real operator's command, with host-agents played by this test: in a network
+/// namespace of its own, with a Linux bridge as the switch. What a blade says is played, what it suffers is real: its
+/// ports are isolated in the kernel, its BFD dies by SIGKILL.
+#include <fcntl.h>
+#include <gtest/gtest.h>
+#include <sched.h>
+#include <signal.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <boost/asio/io_context.hpp>
+#include <boost/json.hpp>
+#include <filesystem>
+#include <fstream>
+#include <optional>
+
+#include "understudy/link/control_api_client.hpp"
+#include "understudy/net/gate.hpp"
+#include "understudy/net/namespace.hpp"
+
+namespace understudy {
+namespace {
+
+using namespace std::chrono_literals;
+using namespace link;
+
+constexpr const char* kServer = "127.0.0.250";
+
+/// A child process, killed at the end of its scope. Its input is a pipe that we hold.
+class Child {
+ public:
+  Child(const std::vector<std::string>& words, const std::string& output) {
+    int ends[2] = {-1, -1};
+    EXPECT_EQ(pipe2(ends, O_CLOEXEC), 0);
+    std::vector<char*> argv;
+    for (const auto& word : words) { argv.push_back(const_cast<char*>(word.c_str())); }  // NOLINT: POSIX's signature
+    argv.push_back(nullptr);
+    pid_ = fork();
+    if (pid_ == 0) {
+      dup2(ends[0], 0);
+      const int file = open(output.c_str(), O_CREAT | O_WRONLY | O_APPEND, 0600);
+      dup2(file, 1);
+      dup2(file, 2);
+      execv(argv[0], argv.data());
+      _exit(127);
+    }
+    close(ends[0]);
+    input_ = ends[1];
+  }
+  Child(const Child&) = delete;
+  Child& operator=(const Child&) = delete;
+  ~Child() { kill_now(); }
+  void kill_now() {
+    if (pid_ <= 0) { return; }
+    kill(pid_, SIGKILL);
+    waitpid(pid_, nullptr, 0);
+    close(input_);
+    pid_ = -1;
+  }
+  int terminate() {
+    int status = 0;
+    kill(pid_, SIGTERM);
+    waitpid(pid_, &status, 0);
+    close(input_);
+    pid_ = -1;
+    return status;
+  }
+
+ private:
+  pid_t pid_ = -1;
+  int input_ = -1;
+};
+
+/// One blade as the control-server sees it.
+struct Blade {
+  Blade(boost::asio::io_context& io, unsigned number, const std::string& folder)
+      : id{"blade-" + std::to_string(number)}, address("127.0.0." + std::to_string(number)), folder_(folder), io_(io) {}
+
+  void power_on() {
+    speaker.emplace(std::vector<std::string>{BFD_SPEAKER, address, kServer}, folder_ + "/" + id.value + ".log");
+    ControlClientOptions options;
+    options.addresses = {std::string(kServer) + ":7400"};
+    ControlClientCallbacks callbacks;
+    callbacks.on_connected = [this](const std::string&, const std::string& state) {
+      state_id = state;
+      client->send(Hello{id, "boot", held});
+      for (const auto& report : after_hello) { client->send(report); }
+    };
+    callbacks.on_order = [this](const Order& order) {
+      orders.push_back(order);
+      if (obey) { obey(order); }
+    };
+    callbacks.on_lost = [](const std::string&) {};
+    client.emplace(io_, std::move(options), std::move(callbacks));
+    client->start();
+  }
+  /// The sudden death: BFD is silent first, as on a blade without power.
+  void die() {
+    obey = nullptr;
+    speaker->kill_now();
+  }
+  template <class Wanted>
+  [[nodiscard]] const Wanted* got() const {
+    for (const auto& order : orders) {
+      if (const auto* one = std::get_if<Wanted>(&order)) { return one; }
+    }
+    return nullptr;
+  }
+
+  BladeId id;
+  std::string address;
+  std::vector<HeldRole> held;
+  std::vector<Report> after_hello;
+  std::vector<Order> orders;
+  std::function<void(const Order&)> obey;
+  std::string state_id;
+  std::optional<Child> speaker;
+  std::optional<ControlClient> client;
+
+ private:
+  std::string folder_;
+  boost::asio::io_context& io_;
+};
+
+class ControlServerTest : public testing::Test {
+ protected:
+  static void SetUpTestSuite() {
+    if (geteuid() != 0) { GTEST_SKIP() << "needs root for its network namespace"; }
+    // This process and its children live in a namespace that ends with them.
+    ASSERT_EQ(unshare(CLONE_NEWNET), 0);
+    ASSERT_EQ(std::system("ip link set lo up && ip link add br0 type bridge && ip link set br0 up && "
+                          "ip link add b1-ext type veth peer b1 && ip link set b1-ext master br0 up && "
+                          "ip link add b2-ext type veth peer b2 && ip link set b2-ext master br0 up"),
+              0);
+  }
+  void SetUp() override {
+    if (geteuid() != 0) { GTEST_SKIP() << "needs root for its network namespace"; }
+    folder_ = testing::TempDir() + "control_server_test_" + std::to_string(getpid());
+    std::filesystem::remove_all(folder_);
+    std::filesystem::create_directories(folder_);
+    std::ofstream(folder_ + "/group.toml") << group_file();
+    auto isolation = net::SwitchIsolation::attach();
+    ASSERT_TRUE(isolation.ok()) << isolation.error().message;
+    isolation_.emplace(std::move(isolation).value());
+    (void)isolation_->readmit({"b1-ext", "b2-ext"});
+    active_.emplace(io_, 1, folder_);
+    standby_.emplace(io_, 2, folder_);
+    start_server();
+  }
+  void TearDown() override {
+    if (HasFailure() && std::filesystem::exists(folder_ + "/server.log")) {
+      std::ifstream log(folder_ + "/server.log");
+      std::cerr << log.rdbuf();
+    }
+    active_.reset();
+    standby_.reset();
+    server_.reset();
+    std::filesystem::remove_all(folder_);
+  }
+
+  [[nodiscard]] std::string group_file() const {
+    return R"([control]
+listen = "127.0.0.250:7400"
+state = ")" +
+           folder_ + R"(/control.db"
+[detection]
+bfd_interval_ms = 50
+bfd_multiplier = 3
+[movement]
+policy = "always"
+delay_ms = 200
+[switch]
+driver = "linux-bridge"
+[[blade]]
+name = "blade-1"
+address = "127.0.0.1"
+switch_ports = ["b1-ext"]
+[[blade]]
+name = "blade-2"
+address = "127.0.0.2"
+switch_ports = ["b2-ext"]
+standby = true
+[[role]]
+name = "role-1"
+number = 1
+active = "blade-1"
+region_mib = 16
+flow_capacity = 100
+mirror_address = "127.0.0.41/8"
+mirror_mac = "02:e2:00:00:00:01"
+[[role.port]]
+name = "ext"
+network = "external"
+mac = "02:e0:00:00:00:01"
+addresses = ["10.23.4.121/24"]
+)";
+  }
+
+  void start_server() {
+    server_.emplace(std::vector<std::string>{CONTROL_SERVER, "--config", folder_ + "/group.toml"},
+                    folder_ + "/server.log");
+  }
+
+  template <class Condition>
+  bool run_until(Condition condition, std::chrono::seconds limit = 30s) {
+    const auto deadline = std::chrono::steady_clock::now() + limit;
+    while (!condition()) {
+      if (std::chrono::steady_clock::now() > deadline) { return false; }
+      io_.restart();
+      io_.run_one_for(20ms);
+    }
+    return true;
+  }
+
+  /// Output of the operator's command; `status` gets its exit status.
+  std::string operate(const std::string& arguments, int* status = nullptr) {
+    const std::string command = std::string(OPERATOR) + " --control " + kServer + ":7400 " + arguments + " 2>&1";
+    FILE* pipe = popen(command.c_str(), "re");
+    std::string output;
+    char buffer[4096];
+    while (const std::size_t got = fread(buffer, 1, sizeof buffer, pipe)) { output.append(buffer, got); }
+    const int ended = pclose(pipe);
+    if (status != nullptr) { *status = WEXITSTATUS(ended); }
+    return output;
+  }
+  boost::json::value role_status() {
+    boost::system::error_code error;
+    const auto json = boost::json::parse(operate("status --json"), error);
+    if (error) { return nullptr; }
+    return json.at("roles").at(0);
+  }
+  /// Polls the status between turns of the loop.
+  bool run_until_state(const std::string& state) {
+    return run_until([&] {
+      const auto role = role_status();
+      return role.is_object() && role.at("state").as_string() == state;
+    });
+  }
+
+  void obedient_active() {
+    active_->obey = [this](const Order& order) {
+      if (const auto* serve = std::get_if<ServeRole>(&order)) {
+        active_->held = {{serve->spec.id, serve->term, PlaceKind::Host, true}};
+        active_->client->send(Serving{serve->spec.id, serve->term});
+      }
+    };
+  }
+  void obedient_standby() {
+    standby_->obey = [this](const Order& order) {
+      auto& client = *standby_->client;
+      if (const auto* mirror = std::get_if<RunMirror>(&order)) {
+        standby_->held = {{mirror->spec.id, mirror->term, PlaceKind::Mirror, false}};
+        client.send(MirrorState{mirror->spec.id, mirror->term, MirrorPhase::Synced, "nonce", ""});
+        client.send(PeerVote{mirror->spec.id, BladeId{"blade-1"}, Vote::Up});
+      } else if (const auto* activate = std::get_if<Activate>(&order)) {
+        isolated_at_activation_ = isolation_->are_isolated({"b1-ext"}).value();
+        standby_->held = {{activate->role, activate->term, PlaceKind::Mirror, true}};
+        client.send(Activated{activate->role, activate->term, {{"handover", 1.5}}});
+      } else if (const auto* move = std::get_if<Move>(&order)) {
+        standby_->held = {{move->role, move->term, PlaceKind::Host, true}};
+        client.send(Moved{move->role, move->term, {{"prepare", 20}, {"freeze", 0.5}, {"resume", 1}}});
+      } else if (std::holds_alternative<ReleaseMirrors>(order)) {
+        client.send(MirrorsReleased{0, 250});
+      }
+    };
+  }
+  void bring_up() {
+    obedient_active();
+    obedient_standby();
+    active_->power_on();
+    standby_->power_on();
+    ASSERT_TRUE(run_until([&] {
+      const auto role = role_status();
+      return role.is_object() && role.at("protected").as_bool() &&
+             operate("status --json").find("\"bfd\":\"unknown\"") == std::string::npos;
+    })) << operate("status");
+  }
+
+  boost::asio::io_context io_;
+  std::string folder_;
+  std::optional<net::SwitchIsolation> isolation_;
+  std::optional<Child> server_;
+  std::optional<Blade> active_;
+  std::optional<Blade> standby_;
+  bool isolated_at_activation_ = false;
+};
+
+TEST_F(ControlServerTest, ABladesDeathIsTakenOverMovedAndToldPhaseByPhase) {
+  bring_up();
+  EXPECT_FALSE(isolation_->are_isolated({"b1-ext"}).value());
+  active_->die();
+  standby_->client->send(PeerVote{RoleId{"role-1"}, BladeId{"blade-1"}, Vote::Down});
+  ASSERT_TRUE(run_until_state("on-host")) << operate("status") << operate("events");
+  EXPECT_TRUE(isolated_at_activation_) << "the old place is silent before the mirror speaks";
+  EXPECT_FALSE(isolation_->are_isolated({"b2-ext"}).value());
+  ASSERT_NE(standby_->got<Activate>(), nullptr);
+  EXPECT_EQ(standby_->got<Activate>()->evidence, StopEvidence::Isolated);
+  EXPECT_EQ(role_status().at("term").to_number<int>(), 3);
+  EXPECT_EQ(role_status().at("place").at("blade").as_string(), "blade-2");
+  std::istringstream lines(operate("events --json"));
+  std::set<std::string> phases;
+  std::int64_t last = 0;
+  for (std::string line; std::getline(lines, line);) {
+    const auto event = boost::json::parse(line);
+    EXPECT_GT(event.at("id").as_int64(), last);
+    last = event.at("id").as_int64();
+    EXPECT_GT(event.at("time_ns").as_int64(), 1'600'000'000'000'000'000);
+    if (event.at("kind").as_string() == "phase") { phases.insert(std::string(event.at("phase").as_string())); }
+  }
+  for (const auto* phase : {"detect", "decide", "isolate", "activate", "handover", "prepare", "freeze", "resume"}) {
+    EXPECT_TRUE(phases.contains(phase)) << phase;
+  }
+}
+
+TEST_F(ControlServerTest, AKilledControlServerComesBackToWhatIsThere) {
+  bring_up();
+  const auto id = active_->state_id;
+  const auto orders = active_->orders.size();
+  server_->kill_now();
+  start_server();
+  ASSERT_TRUE(run_until([&] {
+    const auto role = role_status();
+    return role.is_object() && role.at("protected").as_bool();
+  })) << operate("status");
+  EXPECT_EQ(role_status().at("term").to_number<int>(), 1);
+  EXPECT_EQ(active_->orders.size(), orders) << "the serving blade is not disturbed";
+  EXPECT_EQ(active_->state_id, id);
+}
+
+TEST_F(ControlServerTest, ASecondOneAndAWrongFileEndWithOneLine) {
+  bring_up();
+  Child second({CONTROL_SERVER, "--config", folder_ + "/group.toml"}, folder_ + "/second.log");
+  ASSERT_TRUE(run_until([&] {
+    std::ifstream log(folder_ + "/second.log");
+    std::stringstream text;
+    text << log.rdbuf();
+    return text.str().find("belongs to a running control-server") != std::string::npos;
+  }));
+  std::ofstream(folder_ + "/wrong.toml") << "[control]\nlisten = \"x\"\n";
+  const std::string check = std::string(CONTROL_SERVER) + " --check --config " + folder_;
+  EXPECT_EQ(WEXITSTATUS(std::system((check + "/wrong.toml 2>" + folder_ + "/wrong.log").c_str())), 2);
+  EXPECT_EQ(WEXITSTATUS(std::system((check + "/group.toml >/dev/null").c_str())), 0);
+  std::ifstream log(folder_ + "/wrong.log");
+  std::string line;
+  std::getline(log, line);
+  EXPECT_NE(line.find("wrong.toml:2: "), std::string::npos) << line;
+  EXPECT_FALSE(std::getline(log, line));
+}
+
+TEST_F(ControlServerTest, TheOperatorsCommandAnswersClearly) {
+  bring_up();
+  int status = -1;
+  EXPECT_NE(operate("status", &status).find("role-1              protected"), std::string::npos);
+  EXPECT_EQ(status, 0);
+  EXPECT_NE(operate("move role-1", &status).find("role-1 is protected; only a role that is on-mirror can be moved"),
+            std::string::npos);
+  EXPECT_EQ(status, 1);
+  EXPECT_NE(operate("move role-9", &status).find("there is no role \"role-9\""), std::string::npos);
+  EXPECT_EQ(status, 1);
+  EXPECT_NE(operate("policy manual", &status).find("now manual"), std::string::npos);
+  EXPECT_EQ(status, 0);
+  operate("policy never", &status);
+  EXPECT_EQ(status, 2);
+  operate("dance", &status);
+  EXPECT_EQ(status, 2);
+  EXPECT_EQ(server_->terminate(), 0);
+  const auto output = operate("status", &status);
+  EXPECT_EQ(status, 1);
+  EXPECT_NE(output.find("understudy: the control-server at 127.0.0.250:7400 cannot be reached"), std::string::npos);
+  EXPECT_EQ(std::count(output.begin(), output.end(), '\n'), 1) << output;
+  operate("events", &status);
+  EXPECT_EQ(status, 1);
+}
+
+}  // namespace
+}  // namespace understudy

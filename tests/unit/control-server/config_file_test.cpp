@@ -1,0 +1,214 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "edge/config_file.hpp"
+
+#include <gtest/gtest.h>
+
+#include <filesystem>
+#include <fstream>
+
+namespace understudy::control {
+namespace {
+
+constexpr const char* kGood = R"([control]
+listen = "192.168.1.250:7400"
+state = "/var/lib/understudy/control.db"
+
+[detection]
+bfd_interval_ms = 20
+bfd_multiplier = 4
+
+[movement]
+policy = "always"
+delay_ms = 500
+
+[switch]
+driver = "linux-bridge"
+netns = "us-lab-switch"
+
+[power]
+driver = "command"
+command = ["/usr/sbin/power", "--quiet"]
+
+[[blade]]
+name = "blade-1"
+address = "192.168.1.1"
+switch_ports = ["b1-ext", "b1-int"]
+standby = false
+
+[[blade]]
+name = "blade-2"
+address = "192.168.1.2"
+switch_ports = ["b2-ext", "b2-int1"]
+standby = true
+
+[[role]]
+name = "role-1"
+number = 1
+active = "blade-1"
+region_mib = 16
+flow_capacity = 16384
+mirror_address = "192.168.1.41/24"
+mirror_mac = "02:e2:00:00:00:01"
+mirror_memory_mib = 192
+ruleset_file = "role-1.nft"
+[[role.port]]
+name = "ext"
+network = "external"
+mac = "02:e0:00:00:00:01"
+addresses = ["10.23.4.121/24", "fd00:23:4::121/64"]
+[[role.port]]
+name = "int"
+network = "intranet-1"
+mac = "02:e1:00:00:00:01"
+addresses = ["10.50.1.1/24", "fe80::1/64"]
+[[role.route]]
+destination = "0.0.0.0/0"
+gateway = "10.23.4.1"
+[role.sysctls]
+"net.ipv4.ip_forward" = "1"
+[role.application]
+name = "session-service"
+command = ["/usr/bin/session-service", "--port", "80"]
+store = "sessions"
+journal_kib = 1024
+[[role.application.table]]
+name = "session"
+key_bytes = 16
+value_bytes = 64
+capacity = 1000
+)";
+
+class ConfigFileTest : public testing::Test {
+ protected:
+  ConfigFileTest() : folder_(testing::TempDir() + "config_file_test_" + std::to_string(getpid())) {
+    std::filesystem::create_directories(folder_);
+    std::ofstream(folder_ + "/role-1.nft") << "table inet role {}\n";
+  }
+  ~ConfigFileTest() override { std::filesystem::remove_all(folder_); }
+
+  Result<ServerConfig> read(const std::string& text) {
+    std::ofstream(path()) << text;
+    return read_config(path());
+  }
+  /// The good file with one thing changed, and the message that must come of it.
+  void expect_problem(const std::string& what, const std::string& instead, const std::string& words) {
+    std::string text = kGood;
+    const auto at = text.find(what);
+    ASSERT_NE(at, std::string::npos) << what;
+    text.replace(at, what.size(), instead);
+    const auto config = read(text);
+    ASSERT_FALSE(config.ok()) << words;
+    const auto& message = config.error().message;
+    EXPECT_NE(message.find(words), std::string::npos) << message;
+    EXPECT_EQ(message.rfind(path() + ":", 0), 0U) << "file and line first: " << message;
+    EXPECT_EQ(message.find('\n'), std::string::npos) << "one line: " << message;
+  }
+  [[nodiscard]] std::string path() const { return folder_ + "/group.toml"; }
+  std::string folder_;
+};
+
+TEST_F(ConfigFileTest, AGoodFileIsReadWhole) {
+  const auto read_one = read(kGood);
+  ASSERT_TRUE(read_one.ok()) << read_one.error().message;
+  const auto& config = read_one.value();
+  EXPECT_EQ(config.listen, "192.168.1.250:7400");
+  EXPECT_EQ(config.listen_address.to_string(), "192.168.1.250");
+  EXPECT_EQ(config.switch_netns, "us-lab-switch");
+  EXPECT_EQ(config.power_command.size(), 2U);
+  const auto& group = config.group;
+  EXPECT_EQ(group.bfd, (link::BfdParameters{20, 4}));
+  EXPECT_EQ(group.timings.detection, std::chrono::milliseconds(80));
+  EXPECT_EQ(group.timings.movement_delay, std::chrono::milliseconds(500));
+  EXPECT_EQ(group.movement, link::MovementPolicy::Always);
+  EXPECT_TRUE(group.has_power);
+  EXPECT_FALSE(group.control_shares_standby_blade);
+  EXPECT_EQ(group.standby().id.value, "blade-2");
+  ASSERT_EQ(group.roles.size(), 1U);
+  const auto& spec = group.roles[0].spec;
+  EXPECT_EQ(group.roles[0].active.value, "blade-1");
+  EXPECT_EQ(spec.region_bytes, std::uint64_t{16} << 20);
+  EXPECT_EQ(spec.ruleset, "table inet role {}\n");
+  ASSERT_EQ(spec.ports.size(), 2U);
+  EXPECT_EQ(spec.ports[1].addresses[1].to_string(), "fe80::1/64");
+  EXPECT_EQ(spec.routes.size(), 1U);
+  EXPECT_EQ(spec.sysctls, (std::vector<std::pair<std::string, std::string>>{{"net.ipv4.ip_forward", "1"}}));
+  EXPECT_EQ(spec.application.journal_bytes, 1U << 20);
+  EXPECT_EQ(spec.application.tables[0].key_bytes, 16U);
+  EXPECT_FALSE(spec.version.empty());
+}
+
+TEST_F(ConfigFileTest, TheVersionChangesWithTheRuleSet) {
+  const auto before = read(kGood).value().group.roles[0].spec.version;
+  EXPECT_EQ(read(kGood).value().group.roles[0].spec.version, before);
+  std::ofstream(folder_ + "/role-1.nft") << "table inet role { }\n";
+  EXPECT_NE(read(kGood).value().group.roles[0].spec.version, before);
+}
+
+TEST_F(ConfigFileTest, AControlServerOnTheStandbyIsKnownAsSuch) {
+  std::string text = kGood;
+  text.replace(text.find("192.168.1.250:7400"), 18, "192.168.1.2:7400");
+  EXPECT_TRUE(read(text).value().group.control_shares_standby_blade);
+}
+
+TEST_F(ConfigFileTest, EveryMistakeIsOneLineWithFileAndLine) {
+  const std::vector<std::array<const char*, 3>> mistakes = {
+      {"listen = \"192.168.1.250:7400\"", "listen = \"somewhere\"", "\"somewhere\" is no ADDRESS:PORT"},
+      {"listen = \"192.168.1.250:7400\"", "", "\"listen\" is missing in [control]"},
+      {"state = \"/var", "stat = \"/var", "\"state\" is missing in [control]"},
+      {"bfd_interval_ms = 20", "bfd_interval_ms = 0", "\"bfd_interval_ms\" in [detection] is wrong"},
+      {"bfd_multiplier = 4", "bfd_multipler = 4", "unknown key \"bfd_multipler\""},
+      {"policy = \"always\"", "policy = \"sometimes\"", "\"sometimes\" is no movement policy"},
+      {"driver = \"linux-bridge\"", "driver = \"cisco\"", "\"cisco\" is no switch driver"},
+      {"driver = \"command\"\ncommand = [\"/usr/sbin/power\", \"--quiet\"]", "driver = \"command\"",
+       "\"command\" is missing in [power]"},
+      {"driver = \"command\"", "driver = \"ipmi\"", "\"ipmi\" is no power driver"},
+      {"name = \"blade-2\"", "name = \"blade-1\"", "blade blade-1 is used twice"},
+      {"name = \"blade-2\"", "name = \"blade 2\"", "\"blade 2\" is no name"},
+      {"address = \"192.168.1.2\"", "address = \"192.168.1.1\"", "address 192.168.1.1 is used twice: by blade-1"},
+      {"address = \"192.168.1.2\"", "address = \"192.168.1\"", "\"address\":"},
+      {"address = \"192.168.1.2\"", "address = \"fd00::2\"", "BFD needs an address of the family of [control] listen"},
+      {"switch_ports = [\"b2-ext\", \"b2-int1\"]", "switch_ports = [\"b1-ext\"]", "switch port b1-ext is used twice"},
+      {"switch_ports = [\"b2-ext\", \"b2-int1\"]", "switch_ports = []", "\"switch_ports\" in [[blade]] is wrong"},
+      {"standby = true", "standby = false", "no [[blade]] has standby = true"},
+      {"standby = false", "standby = true", "several blades have standby = true (blade-1, blade-2)"},
+      {"active = \"blade-1\"", "active = \"blade-7\"", "there is no [[blade]] named \"blade-7\""},
+      {"active = \"blade-1\"", "active = \"blade-2\"", "blade-2 is the standby"},
+      {"region_mib = 16", "region_mib = 17", "region_mib = 17 is no power of two; write 32"},
+      {"mirror_address = \"192.168.1.41/24\"", "mirror_address = \"192.168.1.1/24\"",
+       "address 192.168.1.1 is used twice: by blade-1 and by role-1's mirror"},
+      {"mirror_mac = \"02:e2:00:00:00:01\"", "mirror_mac = \"02:e0:00:00:00:01\"",
+       "MAC 02:e0:00:00:00:01 is used twice"},
+      {"mirror_mac = \"02:e2:00:00:00:01\"", "mirror_mac = \"02:e2\"", "\"mirror_mac\":"},
+      {"ruleset_file = \"role-1.nft\"", "ruleset_file = \"role-9.nft\"", "cannot read the rule set"},
+      {"ruleset_file = \"role-1.nft\"", "ruleset_file = \".\"", "cannot read the rule set"},
+      {"\"10.50.1.1/24\", \"fe80::1/64\"", "\"10.23.4.121/24\"", "address 10.23.4.121 is used twice"},
+      {"\"10.50.1.1/24\", \"fe80::1/64\"", "\"10.50.1.1/33\"", "\"addresses\":"},
+      {"name = \"int\"", "name = \"ext\"", "port of role-1 ext is used twice"},
+      {"gateway = \"10.23.4.1\"", "gateway = \"fd00::1\"", "are of different families"},
+      {"journal_kib = 1024", "journal_kib = 1000", "journal_kib = 1000 is no power of two"},
+      {"store = \"sessions\"", "", "tables without a store"},
+      {"key_bytes = 16", "key_bytes = 0", "\"key_bytes\" in [[table]] is wrong"},
+      {"[[role]]\nname", "[[roll]]\nname", ""},
+  };
+  for (const auto& [what, instead, words] : mistakes) { expect_problem(what, instead, words); }
+}
+
+TEST_F(ConfigFileTest, TwoRolesOnOneBladeAreRefused) {
+  std::string text = kGood;
+  std::string second = text.substr(text.find("[[role]]"));
+  for (const auto& [from, to] :
+       std::vector<std::pair<std::string, std::string>>{{"role-1\"", "role-2\""}, {"number = 1", "number = 2"}}) {
+    second.replace(second.find(from), from.size(), to);
+  }
+  const auto config = read(text + second);
+  ASSERT_FALSE(config.ok());
+  EXPECT_NE(config.error().message.find("active blade-1 is used twice: by role-1 and by role-2"), std::string::npos)
+      << config.error().message;
+}
+
+TEST_F(ConfigFileTest, AFileThatIsNotThereIsAProblemOfTheSameForm) {
+  EXPECT_NE(read_config("/nonexistent/group.toml").error().message.find("/nonexistent/group.toml:"), std::string::npos);
+}
+
+}  // namespace
+}  // namespace understudy::control

@@ -1,0 +1,80 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "render.hpp"
+
+#include <gtest/gtest.h>
+
+#include <boost/json.hpp>
+#include <sstream>
+
+namespace understudy::cli {
+namespace {
+
+link::GroupStatus status() {
+  link::GroupStatus status{BladeId{"blade-4"}, link::MovementPolicy::Always, {}, {}};
+  status.roles.push_back(
+      {RoleId{"role-1"}, "protected", {BladeId{"blade-1"}, PlaceKind::Host}, Term{3}, true, "synced", ""});
+  status.roles.push_back({RoleId{std::string(64, 'r')},
+                          "taking-over",
+                          {BladeId{std::string(64, 'b')}, PlaceKind::Mirror},
+                          Term{123456789},
+                          false,
+                          "synced",
+                          std::string(300, 'x') + " and words " + std::string(90, 'y')});
+  status.blades.push_back({BladeId{"blade-1"}, true, link::Vote::Up, false, false});
+  status.blades.push_back({BladeId{"blade-4"}, false, link::Vote::Down, true, true});
+  return status;
+}
+
+TEST(Render, NoLineOfTheTableIsWiderThan100Columns) {
+  std::istringstream lines(status_text(status()));
+  for (std::string line; std::getline(lines, line);) { EXPECT_LE(line.size(), 100U) << line; }
+  EXPECT_NE(status_text(status()).find("role-1              protected"), std::string::npos);
+}
+
+TEST(Render, AGroupWithoutAStandbySaysSo) {
+  auto without = status();
+  without.standby = BladeId{};
+  EXPECT_NE(status_text(without).find("standby none: it has become an active"), std::string::npos);
+}
+
+TEST(Render, StatusAsJsonHasTheDocumentedKeys) {
+  const auto json = boost::json::parse(status_json(status())).as_object();
+  EXPECT_EQ(json.at("group").at("standby").as_string(), "blade-4");
+  EXPECT_EQ(json.at("group").at("movement").as_string(), "always");
+  const auto& role = json.at("roles").as_array().at(0);
+  EXPECT_EQ(role.at("role").as_string(), "role-1");
+  EXPECT_EQ(role.at("place").at("blade").as_string(), "blade-1");
+  EXPECT_EQ(role.at("place").at("kind").as_string(), "host");
+  EXPECT_EQ(role.at("term").to_number<int>(), 3);
+  EXPECT_TRUE(role.at("protected").as_bool());
+  EXPECT_EQ(role.at("mirror_phase").as_string(), "synced");
+  EXPECT_EQ(role.at("detail").as_string(), "");
+  const auto& blade = json.at("blades").as_array().at(1);
+  EXPECT_EQ(blade.at("agent").as_string(), "lost");
+  EXPECT_EQ(blade.at("bfd").as_string(), "down");
+  EXPECT_TRUE(blade.at("isolated").as_bool());
+}
+
+TEST(Render, EventsAreOneLineEach) {
+  const link::EventRecord event{7,
+                                1'700'000'000'123'000'000,
+                                link::Severity::Alarm,
+                                "phase",
+                                RoleId{"role-1"},
+                                BladeId{"blade-1"},
+                                "isolate",
+                                2.5,
+                                "two\nlines"};
+  EXPECT_EQ(event_text(event).find('\n'), std::string::npos);
+  EXPECT_NE(event_text(event).find("isolate    2.500 ms, two lines"), std::string::npos) << event_text(event);
+  const auto json = boost::json::parse(event_json(event)).as_object();
+  EXPECT_EQ(json.at("id").to_number<int>(), 7);
+  EXPECT_EQ(json.at("time_ns").as_int64(), 1'700'000'000'123'000'000);
+  EXPECT_EQ(json.at("severity").as_string(), "alarm");
+  EXPECT_EQ(json.at("kind").as_string(), "phase");
+  EXPECT_EQ(json.at("phase").as_string(), "isolate");
+  EXPECT_EQ(json.at("ms").as_double(), 2.5);
+}
+
+}  // namespace
+}  // namespace understudy::cli

@@ -1,0 +1,141 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "edge/store.hpp"
+
+#include <gtest/gtest.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <filesystem>
+#include <fstream>
+
+namespace understudy::control {
+namespace {
+
+class StoreTest : public testing::Test {
+ protected:
+  StoreTest() : folder_(testing::TempDir() + "store_test_" + std::to_string(getpid())) {
+    std::filesystem::remove_all(folder_);
+    std::filesystem::create_directories(folder_);
+  }
+  ~StoreTest() override { std::filesystem::remove_all(folder_); }
+  std::unique_ptr<Store> open() {
+    auto store = Store::open(path());
+    EXPECT_TRUE(store.ok()) << store.error().message;
+    return std::move(store).value();
+  }
+  [[nodiscard]] std::string path() const { return folder_ + "/control.db"; }
+  static Ownership owned(std::uint64_t term, std::uint64_t reserved = 0) {
+    return {RoleId{"role-1"},
+            Term{term},
+            {BladeId{"blade-" + std::to_string(term)}, PlaceKind::Mirror},
+            link::StopEvidence::Isolated,
+            Term{reserved}};
+  }
+  std::string folder_;
+};
+
+TEST_F(StoreTest, WhatWasStoredIsThereAfterAReopenUnderTheSameIdentity) {
+  std::string id;
+  {
+    auto store = open();
+    id = store->state_id();
+    EXPECT_EQ(id.size(), 32U);
+    EXPECT_TRUE(store->ownerships().value().empty());
+    EXPECT_TRUE(store->compare_and_set(Term{0}, Term{0}, owned(1)).ok());
+    EXPECT_TRUE(store->compare_and_set(Term{1}, Term{0}, owned(2)).ok());
+  }
+  auto store = open();
+  EXPECT_EQ(store->state_id(), id);
+  EXPECT_EQ(store->ownerships().value(), std::vector<Ownership>{owned(2)});
+}
+
+TEST_F(StoreTest, TheComparisonDecides) {
+  auto store = open();
+  ASSERT_TRUE(store->compare_and_set(Term{0}, Term{0}, owned(1)).ok());
+  const auto refused = store->compare_and_set(Term{0}, Term{0}, owned(2));
+  ASSERT_FALSE(refused.ok());
+  EXPECT_EQ(refused.error().code, Errc::Refused);
+  EXPECT_NE(refused.error().message.find("role-1 is stored under term 1"), std::string::npos);
+  EXPECT_FALSE(store->compare_and_set(Term{2}, Term{0}, owned(3)).ok());
+  EXPECT_FALSE(store->compare_and_set(Term{1}, Term{5}, owned(2)).ok());
+  EXPECT_EQ(store->ownerships().value(), std::vector<Ownership>{owned(1)}) << "nothing was changed";
+}
+
+TEST_F(StoreTest, AReservationIsPartOfTheComparisonAndNoNumberIsTakenBack) {
+  auto store = open();
+  ASSERT_TRUE(store->compare_and_set(Term{0}, Term{0}, owned(1)).ok());
+  ASSERT_TRUE(store->compare_and_set(Term{1}, Term{0}, owned(1, 2)).ok());
+  EXPECT_FALSE(store->compare_and_set(Term{1}, Term{0}, owned(1, 3)).ok()) << "somebody reserved meanwhile";
+  EXPECT_FALSE(store->compare_and_set(Term{1}, Term{2}, owned(1, 2)).ok()) << "nothing grows";
+  EXPECT_FALSE(store->compare_and_set(Term{1}, Term{2}, owned(1, 0)).ok()) << "2 was promised";
+  EXPECT_TRUE(store->compare_and_set(Term{1}, Term{2}, owned(1, 3)).ok());
+  EXPECT_FALSE(store->compare_and_set(Term{1}, Term{3}, owned(2, 0)).ok()) << "3 was promised";
+  EXPECT_TRUE(store->compare_and_set(Term{1}, Term{3}, owned(2, 3)).ok()) << "an older try succeeded, 3 stays used";
+  EXPECT_TRUE(store->compare_and_set(Term{2}, Term{3}, owned(4)).ok());
+}
+
+TEST_F(StoreTest, OneProcessHasItAtATime) {
+  auto store = open();
+  const auto second = Store::open(path());
+  ASSERT_FALSE(second.ok());
+  EXPECT_EQ(second.error().code, Errc::Refused);
+  EXPECT_NE(second.error().message.find("belongs to a running control-server"), std::string::npos);
+  store.reset();
+  EXPECT_TRUE(Store::open(path()).ok());
+}
+
+TEST_F(StoreTest, EventsKeepTheirOrderAndNumbers) {
+  {
+    auto store = open();
+    EXPECT_EQ(store->last_event_id(), 0U);
+    std::vector<link::EventRecord> events;
+    for (std::uint64_t id = 1; id <= 500; ++id) {
+      events.push_back({id, 1'700'000'000'000'000'000, link::Severity::Alarm, "phase", RoleId{"role-1"},
+                        BladeId{"blade-1"}, "isolate", 1.25, "text 'quoted'"});
+    }
+    ASSERT_TRUE(store->append(events).ok());
+    EXPECT_FALSE(store->append(events).ok()) << "an id is used once";
+    EXPECT_EQ(store->last_event_id(), 500U);
+  }
+  auto store = open();
+  EXPECT_EQ(store->last_event_id(), 500U);
+  const auto some = store->events_after(490, 5).value();
+  ASSERT_EQ(some.size(), 5U);
+  EXPECT_EQ(some[0].id, 491U);
+  EXPECT_EQ(some[0].text, "text 'quoted'");
+  EXPECT_EQ(some[0].ms, 1.25);
+  EXPECT_TRUE(store->events_after(500, 5).value().empty());
+}
+
+TEST_F(StoreTest, AKilledWriterLeavesWholeTransactionsBehind) {
+  (void)open();
+  for (int round = 0; round < 5; ++round) {
+    const pid_t child = fork();
+    ASSERT_GE(child, 0);
+    if (child == 0) {
+      auto store = Store::open(path());
+      if (!store) { _exit(1); }
+      const auto stored = store.value()->ownerships().value();
+      for (std::uint64_t term = stored.empty() ? 0 : stored[0].term.value;; ++term) {
+        (void)store.value()->compare_and_set(Term{term}, Term{0}, owned(term + 1));
+      }
+    }
+    usleep(30'000 + 7'000 * static_cast<useconds_t>(round));
+    kill(child, SIGKILL);
+    ASSERT_EQ(waitpid(child, nullptr, 0), child);
+    const auto stored = open()->ownerships().value();
+    if (stored.empty()) { continue; }
+    EXPECT_EQ(stored[0], owned(stored[0].term.value)) << "term and place belong together";
+  }
+}
+
+TEST_F(StoreTest, AFileThatIsNoStateStoreIsRefused) {
+  std::ofstream(path()) << std::string(8192, 'x');
+  const auto store = Store::open(path());
+  ASSERT_FALSE(store.ok());
+  EXPECT_NE(store.error().message.find(path()), std::string::npos);
+  EXPECT_FALSE(Store::open("/nonexistent/control.db").ok());
+}
+
+}  // namespace
+}  // namespace understudy::control
