@@ -33,20 +33,17 @@ bool checksum_fits(std::span<const std::byte> entry) {
   return checksum_of(header, entry.subspan(sizeof header)) == header.crc32c;
 }
 
-std::uint64_t compose_entry(EntryBuffer& buffer, JournalEntryHeader header, std::span<const std::byte> key,
+std::uint64_t compose_entry(EntryBuffer& buffer, const EntryHead& head, std::span<const std::byte> key,
                             std::span<const std::byte> value) {
-  header.key_bytes = static_cast<std::uint16_t>(key.size());
-  header.value_bytes = static_cast<std::uint16_t>(value.size());
   const std::uint64_t size = layout::entry_bytes(key.size(), value.size());
-  const std::uint64_t value_at = 3 + layout::words_of(key.size());
-  buffer.words[value_at - 1] = 0;  // padding of the key
-  std::memcpy(buffer.words + 3, key.data(), key.size());
-  if (!value.empty()) {
-    buffer.words[size / 8 - 1] = 0;  // padding of the value
-    std::memcpy(buffer.words + value_at, value.data(), value.size());
-  }
-  header.crc32c = checksum_of(header, buffer.bytes(size).subspan(sizeof header));
-  std::memcpy(buffer.words, &header, sizeof header);
+  const std::uint64_t value_at = entry_header_words + layout::words_of(key.size());
+  // Whole words from the start: narrow stores that are soon read back as words would stall the processor.
+  buffer.words[0] = head.sequence;
+  buffer.words[1] = std::uint64_t{key.size()} << 32 | std::uint64_t{value.size()} << 48;
+  buffer.words[2] = std::uint64_t{head.op} | std::uint64_t{head.flags} << 8 | std::uint64_t{head.table} << 16;
+  words::for_words(key, [&](std::size_t i, Word word) { buffer.words[entry_header_words + i] = word; });
+  words::for_words(value, [&](std::size_t i, Word word) { buffer.words[value_at + i] = word; });
+  buffer.words[1] |= crc32c(buffer.bytes(size));
   return size;
 }
 
@@ -107,9 +104,8 @@ void Journal::write(std::uint64_t position, std::span<const Word> entry) const {
 }
 
 void Journal::note_anchor(std::uint64_t position, std::uint64_t sequence) const {
-  const std::uint64_t segment_bytes = ring_bytes_ / layout::journal_anchors;
-  auto& anchor = control_->anchors[(position & (ring_bytes_ - 1)) / segment_bytes];
-  const bool same_lap = words::load(&anchor.position) / segment_bytes == position / segment_bytes;
+  auto& anchor = control_->anchors[(position >> segment_shift_) % layout::journal_anchors];
+  const bool same_lap = (words::load(&anchor.position) ^ position) >> segment_shift_ == 0;
   if (same_lap && words::load(&anchor.sequence) != 0) { return; }
   words::invalidate(&anchor.sequence, 0);
   words::store(&anchor.position, position);

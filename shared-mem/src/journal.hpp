@@ -11,6 +11,7 @@
 ///   J2  Entries up to `committed` are complete, and ends[] tells where they end.
 ///   J3  Starting the journal anew raises reserved_end by a whole ring, so every older position is lapped.
 
+#include <bit>
 #include <cstring>
 #include <optional>
 #include <span>
@@ -43,15 +44,29 @@ std::optional<std::uint64_t> entry_size(const layout::JournalEntryHeader& header
 /// Does the checksum of this complete entry fit? `entry` has the size that its header tells.
 bool checksum_fits(std::span<const std::byte> entry);
 
+inline constexpr std::size_t entry_header_words = sizeof(layout::JournalEntryHeader) / sizeof(Word);
+
+/// What a writer says about an entry; the rest of the header follows from key and value.
+struct EntryHead {
+  std::uint64_t sequence = 0;
+  std::uint8_t op = layout::op_put;
+  std::uint8_t flags = 0;
+  std::uint16_t table = 0;
+};
+
 /// An entry composed in `buffer`, checksum included; its size in bytes.
-std::uint64_t compose_entry(EntryBuffer& buffer, layout::JournalEntryHeader header, std::span<const std::byte> key,
+std::uint64_t compose_entry(EntryBuffer& buffer, const EntryHead& head, std::span<const std::byte> key,
                             std::span<const std::byte> value);
 
 class Journal {
  public:
   Journal() = default;
   Journal(layout::StoreControl* control, Word* ring, std::uint64_t ring_bytes)
-      : control_(control), ring_(ring), ring_bytes_(ring_bytes), word_mask_(ring_bytes / 8 - 1) {}
+      : control_(control),
+        ring_(ring),
+        ring_bytes_(ring_bytes),
+        word_mask_(ring_bytes / 8 - 1),
+        segment_shift_(static_cast<unsigned>(std::countr_zero(ring_bytes / layout::journal_anchors))) {}
 
   [[nodiscard]] std::uint64_t ring_bytes() const { return ring_bytes_; }
 
@@ -78,6 +93,7 @@ class Journal {
   Word* ring_ = nullptr;
   std::uint64_t ring_bytes_ = 0;
   std::uint64_t word_mask_ = 0;
+  unsigned segment_shift_ = 0;  ///< of 1/64 of the ring, a power of two as the ring is
 };
 
 }  // namespace understudy::shm

@@ -58,6 +58,9 @@ StoreWriter::Impl::Impl(Store of, WriterLock held)
       tables(store.impl_->tables),
       lock(std::move(held)) {
   changes.reserve(max_transaction);
+  for (std::size_t table = 0; table < tables.size(); ++table) {
+    capacities[table] = store.schema().tables[table].capacity;
+  }
 }
 
 Status StoreWriter::Impl::adopt(std::uint64_t new_term) {

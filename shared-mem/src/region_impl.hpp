@@ -52,6 +52,9 @@ struct Store::Impl {
     return sync != 0 && (sync == layout::sync_snapshot || sync > committed());
   }
 
+  /// The committed value of a key; Changed only when it never held still (read_tries_max).
+  Seen get(const Table& in, const KeyWords& key, std::span<std::byte> value) const;
+
   /// Readers ignore versions above this. While syncing every record stands for itself.
   [[nodiscard]] std::uint64_t visible_limit() const {
     if (words::load_acquire(&control->commit.sync) != 0 && syncing()) { return ~std::uint64_t{0}; }

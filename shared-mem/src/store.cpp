@@ -9,7 +9,16 @@
 namespace understudy::shm {
 namespace {
 
-Error changed_too_often() { return failure("the record changed faster than it could be read"); }
+// Messages are made out of line: what reads records has no room for strings.
+[[gnu::cold, gnu::noinline]] Error changed_too_often() {
+  return failure("the record changed faster than it could be read");
+}
+[[gnu::cold, gnu::noinline]] Error no_table(TableIndex table) {
+  return failure("no table " + std::to_string(table), Errc::BadInput);
+}
+[[gnu::cold, gnu::noinline]] Error wrong_size(const TableSchema& table) {
+  return failure("key or value has not the size of table \"" + table.name + "\"", Errc::BadInput);
+}
 
 bool grows(const std::vector<TermStart>& history) {
   return std::is_sorted(history.begin(), history.end(),
@@ -29,21 +38,53 @@ Result<TableIndex> Store::table(const std::string& name) const {
   return static_cast<TableIndex>(found - tables.begin());
 }
 
-Status Store::get(TableIndex table, Bytes key, std::span<std::byte> value) const {
-  if (table >= impl_->tables.size()) { return failure("no table " + std::to_string(table), Errc::BadInput); }
-  const Table& in = impl_->tables[table];
-  if (key.size() != in.key_bytes() || value.size() != in.value_bytes()) {
-    return failure("key or value has not the size of table \"" + schema().tables[table].name + "\"", Errc::BadInput);
-  }
-  const KeyWords wanted(key);
+Seen Store::Impl::get(const Table& in, const KeyWords& key, std::span<std::byte> value) const {
   for (int tries = 0; tries < read_tries_max; ++tries) {
-    const std::uint64_t limit = impl_->visible_limit();
-    const Seen seen = in.get(wanted, limit, value);
-    if (seen == Seen::Present) { return {}; }
+    const std::uint64_t limit = visible_limit();
+    const Seen seen = in.get(key, limit, value);
+    if (seen == Seen::Present) [[likely]] { return seen; }
     // Absent is true of the instant of `limit` only if no later change hid what was there.
-    if (seen == Seen::Absent && impl_->visible_limit() == limit) { return failure("no such record", Errc::NotFound); }
+    if (seen == Seen::Absent && visible_limit() == limit) { return seen; }
   }
-  return changed_too_often();
+  return Seen::Changed;
+}
+
+Status Store::get(TableIndex table, Bytes key, std::span<std::byte> value) const {
+  const Impl& impl = *impl_;
+  if (table >= impl.tables.size()) [[unlikely]] { return no_table(table); }
+  const Table& in = impl.tables[table];
+  if (key.size() != in.key_bytes() || value.size() != in.value_bytes()) [[unlikely]] {
+    return wrong_size(impl.schema().tables[table]);
+  }
+  const Seen seen = impl.get(in, KeyWords(key), value);
+  if (seen == Seen::Present) [[likely]] { return {}; }
+  return seen == Seen::Absent ? failure("no such record", Errc::NotFound) : changed_too_often();
+}
+
+Result<std::size_t> Store::get_many(TableIndex table, Bytes keys, std::span<std::byte> values,
+                                    std::span<std::uint8_t> found) const {
+  constexpr std::size_t ahead = 16;  // misses under way at once
+  const Impl& impl = *impl_;
+  if (table >= impl.tables.size()) { return no_table(table); }
+  const Table& in = impl.tables[table];
+  const std::size_t key_bytes = in.key_bytes();
+  const std::size_t value_bytes = in.value_bytes();
+  if (keys.size() != found.size() * key_bytes || values.size() != found.size() * value_bytes) {
+    return wrong_size(impl.schema().tables[table]);
+  }
+  std::size_t present = 0;
+  for (std::size_t first = 0; first < found.size(); first += ahead) {
+    const std::size_t last = std::min(first + ahead, found.size());
+    for (std::size_t i = first; i < last; ++i) { in.prefetch(KeyWords(keys.subspan(i * key_bytes, key_bytes))); }
+    for (std::size_t i = first; i < last; ++i) {
+      const KeyWords key(keys.subspan(i * key_bytes, key_bytes));
+      const Seen seen = impl.get(in, key, values.subspan(i * value_bytes, value_bytes));
+      if (seen == Seen::Changed) { return changed_too_often(); }
+      found[i] = seen == Seen::Present ? 1 : 0;
+      present += found[i];
+    }
+  }
+  return present;
 }
 
 std::uint64_t Store::count(TableIndex table) const {
@@ -63,7 +104,7 @@ std::uint64_t Store::count(TableIndex table) const {
 }
 
 Status Store::scan(TableIndex table, Sequence after, const std::function<bool(const Record&)>& visit) const {
-  if (table >= impl_->tables.size()) { return failure("no table " + std::to_string(table), Errc::BadInput); }
+  if (table >= impl_->tables.size()) { return no_table(table); }
   const Table& in = impl_->tables[table];
   std::vector<std::byte> key(in.key_bytes());
   std::vector<std::byte> value(in.value_bytes());

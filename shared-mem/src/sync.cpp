@@ -64,6 +64,22 @@ Status read_transaction(Bytes entries, const StoreSchema& schema, Transaction& t
   return damaged("a transaction is longer than 64 changes");
 }
 
+/// Asks for the cache lines of the next entries; nothing is believed of them yet. Returns how far it looked.
+const std::byte* look_ahead(Bytes entries, const std::vector<Table>& tables) {
+  constexpr int ahead = 32;
+  for (int i = 0; i < ahead && entries.size() >= sizeof(layout::JournalEntryHeader); ++i) {
+    layout::JournalEntryHeader header;
+    std::memcpy(&header, entries.data(), sizeof header);
+    const auto size = entry_size(header);
+    if (!size || *size > entries.size()) { break; }
+    if (header.table < tables.size() && header.key_bytes == tables[header.table].key_bytes()) {
+      tables[header.table].prefetch(KeyWords(entries.subspan(sizeof header, header.key_bytes)));
+    }
+    entries = entries.subspan(*size);
+  }
+  return entries.data();
+}
+
 /// Each key once (rule 17 would not hold otherwise).
 bool has_key_twice(const std::vector<Change>& changes) {
   for (std::size_t i = 1; i < changes.size(); ++i) {
@@ -87,7 +103,9 @@ Result<Sequence> StoreWriter::apply(Bytes entries) {
   std::uint64_t last = impl.committed;
   Transaction transaction;
   transaction.changes.reserve(max_transaction);
+  const std::byte* looked_at = entries.data();
   while (!entries.empty()) {
+    if (entries.data() >= looked_at) { looked_at = look_ahead(entries, impl.tables); }
     if (auto read = read_transaction(entries, impl.store.schema(), transaction); !read) { return read.error(); }
     entries = entries.subspan(transaction.bytes);
     auto& changes = transaction.changes;

@@ -16,11 +16,11 @@ bool is_vacant(const Versions& seen, std::uint64_t reusable_up_to) {
 
 Table::Place Table::locate(const KeyWords& key, std::uint64_t reusable_up_to) const {
   Place place;
-  const std::uint64_t start = home(key);
-  for (std::uint64_t probe = 0; probe < slot_count_; ++probe) {
-    Word* at = slot(start + probe);
+  std::uint64_t index = home(key) & mask_;
+  for (std::uint64_t probe = 0; probe < slot_count_; ++probe, index = (index + 1) & mask_) {
+    Word* at = slots_ + index * slot_words_;
     const Versions seen = versions(at);
-    if (seen.has_sequence() && key_equals(at, key)) {
+    if (key_equals(at, key) && seen.has_sequence()) [[likely]] {
       place.match = at;
       return place;
     }

@@ -84,32 +84,40 @@ inline void invalidate(Word* at, Word value) {
   fence_release();
 }
 
-inline void store_bytes(Word* at, std::span<const std::byte> bytes) {
+/// Bytes as a word padded with zeros. Sizes are mostly multiples of 8, so this beats a call of memcpy.
+inline Word padded(const std::byte* from, std::size_t bytes) {
+  Word word = 0;
+  for (std::size_t i = 0; i < bytes; ++i) { word |= std::to_integer<Word>(from[i]) << (8 * i); }
+  return word;
+}
+
+/// Calls `each(index, word)` for the bytes as words, the last one padded with zeros.
+template <class Each>
+inline void for_words(std::span<const std::byte> bytes, const Each& each) {
   const std::byte* from = bytes.data();
-  std::size_t left = bytes.size();
-  for (; left >= 8; left -= 8, from += 8, ++at) {
+  const std::size_t whole = bytes.size() / 8;
+  for (std::size_t i = 0; i < whole; ++i) {
     Word word;
-    std::memcpy(&word, from, 8);
-    store(at, word);
+    std::memcpy(&word, from + 8 * i, 8);
+    each(i, word);
   }
-  if (left > 0) {
-    Word word = 0;
-    std::memcpy(&word, from, left);
-    store(at, word);
-  }
+  if (bytes.size() % 8 != 0) { each(whole, padded(from + 8 * whole, bytes.size() % 8)); }
+}
+
+inline void store_bytes(Word* at, std::span<const std::byte> bytes) {
+  for_words(bytes, [at](std::size_t i, Word word) { store(at + i, word); });
 }
 
 inline void load_bytes(std::span<std::byte> bytes, const Word* at) {
   std::byte* to = bytes.data();
-  std::size_t left = bytes.size();
-  for (; left >= 8; left -= 8, to += 8, ++at) {
-    const Word word = load(at);
-    std::memcpy(to, &word, 8);
+  const std::size_t whole = bytes.size() / 8;
+  for (std::size_t i = 0; i < whole; ++i) {
+    const Word word = load(at + i);
+    std::memcpy(to + 8 * i, &word, 8);
   }
-  if (left > 0) {
-    const Word word = load(at);
-    std::memcpy(to, &word, left);
-  }
+  if (bytes.size() % 8 == 0) { return; }
+  const Word word = load(at + whole);
+  for (std::size_t i = 0; i < bytes.size() % 8; ++i) { to[8 * whole + i] = static_cast<std::byte>(word >> (8 * i)); }
 }
 
 }  // namespace words

@@ -22,13 +22,13 @@ Sequence StoreWriter::committed() const { return Sequence{impl_->committed}; }
 const Store& StoreWriter::store() const { return impl_->store; }
 
 Result<Sequence> StoreWriter::put(TableIndex table, Bytes key, Bytes value) {
-  if (auto checked = impl_->check_own_change(table, key, &value); !checked) { return checked.error(); }
+  if (!impl_->can_change(table, key, value, layout::op_put)) [[unlikely]] { return impl_->cannot_change(table); }
   const Change change{impl_->committed + 1, layout::op_put, true, table, key, value};
   return impl_->in_transaction ? impl_->buffer(change) : impl_->write_one(change);
 }
 
 Result<Sequence> StoreWriter::erase(TableIndex table, Bytes key) {
-  if (auto checked = impl_->check_own_change(table, key, nullptr); !checked) { return checked.error(); }
+  if (!impl_->can_change(table, key, {}, layout::op_erase)) [[unlikely]] { return impl_->cannot_change(table); }
   const Change change{impl_->committed + 1, layout::op_erase, true, table, key, {}};
   return impl_->in_transaction ? impl_->buffer(change) : impl_->write_one(change);
 }
@@ -39,6 +39,7 @@ Status StoreWriter::begin() {
   impl_->changes.clear();
   impl_->arena_used = 0;
   impl_->transaction_bytes = 0;
+  impl_->records_after = impl_->records;
   return {};
 }
 
@@ -59,107 +60,125 @@ Status StoreWriter::rollback() {
   return {};
 }
 
-Status StoreWriter::Impl::check_ours() const {
-  if (still_ours()) { return {}; }
+Error StoreWriter::Impl::not_ours() const {
   return failure("store \"" + store.schema().name + "\" has another writer by now (term " +
                      std::to_string(words::load(&control.writer.term)) + ", epoch " +
                      std::to_string(words::load(&control.writer.epoch)) + ")",
                  Errc::Refused);
 }
 
-Status StoreWriter::Impl::check_own_change(TableIndex table, Bytes key, const Bytes* value) const {
-  if (auto ours = check_ours(); !ours) { return ours; }
+/// Is it ours to write, and does the change fit its table? The reasons are told by cannot_change().
+bool StoreWriter::Impl::can_change(TableIndex table, Bytes key, Bytes value, std::uint8_t op) const {
+  if (!still_ours() || sync != 0 || table >= tables.size()) { return false; }
+  const std::size_t value_bytes = op == layout::op_put ? tables[table].value_bytes() : 0;
+  return key.size() == tables[table].key_bytes() && value.size() == value_bytes &&
+         committed <= layout::sequence_max - max_transaction;
+}
+
+Error StoreWriter::Impl::cannot_change(TableIndex table) const {
+  if (!still_ours()) { return not_ours(); }
   if (sync != 0) { return failure("store \"" + store.schema().name + "\" is not synced", Errc::Refused); }
   if (table >= tables.size()) { return failure("no table " + std::to_string(table), Errc::BadInput); }
-  const Table& in = tables[table];
-  if (key.size() != in.key_bytes() || (value != nullptr && value->size() != in.value_bytes())) {
-    return failure("key or value has not the size of table \"" + store.schema().tables[table].name + "\"",
-                   Errc::BadInput);
-  }
   if (committed > layout::sequence_max - max_transaction) { return failure("no sequence numbers left", Errc::Full); }
-  return {};
+  return failure("key or value has not the size of table \"" + store.schema().tables[table].name + "\"",
+                 Errc::BadInput);
+}
+
+Error StoreWriter::Impl::no_room(TableIndex table, bool at_capacity) const {
+  const std::string& name = store.schema().tables[table].name;
+  return at_capacity ? failure("table \"" + name + "\" is full", Errc::Full)
+                     : failure("table \"" + name + "\" has no slot left", Errc::Damaged);
 }
 
 /// The fast path: one change, one look at the table, no copy and no allocation.
-Result<Sequence> StoreWriter::Impl::write_one(Change change) {
+Result<Sequence> StoreWriter::Impl::write_one(const Change& change) {
   const Table& in = tables[change.table];
   const auto place = in.locate(KeyWords(change.key), committed);
-  const bool present = is_present(place);
-  if (!present) {
+  if (!is_present(place)) {
     if (change.op == layout::op_erase) { return failure("no such record", Errc::NotFound); }
-    if (records[change.table] >= store.schema().tables[change.table].capacity) {
-      return failure("table \"" + store.schema().tables[change.table].name + "\" is full", Errc::Full);
-    }
-    if (place.match == nullptr && place.vacant == nullptr) {
-      return failure("table \"" + store.schema().tables[change.table].name + "\" has no slot left", Errc::Damaged);
-    }
+    if (records[change.table] >= capacities[change.table]) { return no_room(change.table, true); }
+    if (place.match == nullptr && place.vacant == nullptr) { return no_room(change.table, false); }
   }
   note_own_term();
   write_entries({&change, 1});
   change_table(change, place);
-  if (auto done = commit_point(change.sequence); !done) { return done.error(); }
+  if (!commit_point(change.sequence)) { return not_ours(); }
   if (change.op == layout::op_erase) { in.shorten_probing(place.match, committed); }
   return Sequence{committed};
 }
 
-const Change* StoreWriter::Impl::buffered(TableIndex table, Bytes key) const {
-  const auto found = std::find_if(changes.begin(), changes.end(), [&](const Change& change) {
-    return change.table == table && std::equal(key.begin(), key.end(), change.key.begin(), change.key.end());
+bool StoreWriter::Impl::is_buffered(const Change& change) const {
+  return std::any_of(changes.begin(), changes.end(), [&](const Change& earlier) {
+    return earlier.hash == change.hash && earlier.table == change.table && std::ranges::equal(earlier.key, change.key);
   });
-  return found == changes.end() ? nullptr : &*found;
+}
+
+/// Looks which of the buffered puts are new records indeed; until then each was taken for one.
+void StoreWriter::Impl::count_transaction(TableIndex table) {
+  records_after[table] = records[table];
+  for (Change& change : changes) {
+    if (change.table != table) { continue; }
+    if (change.may_insert) { change.may_insert = !is_present(tables[table].locate(KeyWords(change.key), committed)); }
+    records_after[table] += change.may_insert ? 1 : 0;
+    records_after[table] -= change.op == layout::op_erase ? 1 : 0;
+  }
 }
 
 /// Keeps a change of an open transaction; everything that could refuse it later is looked at now.
 Result<Sequence> StoreWriter::Impl::buffer(Change change) {
-  const auto& schema = store.schema().tables[change.table];
   if (changes.size() == max_transaction) { return failure("64 changes are a whole transaction", Errc::Full); }
   const std::uint64_t bytes = layout::entry_bytes(change.key.size(), change.value.size());
   if (transaction_bytes + bytes > journal.ring_bytes() / 2) {
     return failure("the transaction is larger than half of the journal", Errc::Full);
   }
-  if (buffered(change.table, change.key) != nullptr) {
-    return failure("the key is in this transaction already", Errc::BadInput);
+  const Table& in = tables[change.table];
+  const KeyWords key(change.key);
+  change.hash = in.home(key);
+  if (is_buffered(change)) { return failure("the key is in this transaction already", Errc::BadInput); }
+  // With room to spare a put needs no look at the table before the commit, which looks for all keys at once.
+  auto& after_all = records_after[change.table];
+  change.may_insert = change.op == layout::op_put;
+  if (change.op == layout::op_erase || after_all >= capacities[change.table]) {
+    const bool present = is_present(in.locate(key, committed));
+    if (change.op == layout::op_erase && !present) { return failure("no such record", Errc::NotFound); }
+    if (!present) { count_transaction(change.table); }
+    if (!present && after_all >= capacities[change.table]) { return no_room(change.table, true); }
+    change.may_insert = change.op == layout::op_put && !present;
   }
-  const auto place = tables[change.table].locate(KeyWords(change.key), committed);
-  const bool present = is_present(place);
-  if (change.op == layout::op_erase && !present) { return failure("no such record", Errc::NotFound); }
-  std::uint64_t after_all = records[change.table];
-  for (const Change& earlier : changes) {
-    if (earlier.table == change.table) { after_all += earlier.inserts ? 1 : 0; }
-    if (earlier.table == change.table) { after_all -= earlier.op == layout::op_erase ? 1 : 0; }
-  }
-  if (change.op == layout::op_put && !present && after_all >= schema.capacity) {
-    return failure("table \"" + schema.name + "\" is full", Errc::Full);
-  }
-  change.inserts = change.op == layout::op_put && !present;
   change.sequence = committed + 1 + changes.size();
   change.ends_transaction = false;
-  const auto keep = [&](Bytes from) {
-    const std::span to = std::span(arena).subspan(arena_used, from.size());
-    std::copy(from.begin(), from.end(), to.begin());
-    arena_used += from.size();
-    return Bytes(to);
-  };
-  if (arena.empty()) { arena.resize(max_transaction * (layout::key_bytes_max + layout::value_bytes_max)); }
-  change.key = keep(change.key);
-  change.value = keep(change.value);
+  keep_bytes(change);
   transaction_bytes += bytes;
+  after_all += change.may_insert ? 1 : 0;
+  after_all -= change.op == layout::op_erase ? 1 : 0;
   changes.push_back(change);
   return Sequence{change.sequence};
+}
+
+/// The caller's bytes are his own again after the call.
+void StoreWriter::Impl::keep_bytes(Change& change) {
+  if (arena.empty()) { arena.resize(max_transaction * (layout::key_bytes_max + layout::value_bytes_max)); }
+  for (Bytes* from : {&change.key, &change.value}) {
+    const std::span to = std::span(arena).subspan(arena_used, from->size());
+    std::ranges::copy(*from, to.begin());
+    arena_used += from->size();
+    *from = to;
+  }
 }
 
 /// Several changes, all checked, with sequences from committed + 1 on.
 Status StoreWriter::Impl::commit_all(std::span<Change> all) {
   const std::uint64_t before = committed;
+  for (const Change& change : all) { tables[change.table].prefetch(KeyWords(change.key)); }
   write_entries(all);
   for (const Change& change : all) {
     const auto place = tables[change.table].locate(KeyWords(change.key), before);
     if (change_table(change, place)) { continue; }
     // Only foreign bytes in the table can bring this about; leave it as a writer that died here would.
     if (auto undone = take_back_unfinished(); !undone) { return undone; }
-    return failure("table \"" + store.schema().tables[change.table].name + "\" has no slot left", Errc::Damaged);
+    return no_room(change.table, false);
   }
-  if (auto done = commit_point(all.back().sequence); !done) { return done; }
+  if (!commit_point(all.back().sequence)) { return not_ours(); }
   for (const Change& change : all) {
     if (change.op != layout::op_erase) { continue; }
     const auto place = tables[change.table].locate(KeyWords(change.key), 0);
@@ -196,12 +215,10 @@ void StoreWriter::Impl::write_entries(std::span<const Change> all) {
     words::invalidate(&control.commit.reserved_end, reserved_end);
   }
   for (const Change& change : all) {
-    layout::JournalEntryHeader header{};
-    header.sequence = change.sequence;
-    header.op = change.op;
-    header.flags = change.ends_transaction ? layout::flag_ends_transaction : 0;
-    header.table = static_cast<std::uint16_t>(change.table);
-    const std::uint64_t size = compose_entry(entry, header, change.key, change.value);
+    const EntryHead head{change.sequence, change.op,
+                         change.ends_transaction ? layout::flag_ends_transaction : std::uint8_t{0},
+                         static_cast<std::uint16_t>(change.table)};
+    const std::uint64_t size = compose_entry(entry, head, change.key, change.value);
     journal.write(end_position, std::span(entry.words).first(size / 8));
     journal.note_anchor(end_position, change.sequence);
     end_position += size;
@@ -262,14 +279,15 @@ void StoreWriter::Impl::publish_end(std::uint64_t sequence) {
   words::publish(&end.sequence, sequence);
 }
 
-Status StoreWriter::Impl::commit_point(std::uint64_t sequence) {
+/// False: another writer took over; this one must not touch the region any more.
+bool StoreWriter::Impl::commit_point(std::uint64_t sequence) {
   publish_counts(sequence);
   publish_end(sequence);
-  if (auto ours = check_ours(); !ours) { return ours; }
+  if (!still_ours()) { return false; }
   words::publish(&control.commit.committed, sequence);
   committed = sequence;
   end_copy = 1 - end_copy;
-  return {};
+  return true;
 }
 
 }  // namespace understudy::shm

@@ -45,7 +45,8 @@ struct Change {
   TableIndex table = 0;
   Bytes key;
   Bytes value;
-  bool inserts = false;  ///< as a buffered change: the key is not there yet
+  bool may_insert = false;  ///< as a buffered change: counted as a new record
+  std::uint64_t hash = 0;   ///< as a buffered change: tells most keys apart at a glance
 };
 
 /// Slots that a full snapshot has seen; the others are swept (rule 22). One bit each, in the writer's own memory.
@@ -80,6 +81,7 @@ struct StoreWriter::Impl {
   bool snapshot_begun = false;     ///< by this writer; a mark found at the start is an interrupted one
   std::uint64_t sync_highest = 0;  ///< highest sequence seen since begin_sync
   std::array<std::uint64_t, layout::tables_max> records{};
+  std::array<std::uint64_t, layout::tables_max> capacities{};
   std::uint32_t counts_changed = 0;  ///< bit for each table whose count is not written yet
   bool history_has_term = false;
   SeenSlots snapshot_slots;
@@ -90,6 +92,7 @@ struct StoreWriter::Impl {
   std::vector<std::byte> arena;
   std::size_t arena_used = 0;
   std::uint64_t transaction_bytes = 0;
+  std::array<std::uint64_t, layout::tables_max> records_after{};  ///< at most so many once it is committed
 
   EntryBuffer entry;  ///< scratch
 
@@ -101,14 +104,20 @@ struct StoreWriter::Impl {
   void read_counts();
 
   // --- writer.cpp ---
-  [[nodiscard]] Status check_ours() const;
+  [[nodiscard]] Status check_ours() const { return still_ours() ? Status() : Status(not_ours()); }
+  [[gnu::cold, nodiscard]] Error not_ours() const;
   [[nodiscard]] bool still_ours() const {
     return words::load_acquire(&control.writer.epoch) == epoch && words::load(&control.writer.term) == term;
   }
-  [[nodiscard]] Status check_own_change(TableIndex table, Bytes key, const Bytes* value) const;
-  Result<Sequence> write_one(Change change);
+  [[nodiscard]] bool can_change(TableIndex table, Bytes key, Bytes value, std::uint8_t op) const;
+  // Messages are made out of line.
+  [[gnu::cold, nodiscard]] Error cannot_change(TableIndex table) const;
+  [[gnu::cold, nodiscard]] Error no_room(TableIndex table, bool at_capacity) const;
+  Result<Sequence> write_one(const Change& change);
   Result<Sequence> buffer(Change change);
-  [[nodiscard]] const Change* buffered(TableIndex table, Bytes key) const;
+  [[nodiscard]] bool is_buffered(const Change& change) const;
+  void count_transaction(TableIndex table);
+  void keep_bytes(Change& change);
   Status commit_all(std::span<Change> all);
   void note_own_term();
   void write_entries(std::span<const Change> all);
@@ -116,7 +125,7 @@ struct StoreWriter::Impl {
   void note_purged(std::uint64_t sequence);
   void publish_counts(std::uint64_t sequence);
   void publish_end(std::uint64_t sequence);
-  Status commit_point(std::uint64_t sequence);
+  bool commit_point(std::uint64_t sequence);
 
   // --- sync.cpp ---
   void restart_journal(std::uint64_t at);

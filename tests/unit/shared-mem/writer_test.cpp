@@ -129,6 +129,39 @@ TEST_F(Writing, EndlessComingAndGoingOfKeysKeepsTheTableEqualToAMap) {
   }
 }
 
+TEST_F(Writing, UpdatesInATransactionTakeNoRoomFromItsInsertions) {
+  auto writer = store.become_writer(Term{1}).value();
+  for (std::uint64_t id = 0; id < 998; ++id) { ASSERT_TRUE(put(writer, id, id).ok()); }
+  ASSERT_TRUE(writer.begin().ok());
+  for (std::uint64_t id = 0; id < 10; ++id) { ASSERT_TRUE(put(writer, id, 1000 + id).ok()); }
+  ASSERT_TRUE(put(writer, 5000, 1).ok());
+  ASSERT_TRUE(put(writer, 5001, 1).ok());
+  EXPECT_EQ(put(writer, 5002, 1).error().code, Errc::Full);
+  ASSERT_TRUE(put(writer, 11, 1011).ok());
+  ASSERT_TRUE(writer.commit().ok());
+  EXPECT_EQ(store.count(flows), 1000U);
+}
+
+TEST_F(Writing, ManyKeysAreReadAtOnce) {
+  auto writer = store.become_writer(Term{1}).value();
+  std::vector<std::uint64_t> keys;
+  for (std::uint64_t id = 0; id < 100; ++id) {
+    if (id % 3 == 0) { ASSERT_TRUE(put(writer, id, id * 7).ok()); }
+    keys.push_back(id);
+  }
+  std::vector<Value> values(keys.size());
+  std::vector<std::uint8_t> found(keys.size());
+  const auto many = [&](TableIndex table) {
+    return store.get_many(table, std::as_bytes(std::span(keys)), std::as_writable_bytes(std::span(values)), found);
+  };
+  EXPECT_EQ(many(flows).value(), 34U);
+  for (std::uint64_t id = 0; id < 100; ++id) {
+    EXPECT_EQ(found[id] == 1, id % 3 == 0);
+    if (found[id] == 1) { EXPECT_EQ(values[id], value_of(id * 7)); }
+  }
+  EXPECT_EQ(many(names).error().code, Errc::BadInput);
+}
+
 TEST_F(Writing, ASecondWriterInThisKernelAndAnOlderTermAreRefused) {
   {
     auto writer = store.become_writer(Term{3}).value();

@@ -80,6 +80,10 @@ class Store {
 
   /// Copies the committed value of `key` to `value` (exact sizes). NotFound when there is none.
   Status get(TableIndex table, Bytes key, std::span<std::byte> value) const;
+  /// Many keys at once: `keys` and `values` hold them back to back, found[i] is 1 or 0. Several times faster than get()
+  /// one by one when the table is larger than the processor's caches. Returns how many were found.
+  Result<std::size_t> get_many(TableIndex table, Bytes keys, std::span<std::byte> values,
+                               std::span<std::uint8_t> found) const;
   [[nodiscard]] std::uint64_t count(TableIndex table) const;
 
   struct Record {
