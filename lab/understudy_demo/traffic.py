@@ -14,6 +14,7 @@ FAMILIES = ("ipv4", "ipv6")
 DIRECTIONS = ("download", "upload")
 RATE = 1_000_000
 # UDP over IPv4 and TCP over IPv6: every role's application is reached both ways.
+SESSION_ROUND_MS = 20  # each answer waits for the mirror, whose CPU is emulated here
 SESSION_CLIENTS = (("udp", "ipv4"), ("tcp", "ipv6"))
 
 
@@ -65,7 +66,7 @@ class Traffic:
             for transport, family in SESSION_CLIENTS:
                 self._start(f"sessions-{role}-{transport}", client, "lab-session-client", "--server",
                             self.chassis.role_session_address(i, family), "--port", SESSION_PORT, "--transport",
-                            transport,
+                            transport, "--round-ms", SESSION_ROUND_MS,
                             "--stop-file", self.stop_file, "--output", self.path(f"sessions-{role}-{transport}.json"))
 
     def _start_transfer(self, role, client, family, direction):
