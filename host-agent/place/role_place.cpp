@@ -18,6 +18,7 @@ namespace {
 constexpr auto application_ready_deadline = std::chrono::seconds(10);
 constexpr auto application_active_deadline = std::chrono::seconds(2);
 constexpr int announcements_max = 6;
+constexpr int drain_rounds_max = 64;
 constexpr auto announcement_interval = std::chrono::milliseconds(200);
 
 const std::string* interface_of(const std::vector<std::pair<std::string, std::string>>& ports,
@@ -191,12 +192,16 @@ void RolePlace::watch(boost::asio::posix::stream_descriptor& descriptor) {
 }
 
 void RolePlace::drain() {
-  const auto drained = collector_->drain(*sink_);
-  if (!drained) { callbacks_.on_alarm("the collector of kernel state failed: " + log::describe(drained.error())); }
-  if (!sink_->health().ok()) {
-    callbacks_.on_alarm("the store \"net\" is no longer ours to write: " + log::describe(sink_->health().error()));
-    stop_writing();
-    return;
+  // Bounded: a kernel that tells events faster than they are taken must not keep the loop for ever.
+  for (int rounds = 0; collector_ && rounds < drain_rounds_max; ++rounds) {
+    const auto more = collector_->drain(*sink_);
+    if (!more) { callbacks_.on_alarm("the collector of kernel state failed: " + log::describe(more.error())); }
+    if (!sink_->health().ok()) {
+      callbacks_.on_alarm("the store \"net\" is no longer ours to write: " + log::describe(sink_->health().error()));
+      stop_writing();
+      return;
+    }
+    if (!more || !*more) { break; }
   }
   if (callbacks_.on_changes) { callbacks_.on_changes(); }
 }

@@ -102,14 +102,24 @@ def begin_of(event):
     return event["time_ns"] - int(event["ms"] * MS)
 
 
+MOVEMENT_PHASES = ("prepare", "judge", "quiesce", "freeze", "finish", "commit", "resume")
+
+
+def movement_begin(found):
+    """The host-agent tells all phases of a movement together, at its end: its beginning is their sum before that."""
+    told = [found[name] for name in MOVEMENT_PHASES if name in found]
+    if not told:
+        return None
+    return min(event["time_ns"] for event in told) - int(sum(event["ms"] for event in told) * MS)
+
+
 def windows(found, killed_ns, tail_ns=1_000_000_000):
     """(takeover, movement) as (start, end) in wall clock; None for what did not happen.
 
     The takeover lasts until the movement's first phase begins, the movement until a second after service resumed: no
     instant in between belongs to neither.
     """
-    moving = [begin_of(found[name]) for name in ("prepare", "quiesce", "freeze") if name in found]
-    move_begin = min(moving) if moving else None
+    move_begin = movement_begin(found)
     takeover_end = move_begin
     if takeover_end is None and "activate" in found:
         takeover_end = found["activate"]["time_ns"] + tail_ns

@@ -141,7 +141,7 @@ region_dir = "/dev/shm"
 [mirrors]
 maintenance_interface = "mnt0"
 qemu = "qemu-system-x86_64"
-kernel = {quoted(os.path.join(mirror, "vmlinuz"))}
+kernel = {quoted(os.path.join(mirror, "vmlinux"))}
 initramfs = {quoted(os.path.join(mirror, "initramfs"))}
 accelerator = "auto"
 debug_shell = true

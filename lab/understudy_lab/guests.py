@@ -38,7 +38,7 @@ def prepare(build, say):
     os.makedirs(where, exist_ok=True)
     with open(os.path.join(where, "lock"), "w", encoding="utf-8") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        if not os.path.exists(os.path.join(where, "vmlinuz")):
+        if not os.path.exists(os.path.join(where, "vmlinux")):
             say("fetching the mirrors' kernel (once)")
         run([os.path.join(SOURCE, "fetch-kernel"), where], timeout=600)
         parts = [agent, service, os.path.realpath(__file__)]

@@ -92,8 +92,13 @@ class Phases(unittest.TestCase):
     def test_windows_leave_no_instant_between_takeover_and_movement(self):
         found = measure.phase_events(self.events, "role-2", 100 * MS)
         takeover, movement = measure.windows(found, 100 * MS)
-        self.assertEqual(takeover, (100 * MS, 1500 * MS))
-        self.assertEqual(movement, (1500 * MS, 3110 * MS))
+        self.assertEqual(takeover, (100 * MS, 1491 * MS))  # all of the movement's phases before its first word
+        self.assertEqual(movement, (1491 * MS, 3110 * MS))
+
+    def test_phases_told_together_at_the_end_are_a_window_that_begins_at_their_sum(self):
+        found = {name: {"phase": name, "time_ns": 2000 * MS, "ms": ms}
+                 for name, ms in (("prepare", 90), ("quiesce", 50), ("commit", 10), ("resume", 50))}
+        self.assertEqual(measure.windows(found, 100 * MS), ((100 * MS, 1800 * MS), (1800 * MS, 3000 * MS)))
 
     def test_the_first_packet_is_the_first_reply_after_the_activation(self):
         found = {"activate": self.events[2]}
