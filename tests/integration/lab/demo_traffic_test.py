@@ -4,13 +4,14 @@ nothing goes wrong, and that it notices when something does."""
 import os
 import subprocess
 import sys
+import threading
 import time
 import unittest
 
 sys.path.insert(0, os.path.dirname(os.path.realpath(__file__)))
 from lab_case import LabCase, blades, lab, until  # noqa: E402
 from understudy_demo import measure  # noqa: E402
-from understudy_demo.traffic import Traffic  # noqa: E402
+from understudy_demo.traffic import SESSION_ROUND_MS, Traffic  # noqa: E402
 from understudy_lab import switch  # noqa: E402
 from understudy_lab.state import State  # noqa: E402
 
@@ -72,6 +73,7 @@ class DemoTraffic(LabCase):
     def test_a_service_that_dies_and_comes_back_with_its_region_loses_nothing(self):
         def disturb():
             self.stop_service()
+            threading.Event().wait(10 * SESSION_ROUND_MS / 1000)  # the outage itself: every client asks meanwhile
             self.service = self.start_service()
         self.assertEqual(self.run_traffic(disturb), [])
         for one in self.sessions().values():
