@@ -42,8 +42,8 @@ constexpr bool is_live(Word word) { return (word & 3) == layout::kind_live && se
 /// A key as whole words, padded with zeros, in the caller's own memory.
 struct KeyWords {
   Word words[layout::words_of(layout::key_bytes_max)];
-  KeyWords(std::span<const std::byte> key) {  // NOLINT(google-explicit-constructor,cppcoreguidelines-pro-type-member-init):
-                                              // words beyond the key are never used
+  // NOLINTNEXTLINE(google-explicit-constructor,cppcoreguidelines-pro-type-member-init): the rest is never used
+  KeyWords(std::span<const std::byte> key) {
     words::for_words(key, [this](std::size_t i, Word word) { words[i] = word; });
   }
 };
