@@ -79,10 +79,12 @@ Status MirrorPlace::open_gate() {
   for (const auto& port : mirror_.spec.ports) {
     if (auto done = network_.gate().open(tap_name(port.name)); !done) { return done; }
   }
-  if (auto weighted = guest_->set_weight(GuestWeight::Serving); !weighted) {
-    log::warn(log::describe(weighted.error()));
-  }
   return {};
+}
+
+void MirrorPlace::prefer(GuestWeight weight) {
+  if (!has_guest()) { return; }
+  if (auto weighted = guest_->set_weight(weight); !weighted) { log::warn("{}", log::describe(weighted.error())); }
 }
 
 Status MirrorPlace::close_gate() {

@@ -35,6 +35,8 @@ class MirrorPlace {
   [[nodiscard]] bool has_guest() const { return guest_ != nullptr && !guest_->gone(); }
   [[nodiscard]] Guest& guest() { return *guest_; }
 
+  /// CPU share against the other guests; a failure is only logged.
+  void prefer(GuestWeight weight);
   Status open_gate();
   Status close_gate();
   void cut(std::function<void(Status)> done);
