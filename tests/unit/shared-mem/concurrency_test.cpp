@@ -86,8 +86,16 @@ TEST(WhileOneWritesLargeValues, NoneIsTorn) {
 
 TEST_F(WhileOneWrites, AScanSeesEveryKeyThatIsNeverErasedOnce) {
   against([&](const Store& view) {
-    const auto found = content(view);  // tells torn values and keys seen twice
-    for (std::uint64_t id = 0; id < keys; id += 2) { EXPECT_TRUE(found.contains(id)) << id; }
+    // A key that is erased and put again during the scan may lie before and behind it: those are not counted.
+    std::map<std::uint64_t, int> seen;
+    const auto scanned = view.scan(flows, Sequence{}, [&](const Store::Record& record) {
+      Key key{};
+      std::memcpy(&key, record.key.data(), sizeof key);
+      ++seen[key.id];
+      return true;
+    });
+    ASSERT_TRUE(scanned.ok()) << scanned.error().message;
+    for (std::uint64_t id = 0; id < keys; id += 2) { EXPECT_EQ(seen[id], 1) << id; }
   });
 }
 
