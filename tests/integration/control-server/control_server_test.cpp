@@ -272,7 +272,7 @@ addresses = ["10.23.4.121/24"]
     standby_->power_on();
     ASSERT_TRUE(run_until([&] {
       const auto role = role_status();
-      return role.is_object() && role.at("protected").as_bool() &&
+      return role.is_object() && role.at("protected").as_bool() && active_->got<ServeRole>() != nullptr &&
              operate("status --json").find("\"bfd\":\"unknown\"") == std::string::npos;
     })) << operate("status");
   }
