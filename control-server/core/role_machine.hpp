@@ -127,12 +127,15 @@ class RoleMachine {
   void send_run_mirror(StepContext& context);
   void retry_start(StepContext& context);
 
-  // role_failure.cpp: protection, failures, takeover
+  // role_failure.cpp: protection and failures
   void update_protection(StepContext& context, const Neighbours& neighbours);
   void judge_active(StepContext& context, const Neighbours& neighbours);
   void act_on(StepContext& context, Verdict verdict);
   void application_is_down(StepContext& context, const std::string& detail);
   void handle_application_failure(StepContext& context);
+  [[nodiscard]] bool can_take_over(const StepContext& context) const;
+
+  // role_takeover.cpp
   void begin_takeover(StepContext& context, const std::string& why, std::optional<link::StopEvidence> evidence);
   void evidence_found(StepContext& context, link::StopEvidence evidence);
   void verify_and_activate(StepContext& context);
@@ -141,7 +144,6 @@ class RoleMachine {
   void consider_cancelling(StepContext& context);
   void retry_takeover(StepContext& context);
   void now_on_mirror(StepContext& context);
-  [[nodiscard]] bool can_take_over(const StepContext& context) const;
   [[nodiscard]] bool old_active_is_healthy(const StepContext& context) const;
 
   // role_movement.cpp

@@ -22,24 +22,20 @@ constexpr std::size_t kMaxUnsent = 4096;
 /// One try: one channel, one stream. gRPC's threads run the On... functions; `notify` carries what they see to the
 /// owner's io_context. Reads are asked for one at a time by the owner, so nothing piles up here.
 ///
-/// Lifetime: kept alive by itself from start() to OnDone. The hold is what allows writes from the owner's thread; it
-/// goes with the first failed read, and after that (`ending_`) nobody starts an operation any more.
-class Attachment : public grpc::ClientBidiReactor<pb::Report, pb::Order>,
-                   public std::enable_shared_from_this<Attachment> {
+/// Lifetime: the owner deletes it on its own thread, after wait_done(): gRPC lets go of it in OnDone, whose last act is
+/// `done_`. The hold is what allows writes from the owner's thread; it goes with the first failed read, and after that
+/// (`ending_`) nobody starts an operation any more.
+class Attachment : public grpc::ClientBidiReactor<pb::Report, pb::Order> {
  public:
   struct Notify {
     std::function<void(pb::Order)> on_read;
     std::function<void(std::string why)> on_ended;
-    /// Takes the attachment when gRPC has let go of it: channel and context must not be destroyed by the last lines of
-    /// a callback on gRPC's own thread.
-    std::function<void(std::shared_ptr<Attachment>)> release;
   };
 
   Attachment(const std::string& address, Notify notify)
       : notify_(std::move(notify)), stub_(pb::Control::NewStub(open_channel(address))) {}
 
   void start() {
-    self_ = shared_from_this();
     stub_->async()->Attach(&context_, this);
     AddHold();
     read_next();
@@ -66,9 +62,12 @@ class Attachment : public grpc::ClientBidiReactor<pb::Report, pb::Order>,
 
   void cancel() { context_.TryCancel(); }
 
-  /// Cancels and waits until gRPC has let go; no notify afterwards.
-  void cancel_and_wait() {
-    context_.TryCancel();
+  /// Until gRPC has let go; no notify afterwards. At once when on_ended was notified, else cancel() goes before.
+  void wait_done() {
+    {
+      const std::lock_guard lock(mutex_);
+      abandoned_ = true;
+    }
     read_next();  // the owner may owe a read; without one the stream's end would not be seen
     std::unique_lock lock(mutex_);
     done_signal_.wait(lock, [this] { return done_; });
@@ -76,16 +75,20 @@ class Attachment : public grpc::ClientBidiReactor<pb::Report, pb::Order>,
 
   void OnReadDone(bool ok) override {
     pb::Order order;
+    bool abandoned = false;
     {
       const std::lock_guard lock(mutex_);
       reading_ = false;
       ending_ = !ok;
+      abandoned = abandoned_;
       order = std::move(incoming_);
     }
-    if (ok) {
-      notify_.on_read(std::move(order));
-    } else {
+    if (!ok) {
       RemoveHold();
+    } else if (abandoned) {
+      read_next();  // nobody asks for the next one any more, and one is needed to see the end
+    } else {
+      notify_.on_read(std::move(order));
     }
   }
 
@@ -98,25 +101,21 @@ class Attachment : public grpc::ClientBidiReactor<pb::Report, pb::Order>,
 
   void OnDone(const grpc::Status& status) override {
     notify_.on_ended(status.ok() ? "the control-server ended the stream" : status.error_message());
-    auto keep = std::move(self_);
-    {
-      const std::lock_guard lock(mutex_);
-      done_ = true;
-      done_signal_.notify_all();
-    }
-    notify_.release(std::move(keep));
+    const std::lock_guard lock(mutex_);
+    done_ = true;
+    done_signal_.notify_all();
   }
 
  private:
   Notify notify_;
   std::unique_ptr<pb::Control::Stub> stub_;
   grpc::ClientContext context_;
-  std::shared_ptr<Attachment> self_;
   std::mutex mutex_;  ///< guards what is below
   std::condition_variable done_signal_;
   pb::Order incoming_;
   bool reading_ = false;
   std::deque<pb::Report> unsent_;  ///< the first is being written
+  bool abandoned_ = false;         ///< the owner waits for the end and nothing else
   bool ending_ = false;
   bool done_ = false;
 };
@@ -140,11 +139,7 @@ class ControlClient::Impl : public std::enable_shared_from_this<Impl> {
     notify.on_ended = [this, weak, attempt](std::string why) {
       post(weak, attempt, [this, why = std::move(why)] { handle_end(why); });
     };
-    notify.release = [&io = io_](std::shared_ptr<Attachment> attachment) {
-      // Not with the handler that is posted first: OnDone still has its last lines to run.
-      boost::asio::post(io, [attachment = std::move(attachment)] {});
-    };
-    attachment_ = std::make_shared<Attachment>(address(), std::move(notify));
+    attachment_ = std::make_unique<Attachment>(address(), std::move(notify));
     attachment_->start();
     timer_.expires_after(options_.attach_timeout);
     timer_.async_wait([this, weak, attempt](const boost::system::error_code& error) {
@@ -157,7 +152,10 @@ class ControlClient::Impl : public std::enable_shared_from_this<Impl> {
   void stop() {
     ++attempt_;
     timer_.cancel();
-    if (attachment_) { attachment_->cancel_and_wait(); }
+    if (attachment_) {
+      attachment_->cancel();
+      attachment_->wait_done();
+    }
     attachment_.reset();
     connected_ = false;
   }
@@ -195,6 +193,7 @@ class ControlClient::Impl : public std::enable_shared_from_this<Impl> {
 
   void handle_end(const std::string& why) {
     const bool was_connected = std::exchange(connected_, false);
+    attachment_->wait_done();
     attachment_.reset();
     const std::string lost = address() + ": " + why;
     next_address_ = (next_address_ + 1) % options_.addresses.size();
@@ -218,7 +217,7 @@ class ControlClient::Impl : public std::enable_shared_from_this<Impl> {
   ControlClientOptions options_;
   ControlClientCallbacks callbacks_;
   boost::asio::steady_timer timer_;  ///< attach timeout or backoff
-  std::shared_ptr<Attachment> attachment_;
+  std::unique_ptr<Attachment> attachment_;
   std::uint64_t attempt_ = 0;  ///< what an older attempt still says is ignored
   std::size_t next_address_ = 0;
   std::chrono::milliseconds backoff_ = options_.first_backoff;

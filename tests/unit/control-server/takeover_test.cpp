@@ -457,6 +457,45 @@ TEST(Takeover, StaleAndForeignReportsAreIgnoredWithANote) {
   }
 }
 
+TEST(Takeover, AnActivationOfAnOldTermActivatesNothing) {
+  Chassis chassis(1);
+  chassis.bring_up();
+  chassis.silent_agents.insert(chassis.standby());
+  chassis.silence(1);
+  ASSERT_EQ(chassis.state(1), RoleState::TakingOver);
+  chassis.report(chassis.standby(), link::Activated{RoleId{"role-1"}, Term{1}, {}});
+  EXPECT_EQ(chassis.state(1), RoleState::TakingOver);
+  chassis.report(chassis.standby(), link::Activated{RoleId{"role-1"}, Term{2}, {}});
+  EXPECT_EQ(chassis.state(1), RoleState::OnMirror);
+}
+
+TEST(Takeover, ARestartedControlServerIsolatesWhatItHadIsolated) {
+  Chassis chassis(1);
+  chassis.bring_up();
+  chassis.silence(1);
+  ASSERT_EQ(chassis.state(1), RoleState::OnMirror);
+  chassis.isolated.clear();  // somebody reset the switch meanwhile
+  chassis.restart_control_server();
+  EXPECT_TRUE(chassis.isolated.contains(BladeId{"blade-1"}));
+}
+
+TEST(Takeover, AnIsolationThatSucceedsTooLateIsUndone) {
+  Chassis chassis(1);
+  chassis.bring_up();
+  chassis.stuck_ports.insert(BladeId{"blade-1"});
+  chassis.power_works = false;
+  chassis.silence(1);
+  chassis.stuck_ports.clear();
+  chassis.silent_ports.insert(BladeId{"blade-1"});
+  chassis.pass(600ms);  // the second try is under way
+  chassis.own_vote(BladeId{"blade-1"}, Vote::Up);
+  chassis.mirror_vote(1, Vote::Up);
+  ASSERT_EQ(chassis.state(1), RoleState::Exposed);
+  chassis.isolated.insert(BladeId{"blade-1"});
+  chassis.step(IsolateDone{BladeId{"blade-1"}});
+  EXPECT_TRUE(chassis.isolated.empty());
+}
+
 TEST(Takeover, ABladeThatComesBackStandsDownAndStaysIsolated) {
   Chassis chassis(2);
   chassis.bring_up();

@@ -1,0 +1,197 @@
+// SPDX-License-Identifier: Apache-2.0
+/// The takeover: isolate (or other stop-evidence) → store term+1 → activate; retries, calling off, giving back.
+#include "core/role_machine.hpp"
+
+namespace understudy::control {
+
+using link::StopEvidence;
+using link::Vote;
+
+void RoleMachine::begin_takeover(StepContext& context, const std::string& why, std::optional<StopEvidence> evidence) {
+  const auto& active = context.blades.at(config_.active);
+  by_silence_ = !application_failed_ && active.bfd.vote == Vote::Down;
+  const Instant seen = by_silence_ ? std::min(active.bfd.since, mirror_.ballot.since) : context.now;
+  const Instant both = by_silence_ ? std::max(active.bfd.since, mirror_.ballot.since) : context.now;
+  note_phase(context, "detect", both - seen, "from the first observer's word to the second's: " + why);
+  note_phase(context, "decide", context.now - both, "take over on " + standby_.value);
+  decided_at_ = context.now;
+  stopping_since_ = context.now;
+  isolate_tries_ = 0;
+  activate_tries_ = 0;
+  step_ = Step::AwaitEvidence;
+  disarm(Timer::Serve);
+  become(context, RoleState::TakingOver, why);
+  if (evidence) {
+    evidence_found(context, *evidence);
+    return;
+  }
+  context.isolate(config_.active);
+  context.send(config_.active, link::StandDown{id(), next_term()});  // whichever proves it first
+}
+
+void RoleMachine::verify_and_activate(StepContext& context) {
+  step_ = Step::AwaitEvidence;
+  disarm(Timer::Activation);
+  stopping_since_ = context.now;
+  context.isolate(config_.active);
+}
+
+void RoleMachine::on_isolated(StepContext& context, const BladeId& blade) {
+  if (blade != config_.active) { return; }
+  clear(context, "isolation");
+  disarm(Timer::Isolate);
+  if (state_ == RoleState::TakingOver && step_ == Step::AwaitEvidence && !pending_) {
+    evidence_found(context, StopEvidence::Isolated);
+  } else if (on_own_blade() && state_ != RoleState::TakingOver && !pending_) {
+    context.readmit(blade);  // an answer that came after the takeover was called off
+  }
+}
+
+void RoleMachine::on_isolate_failed(StepContext& context, const BladeId& blade, const std::string& detail) {
+  const bool wanted = own_.place.blade != config_.active || state_ == RoleState::TakingOver;
+  if (blade != config_.active || !wanted) { return; }
+  ++isolate_tries_;
+  raise(context, "isolation", "cannot isolate " + blade.value + ": " + detail);
+  arm(Timer::Isolate, context.now + context.config.timings.retry);
+  if (state_ == RoleState::TakingOver && step_ == Step::AwaitEvidence) { context.power_off(blade); }
+}
+
+void RoleMachine::on_powered_off(StepContext& context, const BladeId& blade) {
+  if (blade != config_.active) { return; }
+  clear(context, "power");
+  if (state_ == RoleState::TakingOver && step_ == Step::AwaitEvidence && !pending_) {
+    evidence_found(context, StopEvidence::PoweredOff);
+  }
+}
+
+void RoleMachine::on_power_failed(StepContext& context, const BladeId& blade, const std::string& detail) {
+  if (blade == config_.active) { raise(context, "power", "cannot power off " + blade.value + ": " + detail); }
+}
+
+void RoleMachine::on_report(StepContext& context, const BladeId& blade, const link::Stopped& report) {
+  const bool awaited =
+      state_ == RoleState::TakingOver && !pending_ && blade == own_.place.blade && report.term >= own_.term;
+  if (awaited && step_ == Step::AwaitEvidence && own_.place.kind == PlaceKind::Host) {
+    evidence_found(context, StopEvidence::StoodDown);
+  } else if (awaited && step_ == Step::AwaitGiveBack) {
+    serve_under_new_term(context, config_.active, StopEvidence::StoodDown);
+  } else {
+    note(context, link::Severity::Info, "agent", blade, blade.value + " has stood down");
+  }
+}
+
+void RoleMachine::evidence_found(StepContext& context, StopEvidence evidence) {
+  evidence_ = evidence;
+  disarm(Timer::Isolate);
+  note_phase(context, "isolate", context.now - stopping_since_,
+             std::string("stop-evidence: ") + link::to_string(evidence));
+  activating_since_ = context.now;
+  if (own_.place.kind == PlaceKind::Mirror) {  // stored before, by an earlier try or an earlier life
+    send_activate(context);
+    return;
+  }
+  step_ = Step::None;
+  persist(context, {id(), next_term(), {standby_, PlaceKind::Mirror}, evidence, Term{}}, AfterStore::Activate);
+}
+
+void RoleMachine::send_activate(StepContext& context) {
+  step_ = Step::AwaitActivated;
+  const auto deadline = context.config.timings.activation_deadline;
+  arm(Timer::Activation, context.now + deadline + context.config.timings.retry);
+  const auto deadline_ms = std::chrono::duration_cast<std::chrono::milliseconds>(deadline).count();
+  context.send(standby_, link::Activate{id(), own_.term, evidence_, static_cast<std::uint32_t>(deadline_ms)});
+  context.send(config_.active, link::StandDown{id(), own_.term});
+  if (by_silence_) { context.power_off(config_.active); }  // in the background; nothing waits for it
+}
+
+void RoleMachine::on_report(StepContext& context, const BladeId& blade, const link::Activated& report) {
+  const bool ours = blade == standby_ && own_.place.kind == PlaceKind::Mirror && report.term == own_.term && !pending_;
+  if (!ours || (state_ != RoleState::TakingOver && state_ != RoleState::Lost) || step_ == Step::AwaitGiveBack) {
+    ignore(context, blade, "activated", report.term);
+    return;
+  }
+  note_phase(context, "activate", context.now - activating_since_, "from the stop-evidence to the mirror's word");
+  note_phases(context, blade, report.phases);
+  now_on_mirror(context);
+}
+
+void RoleMachine::now_on_mirror(StepContext& context) {
+  step_ = Step::None;
+  application_failed_.reset();
+  silent_ = false;
+  place_gone_ = false;
+  move_tries_ = 0;
+  move_due_ = false;
+  stays_noted_ = false;
+  disarm(Timer::Activation);
+  disarm(Timer::Isolate);
+  disarm(Timer::Hello);
+  for (const auto* topic : {"activation", "application", "mirror", "observers", "silent", "start"}) {
+    clear(context, topic);
+  }
+  arm(Timer::Move, context.now + context.config.timings.movement_delay);
+  become(context, RoleState::OnMirror,
+         "served by " + to_string(own_.place) + " under term " + std::to_string(own_.term.value));
+}
+
+void RoleMachine::on_report(StepContext& context, const BladeId& blade, const link::ActivateFailed& report) {
+  const bool ours = blade == standby_ && own_.place.kind == PlaceKind::Mirror && report.term == own_.term && !pending_;
+  if (!ours || state_ != RoleState::TakingOver) {
+    ignore(context, blade, "failed activation", report.term);
+    return;
+  }
+  activation_failed(context, report.detail, true);
+}
+
+bool RoleMachine::old_active_is_healthy(const StepContext& context) const {
+  const auto& active = context.blades.at(config_.active);
+  return active.connected && active.bfd.vote == Vote::Up && !active.powered_off && !active.powering_off;
+}
+
+/// Rule 11: a healthy old active gets the role back under a newer term; else the mirror is tried again.
+void RoleMachine::activation_failed(StepContext& context, const std::string& why, bool gate_is_closed) {
+  ++activate_tries_;
+  disarm(Timer::Activation);
+  raise(context, "activation", "the mirror does not take over: " + why);
+  if (!old_active_is_healthy(context) || application_failed_) {
+    step_ = Step::AwaitEvidence;
+    arm(Timer::Isolate, context.now + context.config.timings.retry * std::min(activate_tries_, 10U));
+  } else if (gate_is_closed) {
+    serve_under_new_term(context, config_.active, StopEvidence::StoodDown);
+  } else {
+    step_ = Step::AwaitGiveBack;
+    context.send(standby_, link::StandDown{id(), next_term()});
+    arm(Timer::Activation, context.now + context.config.timings.activation_deadline);
+  }
+}
+
+void RoleMachine::retry_takeover(StepContext& context) {
+  const bool retired = own_.place.blade != config_.active;
+  if (due(Timer::Isolate, context.now) && (retired || state_ == RoleState::TakingOver)) {
+    context.isolate(config_.active);
+    if (step_ == Step::AwaitEvidence && isolate_tries_ > 0) { context.power_off(config_.active); }
+  }
+  if (state_ != RoleState::TakingOver || !due(Timer::Activation, context.now)) { return; }
+  if (step_ == Step::AwaitGiveBack) {
+    context.send(standby_, link::StandDown{id(), next_term()});
+    arm(Timer::Activation, context.now + context.config.timings.activation_deadline);
+  } else if (step_ == Step::AwaitActivated) {
+    activation_failed(context, "no answer within its deadline", false);
+  }
+}
+
+/// Nothing is stored yet and the switch did not obey: when both observers hear the active again it was a false alarm.
+void RoleMachine::consider_cancelling(StepContext& context) {
+  if (state_ != RoleState::TakingOver || step_ != Step::AwaitEvidence || !on_own_blade() || !by_silence_) { return; }
+  const bool heard = context.blades.at(config_.active).bfd.vote == Vote::Up && mirror_.ballot.vote == Vote::Up;
+  if (isolate_tries_ == 0 || !heard || context.blades.at(config_.active).powering_off) { return; }
+  note(context, link::Severity::Warning, "state", config_.active, "both observers hear it again: takeover called off");
+  disarm(Timer::Isolate);
+  clear(context, "isolation");
+  clear(context, "power");
+  context.readmit(config_.active);
+  // It was told to stand down below the next term, so it must be given one.
+  serve_under_new_term(context, config_.active, StopEvidence::StoodDown);
+}
+
+}  // namespace understudy::control

@@ -1,0 +1,194 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <bit>
+
+#include "control_api_wire.hpp"
+
+namespace understudy::link {
+namespace {
+
+// --- the role's bundle ---
+
+void fill_spec(pb::RoleSpec& to, const RoleSpec& from) {
+  to.set_id(from.id.value);
+  to.set_number(from.number);
+  to.set_version(from.version);
+  for (const auto& port : from.ports) {
+    auto& wire = *to.add_ports();
+    wire.set_name(port.name);
+    wire.set_network(port.network);
+    wire.set_mac(bytes_of(port.mac));
+    for (const auto& address : port.addresses) { fill(*wire.add_addresses(), address); }
+  }
+  for (const auto& route : from.routes) {
+    auto& wire = *to.add_routes();
+    fill(*wire.mutable_destination(), route.destination);
+    wire.set_gateway(bytes_of(route.gateway));
+  }
+  for (const auto& [name, value] : from.sysctls) {
+    auto& wire = *to.add_sysctls();
+    wire.set_name(name);
+    wire.set_value(value);
+  }
+  to.set_ruleset(from.ruleset);
+  auto& application = *to.mutable_application();
+  application.set_name(from.application.name);
+  for (const auto& word : from.application.command) { application.add_command(word); }
+  application.set_store(from.application.store);
+  for (const auto& table : from.application.tables) {
+    auto& wire = *application.add_tables();
+    wire.set_name(table.name);
+    wire.set_key_bytes(table.key_bytes);
+    wire.set_value_bytes(table.value_bytes);
+    wire.set_capacity(table.capacity);
+  }
+  application.set_journal_bytes(from.application.journal_bytes);
+  to.set_region_bytes(from.region_bytes);
+  to.set_flow_capacity(from.flow_capacity);
+  fill(*to.mutable_mirror_address(), from.mirror_address);
+  to.set_mirror_mac(bytes_of(from.mirror_mac));
+  to.set_mirror_memory_mib(from.mirror_memory_mib);
+}
+
+ApplicationSpec read_application(Check& check, const pb::Application& from) {
+  ApplicationSpec to;
+  to.name = check.optional_name(from.name(), "application.name");
+  check.count(from.command_size(), "application.command", bounds::kWords);
+  for (const auto& word : from.command()) { to.command.push_back(check.text(word, "application.command")); }
+  to.store = check.optional_name(from.store(), "application.store");
+  check.count(from.tables_size(), "application.tables", bounds::kTables);
+  for (const auto& table : from.tables()) {
+    to.tables.push_back(
+        {check.name(table.name(), "table.name"), table.key_bytes(), table.value_bytes(), table.capacity()});
+    check.require(table.key_bytes() > 0 && table.capacity() > 0, "table", "with key_bytes and capacity above 0");
+  }
+  to.journal_bytes = from.journal_bytes();
+  check.require(from.journal_bytes() == 0 || std::has_single_bit(from.journal_bytes()), "application.journal_bytes",
+                "a power of two");
+  return to;
+}
+
+RoleSpec read_spec(Check& check, const pb::RoleSpec& from) {
+  RoleSpec to;
+  to.id = RoleId{check.name(from.id(), "id")};
+  to.number = from.number();
+  to.version = check.text(from.version(), "version");
+  check.count(from.ports_size(), "ports", bounds::kPorts);
+  for (const auto& port : from.ports()) {
+    PortSpec plain{check.name(port.name(), "port.name"),
+                   check.name(port.network(), "port.network"),
+                   check.mac(port.mac(), "port.mac"),
+                   {}};
+    check.count(port.addresses_size(), "port.addresses", bounds::kAddresses);
+    for (const auto& address : port.addresses()) { plain.addresses.push_back(check.prefix(address, "port.address")); }
+    to.ports.push_back(std::move(plain));
+  }
+  check.count(from.routes_size(), "routes", bounds::kRoutes);
+  for (const auto& route : from.routes()) {
+    to.routes.push_back(
+        {check.prefix(route.destination(), "route.destination"), check.address(route.gateway(), "route.gateway")});
+  }
+  check.count(from.sysctls_size(), "sysctls", bounds::kSysctls);
+  for (const auto& sysctl : from.sysctls()) {
+    to.sysctls.emplace_back(check.text(sysctl.name(), "sysctl.name"), check.text(sysctl.value(), "sysctl.value"));
+  }
+  to.ruleset = check.text(from.ruleset(), "ruleset", bounds::kRulesetBytes);
+  to.application = read_application(check, from.application());
+  to.region_bytes = from.region_bytes();
+  check.require(std::has_single_bit(from.region_bytes()) && from.region_bytes() <= bounds::kRegionBytes, "region_bytes",
+                "a power of two up to 1 TiB");
+  to.flow_capacity = from.flow_capacity();
+  to.mirror_address = check.prefix(from.mirror_address(), "mirror_address");
+  to.mirror_mac = check.mac(from.mirror_mac(), "mirror_mac");
+  to.mirror_memory_mib = from.mirror_memory_mib();
+  return to;
+}
+
+}  // namespace
+
+pb::Order to_proto(const Order& order) {
+  pb::Order wire;
+  std::visit(Overloaded{[&](const ServeRole& o) {
+                          fill_spec(*wire.mutable_serve_role()->mutable_spec(), o.spec);
+                          wire.mutable_serve_role()->set_term(o.term.value);
+                        },
+                        [&](const StandDown& o) { fill(*wire.mutable_stand_down(), o.role, o.term); },
+                        [&](const RunMirror& o) {
+                          auto& to = *wire.mutable_run_mirror();
+                          fill_spec(*to.mutable_spec(), o.spec);
+                          to.set_term(o.term.value);
+                          to.set_active(o.active.value);
+                          to.set_active_address(bytes_of(o.active_address));
+                          to.mutable_bfd()->set_interval_ms(o.bfd.interval_ms);
+                          to.mutable_bfd()->set_multiplier(o.bfd.multiplier);
+                        },
+                        [&](const Activate& o) {
+                          auto& to = *wire.mutable_activate();
+                          to.set_role(o.role.value);
+                          to.set_term(o.term.value);
+                          to.set_evidence(to_wire(kEvidence, o.evidence));
+                          to.set_deadline_ms(o.deadline_ms);
+                        },
+                        [&](const Move& o) { fill(*wire.mutable_move(), o.role, o.term); },
+                        [&](const ReleaseMirrors& o) {
+                          auto& to = *wire.mutable_release_mirrors();
+                          for (const auto& role : o.except) { to.add_except(role.value); }
+                        }},
+             order);
+  return wire;
+}
+
+Result<Order> from_proto(const pb::Order& wire) {
+  switch (wire.body_case()) {
+    case pb::Order::kServeRole: {
+      Check check("ServeRole");
+      ServeRole plain{read_spec(check, wire.serve_role().spec()), check.term(wire.serve_role().term(), "term")};
+      return check.result<Order>(std::move(plain));
+    }
+    case pb::Order::kStandDown: {
+      Check check("StandDown");
+      return check.result<Order>(StandDown{RoleId{check.name(wire.stand_down().role(), "role")},
+                                           check.term(wire.stand_down().term(), "term")});
+    }
+    case pb::Order::kRunMirror: {
+      const auto& from = wire.run_mirror();
+      Check check("RunMirror");
+      RunMirror plain{read_spec(check, from.spec()),
+                      check.term(from.term(), "term"),
+                      BladeId{check.name(from.active(), "active")},
+                      check.address(from.active_address(), "active_address"),
+                      {from.bfd().interval_ms(), from.bfd().multiplier()}};
+      check.require(plain.bfd.interval_ms >= 1 && plain.bfd.interval_ms <= 60000, "bfd.interval_ms", "1 to 60000");
+      check.require(plain.bfd.multiplier >= 1 && plain.bfd.multiplier <= 255, "bfd.multiplier", "1 to 255");
+      return check.result<Order>(std::move(plain));
+    }
+    case pb::Order::kActivate: {
+      const auto& from = wire.activate();
+      Check check("Activate");
+      Activate plain{RoleId{check.name(from.role(), "role")}, check.term(from.term(), "term"),
+                     from_wire(check, kEvidence, from.evidence(), "evidence"), from.deadline_ms()};
+      // D3: nobody is activated without proof that the old place is silent.
+      check.require(plain.evidence != StopEvidence::None, "evidence", "a stop-evidence");
+      return check.result<Order>(std::move(plain));
+    }
+    case pb::Order::kMove: {
+      Check check("Move");
+      return check.result<Order>(
+          Move{RoleId{check.name(wire.move().role(), "role")}, check.term(wire.move().term(), "term")});
+    }
+    case pb::Order::kReleaseMirrors: {
+      Check check("ReleaseMirrors");
+      ReleaseMirrors plain;
+      check.count(wire.release_mirrors().except_size(), "except", bounds::kRoles);
+      for (const auto& role : wire.release_mirrors().except()) {
+        plain.except.push_back(RoleId{check.name(role, "except")});
+      }
+      return check.result<Order>(std::move(plain));
+    }
+    case pb::Order::kAttached:
+    case pb::Order::BODY_NOT_SET:
+      break;
+  }
+  return failure("not valid on the wire: an order without a body that this version knows", Errc::BadInput);
+}
+
+}  // namespace understudy::link

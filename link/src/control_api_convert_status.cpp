@@ -1,0 +1,96 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "control_api_wire.hpp"
+
+namespace understudy::link {
+
+bool valid_name(const std::string& name) {
+  return !name.empty() && name.size() <= 64 && std::all_of(name.begin(), name.end(), [](char c) {
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '.' || c == '_' ||
+           c == '-';
+  });
+}
+
+pb::MovementPolicy to_proto(MovementPolicy policy) { return to_wire(kPolicy, policy); }
+
+Result<MovementPolicy> from_proto(pb::MovementPolicy policy) {
+  Check check("SetMovementPolicy");
+  const auto plain = from_wire(check, kPolicy, policy, "policy");
+  return check.result<MovementPolicy>(plain);
+}
+
+pb::GroupStatus to_proto(const GroupStatus& status) {
+  pb::GroupStatus wire;
+  wire.set_standby(status.standby.value);
+  wire.set_movement(to_proto(status.movement));
+  for (const auto& role : status.roles) {
+    auto& to = *wire.add_roles();
+    to.set_role(role.role.value);
+    to.set_state(role.state);
+    to.set_blade(role.place.blade.value);
+    to.set_kind(to_wire(kPlace, role.place.kind));
+    to.set_term(role.term.value);
+    to.set_protected_(role.is_protected);
+    to.set_mirror_phase(role.mirror_phase);
+    to.set_detail(printable(role.detail));
+  }
+  for (const auto& blade : status.blades) {
+    auto& to = *wire.add_blades();
+    to.set_blade(blade.blade.value);
+    to.set_agent_connected(blade.agent_connected);
+    to.set_bfd(to_wire(kVote, blade.bfd));
+    to.set_isolated(blade.isolated);
+    to.set_standby(blade.standby);
+  }
+  return wire;
+}
+
+Result<GroupStatus> from_proto(const pb::GroupStatus& wire) {
+  Check check("GroupStatus");
+  GroupStatus status;
+  status.standby = BladeId{check.optional_name(wire.standby(), "standby")};
+  status.movement = from_wire(check, kPolicy, wire.movement(), "movement");
+  check.count(wire.roles_size(), "roles", bounds::kRoles);
+  for (const auto& from : wire.roles()) {
+    status.roles.push_back({RoleId{check.name(from.role(), "role")}, check.text(from.state(), "state"),
+                            Place{BladeId{from.blade()}, from_wire(check, kPlace, from.kind(), "kind")},
+                            Term{from.term()}, from.protected_(), check.text(from.mirror_phase(), "mirror_phase"),
+                            check.text(from.detail(), "detail")});
+  }
+  check.count(wire.blades_size(), "blades", bounds::kRoles);
+  for (const auto& from : wire.blades()) {
+    status.blades.push_back({BladeId{check.name(from.blade(), "blade")}, from.agent_connected(),
+                             from_wire(check, kVote, from.bfd(), "bfd"), from.isolated(), from.standby()});
+  }
+  return check.result<GroupStatus>(std::move(status));
+}
+
+pb::Event to_proto(const EventRecord& event) {
+  pb::Event wire;
+  wire.set_id(event.id);
+  wire.set_time_ns(event.time_ns);
+  wire.set_severity(static_cast<std::uint32_t>(event.severity));
+  wire.set_kind(event.kind);
+  wire.set_role(event.role.value);
+  wire.set_blade(event.blade.value);
+  wire.set_phase(event.phase);
+  wire.set_ms(event.ms);
+  wire.set_text(printable(event.text));
+  return wire;
+}
+
+Result<EventRecord> from_proto(const pb::Event& wire) {
+  Check check("Event");
+  check.require(wire.severity() <= 2, "severity", "0, 1 or 2");
+  EventRecord event{wire.id(),
+                    wire.time_ns(),
+                    static_cast<Severity>(wire.severity()),
+                    check.text(wire.kind(), "kind"),
+                    RoleId{check.text(wire.role(), "role")},
+                    BladeId{check.text(wire.blade(), "blade")},
+                    check.text(wire.phase(), "phase"),
+                    wire.ms(),
+                    check.text(wire.text(), "text")};
+  return check.result<EventRecord>(std::move(event));
+}
+
+}  // namespace understudy::link

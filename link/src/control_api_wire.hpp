@@ -1,0 +1,83 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+/// What the conversions of orders, reports and status share. Private to the control API.
+
+#include <algorithm>
+#include <string>
+
+#include "control_api_check.hpp"
+
+namespace understudy::link {
+
+template <class... Ts>
+struct Overloaded : Ts... {
+  using Ts::operator()...;
+};
+
+// --- enumerators: by name, so that neither side's numbers bind the other ---
+
+template <class Plain, class Wire>
+struct Pair {
+  Plain plain;
+  Wire wire;
+};
+inline constexpr Pair<StopEvidence, pb::StopEvidence> kEvidence[] = {
+    {StopEvidence::None, pb::STOP_EVIDENCE_NONE},
+    {StopEvidence::NeverServed, pb::STOP_EVIDENCE_NEVER_SERVED},
+    {StopEvidence::Isolated, pb::STOP_EVIDENCE_ISOLATED},
+    {StopEvidence::PoweredOff, pb::STOP_EVIDENCE_POWERED_OFF},
+    {StopEvidence::StoodDown, pb::STOP_EVIDENCE_STOOD_DOWN}};
+inline constexpr Pair<PlaceKind, pb::PlaceKind> kPlace[] = {{PlaceKind::Host, pb::PLACE_KIND_HOST},
+                                                            {PlaceKind::Mirror, pb::PLACE_KIND_MIRROR}};
+inline constexpr Pair<MirrorPhase, pb::MirrorPhase> kPhase[] = {
+    {MirrorPhase::Starting, pb::MIRROR_PHASE_STARTING}, {MirrorPhase::Connected, pb::MIRROR_PHASE_CONNECTED},
+    {MirrorPhase::Syncing, pb::MIRROR_PHASE_SYNCING},   {MirrorPhase::Synced, pb::MIRROR_PHASE_SYNCED},
+    {MirrorPhase::Failed, pb::MIRROR_PHASE_FAILED},     {MirrorPhase::Stopped, pb::MIRROR_PHASE_STOPPED}};
+inline constexpr Pair<Vote, pb::Vote> kVote[] = {
+    {Vote::Unknown, pb::VOTE_UNKNOWN}, {Vote::Up, pb::VOTE_UP}, {Vote::Down, pb::VOTE_DOWN}};
+inline constexpr Pair<MovementPolicy, pb::MovementPolicy> kPolicy[] = {
+    {MovementPolicy::WhenSlow, pb::MOVEMENT_POLICY_WHEN_SLOW},
+    {MovementPolicy::WhenQuiet, pb::MOVEMENT_POLICY_WHEN_QUIET},
+    {MovementPolicy::Always, pb::MOVEMENT_POLICY_ALWAYS},
+    {MovementPolicy::Manual, pb::MOVEMENT_POLICY_MANUAL}};
+
+template <class Plain, class Wire, std::size_t N>
+Wire to_wire(const Pair<Plain, Wire> (&pairs)[N], Plain plain) {
+  const auto* found = std::find_if(std::begin(pairs), std::end(pairs), [&](auto& p) { return p.plain == plain; });
+  UNDERSTUDY_ASSERT(found != std::end(pairs));
+  return found->wire;
+}
+template <class Plain, class Wire, std::size_t N>
+Plain from_wire(Check& check, const Pair<Plain, Wire> (&pairs)[N], Wire wire, const char* field) {
+  const auto* found = std::find_if(std::begin(pairs), std::end(pairs), [&](auto& p) { return p.wire == wire; });
+  check.require(found != std::end(pairs), field, "a known enumerator, not " + std::to_string(static_cast<int>(wire)));
+  return found != std::end(pairs) ? found->plain : pairs[0].plain;
+}
+
+/// Details quote consoles and other programs: what the wire or the other side's bounds would refuse is replaced or
+/// cut here, so that a strange message never ends a stream.
+inline std::string printable(std::string text) {
+  if (text.size() > bounds::kTextBytes) { text.resize(bounds::kTextBytes); }
+  for (auto& c : text) {
+    if ((c < ' ' && c != '\n' && c != '\t') || c > '~') { c = '?'; }
+  }
+  return text;
+}
+
+// --- addresses ---
+
+inline std::string bytes_of(const MacAddress& mac) { return {mac.bytes.begin(), mac.bytes.end()}; }
+inline std::string bytes_of(const IpAddress& address) {
+  const std::size_t size = address.family == 4 ? 4 : address.family == 6 ? 16 : 0;
+  return {address.bytes.begin(), address.bytes.begin() + static_cast<std::ptrdiff_t>(size)};
+}
+inline void fill(pb::Prefix& to, const IpPrefix& from) {
+  to.set_address(bytes_of(from.address));
+  to.set_length(from.length);
+}
+
+inline void fill(pb::RoleTerm& to, const RoleId& role, Term term) {
+  to.set_role(role.value);
+  to.set_term(term.value);
+}
+}  // namespace understudy::link
