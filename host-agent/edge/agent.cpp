@@ -121,6 +121,7 @@ void Agent::perform(const TellGuest& effect) {
       sent = mirror.send(link::guest::Configure{mirror.mirror()});
       break;
     case GuestOrder::Activate:
+      mirror.prefer(GuestWeight::Serving);  // now, not when it serves: the takeover itself is what must be quick
       sent = mirror.send(link::guest::Activate{effect.term, 0});
       break;
     case GuestOrder::Announce:
