@@ -7,6 +7,8 @@
 ///                             ▲            │ exit          ▲ │                     │ past its deadline: gate closed
 ///                             └─ restart ──┘               └─┴─────────────────────┘
 ///                  OpeningMirror ─► ServingMirror ─Move─► Moving ─► ServingHost      (rolled back: ServingMirror)
+///                  any mirror stage but Moving ─StandDown─► ClosingMirror ─► Mirroring, or a new guest when it served
+///   restart:       each stage is written down (Remember) before what it begins; adopt() goes on from there
 ///
 /// Invariants
 ///   I1  No gate opens but under a term that the control-server gave for exactly this role.
@@ -20,23 +22,10 @@
 
 #include "core/effects.hpp"
 #include "core/events.hpp"
+#include "core/held_record.hpp"
 #include "core/movement.hpp"
 
 namespace understudy::host {
-
-enum class RoleStage : std::uint8_t {
-  PreparingHost,
-  OpeningHost,
-  ServingHost,
-  ClosingHost,
-  StartingGuest,
-  Mirroring,
-  Activating,
-  OpeningMirror,
-  ServingMirror,
-  Moving,
-};
-[[nodiscard]] const char* to_string(RoleStage stage);
 
 struct HeldRoleState {
   link::RoleSpec spec;
@@ -46,9 +35,16 @@ struct HeldRoleState {
   std::string boot_nonce;
   std::vector<link::PhaseTime> phases;
   std::optional<Instant> deadline;  ///< of an activation
-  std::uint32_t guest_starts = 0;
-  std::optional<Instant> restart_at;
+  std::uint32_t tries = 0;          ///< starts of the guest, or adoptions of the host's place
+  std::optional<Instant> again_at;
   Movement movement;
+  bool moved = false;                     ///< see HeldRecord
+  std::optional<link::RunMirror> mirror;  ///< the order that the guest follows
+  bool whole = false;      ///< the guest's copy is complete; a stream that was lost leaves it so, a new sync does not
+  bool spoiled = false;    ///< ClosingMirror: the guest wrote its region itself, it is no copy any more
+  bool parked = false;     ///< PreparingHost: begun by a former daemon; nothing opens until it is ordered again
+  bool committed = false;  ///< Moving, adopted: a former daemon had passed the commit
+  link::Vote vote = link::Vote::Unknown;
 };
 
 class Blade {
@@ -59,8 +55,10 @@ class Blade {
   [[nodiscard]] std::optional<Instant> next_deadline() const;
   [[nodiscard]] const std::map<RoleId, HeldRoleState>& roles() const { return roles_; }
 
-  /// After a restart of the daemon: what is really there, found by the edge before the first step.
-  void adopt(const link::RoleSpec& spec, RoleStage stage, Term term);
+  /// After a restart of the daemon, before the first step: what the former one had written down, and what was found.
+  Effects adopt(Instant now, const HeldRecord& record, const HostFindings& found);
+  /// What to write down of a role; none: it is not held, the record goes.
+  [[nodiscard]] std::optional<HeldRecord> record_of(const RoleId& role) const;
 
  private:
   Effects on_order(Instant now, const link::ServeRole& order);
@@ -73,6 +71,7 @@ class Blade {
   Effects on(Instant now, const StepDone& event);
   Effects on(Instant now, const StepFailed& event);
   Effects on(Instant now, const GuestHello& event);
+  Effects on(Instant now, const GuestLost& event);
   Effects on(Instant now, const GuestPhase& event);
   Effects on(Instant now, const GuestVote& event);
   Effects on(Instant now, const GuestReady& event);
@@ -84,6 +83,7 @@ class Blade {
   Effects on(Instant now, const ControlConnected& event);
   Effects on(Instant now, const Tick& event);
   [[nodiscard]] Effects mirror_state(const RoleId& role, const std::string& detail = {}) const;
+  Effects on_adoption(Instant now, HeldRoleState& held, Step step, const std::string& failure);
   Effects activation_failed(const RoleId& role, const std::string& detail);
   Effects settle_movement(const RoleId& role, Effects effects);
   HeldRoleState* find(const RoleId& role);
@@ -93,6 +93,7 @@ class Blade {
   MovementLimits limits_;
   std::map<RoleId, HeldRoleState> roles_;
   std::optional<Instant> release_began_;
+  std::vector<RoleId> releasing_;  ///< their records go when their guests are gone
 };
 
 }  // namespace understudy::host

@@ -27,6 +27,11 @@ struct HoldMirror {
   link::RunMirror mirror;
   bool operator==(const HoldMirror&) const = default;
 };
+/// Write down what is now held of the role (nothing: its record goes) before anything that follows.
+struct Remember {
+  RoleId role;
+  bool operator==(const Remember&) const = default;
+};
 enum class GuestOrder : std::uint8_t { Configure, Activate, Announce, Quiesce, Resume };
 struct TellGuest {
   RoleId role;
@@ -46,7 +51,7 @@ struct Note {
   bool operator==(const Note&) const = default;
 };
 
-using Effect = std::variant<Do, HoldSpec, HoldMirror, TellGuest, SendReport, Note>;
+using Effect = std::variant<Do, HoldSpec, HoldMirror, Remember, TellGuest, SendReport, Note>;
 using Effects = std::vector<Effect>;
 
 }  // namespace understudy::host

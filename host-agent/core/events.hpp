@@ -19,6 +19,9 @@ enum class Step : std::uint8_t {
   StartGuest,      ///< QEMU runs; the agent's hello comes later by itself
   OpenMirrorGate,  ///< the mirror's taps
   CloseMirrorGate,
+  StopGuest,   ///< killed; its exit comes by itself
+  AdoptHost,   ///< of a former daemon: its region, application and collector are ours again; the gate stays as it is
+  AdoptGuest,  ///< of a former daemon: its monitor answers; the agent's hello comes later by itself
   PrepareMovement,  ///< namespace, preload, application ready, region mapped
   Freeze,           ///< QMP stop
   Finish,           ///< the last delta is installed on the host
@@ -40,9 +43,15 @@ struct StepFailed {
   Step step;
   std::string detail;
 };
+/// What a guest says it is doing: it decides what it is told, never what this blade believes to hold.
+enum class GuestActivity : std::uint8_t { Idle, Mirroring, Activating, Serving, Quiescing };
 struct GuestHello {
   RoleId role;
   std::string boot_nonce;
+  GuestActivity activity = GuestActivity::Idle;
+};
+struct GuestLost {  ///< the guest-agent is gone; the guest may serve on
+  RoleId role;
 };
 struct GuestPhase {
   RoleId role;
@@ -80,7 +89,7 @@ struct ControlConnected {};
 struct Tick {};
 
 using Event =
-    std::variant<OrderArrived, StepDone, StepFailed, GuestHello, GuestPhase, GuestVote, GuestReady, GuestRefused,
-                 GuestQuiesced, GuestExited, GuestsReleased, ApplicationExited, ControlConnected, Tick>;
+    std::variant<OrderArrived, StepDone, StepFailed, GuestHello, GuestLost, GuestPhase, GuestVote, GuestReady,
+                 GuestRefused, GuestQuiesced, GuestExited, GuestsReleased, ApplicationExited, ControlConnected, Tick>;
 
 }  // namespace understudy::host

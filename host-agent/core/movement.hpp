@@ -57,6 +57,8 @@ class Movement {
   Effects on_guest_quiesced(Instant now);
   Effects on_guest_exited(Instant now, const std::string& detail);
   Effects on_tick(Instant now);
+  /// Before the commit: back to the guest.
+  Effects give_up(Instant now, const std::string& why) { return roll_back(now, why); }
 
   [[nodiscard]] MovementState state() const { return state_; }
   [[nodiscard]] bool is_running() const {

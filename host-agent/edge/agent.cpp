@@ -4,18 +4,13 @@
 #include <boost/asio/post.hpp>
 #include <ctime>
 
+#include "edge/held_file.hpp"
 #include "understudy/common/log.hpp"
 
 namespace understudy::host {
 
 namespace {
 constexpr auto bfd_interval = std::chrono::milliseconds(10);  // the observer's own, longer one is what counts
-
-Instant now() {
-  timespec time{};
-  clock_gettime(CLOCK_BOOTTIME, &time);
-  return Instant{std::chrono::seconds(time.tv_sec) + std::chrono::nanoseconds(time.tv_nsec)};
-}
 
 /// "192.168.1.250:7400" or "[fd00:1::250]:7400"; checked by the config reader.
 IpAddress address_of(const std::string& endpoint) {
@@ -26,16 +21,23 @@ IpAddress address_of(const std::string& endpoint) {
 }  // namespace
 
 Agent::Agent(boost::asio::io_context& io, BladeConfig config, std::string boot_id)
-    : io_(io), config_(std::move(config)), blade_(config_.blade, std::move(boot_id)), timer_(io), network_(config_) {}
+    : io_(io),
+      config_(std::move(config)),
+      boot_id_(std::move(boot_id)),
+      blade_(config_.blade, boot_id_),
+      timer_(io),
+      network_(config_) {}
 
 Agent::~Agent() = default;
 
+Instant Agent::now() {
+  timespec time{};
+  clock_gettime(CLOCK_BOOTTIME, &time);
+  return Instant{std::chrono::seconds(time.tv_sec) + std::chrono::nanoseconds(time.tv_nsec)};
+}
+
 Status Agent::start() {
-  std::vector<std::string> interfaces;
-  for (const auto& [network, interface] : config_.networks) { interfaces.push_back(interface); }
-  auto gate = net::HostGate::attach(interfaces);
-  if (!gate) { return gate.error(); }
-  host_gate_.emplace(std::move(gate).value());
+  if (auto done = take_network_up(); !done) { return done; }
   if (auto done = place::exempt_from_tracking(config_.address.address); !done) { return done; }
   if (auto done = start_bfd(); !done) { return done; }
   link::ControlClientCallbacks callbacks;
@@ -49,6 +51,7 @@ Status Agent::start() {
   };
   control_ = std::make_unique<link::ControlClient>(io_, link::ControlClientOptions{.addresses = config_.control},
                                                    std::move(callbacks));
+  adopt_roles();
   control_->start();
   return {};
 }
@@ -95,6 +98,17 @@ void Agent::perform(const HoldMirror& effect) {
   specs_[role] = effect.mirror.spec;
   mirror_orders_[role] = effect.mirror;
   if (const auto found = mirrors_.find(role); found != mirrors_.end()) { found->second->hold(effect.mirror); }
+}
+
+void Agent::perform(const Remember& effect) {
+  const auto record = blade_.record_of(effect.role);
+  if (!record) {
+    forget_held(config_.run_dir, effect.role);
+    return;
+  }
+  if (auto written = write_held(config_.run_dir, boot_id_, *record); !written) {
+    log::error("{}: a restarted host-agent would not know of it: {}", effect.role.value, written.error().message);
+  }
 }
 
 void Agent::perform(const SendReport& effect) {
@@ -177,15 +191,19 @@ void Agent::perform(const Do& effect) {
         done(mirrors_.at(role)->close_gate());
       }
       return;
+    case Step::StopGuest:
+      stop_guest(role);
+      return;
+    case Step::AdoptHost:
+      adopt_host(role, effect.term);
+      return;
+    case Step::AdoptGuest:
+      adopt_guest(role);
+      return;
     case Step::ReleaseGuests:
       release_all();
       return;
     case Step::PrepareMovement:
-      movements_[role] = std::make_unique<MovementUnit>(
-          config_, *mirrors_.at(role),
-          std::make_unique<TransferUnit>(io_, config_, network_, specs_.at(role), place_callbacks(role)));
-      movement_step(role, effect.step, effect.term);
-      return;
     case Step::Freeze:
     case Step::Finish:
     case Step::Commit:

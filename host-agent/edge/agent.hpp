@@ -8,7 +8,8 @@
 ///   guests ── events ────────► └──────────────┘      ├─► MovementUnit
 ///                                                    └─► shutdown unit
 ///
-/// One thread, but for BFD's and the control client's own. A crash leaves all roles as they are.
+/// One thread, but for BFD's and the control client's own. A crash leaves all roles as they are, and start() adopts
+/// them by what was written down (D13).
 
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/steady_timer.hpp>
@@ -34,21 +35,42 @@ class Agent {
   Agent& operator=(const Agent&) = delete;
   ~Agent();
 
-  /// Closes the gate of all service interfaces, starts BFD, connects to the control-server.
+  /// Closes the gate of all service interfaces but what is open already, starts BFD, adopts what a former daemon held,
+  /// connects to the control-server.
   Status start();
 
  private:
+  static Instant now();
   void handle(const Event& event);
   void perform(const Effect& effect);
   void perform(const Do& effect);
   void perform(const HoldSpec& effect);
   void perform(const HoldMirror& effect);
+  void perform(const Remember& effect);
   void perform(const TellGuest& effect);
   void perform(const SendReport& effect);
   void perform(const Note& effect);
   void arm_timer();
   std::function<void(Status)> answer(const RoleId& role, Step step);
 
+  // agent_adopt.cpp: what a former daemon left is ours again
+  Status take_network_up();
+  void adopt_roles();
+  HostFindings look_at(const HeldRecord& record);
+  void adopt_host(const RoleId& role, Term term);
+  void adopt_guest(const RoleId& role);
+  void stop_guest(const RoleId& role);
+
+  /// What stands before a role's ports on this host, and how it names them.
+  struct RoleGate {
+    net::Gate* gate;
+    std::vector<std::string> ports;
+  };
+  Result<RoleGate> gate_of(const link::RoleSpec& spec, bool moved);
+  [[nodiscard]] place::PlaceOptions place_options(const link::RoleSpec& spec, bool moved) const;
+  /// The mirror may follow and watch: replication listens, BFD answers.
+  void let_mirror_follow(const RoleId& role, Term term);
+  void stop_application(const RoleId& role);
   void prepare_host(const RoleId& role, Term term);
   Status open_host_gate(const RoleId& role);
   Status close_host_gate(const RoleId& role);
@@ -63,6 +85,7 @@ class Agent {
 
   boost::asio::io_context& io_;
   BladeConfig config_;
+  std::string boot_id_;
   Blade blade_;
   boost::asio::steady_timer timer_;
   StandbyNetwork network_;

@@ -26,6 +26,23 @@ link::MirrorPhase phase_of(link::guest::GuestPhase phase) {
   }
   return link::MirrorPhase::Failed;
 }
+
+GuestActivity activity_of(link::guest::Activity activity) {
+  switch (activity) {
+    case link::guest::Activity::Idle:
+      return GuestActivity::Idle;
+    case link::guest::Activity::Mirroring:
+      return GuestActivity::Mirroring;
+    case link::guest::Activity::Activating:
+      return GuestActivity::Activating;
+    case link::guest::Activity::Serving:
+      return GuestActivity::Serving;
+    case link::guest::Activity::Quiescing:
+    case link::guest::Activity::Quiesced:
+      return GuestActivity::Quiescing;
+  }
+  return GuestActivity::Idle;
+}
 }  // namespace
 
 // --- a role on this host ---
@@ -40,20 +57,42 @@ place::RolePlaceCallbacks Agent::place_callbacks(const RoleId& role) {
   return callbacks;
 }
 
-void Agent::prepare_host(const RoleId& role, Term term) {
-  const auto done = answer(role, Step::PrepareHost);
-  const auto& spec = specs_.at(role);
+place::PlaceOptions Agent::place_options(const link::RoleSpec& spec, bool moved) const {
+  if (moved) { return moved_place(config_, spec); }
   place::PlaceOptions options;
   options.run_dir = config_.run_dir;
-  options.region_path = config_.region_path(role);
+  options.region_path = config_.region_path(spec.id);
   options.excluded = {config_.address};
   for (const auto& port : spec.ports) {
     if (const auto found = config_.networks.find(port.network); found != config_.networks.end()) {
       options.ports.emplace_back(port.name, found->second);
     }
   }
+  return options;
+}
+
+Result<Agent::RoleGate> Agent::gate_of(const link::RoleSpec& spec, bool moved) {
+  if (moved) { return RoleGate{&network_.gate(), moved_gate_ports(spec)}; }
+  if (!host_gate_) {
+    return failure("the service interfaces of this blade are uplinks of its mirrors' bridges: " + spec.id.value +
+                       " can be served on its host only by a movement",
+                   Errc::Refused);
+  }
+  RoleGate gate{&*host_gate_, {}};
+  for (const auto& [port, interface] : place_options(spec, false).ports) { gate.ports.push_back(interface); }
+  return gate;
+}
+
+void Agent::prepare_host(const RoleId& role, Term term) {
+  const auto done = answer(role, Step::PrepareHost);
+  const auto& spec = specs_.at(role);
+  const bool moved = blade_.roles().at(role).moved;
+  if (auto gate = gate_of(spec, moved); !gate) {
+    done(gate.error());
+    return;
+  }
   served_.erase(role);
-  auto place = std::make_unique<place::RolePlace>(io_, spec, options, place_callbacks(role));
+  auto place = std::make_unique<place::RolePlace>(io_, spec, place_options(spec, moved), place_callbacks(role));
   for (auto* step : {+[](place::RolePlace& made) { return made.configure(); },
                      +[](place::RolePlace& made) { return made.open_region(true); }}) {
     if (auto status = step(*place); !status) {
@@ -77,16 +116,23 @@ void Agent::prepare_host(const RoleId& role, Term term) {
 }
 
 Status Agent::open_host_gate(const RoleId& role) {
-  auto& served = *served_.at(role);
-  const Term term = blade_.roles().at(role).term;
-  for (const auto& [port, interface] : served.place().options().ports) {
-    if (auto opened = host_gate_->open(interface); !opened) { return opened; }
+  const auto& held = blade_.roles().at(role);
+  auto gate = gate_of(held.spec, held.moved);
+  if (!gate) { return gate.error(); }
+  for (const auto& port : gate->ports) {
+    if (auto opened = gate->gate->open(port); !opened) { return opened; }
   }
-  served.place().announce();
+  served_.at(role)->place().announce();
+  if (!held.moved) { let_mirror_follow(role, held.term); }
+  return {};
+}
+
+void Agent::let_mirror_follow(const RoleId& role, Term term) {
   const auto on_phase = [role](link::replication::SenderPhase phase, const std::string& detail) {
     log::info("{}: replication {} {}", role.value, link::replication::to_string(phase), detail);
   };
-  if (auto listens = served.replicate(io_, term, config_.address.address, config_.replication_port, on_phase);
+  if (auto listens =
+          served_.at(role)->replicate(io_, term, config_.address.address, config_.replication_port, on_phase);
       !listens) {
     perform(Note{Severity::Alarm, role, "no mirror can follow: " + log::describe(listens.error())});
   }
@@ -94,20 +140,20 @@ Status Agent::open_host_gate(const RoleId& role) {
   if (!added && added.error().code != Errc::Refused) {
     perform(Note{Severity::Alarm, role, "the mirror cannot watch this blade: " + log::describe(added.error())});
   }
-  return {};
 }
 
 Status Agent::close_host_gate(const RoleId& role) {
-  const auto found = served_.find(role);
-  if (found == served_.end()) { return {}; }
-  for (const auto& [port, interface] : found->second->place().options().ports) {
-    if (auto closed = host_gate_->close(interface); !closed) { return closed; }
+  const auto& held = blade_.roles().at(role);
+  auto gate = gate_of(held.spec, held.moved);
+  if (!gate) { return gate.error(); }
+  for (const auto& port : gate->ports) {
+    if (auto closed = gate->gate->close(port); !closed) { return closed; }
   }
-  found->second->stop_replicating();
-  found->second->place().stop_writing();
-  found->second->place().stop_application([](const Status& stopped) {
-    if (!stopped) { log::warn("the application did not stop: {}", log::describe(stopped.error())); }
-  });
+  if (const auto found = served_.find(role); found != served_.end()) {
+    found->second->stop_replicating();
+    found->second->place().stop_writing();
+  }
+  stop_application(role);
   return {};
 }
 
@@ -152,15 +198,20 @@ void Agent::launch_guest(const RoleId& role, const Result<AcceleratorChoice>& ch
 
 GuestCallbacks Agent::guest_callbacks(const RoleId& role) {
   GuestCallbacks callbacks;
-  callbacks.on_hello = [this, role](const link::guest::Hello& hello) { handle(GuestHello{role, hello.boot_nonce}); };
+  callbacks.on_hello = [this, role](const link::guest::Hello& hello) {
+    handle(GuestHello{role, hello.boot_nonce, activity_of(hello.activity)});
+  };
   callbacks.on_event = [this, role](const link::guest::GuestEvent& event) { on_guest_event(role, event); };
-  callbacks.on_lost = [this, role] { perform(Note{Severity::Info, role, "the guest-agent of the mirror is gone"}); };
+  callbacks.on_lost = [this, role] {
+    perform(Note{Severity::Info, role, "the guest-agent of the mirror is gone"});
+    handle(GuestLost{role});
+  };
   callbacks.on_qmp_event = [role](const QmpEvent& event) { log::debug("mirror of {}: {}", role.value, event.name); };
   callbacks.on_failed = [this, role](const Error& error) {
     perform(Note{Severity::Alarm, role, error.message});
-    if (const auto found = mirrors_.find(role); found != mirrors_.end() && found->second->has_guest()) {
-      found->second->guest().kill(std::chrono::seconds(5), [](const Status&) {});  // its exit is what the core hears of
-    }
+    const auto held = blade_.roles().find(role);
+    // One that was adopted and does not speak serves on, as long as it serves.
+    if (held != blade_.roles().end() && held->second.stage == RoleStage::StartingGuest) { stop_guest(role); }
   };
   callbacks.on_exit = [this, role](const std::string& how) { handle(GuestExited{role, how}); };
   return callbacks;
@@ -186,6 +237,13 @@ void Agent::on_guest_event(const RoleId& role, const link::guest::GuestEvent& ev
 // --- movement and release ---
 
 void Agent::movement_step(const RoleId& role, Step step, Term term) {
+  if (step == Step::PrepareMovement || (step == Step::Rollback && !movements_.contains(role))) {
+    // A rollback without a movement undoes what a former daemon had begun: its guest may be frozen.
+    movements_[role] = std::make_unique<MovementUnit>(
+        io_, config_, *mirrors_.at(role),
+        std::make_unique<TransferUnit>(io_, config_, network_, specs_.at(role), place_callbacks(role)),
+        step == Step::Rollback);
+  }
   const auto found = movements_.find(role);
   if (found == movements_.end()) {
     answer(role, step)(failure("no movement is under way"));

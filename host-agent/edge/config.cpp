@@ -69,6 +69,18 @@ void read_networks(ConfigTable& root, BladeConfig& config) {
   }
 }
 
+void read_drill(ConfigTable table, DrillConfig& drill) {
+  const bool allowed = table.boolean_or("allow", false);
+  drill.frozen = table.strings_or_empty("frozen");
+  if (!drill.frozen.empty() && !allowed) {
+    table.problem("frozen",
+                  "a command at a test point stops service while it runs; remove it, or write allow = true in [drill]");
+  }
+  if (!drill.frozen.empty() && !drill.frozen.front().starts_with('/')) {
+    table.problem("frozen", "\"" + drill.frozen.front() + "\" is not an absolute path; write the program's path");
+  }
+}
+
 }  // namespace
 
 Result<BladeConfig> read_blade_config(const std::string& path) {
@@ -95,6 +107,7 @@ Result<BladeConfig> read_blade_config(const std::string& path) {
       static_cast<std::uint16_t>(root.integer_or("replication_port", config.replication_port, "a TCP port", 1, 65535));
   read_networks(root, config);
   read_mirrors(root.table("mirrors"), config.mirrors);
+  read_drill(root.table("drill"), config.drill);
   if (auto finished = reader.finish(); !finished) { return finished.error(); }
   return config;
 }

@@ -19,7 +19,12 @@ struct MirrorsConfig {
   std::string kernel;
   std::string initramfs;
   std::string accelerator = "auto";  ///< "auto" (by trying), "kvm", "tcg"
-  bool debug_shell = false;          ///< a root shell port in every mirror, for laboratories only
+  bool debug_shell = false;          ///< root shell and a second monitor of every mirror, for laboratories
+};
+
+/// Commands that run at test points, refused without `allow = true` (drill.hpp).
+struct DrillConfig {
+  std::vector<std::string> frozen;  ///< right after the freeze of a movement; empty: none
 };
 
 struct BladeConfig {
@@ -31,6 +36,7 @@ struct BladeConfig {
   std::uint16_t replication_port = 7410;
   std::map<std::string, std::string> networks;  ///< network name -> service interface of this blade
   MirrorsConfig mirrors;
+  DrillConfig drill;
 
   [[nodiscard]] std::string region_path(const RoleId& role) const { return region_dir + "/understudy-" + role.value; }
 };

@@ -6,13 +6,17 @@
 #include <cstring>
 #include <fstream>
 
+#include "edge/drill.hpp"
+#include "edge/guests/child_process.hpp"
 #include "understudy/common/log.hpp"
+#include "understudy/link/json_fields.hpp"
 
 namespace understudy::host {
 
 namespace {
+constexpr std::size_t commit_bytes_max = 1024;
 constexpr auto qmp_deadline = std::chrono::milliseconds(1000);
-}
+}  // namespace
 
 void MovementUnit::perform(Step step, Term term, std::function<void(Status)> done) {
   switch (step) {
@@ -42,6 +46,9 @@ void MovementUnit::perform(Step step, Term term, std::function<void(Status)> don
     case Step::CloseHostGate:
     case Step::StartGuest:
     case Step::OpenMirrorGate:
+    case Step::StopGuest:
+    case Step::AdoptHost:
+    case Step::AdoptGuest:
     case Step::ReleaseGuests:
       break;
   }
@@ -56,8 +63,25 @@ void MovementUnit::freeze(std::function<void(Status)> done) {
       done(took.error());
       return;
     }
+    if (!config_.drill.frozen.empty()) {
+      run_drill(io_, config_.drill.frozen, mirror_.mirror().spec.id.value, config_.run_dir, done);
+      return;
+    }
     done({});
   });
+}
+
+Result<Term> MovementUnit::read_commit(const BladeConfig& config, const RoleId& role) {
+  const auto path = config.run_dir + "/" + role.value + ".commit";
+  auto text = read_small_file(path, commit_bytes_max);
+  if (!text) { return text.error(); }
+  boost::json::error_code error;
+  const auto value = boost::json::parse(*text, error);
+  if (error) { return failure(path + " is not JSON: " + error.message(), Errc::Damaged); }
+  link::JsonFields fields(value, path);
+  const Term term{fields.number("term")};
+  if (auto done = fields.finish(); !done) { return done.error(); }
+  return term;
 }
 
 Status MovementUnit::write_commit(Term term) {

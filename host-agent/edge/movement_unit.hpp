@@ -19,8 +19,12 @@ namespace understudy::host {
 
 class MovementUnit {
  public:
-  MovementUnit(const BladeConfig& config, MirrorPlace& mirror, std::unique_ptr<TransferUnit> transfer)
-      : config_(config), mirror_(mirror), transfer_(std::move(transfer)) {}
+  MovementUnit(boost::asio::io_context& io, const BladeConfig& config, MirrorPlace& mirror,
+               std::unique_ptr<TransferUnit> transfer, bool frozen = false)
+      : io_(io), config_(config), mirror_(mirror), transfer_(std::move(transfer)), frozen_(frozen) {}
+
+  /// The term of the commit's record; NotFound: there is none.
+  static Result<Term> read_commit(const BladeConfig& config, const RoleId& role);
 
   void perform(Step step, Term term, std::function<void(Status)> done);
   /// After Resume: the place that serves from now on.
@@ -32,10 +36,11 @@ class MovementUnit {
   void commit(Term term, std::function<void(Status)> done);
   void roll_back(std::function<void(Status)> done);
 
+  boost::asio::io_context& io_;
   const BladeConfig& config_;
   MirrorPlace& mirror_;
   std::unique_ptr<TransferUnit> transfer_;
-  bool frozen_ = false;
+  bool frozen_ = false;  ///< or may be: a former daemon's movement was broken off
 };
 
 }  // namespace understudy::host

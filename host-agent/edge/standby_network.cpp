@@ -6,11 +6,22 @@
 
 namespace understudy::host {
 
+Status StandbyNetwork::open_links() {
+  if (links_) { return {}; }
+  auto links = net::Links::open();
+  if (!links) { return links.error(); }
+  links_.emplace(std::move(links).value());
+  return {};
+}
+
+Result<bool> StandbyNetwork::is_there() {
+  if (auto opened = open_links(); !opened) { return opened.error(); }
+  return links_->state(maintenance_bridge()).ok();
+}
+
 Status StandbyNetwork::ensure() {
+  if (auto opened = open_links(); !opened) { return opened; }
   if (!gate_) {
-    auto links = net::Links::open();
-    if (!links) { return links.error(); }
-    links_.emplace(std::move(links).value());
     auto gate = net::BridgeGate::attach({});
     if (!gate) { return gate.error(); }
     gate_ = std::make_unique<net::BridgeGate>(std::move(gate).value());
@@ -35,10 +46,15 @@ Status StandbyNetwork::make_bridge(const std::string& bridge, const std::string&
   for (const auto& port : {bridge, uplink}) {
     if (auto done = gate_->add_ungated(port); !done) { return done; }
   }
-  if (links_->state(bridge)) { return {}; }
+  const auto found = links_->state(bridge);
+  const auto port = links_->state(uplink);
+  if (!port) { return port.error(); }
+  if (found && port->master_index == found->index && found->up) { return {}; }
   const auto addresses = links_->addresses(uplink);
   if (!addresses) { return addresses.error(); }
-  if (auto done = links_->create_bridge(bridge); !done) { return done; }
+  if (!found) {
+    if (auto done = links_->create_bridge(bridge); !done) { return done; }
+  }
   // The address is on both for a moment: a connection never sees its local address vanish.
   for (const auto& address : addresses.value()) {
     if (address.address.is_link_local()) { continue; }

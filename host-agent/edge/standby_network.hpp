@@ -23,6 +23,8 @@ class StandbyNetwork {
  public:
   explicit StandbyNetwork(const BladeConfig& config) : config_(config) {}
 
+  /// A former daemon has made this blade a standby: the service interfaces are uplinks of bridges already.
+  Result<bool> is_there();
   /// Gate and maintenance bridge. Idempotent.
   Status ensure();
   /// The bridge of a network, made when absent.
@@ -36,6 +38,7 @@ class StandbyNetwork {
   [[nodiscard]] net::Links& links() { return *links_; }
 
  private:
+  Status open_links();
   Status make_bridge(const std::string& bridge, const std::string& uplink);
 
   const BladeConfig& config_;

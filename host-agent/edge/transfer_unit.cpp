@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "edge/transfer_unit.hpp"
 
+#include <boost/asio/post.hpp>
+#include <filesystem>
+
 #include "understudy/common/log.hpp"
 #include "understudy/net/namespace.hpp"
 
@@ -10,7 +13,26 @@ namespace {
 constexpr auto follow_interval = std::chrono::milliseconds(5);
 constexpr std::size_t chunk_bytes_max = 256 * 1024;
 constexpr int chunks_max = 4096;  ///< of one catch-up: a hostile journal must not keep us for ever
+
+std::string port_name(const link::RoleSpec& spec, const link::PortSpec& port, const char* prefix) {
+  return prefix + std::to_string(spec.number) + "-" + port.name;
+}
 }  // namespace
+
+place::PlaceOptions moved_place(const BladeConfig& config, const link::RoleSpec& spec) {
+  place::PlaceOptions options;
+  options.namespace_path = config.run_dir + "/" + spec.id.value + ".netns";
+  options.run_dir = config.run_dir;
+  options.region_path = config.region_path(spec.id);
+  for (const auto& port : spec.ports) { options.ports.emplace_back(port.name, port_name(spec, port, "r")); }
+  return options;
+}
+
+std::vector<std::string> moved_gate_ports(const link::RoleSpec& spec) {
+  std::vector<std::string> ports;
+  for (const auto& port : spec.ports) { ports.push_back(port_name(spec, port, "h")); }
+  return ports;
+}
 
 TransferUnit::TransferUnit(boost::asio::io_context& io, const BladeConfig& config, StandbyNetwork& network,
                            link::RoleSpec spec, place::RolePlaceCallbacks callbacks)
@@ -18,49 +40,58 @@ TransferUnit::TransferUnit(boost::asio::io_context& io, const BladeConfig& confi
       config_(config),
       network_(network),
       spec_(std::move(spec)),
-      namespace_path_(config.run_dir + "/" + spec_.id.value + ".netns"),
+      options_(moved_place(config_, spec_)),
       follow_timer_(io),
       callbacks_(std::move(callbacks)) {}
 
-std::string TransferUnit::port_name(const link::PortSpec& port, const char* prefix) const {
-  return prefix + std::to_string(spec_.number) + "-" + port.name;
-}
-
-std::vector<std::string> TransferUnit::gated_ports() const {
-  std::vector<std::string> ports;
-  for (const auto& port : spec_.ports) { ports.push_back(port_name(port, "h")); }
-  return ports;
+void TransferUnit::stop_former_application(std::function<void()> done) {
+  if (place_ || !std::filesystem::exists(config_.run_dir + "/" + spec_.id.value + ".pid")) {
+    done();
+    return;
+  }
+  place::RolePlaceCallbacks quiet;
+  quiet.on_application_exit = [](const std::string&) {};  // its end is what is wanted
+  quiet.on_alarm = callbacks_.on_alarm;
+  place_ = std::make_unique<place::RolePlace>(io_, spec_, options_, std::move(quiet));
+  place_->start_application([this, done = std::move(done)](const Status&) {  // found running, or not: stopped it is
+    place_->stop_application([this, done](const Status& stopped) {
+      if (!stopped) { callbacks_.on_alarm("an application of an earlier try: " + log::describe(stopped.error())); }
+      boost::asio::post(io_, [this, done] {
+        place_.reset();
+        done();
+      });
+    });
+  });
 }
 
 Status TransferUnit::make_namespace() {
-  (void)net::delete_namespace(namespace_path_);  // of an earlier try
-  if (auto done = net::create_namespace(namespace_path_); !done) { return done; }
+  (void)net::delete_namespace(options_.namespace_path);  // of an earlier try
+  if (auto done = net::create_namespace(options_.namespace_path); !done) { return done; }
   auto& links = network_.links();
   for (const auto& port : spec_.ports) {
-    const auto outer = port_name(port, "h");
-    const auto inner = port_name(port, "r");
+    const auto outer = port_name(spec_, port, "h");
+    const auto inner = port_name(spec_, port, "r");
     (void)links.delete_link(outer);
     auto bridge = network_.bridge_of(port.network);
     if (!bridge) { return bridge.error(); }
     if (auto done = links.create_veth(outer, inner); !done) { return done; }
     if (auto done = links.set_quiet(outer); !done) { return done; }
-    if (auto done = links.move_to_namespace(inner, namespace_path_); !done) { return done; }
+    if (auto done = links.move_to_namespace(inner, options_.namespace_path); !done) { return done; }
     if (auto done = network_.join(outer, *bridge); !done) { return done; }
   }
   return {};
 }
 
 void TransferUnit::prepare(std::function<void(Status)> done) {
+  stop_former_application([this, done = std::move(done)] { make_place(done); });
+}
+
+void TransferUnit::make_place(const std::function<void(Status)>& done) {
   if (auto made = make_namespace(); !made) {
     done(made);
     return;
   }
-  place::PlaceOptions options;
-  options.namespace_path = namespace_path_;
-  options.run_dir = config_.run_dir;
-  options.region_path = config_.region_path(spec_.id);
-  for (const auto& port : spec_.ports) { options.ports.emplace_back(port.name, port_name(port, "r")); }
-  place_ = std::make_unique<place::RolePlace>(io_, spec_, options, callbacks_);
+  place_ = std::make_unique<place::RolePlace>(io_, spec_, options_, callbacks_);
   for (auto step : {place_->configure(), preload()}) {
     if (!step) {
       done(step);
@@ -68,7 +99,7 @@ void TransferUnit::prepare(std::function<void(Status)> done) {
     }
   }
   follow();
-  place_->start_application(std::move(done));
+  place_->start_application(done);
 }
 
 Status TransferUnit::preload() {
@@ -78,7 +109,7 @@ Status TransferUnit::preload() {
   if (!store) { return store.error(); }
   net_store_.emplace(std::move(store).value());
   journal_.emplace(*net_store_, net_store_->committed());  // first the position, then the tables: nothing is missed
-  auto scope = net::NamespaceScope::enter(namespace_path_);
+  auto scope = net::NamespaceScope::enter(options_.namespace_path);
   if (!scope) { return scope.error(); }
   auto ports = net::PortMap::resolve(place_->options().ports);
   if (!ports) { return ports.error(); }
@@ -145,7 +176,7 @@ void TransferUnit::take_over(Term term, std::function<void(Status)> done) {
       done(active);
       return;
     }
-    for (const auto& port : gated_ports()) {
+    for (const auto& port : moved_gate_ports(spec_)) {
       if (auto opened = network_.gate().open(port); !opened) {
         done(opened);
         return;
@@ -161,19 +192,19 @@ void TransferUnit::take_over(Term term, std::function<void(Status)> done) {
 
 void TransferUnit::discard(std::function<void(Status)> done) {
   follow_timer_.cancel();
-  const auto clean = [this, done](const Status&) {
+  const auto clean = [this, done] {
     place_.reset();
     installer_.reset();
-    for (const auto& port : gated_ports()) {
+    for (const auto& port : moved_gate_ports(spec_)) {
       (void)network_.gate().close(port);
       (void)network_.links().delete_link(port);
     }
-    done(net::delete_namespace(namespace_path_));
+    done(net::delete_namespace(options_.namespace_path));
   };
   if (place_) {
-    place_->stop_application(clean);
+    place_->stop_application([clean](const Status&) { clean(); });
   } else {
-    clean({});
+    stop_former_application(clean);
   }
 }
 

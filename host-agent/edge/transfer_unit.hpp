@@ -8,8 +8,8 @@
 ///                                   journal followed          application: started, standing by, region mapped
 ///
 /// prepare() under traffic, finish() when the guest is frozen, take_over() after the movement's commit. Nothing is
-/// written to the region before take_over(). discard() undoes prepare(); a crash leaves a namespace and veths that the
-/// next prepare() replaces.
+/// written to the region before take_over(). discard() undoes prepare(), also that of a former daemon; a crash leaves a
+/// namespace, veths and the application, which the next prepare() replaces.
 
 #include <functional>
 #include <memory>
@@ -20,6 +20,10 @@
 #include "understudy/net/installer.hpp"
 
 namespace understudy::host {
+
+/// A role that a movement brings to this host lives in a namespace of its own: where, and what the gate knows of it.
+[[nodiscard]] place::PlaceOptions moved_place(const BladeConfig& config, const link::RoleSpec& spec);
+[[nodiscard]] std::vector<std::string> moved_gate_ports(const link::RoleSpec& spec);
 
 class TransferUnit {
  public:
@@ -34,22 +38,21 @@ class TransferUnit {
   void take_over(Term term, std::function<void(Status)> done);
   void discard(std::function<void(Status)> done);
 
-  /// The bridge-side ends: what the gate knows.
-  [[nodiscard]] std::vector<std::string> gated_ports() const;
   [[nodiscard]] std::unique_ptr<place::RolePlace> release_place() { return std::move(place_); }
 
  private:
+  /// Ends what an earlier try, of this daemon or a former one, has left running.
+  void stop_former_application(std::function<void()> done);
+  void make_place(const std::function<void(Status)>& done);
   Status make_namespace();
   Status preload();
   Status catch_up();
   void follow();
-  [[nodiscard]] std::string port_name(const link::PortSpec& port, const char* prefix) const;
-
   boost::asio::io_context& io_;
   const BladeConfig& config_;
   StandbyNetwork& network_;
   link::RoleSpec spec_;
-  std::string namespace_path_;
+  place::PlaceOptions options_;
   std::unique_ptr<place::RolePlace> place_;
   std::optional<shm::Store> net_store_;
   std::optional<shm::JournalReader> journal_;

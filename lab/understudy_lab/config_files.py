@@ -123,8 +123,8 @@ command = {quoted(power_command)}
     return text + "".join(role_section(chassis, i, options) for i in chassis.numbers)
 
 
-def blade(chassis, name, mirror):
-    """`mirror`: directory with the mirrors' kernel and initramfs."""
+def blade(chassis, name, mirror, drill=None):
+    """`mirror`: directory with the mirrors' kernel and initramfs. `drill`: command at the test point after a freeze."""
     networks = {port.network if port.network != "intranet" else f"intranet-{port.bridge[3:]}": port.interface
                 for port in chassis.blade_ports(name) if port.network != "maintenance"}
     lines = "\n".join(f"{network} = {quoted(interface)}" for network, interface in networks.items())
@@ -145,7 +145,15 @@ kernel = {quoted(os.path.join(mirror, "vmlinux"))}
 initramfs = {quoted(os.path.join(mirror, "initramfs"))}
 accelerator = "auto"
 debug_shell = true
-"""
+{drill_section(drill)}"""
+
+
+def drill_section(command):
+    return f"""
+[drill]
+allow = true
+frozen = {quoted(command)}
+""" if command else ""
 
 
 def write_all(chassis, state, options, power_command, mirror):
@@ -158,7 +166,7 @@ def write_all(chassis, state, options, power_command, mirror):
     for i in chassis.numbers:
         write(f"role-{i}.nft", ruleset(i))
     for name in chassis.blades:
-        write(f"{name}/blade.toml", blade(chassis, name, mirror))
+        write(f"{name}/blade.toml", blade(chassis, name, mirror, options.get("drill")))
 
 
 SESSION_COMMAND = ["--describe-store", "--port", str(SESSION_PORT)]

@@ -149,7 +149,7 @@ struct Guest::Impl : std::enable_shared_from_this<Guest::Impl> {
     agent->close();
     qmp->close();
     remove_record(run_dir, record.role);
-    for (const auto& socket : {record.qmp_socket, record.agent_socket, record.shell_socket}) {
+    for (const auto& socket : {record.qmp_socket, record.agent_socket, record.shell_socket, record.monitor_socket}) {
       if (!socket.empty()) { unlink(socket.c_str()); }
     }
     std::string text = name() + ": QEMU " + how;

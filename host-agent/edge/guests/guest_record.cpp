@@ -29,6 +29,7 @@ json::value to_json(const GuestRecord& record) {
           {"qmp", record.qmp_socket},
           {"agent", record.agent_socket},
           {"shell", record.shell_socket},
+          {"monitor", record.monitor_socket},
           {"console", record.console_log},
           {"qemu_log", record.qemu_log},
           {"region", record.region_path},
@@ -47,6 +48,7 @@ Result<GuestRecord> from_json(const json::value& value, const std::string& path)
   record.qmp_socket = fields.string("qmp");
   record.agent_socket = fields.string("agent");
   record.shell_socket = fields.string("shell");
+  record.monitor_socket = fields.string("monitor");
   record.console_log = fields.string("console");
   record.qemu_log = fields.string("qemu_log");
   record.region_path = fields.string("region");

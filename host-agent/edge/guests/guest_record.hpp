@@ -25,7 +25,8 @@ struct GuestRecord {
   std::string accelerator;
   std::string qmp_socket;
   std::string agent_socket;
-  std::string shell_socket;  ///< empty: no debug shell
+  std::string shell_socket;    ///< empty: no debug shell
+  std::string monitor_socket;  ///< a second monitor beside the daemon's own; empty: none
   std::string console_log;
   std::string qemu_log;
   std::string region_path;

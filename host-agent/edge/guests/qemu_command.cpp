@@ -72,7 +72,10 @@ GuestRecord plan_record(const GuestOptions& options) {
   record.accelerator = to_string(options.accelerator);
   record.qmp_socket = base + ".qmp.sock";
   record.agent_socket = base + ".agent.sock";
-  if (options.debug_shell) { record.shell_socket = base + ".shell.sock"; }
+  if (options.debug_shell) {
+    record.shell_socket = base + ".shell.sock";
+    record.monitor_socket = base + ".monitor.sock";
+  }
   record.console_log = base + ".console.log";
   record.qemu_log = base + ".qemu.log";
   record.region_path = options.region_path;
@@ -110,7 +113,7 @@ Status check_options(const GuestOptions& options) {
                    Errc::BadInput);
   }
   const auto record = plan_record(options);
-  for (const auto& socket : {record.qmp_socket, record.agent_socket, record.shell_socket}) {
+  for (const auto& socket : {record.qmp_socket, record.agent_socket, record.shell_socket, record.monitor_socket}) {
     if (socket.size() >= sizeof(sockaddr_un::sun_path)) {
       return failure("socket path " + socket + " is too long, choose a shorter run_dir", Errc::BadInput);
     }
@@ -140,7 +143,10 @@ std::vector<std::string> qemu_command(const GuestOptions& options, const GuestRe
                       ",mem-path=" + escaped(options.region_path),
                   "-device", "ivshmem-plain,memdev=region"});
   add_port(command, "agent", record.agent_socket, link::guest::agent_port_name);
-  if (options.debug_shell) { add_port(command, "shell", record.shell_socket, link::guest::shell_port_name); }
+  if (options.debug_shell) {
+    add_port(command, "shell", record.shell_socket, link::guest::shell_port_name);
+    command.insert(command.end(), {"-qmp", "unix:" + escaped(record.monitor_socket) + ",server=on,wait=off"});
+  }
   for (const auto& nic : options.nics) {
     command.insert(command.end(),
                    {"-netdev", "tap,id=" + nic.id + ",ifname=" + nic.tap + ",script=no,downscript=no", "-device",

@@ -42,7 +42,7 @@ class BladeTest : public testing::Test {
   void mirror_synced() {
     (void)order(link::RunMirror{spec(), Term{1}, BladeId{"blade-2"}, {}, {}});
     (void)done(Step::StartGuest);
-    (void)sut_.step(at(++now_), GuestHello{role, "boot-a"});
+    (void)sut_.step(at(++now_), GuestHello{role, "boot-a", GuestActivity::Idle});
     (void)sut_.step(at(++now_), GuestPhase{role, link::MirrorPhase::Synced, ""});
   }
   void mirror_serves() {
@@ -89,9 +89,35 @@ TEST_F(BladeTest, AMirrorThatIsNotSyncedIsNotActivated) {
   EXPECT_EQ(reports<link::ActivateFailed>(effects).size(), 1U);
 }
 
+TEST_F(BladeTest, ALostStreamLeavesAWholeCopyWhole) {
+  mirror_synced();
+  (void)sut_.step(at(++now_), GuestPhase{role, link::MirrorPhase::Connected, "the stream was lost"});
+  const auto effects = order(link::Activate{role, Term{2}, link::StopEvidence::Isolated, 0});
+  EXPECT_TRUE(reports<link::ActivateFailed>(effects).empty());
+  EXPECT_EQ(stage(), RoleStage::Activating);
+}
+
+TEST_F(BladeTest, AMirrorSaysStoppedOnlyAfterItsGateHasClosed) {
+  mirror_serves();
+  const auto ordered = order(link::StandDown{role, Term{3}});
+  EXPECT_TRUE(does(ordered, Step::CloseMirrorGate));
+  EXPECT_TRUE(reports<link::Stopped>(ordered).empty());
+  const auto closed = done(Step::CloseMirrorGate);
+  EXPECT_EQ(reports<link::Stopped>(closed).size(), 1U);
+  EXPECT_TRUE(does(closed, Step::StopGuest));  // its region is no copy any more
+}
+
+TEST_F(BladeTest, AVoteIsForgottenWithTheGuestAgentThatGaveIt) {
+  mirror_synced();
+  (void)sut_.step(at(++now_), GuestVote{role, link::Vote::Up});
+  const auto votes = reports<link::PeerVote>(sut_.step(at(++now_), GuestLost{role}));
+  ASSERT_EQ(votes.size(), 1U);
+  EXPECT_EQ(votes[0].vote, link::Vote::Unknown);
+}
+
 TEST_F(BladeTest, ARebootedGuestIsNoLongerSynced) {
   mirror_synced();
-  (void)sut_.step(at(++now_), GuestHello{role, "boot-b"});
+  (void)sut_.step(at(++now_), GuestHello{role, "boot-b", GuestActivity::Idle});
   EXPECT_EQ(reports<link::ActivateFailed>(order(link::Activate{role, Term{2}, link::StopEvidence::Isolated, 0})).size(),
             1U);
 }

@@ -59,6 +59,15 @@ TEST_F(BladeConfigTest, EachMistakeIsOneLineWithFileAndLine) {
             std::string::npos);
 }
 
+TEST_F(BladeConfigTest, ACommandAtATestPointMustBeAllowed) {
+  const std::string mirrors = "initramfs = \"/dev/null\"\n";
+  EXPECT_EQ(complaint(mirrors, mirrors + "[drill]\nfrozen = [\"/bin/true\"]\n"),
+            ":11: a command at a test point stops service while it runs; remove it, or write allow = true in [drill]");
+  EXPECT_EQ(complaint(mirrors, mirrors + "[drill]\nallow = true\nfrozen = [\"true\"]\n"),
+            ":12: \"true\" is not an absolute path; write the program's path");
+  EXPECT_EQ(complaint(mirrors, mirrors + "[drill]\nallow = true\nfrozen = [\"/bin/true\"]\n"), "no complaint");
+}
+
 TEST_F(BladeConfigTest, ANetworkOfItsOwnForEachInterface) {
   EXPECT_EQ(complaint("external = \"lo\"", "external = \"lo\"\ninternal = \"lo\""),
             ":6: interface \"lo\" is given to two networks; each network needs its own");

@@ -24,6 +24,7 @@ TEST_F(GuestRecordTest, SurvivesItsFile) {
                            "/q",
                            "/a",
                            "",
+                           "",
                            "/c",
                            "/l",
                            "/r",

@@ -1,0 +1,106 @@
+// SPDX-License-Identifier: Apache-2.0
+// The blade's core: going on where a former daemon stopped (D13). What serves is left as it is: its gate is the
+// kernel's.
+#include "core/blade.hpp"
+#include "core/blade_words.hpp"
+
+namespace understudy::host {
+
+namespace {
+constexpr std::uint32_t adoptions_max = 5;
+constexpr Duration adoption_pause = std::chrono::seconds(1);
+constexpr Duration activation_deadline = std::chrono::seconds(5);
+}  // namespace
+
+std::optional<HeldRecord> Blade::record_of(const RoleId& role) const {
+  const auto found = roles_.find(role);
+  if (found == roles_.end()) { return std::nullopt; }
+  const auto& held = found->second;
+  HeldRecord record{held.spec, held.stage, held.term, {}, held.moved, held.mirror};
+  if (held.stage == RoleStage::Moving) { record.move_term = held.movement.host_term(); }
+  return record;
+}
+
+Effects Blade::adopt(Instant now, const HeldRecord& record, const HostFindings& found) {
+  const RoleId& role = record.spec.id;
+  auto& held = roles_[role];
+  held.spec = record.spec;
+  held.term = record.term;
+  held.stage = record.stage;
+  held.moved = record.moved;
+  held.mirror = record.mirror;
+  held.tries = 1;
+  Effects effects{HoldSpec{record.spec}};
+  if (is_mirror_stage(record.stage)) {
+    if (!record.mirror) {
+      roles_.erase(role);
+      return {Note{Severity::Alarm, role, "the record of its mirror names no order; it is not adopted"}};
+    }
+    effects = {HoldMirror{*record.mirror}, Do{role, Step::AdoptGuest, held.term}};
+  }
+  switch (record.stage) {
+    case RoleStage::ServingHost:
+      if (found.gate_open) {
+        effects.push_back(Do{role, Step::AdoptHost, held.term});
+        return effects;
+      }
+      [[fallthrough]];
+    case RoleStage::PreparingHost:
+    case RoleStage::OpeningHost:  // a gate opens only under a term that is confirmed now (rule 4)
+      held.stage = RoleStage::PreparingHost;
+      held.parked = true;
+      return effects;
+    case RoleStage::ClosingHost:
+      effects.push_back(Do{role, Step::CloseHostGate, held.term});
+      return effects;
+    case RoleStage::StartingGuest:
+    case RoleStage::Mirroring:
+      held.stage = RoleStage::StartingGuest;
+      return effects;
+    case RoleStage::Activating:
+    case RoleStage::OpeningMirror:  // the order came with its evidence, and nobody else is given the role meanwhile
+      held.stage = RoleStage::Activating;
+      held.deadline = now + activation_deadline;
+      return effects;
+    case RoleStage::ServingMirror:
+      held.phase = link::MirrorPhase::Connected;
+      return effects;
+    case RoleStage::ClosingMirror:
+      held.spoiled = true;  // a fresh guest is never wrong
+      effects.push_back(Do{role, Step::CloseMirrorGate, held.term});
+      return effects;
+    case RoleStage::Moving:
+      held.committed = found.committed;
+      held.movement = Movement(role, record.move_term, record.term, limits_, found.committed);
+      return effects;
+  }
+  return effects;
+}
+
+Effects Blade::on_adoption(Instant now, HeldRoleState& held, Step step, const std::string& failure) {
+  const RoleId role = held.spec.id;
+  if (step == Step::AdoptHost) {
+    if (held.stage != RoleStage::ServingHost) { return {}; }
+    if (failure.empty()) { return {SendReport{link::Serving{role, held.term}}}; }
+    // The kernel forwards on and the application may run: nothing is taken away by a failure that may pass.
+    if (held.tries < adoptions_max) {
+      held.again_at = now + adoption_pause;
+      return {Note{Severity::Alarm, role, "what a former daemon served is not ours yet, trying again: " + failure}};
+    }
+    held.stage = RoleStage::ClosingHost;
+    return {Remember{role}, Do{role, Step::CloseHostGate, held.term},
+            SendReport{link::ServeFailed{role, held.term, "after a restart of the host-agent: " + failure}}};
+  }
+  if (held.stage == RoleStage::Moving) {
+    if (held.committed) { return held.movement.start(now); }  // as still as a dead one, and only forward (D10)
+    if (failure.empty()) { return held.movement.give_up(now, "the host-agent was restarted in the middle of it"); }
+    held.stage = RoleStage::ServingMirror;
+    Effects effects{Remember{role}, SendReport{link::MoveFailed{role, held.movement.host_term(), failure}}};
+    append(effects, on(now, GuestExited{role, failure}));
+    return effects;
+  }
+  if (failure.empty()) { return {}; }
+  return on(now, GuestExited{role, failure});
+}
+
+}  // namespace understudy::host

@@ -1,0 +1,212 @@
+// SPDX-License-Identifier: Apache-2.0
+// The blade's core: what the edge and the guests answer (see blade.hpp).
+#include <utility>
+
+#include "core/blade.hpp"
+#include "core/blade_words.hpp"
+
+namespace understudy::host {
+
+namespace {
+constexpr Duration guest_restart_delay = std::chrono::seconds(2);
+}
+
+Effects Blade::on(Instant now, const StepDone& event) {
+  auto* held = find(event.role);
+  if (held == nullptr) { return {}; }
+  if (event.step == Step::AdoptHost || event.step == Step::AdoptGuest) {
+    return on_adoption(now, *held, event.step, {});
+  }
+  if (held->stage == RoleStage::Moving) {
+    return settle_movement(event.role, held->movement.on_step_done(now, event.step));
+  }
+  if (event.step == Step::PrepareHost && held->stage == RoleStage::PreparingHost) {
+    held->stage = RoleStage::OpeningHost;
+    return {Do{event.role, Step::OpenHostGate, held->term}};
+  }
+  if (event.step == Step::OpenHostGate && held->stage == RoleStage::OpeningHost) {
+    held->stage = RoleStage::ServingHost;
+    return {Remember{event.role}, SendReport{link::Serving{event.role, held->term}}};
+  }
+  if (event.step == Step::CloseHostGate && held->stage == RoleStage::ClosingHost) {
+    const Term term = held->term;
+    roles_.erase(event.role);
+    return {Remember{event.role}, SendReport{link::Stopped{event.role, term}}};
+  }
+  if (event.step == Step::CloseMirrorGate && held->stage == RoleStage::ClosingMirror) {
+    Effects effects{SendReport{link::Stopped{event.role, held->term}}};
+    const bool spoiled = std::exchange(held->spoiled, false);
+    held->stage = spoiled || held->boot_nonce.empty() ? RoleStage::StartingGuest : RoleStage::Mirroring;
+    if (spoiled) { effects.push_back(Do{event.role, Step::StopGuest, held->term}); }
+    effects.push_back(Remember{event.role});
+    return effects;
+  }
+  if (event.step == Step::OpenMirrorGate && held->stage == RoleStage::OpeningMirror) {
+    held->stage = RoleStage::ServingMirror;
+    held->deadline.reset();
+    return {Remember{event.role}, TellGuest{event.role, GuestOrder::Announce, held->term},
+            SendReport{link::Activated{event.role, held->term, held->phases}}};
+  }
+  return {};
+}
+
+Effects Blade::on(Instant now, const StepFailed& event) {
+  auto* held = find(event.role);
+  if (held == nullptr) { return {Note{Severity::Alarm, event.role, event.detail}}; }
+  if (event.step == Step::AdoptHost || event.step == Step::AdoptGuest) {
+    return on_adoption(now, *held, event.step, event.detail);
+  }
+  if (held->stage == RoleStage::Moving) {
+    return settle_movement(event.role, held->movement.on_step_failed(now, event.step, event.detail));
+  }
+  if (event.step == Step::StartGuest) { return on(now, GuestExited{event.role, event.detail}); }
+  if (event.step == Step::OpenMirrorGate) { return activation_failed(event.role, event.detail); }
+  if (event.step == Step::CloseHostGate || event.step == Step::CloseMirrorGate) {
+    return {Note{Severity::Alarm, event.role, "the gate does not close: " + event.detail}};
+  }
+  if (event.step == Step::StopGuest) { return {Note{Severity::Alarm, event.role, event.detail}}; }
+  const Term term = held->term;
+  roles_.erase(event.role);
+  return {Remember{event.role}, SendReport{link::ServeFailed{event.role, term, event.detail}}};
+}
+
+Effects Blade::on(Instant, const GuestHello& event) {
+  auto* held = find(event.role);
+  if (held == nullptr || !is_mirror_stage(held->stage)) { return {}; }
+  const bool new_boot = held->boot_nonce != event.boot_nonce;
+  held->boot_nonce = event.boot_nonce;
+  const bool serves = event.activity == GuestActivity::Serving || event.activity == GuestActivity::Activating;
+  switch (held->stage) {
+    case RoleStage::StartingGuest:
+    case RoleStage::Mirroring:
+      held->stage = RoleStage::Mirroring;
+      if (new_boot) {
+        held->phase = link::MirrorPhase::Connected;
+        held->whole = false;
+      }
+      return {TellGuest{event.role, GuestOrder::Configure, held->term}};
+    case RoleStage::Activating: {
+      // One of the two agents was restarted meanwhile. Both orders are idempotent; a guest that has lost its
+      // configuration refuses the second.
+      Effects effects;
+      if (!serves) { effects.push_back(TellGuest{event.role, GuestOrder::Configure, held->term}); }
+      effects.push_back(TellGuest{event.role, GuestOrder::Activate, held->term});
+      return effects;
+    }
+    case RoleStage::ServingMirror:
+      if (serves) {
+        return {Note{Severity::Info, event.role, "the guest-agent of the serving mirror said hello again"}};
+      }
+      if (event.activity == GuestActivity::Quiescing) {
+        return {TellGuest{event.role, GuestOrder::Resume, held->term}};
+      }
+      return {Note{Severity::Alarm, event.role, "the mirror that serves this role says that it does not"}};
+    default:
+      return {};
+  }
+}
+
+Effects Blade::on(Instant, const GuestLost& event) {
+  auto* held = find(event.role);
+  if (held == nullptr || held->stage != RoleStage::Mirroring) { return {}; }
+  // Its vote may be an old one by now; its copy stays what it is.
+  held->vote = link::Vote::Unknown;
+  held->phase = link::MirrorPhase::Connected;
+  auto effects = mirror_state(event.role, "the guest-agent is gone");
+  effects.push_back(SendReport{link::PeerVote{event.role, BladeId{}, held->vote}});
+  return effects;
+}
+
+Effects Blade::on(Instant, const GuestPhase& event) {
+  auto* held = find(event.role);
+  if (held == nullptr || !is_mirror_stage(held->stage)) { return {}; }
+  held->phase = event.phase;
+  if (event.phase == link::MirrorPhase::Synced) { held->whole = true; }
+  // Connected says that the stream is lost; only a new sync, or a new start, touches what was complete.
+  if (event.phase != link::MirrorPhase::Synced && event.phase != link::MirrorPhase::Connected) { held->whole = false; }
+  return mirror_state(event.role, event.detail);
+}
+
+Effects Blade::on(Instant, const GuestVote& event) {
+  auto* held = find(event.role);
+  if (held == nullptr || held->stage != RoleStage::Mirroring) { return {}; }
+  held->vote = event.vote;
+  return {SendReport{link::PeerVote{event.role, BladeId{}, event.vote}}};
+}
+
+Effects Blade::on(Instant, const GuestReady& event) {
+  auto* held = find(event.role);
+  if (held == nullptr || held->stage != RoleStage::Activating || event.term != held->term) { return {}; }
+  held->phases = event.phases;
+  held->stage = RoleStage::OpeningMirror;
+  return {Do{event.role, Step::OpenMirrorGate, held->term}};
+}
+
+Effects Blade::on(Instant, const GuestRefused& event) { return activation_failed(event.role, event.detail); }
+
+Effects Blade::activation_failed(const RoleId& role, const std::string& detail) {
+  auto* held = find(role);
+  if (held == nullptr || (held->stage != RoleStage::Activating && held->stage != RoleStage::OpeningMirror)) {
+    return {};
+  }
+  held->stage = RoleStage::Mirroring;
+  held->deadline.reset();
+  held->whole = false;
+  return {Do{role, Step::CloseMirrorGate, held->term}, Remember{role},
+          SendReport{link::ActivateFailed{role, held->term, detail}}};
+}
+
+Effects Blade::on(Instant now, const GuestQuiesced& event) {
+  auto* held = find(event.role);
+  if (held == nullptr || held->stage != RoleStage::Moving) { return {}; }
+  return settle_movement(event.role, held->movement.on_guest_quiesced(now));
+}
+
+Effects Blade::on(Instant now, const GuestExited& event) {
+  auto* held = find(event.role);
+  if (held == nullptr || !is_mirror_stage(held->stage)) { return {}; }
+  if (held->stage == RoleStage::Moving) {
+    return settle_movement(event.role, held->movement.on_guest_exited(now, event.detail));
+  }
+  const bool served = held->stage == RoleStage::ServingMirror || held->stage == RoleStage::Activating ||
+                      held->stage == RoleStage::OpeningMirror;
+  held->phase = link::MirrorPhase::Failed;
+  held->whole = false;
+  held->vote = link::Vote::Unknown;
+  auto effects = mirror_state(event.role, event.detail);
+  if (served) {
+    effects.push_back(Note{Severity::Alarm, event.role, "the mirror that served this role died: " + event.detail});
+    return effects;  // the control-server orders the movement: the region outlives its guest (rule 15)
+  }
+  held->boot_nonce.clear();
+  if (held->stage == RoleStage::ClosingMirror) {
+    held->spoiled = false;
+  } else {
+    held->stage = RoleStage::StartingGuest;
+  }
+  if (held->tries < guest_starts_max) {
+    held->again_at = now + guest_restart_delay;
+  } else {
+    effects.push_back(Note{Severity::Alarm, event.role,
+                           "the mirror was started " + std::to_string(guest_starts_max) +
+                               " times and does not stay up; the role is exposed"});
+  }
+  return effects;
+}
+
+Effects Blade::on(Instant now, const GuestsReleased& event) {
+  const Instant began = release_began_.value_or(now);
+  release_began_.reset();
+  Effects effects;
+  for (const auto& role : std::exchange(releasing_, {})) { effects.push_back(Remember{role}); }
+  effects.push_back(SendReport{link::MirrorsReleased{event.running, milliseconds(now - began)}});
+  return effects;
+}
+
+Effects Blade::on(Instant, const ApplicationExited& event) {
+  auto* held = find(event.role);
+  if (held == nullptr || held->stage != RoleStage::ServingHost) { return {}; }
+  return {SendReport{link::ApplicationFailed{event.role, held->term, event.detail}}};
+}
+
+}  // namespace understudy::host

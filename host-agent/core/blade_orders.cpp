@@ -1,0 +1,149 @@
+// SPDX-License-Identifier: Apache-2.0
+// The blade's core: orders of the control-server (see blade.hpp).
+#include <algorithm>
+
+#include "core/blade.hpp"
+#include "core/blade_words.hpp"
+
+namespace understudy::host {
+
+Effects Blade::on(Instant now, const OrderArrived& event) {
+  return std::visit([&](const auto& order) { return on_order(now, order); }, event.order);
+}
+
+Effects Blade::on_order(Instant, const link::ServeRole& order) {
+  if (auto* held = find(order.spec.id)) {
+    if (order.term < held->term) { return {stale(order.spec.id, "serve", order.term, held->term)}; }
+    if (held->stage == RoleStage::ServingHost && held->term == order.term) {
+      return {SendReport{link::Serving{order.spec.id, order.term}}};
+    }
+    if ((held->stage == RoleStage::PreparingHost || held->stage == RoleStage::OpeningHost) && !held->parked) {
+      if (held->term == order.term) { return {}; }
+    }
+    if (is_mirror_stage(held->stage)) {
+      return {Note{Severity::Alarm, order.spec.id, "told to serve on the host while its mirror is here; refused"},
+              SendReport{link::ServeFailed{order.spec.id, order.term, "a mirror of this role runs on this blade"}}};
+    }
+  }
+  auto& held = roles_[order.spec.id];
+  held.spec = order.spec;
+  held.term = order.term;
+  held.stage = RoleStage::PreparingHost;
+  held.parked = false;
+  held.again_at.reset();
+  return {HoldSpec{order.spec}, Remember{order.spec.id}, Do{order.spec.id, Step::PrepareHost, order.term}};
+}
+
+Effects Blade::on_order(Instant, const link::StandDown& order) {
+  auto* held = find(order.role);
+  if (held == nullptr) { return {SendReport{link::Stopped{order.role, order.term}}}; }
+  if (order.term <= held->term) { return {stale(order.role, "stand down", order.term, held->term)}; }
+  if (held->stage == RoleStage::Moving) {
+    return {Note{Severity::Alarm, order.role, "told to stand down in the middle of a movement, which ends by itself"}};
+  }
+  held->again_at.reset();
+  held->deadline.reset();
+  held->term = order.term;
+  if (is_mirror_stage(held->stage)) {
+    held->spoiled = held->stage == RoleStage::Activating || held->stage == RoleStage::OpeningMirror ||
+                    held->stage == RoleStage::ServingMirror || held->spoiled;
+    held->stage = RoleStage::ClosingMirror;
+    return {Remember{order.role}, Do{order.role, Step::CloseMirrorGate, order.term}};
+  }
+  held->stage = RoleStage::ClosingHost;
+  return {Remember{order.role}, Do{order.role, Step::CloseHostGate, order.term}};
+}
+
+Effects Blade::on_order(Instant, const link::RunMirror& order) {
+  const RoleId& role = order.spec.id;
+  if (auto* held = find(role)) {
+    if (order.term < held->term) { return {stale(role, "run mirror", order.term, held->term)}; }
+    if (!is_mirror_stage(held->stage)) {
+      return {Note{Severity::Alarm, role, "told to mirror a role that is served by this very host; refused"}};
+    }
+    if (held->stage != RoleStage::StartingGuest && held->stage != RoleStage::Mirroring) { return {}; }
+    const bool news = held->mirror != order;
+    held->term = order.term;
+    held->spec = order.spec;
+    held->mirror = order;
+    Effects effects{HoldMirror{order}};
+    if (news) { effects.push_back(Remember{role}); }
+    if (held->stage == RoleStage::Mirroring) {
+      effects.push_back(TellGuest{role, GuestOrder::Configure, order.term});
+      append(effects, mirror_state(role));
+      effects.push_back(SendReport{link::PeerVote{role, BladeId{}, held->vote}});
+    } else if (held->tries >= guest_starts_max) {
+      held->tries = 1;  // asked again by a person or a newer term: a fresh row of tries
+      effects.push_back(Do{role, Step::StartGuest, order.term});
+    }
+    return effects;
+  }
+  auto& held = roles_[role];
+  held.spec = order.spec;
+  held.term = order.term;
+  held.stage = RoleStage::StartingGuest;
+  held.mirror = order;
+  held.tries = 1;
+  return {HoldMirror{order}, Remember{role}, Do{role, Step::StartGuest, order.term}};
+}
+
+Effects Blade::on_order(Instant now, const link::Activate& order) {
+  auto* held = find(order.role);
+  if (held == nullptr) {
+    return {SendReport{link::ActivateFailed{order.role, order.term, "no mirror of this role here"}}};
+  }
+  if (held->stage == RoleStage::ServingMirror && held->term == order.term) {
+    return {SendReport{link::Activated{order.role, order.term, held->phases}}};
+  }
+  const bool under_way = held->stage == RoleStage::Activating || held->stage == RoleStage::OpeningMirror;
+  if (under_way && held->term == order.term) { return {}; }
+  if (order.term <= held->term) { return {stale(order.role, "activate", order.term, held->term)}; }
+  if (held->stage != RoleStage::Mirroring || !held->whole) {
+    return {SendReport{link::ActivateFailed{order.role, order.term, "the mirror is not synced"}}};
+  }
+  if (order.evidence == link::StopEvidence::None) {
+    return {SendReport{link::ActivateFailed{order.role, order.term, "no stop-evidence for the old place"}}};
+  }
+  held->stage = RoleStage::Activating;
+  held->term = order.term;
+  held->deadline = now + std::chrono::milliseconds(order.deadline_ms != 0 ? order.deadline_ms : 5000);
+  return {Remember{order.role}, TellGuest{order.role, GuestOrder::Activate, order.term}};
+}
+
+Effects Blade::on_order(Instant now, const link::Move& order) {
+  auto* held = find(order.role);
+  if (held != nullptr && held->stage == RoleStage::ServingHost && held->term == order.term) {
+    return {SendReport{link::Moved{order.role, order.term, held->phases}}};
+  }
+  if (held != nullptr && held->stage == RoleStage::Moving) { return {}; }
+  if (held == nullptr || held->stage != RoleStage::ServingMirror || order.term <= held->term) {
+    return {SendReport{link::MoveFailed{order.role, order.term, "the role is not served by a mirror of this blade"}}};
+  }
+  held->stage = RoleStage::Moving;
+  held->movement = Movement(order.role, order.term, held->term, limits_, held->phase == link::MirrorPhase::Failed);
+  Effects effects{Remember{order.role}};
+  append(effects, held->movement.start(now));
+  return effects;
+}
+
+Effects Blade::on_order(Instant now, const link::ReleaseMirrors& order) {
+  for (auto& [role, held] : roles_) {
+    const bool kept = std::find(order.except.begin(), order.except.end(), role) != order.except.end();
+    const bool serves = held.stage == RoleStage::Activating || held.stage == RoleStage::OpeningMirror ||
+                        held.stage == RoleStage::ServingMirror || held.stage == RoleStage::Moving;
+    if (!kept && serves) {
+      return {Note{Severity::Alarm, role, "the release would stop this role, which its mirror serves; refused"}};
+    }
+  }
+  if (release_began_) { return {}; }
+  release_began_ = now;
+  std::erase_if(roles_, [&](const auto& entry) {
+    const bool goes = is_mirror_stage(entry.second.stage) &&
+                      std::find(order.except.begin(), order.except.end(), entry.first) == order.except.end();
+    if (goes) { releasing_.push_back(entry.first); }
+    return goes;
+  });
+  return {Do{RoleId{}, Step::ReleaseGuests, Term{}}};
+}
+
+}  // namespace understudy::host

@@ -1,0 +1,102 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "edge/held_file.hpp"
+
+#include <algorithm>
+#include <boost/json.hpp>
+#include <filesystem>
+
+#include "edge/guests/child_process.hpp"
+#include "understudy/link/json_fields.hpp"
+#include "understudy/link/spec_json.hpp"
+
+namespace understudy::host {
+namespace {
+
+namespace json = boost::json;
+constexpr std::size_t file_bytes_max = std::size_t{8} << 20;  // a role's rule set and routes, twice
+constexpr std::string_view prefix = "held-";
+constexpr std::string_view suffix = ".json";
+
+std::string path_of(const std::string& run_dir, const std::string& role) {
+  return run_dir + "/" + std::string(prefix) + role + std::string(suffix);
+}
+
+Result<RoleStage> stage_of(const std::string& word) {
+  for (int i = 0; i <= static_cast<int>(RoleStage::Moving); ++i) {
+    const auto stage = static_cast<RoleStage>(i);
+    if (word == to_string(stage)) { return stage; }
+  }
+  return failure("\"" + word + "\" is no stage of a role", Errc::Damaged);
+}
+
+/// None: of another boot.
+Result<std::optional<HeldRecord>> parse(const std::string& path, const std::string& boot_id) {
+  auto text = read_small_file(path, file_bytes_max);
+  if (!text) { return text.error(); }
+  json::error_code error;
+  const auto value = json::parse(*text, error);
+  if (error) { return failure(path + " is not JSON: " + error.message(), Errc::Damaged); }
+  link::JsonFields fields(value, path);
+  const auto boot = fields.string("boot_id");
+  auto stage = stage_of(fields.string("stage"));
+  HeldRecord record;
+  record.term = Term{fields.number("term")};
+  record.move_term = Term{fields.number("move_term")};
+  record.moved = fields.boolean("moved");
+  const auto* bundle = fields.find("spec");
+  const auto* mirror = fields.find("mirror");
+  if (bundle == nullptr || mirror == nullptr) { fields.problem("spec or mirror is missing"); }
+  if (auto done = fields.finish(); !done) { return done.error(); }
+  if (boot != boot_id) { return std::optional<HeldRecord>(); }
+  if (!stage) { return stage.error(); }
+  auto spec = link::role_spec_from_json(*bundle);
+  if (!spec) { return spec.error(); }
+  record.stage = *stage;
+  record.spec = *std::move(spec);
+  if (!mirror->is_null()) {
+    auto order = link::run_mirror_from_json(*mirror);
+    if (!order) { return order.error(); }
+    record.mirror = *std::move(order);
+  }
+  return std::optional(std::move(record));
+}
+
+}  // namespace
+
+Status write_held(const std::string& run_dir, const std::string& boot_id, const HeldRecord& record) {
+  json::object value{{"boot_id", boot_id},        {"stage", to_string(record.stage)},
+                     {"term", record.term.value}, {"move_term", record.move_term.value},
+                     {"moved", record.moved},     {"spec", link::to_json(record.spec)},
+                     {"mirror", nullptr}};
+  if (record.mirror) { value["mirror"] = link::to_json(*record.mirror); }
+  return write_file_atomically(path_of(run_dir, record.spec.id.value), json::serialize(value) + "\n");
+}
+
+void forget_held(const std::string& run_dir, const RoleId& role) {
+  std::error_code ignored;
+  std::filesystem::remove(path_of(run_dir, role.value), ignored);
+}
+
+HeldFiles read_held(const std::string& run_dir, const std::string& boot_id) {
+  std::vector<std::string> paths;
+  std::error_code error;
+  for (const auto& entry : std::filesystem::directory_iterator(run_dir, error)) {
+    const std::string name = entry.path().filename().string();
+    if (name.starts_with(prefix) && name.ends_with(suffix)) { paths.push_back(entry.path().string()); }
+  }
+  std::sort(paths.begin(), paths.end());
+  HeldFiles found;
+  for (const auto& path : paths) {
+    auto record = parse(path, boot_id);
+    if (!record) {
+      found.problems.push_back(record.error().message);
+    } else if (record.value()) {
+      found.records.push_back(*std::move(record).value());
+    } else {
+      std::filesystem::remove(path, error);
+    }
+  }
+  return found;
+}
+
+}  // namespace understudy::host

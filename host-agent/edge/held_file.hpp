@@ -1,0 +1,23 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+/// <run_dir>/held-<role>.json: what this blade holds of a role, for the next daemon (core/held_record.hpp). Of another
+/// boot it means nothing: the kernel's state, the processes and the regions are gone with it.
+
+#include <string>
+#include <vector>
+
+#include "core/held_record.hpp"
+#include "understudy/common/result.hpp"
+
+namespace understudy::host {
+
+Status write_held(const std::string& run_dir, const std::string& boot_id, const HeldRecord& record);
+void forget_held(const std::string& run_dir, const RoleId& role);
+
+struct HeldFiles {
+  std::vector<HeldRecord> records;    ///< of this boot, in order of role
+  std::vector<std::string> problems;  ///< files that cannot be read, one sentence each
+};
+[[nodiscard]] HeldFiles read_held(const std::string& run_dir, const std::string& boot_id);
+
+}  // namespace understudy::host

@@ -1,0 +1,125 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A test case with a whole group: control-server, blades, a mirror in QEMU, the demo's traffic through its role. Taken
+down whatever happens; the logs of a failed one are kept."""
+import os
+import secrets
+import sys
+import time
+import unittest
+
+REPOSITORY = os.path.dirname(os.path.dirname(os.path.dirname(os.path.realpath(__file__))))
+sys.dont_write_bytecode = True
+sys.path.insert(0, os.path.join(REPOSITORY, "lab"))
+
+from understudy_demo import memory  # noqa: E402
+from understudy_demo.events import EventStream  # noqa: E402
+from understudy_demo.scenario import place_of  # noqa: E402
+from understudy_demo.traffic import Traffic  # noqa: E402
+from understudy_lab import blades, daemons, lab  # noqa: E402
+from understudy_lab.waiting import until  # noqa: E402,F401
+
+ROLE = "role-1"
+STARTED = time.monotonic()
+
+
+def say(text):
+    print(f"{time.monotonic() - STARTED:7.1f} s  {text}", flush=True)
+
+
+class GroupCase(unittest.TestCase):
+    """One active, one standby, policy manual: nothing moves but on the test's word."""
+    options = {}
+
+    def setUp(self):
+        name = "g" + secrets.token_hex(3)
+        self.binaries = lab.binaries()
+        self.addCleanup(lab.down, name)
+        self.state = lab.up(name, 1, {"policy": "manual"} | self.options, say)
+        self.chassis = self.state.chassis
+        self.active, self.standby = self.chassis.blade(1), self.chassis.standby
+        self.stream = EventStream(self.state, self.binaries, lambda event: None)
+        self.addCleanup(self.stream.close)
+        self.traffic = Traffic(self.state, self.binaries, 20_000_000)
+        self.traffic.start_captures()
+        self.traffic.start_servers()
+        self.traffic.start_clients()
+        self.traffic.wait_flowing()
+        say("traffic flows")
+
+    def tearDown(self):
+        if any(error for _, error in self._outcome.result.errors + self._outcome.result.failures):
+            say(f"logs are kept in {lab.keep_logs(self.state)}")
+
+    # --- what is seen ---
+    def role(self):
+        return daemons.status(self.state, self.binaries)["roles"][0]
+
+    def wait_state(self, wanted, seconds=60):
+        seen = []
+
+        def reached():
+            role = self.role()
+            text = f"{role['state']} at {place_of(role)}, mirror {role.get('mirror_phase')}, {role.get('detail')}"
+            if not seen or seen[-1] != text:
+                seen.append(text)
+                say(text)
+            return role["state"] == wanted
+        try:
+            until(reached, f"{ROLE} is {wanted}", seconds)
+        except AssertionError as error:
+            raise AssertionError(f"{error}; seen: {seen}") from None
+
+    def wait_event(self, matches, what, since_ns, seconds=60):
+        found = []
+
+        def arrived(events):
+            found[:] = [event for event in events if event["time_ns"] >= since_ns and matches(event)]
+            return bool(found)
+        self.assertTrue(self.stream.wait(arrived, seconds), f"not within {seconds} s: {what}")
+        return found[0]
+
+    def wait_traffic(self, what, seconds=30):
+        """The probe is answered from now on, and sessions make progress."""
+        since = time.time_ns()
+        until(lambda: len([at for at in self.traffic.arrivals(ROLE)[-200:] if at > since]) > 100, what, seconds)
+
+    # --- what is done ---
+    def take_over(self):
+        since = time.time_ns()
+        blades.power_off(self.state, self.active)
+        say(f"{self.active} is powered off")
+        self.wait_event(lambda event: event.get("phase") == "activate", "the takeover", since, 20)
+        self.wait_state("on-mirror")
+        self.wait_traffic("traffic through the mirror")
+
+    def order_move(self):
+        since = time.time_ns()
+        daemons.operator(self.state, self.binaries, "move", ROLE)
+        return since
+
+    def run_directory(self):
+        return blades.run_directory(self.state, self.standby)
+
+    def drill(self, *words):
+        with open(os.path.join(self.run_directory(), "drill"), "w", encoding="utf-8") as file:
+            file.write(" ".join(words))
+
+    def drill_log(self):
+        with open(os.path.join(self.run_directory(), "drill.log"), encoding="utf-8") as file:
+            return file.read().strip()
+
+    def guests(self):
+        return memory.guests(self.state)
+
+    def finish_traffic(self):
+        """Everything that was promised about traffic: nothing reset, lost or owned twice, every hash equal."""
+        self.assertEqual(self.traffic.finish(90), [])
+        for one in self.traffic.transfers():
+            self.assertEqual((one["sha256_ok"], one["connections"], one["resets"]), (True, 1, 0), one)
+        for one in self.traffic.sessions():
+            self.assertEqual((one["lost"], one["went_back"], one["counted_twice"], one["error"]), (0, 0, 0, ""), one)
+            self.assertGreater(one["kept"], 3)
+        for node, capture in self.traffic.captures().items():
+            self.assertEqual(capture["violations"], [], node)
+        self.assertEqual(self.traffic.lost_packets(), [])
+        self.assertEqual(self.traffic.fresh(ROLE)["failed"], 0)

@@ -1,0 +1,64 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "edge/held_file.hpp"
+
+#include <gtest/gtest.h>
+#include <unistd.h>
+
+#include <filesystem>
+#include <fstream>
+
+namespace understudy::host {
+namespace {
+
+class HeldFileTest : public testing::Test {
+ protected:
+  void SetUp() override { std::filesystem::create_directories(run_dir); }
+  ~HeldFileTest() override { std::filesystem::remove_all(run_dir); }
+  static HeldRecord record() {
+    HeldRecord made;
+    made.spec.id = RoleId{"role-1"};
+    made.spec.number = 1;
+    made.spec.ruleset = "table inet gateway {\n}\n";
+    made.stage = RoleStage::Moving;
+    made.term = Term{2};
+    made.move_term = Term{3};
+    made.mirror = link::RunMirror{made.spec, Term{1}, BladeId{"blade-1"}, {}, {}};
+    return made;
+  }
+  std::string run_dir = testing::TempDir() + "held_file_" + std::to_string(getpid());
+};
+
+TEST_F(HeldFileTest, SurvivesItsFileInEveryStage) {
+  for (int i = 0; i <= static_cast<int>(RoleStage::Moving); ++i) {
+    auto written = record();
+    written.stage = static_cast<RoleStage>(i);
+    written.moved = i == 2;
+    if (i % 2 == 0) { written.mirror.reset(); }
+    ASSERT_TRUE(write_held(run_dir, "boot", written));
+    const auto read = read_held(run_dir, "boot");
+    ASSERT_EQ(read.problems, std::vector<std::string>{});
+    ASSERT_EQ(read.records.size(), 1U);
+    EXPECT_EQ(read.records[0], written) << to_string(written.stage);
+  }
+  forget_held(run_dir, RoleId{"role-1"});
+  EXPECT_TRUE(read_held(run_dir, "boot").records.empty());
+}
+
+TEST_F(HeldFileTest, OfAnotherBootItMeansNothing) {
+  ASSERT_TRUE(write_held(run_dir, "boot", record()));
+  const auto read = read_held(run_dir, "another boot");
+  EXPECT_TRUE(read.records.empty());
+  EXPECT_TRUE(read.problems.empty());
+}
+
+TEST_F(HeldFileTest, DamageIsToldAndHidesNoOtherRole) {
+  ASSERT_TRUE(write_held(run_dir, "boot", record()));
+  std::ofstream(run_dir + "/held-role-0.json") << "{\"boot_id\": 3";
+  const auto read = read_held(run_dir, "boot");
+  EXPECT_EQ(read.records.size(), 1U);
+  ASSERT_EQ(read.problems.size(), 1U);
+  EXPECT_NE(read.problems[0].find("held-role-0.json is not JSON"), std::string::npos) << read.problems[0];
+}
+
+}  // namespace
+}  // namespace understudy::host
