@@ -72,6 +72,9 @@ place::PlaceOptions Agent::place_options(const link::RoleSpec& spec, bool moved)
 }
 
 Result<Agent::RoleGate> Agent::gate_of(const link::RoleSpec& spec, bool moved) {
+  if (moved && !network_.is_ready()) {
+    return failure(spec.id.value + " was moved to this host, but its bridges are gone", Errc::NotFound);
+  }
   if (moved) { return RoleGate{&network_.gate(), moved_gate_ports(spec)}; }
   if (!host_gate_) {
     return failure("the service interfaces of this blade are uplinks of its mirrors' bridges: " + spec.id.value +

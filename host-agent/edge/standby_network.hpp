@@ -34,6 +34,7 @@ class StandbyNetwork {
   Status join(const std::string& port, const std::string& bridge);
   Status join_ungated(const std::string& port, const std::string& bridge);
 
+  [[nodiscard]] bool is_ready() const { return gate_ != nullptr; }
   [[nodiscard]] net::BridgeGate& gate() { return *gate_; }
   [[nodiscard]] net::Links& links() { return *links_; }
 
