@@ -84,6 +84,12 @@ void read_ipv6(Bytes packet, Frame& frame) {
   frame.source = ip_text(AF_INET6, packet.subspan(8, 16));
   frame.destination = ip_text(AF_INET6, packet.subspan(24, 16));
   read_transport(packet[6], packet.subspan(40), packet.subspan(8, 16), frame);
+  // Neighbour discovery that a router has forwarded (Linux does, back out of the same port) claims nothing: every
+  // receiver drops it (RFC 4861 7.1).
+  if (frame.kind == FrameKind::Neighbour && packet[7] != 255) {
+    frame.claims.clear();
+    frame.is_announcement = false;
+  }
 }
 
 }  // namespace

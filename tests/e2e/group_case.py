@@ -16,6 +16,8 @@ from understudy_demo.events import EventStream  # noqa: E402
 from understudy_demo.scenario import place_of  # noqa: E402
 from understudy_demo.traffic import Traffic  # noqa: E402
 from understudy_lab import blades, daemons, lab  # noqa: E402
+from understudy_lab.shell import run  # noqa: E402
+from understudy_lab.topology import HTTP_PORT  # noqa: E402
 from understudy_lab.waiting import until  # noqa: E402,F401
 
 ROLE = "role-1"
@@ -44,10 +46,12 @@ class GroupCase(unittest.TestCase):
         self.traffic.start_servers()
         self.traffic.start_clients()
         self.traffic.wait_flowing()
+        until(lambda: self.transfers_through(self.active) >= 4, "every transfer has its connection")
         say("traffic flows")
 
     def tearDown(self):
-        if any(error for _, error in self._outcome.result.errors + self._outcome.result.failures):
+        result = self._outcome.result
+        if any(test is self and error for test, error in result.errors + result.failures):
             say(f"logs are kept in {lab.keep_logs(self.state)}")
 
     # --- what is seen ---
@@ -83,6 +87,16 @@ class GroupCase(unittest.TestCase):
         since = time.time_ns()
         until(lambda: len([at for at in self.traffic.arrivals(ROLE)[-200:] if at > since]) > 100, what, seconds)
 
+    def transfers_through(self, blade):
+        """Established connections in the kernel of a blade. A flow that begins after its collector died is not
+        mirrored, so nothing is disturbed before."""
+        flows = 0
+        for family in ("ipv4", "ipv6"):
+            command = ["conntrack", "-L", "-f", family, "-p", "tcp", "--dport", str(HTTP_PORT), "--state",
+                       "ESTABLISHED"]
+            flows += min(run(blades.inside(self.state, blade, command)).count("ESTABLISHED"), 2)
+        return flows
+
     # --- what is done ---
     def take_over(self):
         since = time.time_ns()
@@ -111,15 +125,17 @@ class GroupCase(unittest.TestCase):
     def guests(self):
         return memory.guests(self.state)
 
-    def finish_traffic(self):
-        """Everything that was promised about traffic: nothing reset, lost or owned twice, every hash equal."""
+    def finish_traffic(self, fresh=True):
+        """Everything that was promised about traffic: nothing reset, lost or owned twice, every hash equal. `fresh`: nor
+        did a new connection fail."""
         self.assertEqual(self.traffic.finish(90), [])
         for one in self.traffic.transfers():
             self.assertEqual((one["sha256_ok"], one["connections"], one["resets"]), (True, 1, 0), one)
         for one in self.traffic.sessions():
             self.assertEqual((one["lost"], one["went_back"], one["counted_twice"], one["error"]), (0, 0, 0, ""), one)
-            self.assertGreater(one["kept"], 3)
+            self.assertGreater(one["kept"], 0)
         for node, capture in self.traffic.captures().items():
             self.assertEqual(capture["violations"], [], node)
         self.assertEqual(self.traffic.lost_packets(), [])
-        self.assertEqual(self.traffic.fresh(ROLE)["failed"], 0)
+        if fresh:
+            self.assertEqual(self.traffic.fresh(ROLE)["failed"], 0)

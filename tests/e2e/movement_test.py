@@ -44,4 +44,4 @@ class DisturbedMovement(GroupCase):
 
 
 if __name__ == "__main__":
-    unittest.main()
+    unittest.main(warnings="ignore")  # processes of a lab outlive their Popen

@@ -36,6 +36,12 @@ TEST(Frame, NeighbourAdvertisementClaimsSourceAndTarget) {
   EXPECT_FALSE(read_frame(neighbour_advertisement(true)).is_announcement);
 }
 
+TEST(Frame, ForwardedNeighbourDiscoveryClaimsNothing) {
+  auto bytes = neighbour_advertisement();
+  bytes[14 + 7] = 254;  // hop limit
+  EXPECT_TRUE(read_frame(bytes).claims.empty());
+}
+
 TEST(Frame, TcpFlagsPortsAndSequence) {
   const auto got = read_frame(tcp_v4("02"));
   EXPECT_EQ(got.kind, FrameKind::Tcp);
