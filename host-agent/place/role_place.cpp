@@ -74,6 +74,16 @@ Status RolePlace::configure_port(net::Links& links, const link::PortSpec& port, 
   for (const auto& address : port.addresses) {
     if (auto done = links.add_address(interface, address); !done) { return done; }
   }
+  bool ipv6 = false;
+  bool link_local = false;
+  for (const auto& address : port.addresses) {
+    ipv6 = ipv6 || !address.address.is_v4();
+    link_local = link_local || address.address.is_link_local();
+  }
+  if (ipv6 && !link_local) {
+    // Without any, Linux asks for no IPv6 neighbour of what it forwards: what was preloaded fails ten seconds later.
+    if (auto done = links.add_address(interface, net::link_local_of(port.mac)); !done) { return done; }
+  }
   return state->up ? Status{} : links.set_up(interface, true);
 }
 
