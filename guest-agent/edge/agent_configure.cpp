@@ -19,6 +19,10 @@ const net::LinkState* with_mac(const std::vector<net::LinkState>& links, const M
 }  // namespace
 
 void Agent::configure(Done done) {
+  if (auto held = durable_.hold(mirror_); !held) {
+    done(held);
+    return;
+  }
   if (!place_) {
     if (auto made = make_place(true); !made) {
       done(made);
