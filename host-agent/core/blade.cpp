@@ -118,6 +118,7 @@ Effects Blade::on_order(Instant, const link::RunMirror& order) {
       return {Note{Severity::Alarm, role, "told to mirror a role that is served by this very host; refused"}};
     }
     if (held->stage != RoleStage::StartingGuest && held->stage != RoleStage::Mirroring) { return {}; }
+    held->whole_copy = held->whole_copy && held->term == order.term;
     held->term = order.term;
     held->spec = order.spec;
     Effects effects{HoldMirror{order}};
@@ -147,13 +148,14 @@ Effects Blade::on_order(Instant now, const link::Activate& order) {
     return {SendReport{link::Activated{order.role, order.term, held->phases}}};
   }
   if (order.term <= held->term) { return {stale(order.role, "activate", order.term, held->term)}; }
-  if (held->stage != RoleStage::Mirroring || held->phase != link::MirrorPhase::Synced) {
-    return {SendReport{link::ActivateFailed{order.role, order.term, "the mirror is not synced"}}};
+  if (held->stage != RoleStage::Mirroring || !held->whole_copy) {
+    return {SendReport{link::ActivateFailed{order.role, order.term, "the mirror has no complete copy"}}};
   }
   if (order.evidence == link::StopEvidence::None) {
     return {SendReport{link::ActivateFailed{order.role, order.term, "no stop-evidence for the old place"}}};
   }
   held->stage = RoleStage::Activating;
+  held->mirrored_term = held->term;
   held->term = order.term;
   held->deadline = now + std::chrono::milliseconds(order.deadline_ms != 0 ? order.deadline_ms : 5000);
   return {TellGuest{order.role, GuestOrder::Activate, order.term}};
@@ -244,7 +246,10 @@ Effects Blade::on(Instant, const GuestHello& event) {
   held->boot_nonce = event.boot_nonce;
   if (held->stage == RoleStage::StartingGuest || held->stage == RoleStage::Mirroring) {
     held->stage = RoleStage::Mirroring;
-    if (new_boot) { held->phase = link::MirrorPhase::Connected; }
+    if (new_boot) {
+      held->phase = link::MirrorPhase::Connected;
+      held->whole_copy = false;
+    }
     return {TellGuest{event.role, GuestOrder::Configure, held->term}};
   }
   return {Note{Severity::Info, event.role, "the guest-agent of the serving mirror said hello again"}};
@@ -254,6 +259,9 @@ Effects Blade::on(Instant, const GuestPhase& event) {
   auto* held = find(event.role);
   if (held == nullptr || !is_mirror_stage(held->stage)) { return {}; }
   held->phase = event.phase;
+  if (event.phase == link::MirrorPhase::Synced) { held->whole_copy = true; }
+  const bool keeps = event.phase == link::MirrorPhase::Synced || event.phase == link::MirrorPhase::Connected;
+  if (!keeps) { held->whole_copy = false; }
   return mirror_state(event.role, event.detail);
 }
 
@@ -278,9 +286,10 @@ Effects Blade::activation_failed(const RoleId& role, const std::string& detail) 
   if (held == nullptr || (held->stage != RoleStage::Activating && held->stage != RoleStage::OpeningMirror)) {
     return {};
   }
+  const Term refused = std::exchange(held->term, held->mirrored_term);
   held->stage = RoleStage::Mirroring;
   held->deadline.reset();
-  return {Do{role, Step::CloseMirrorGate, held->term}, SendReport{link::ActivateFailed{role, held->term, detail}}};
+  return {Do{role, Step::CloseMirrorGate, refused}, SendReport{link::ActivateFailed{role, refused, detail}}};
 }
 
 Effects Blade::on(Instant now, const GuestQuiesced& event) {
@@ -298,6 +307,7 @@ Effects Blade::on(Instant now, const GuestExited& event) {
   const bool served = held->stage == RoleStage::ServingMirror || held->stage == RoleStage::Activating ||
                       held->stage == RoleStage::OpeningMirror;
   held->phase = link::MirrorPhase::Failed;
+  held->whole_copy = false;
   auto effects = mirror_state(event.role, event.detail);
   if (served) {
     effects.push_back(Note{Severity::Alarm, event.role, "the mirror that served this role died: " + event.detail});

@@ -43,6 +43,10 @@ struct HeldRoleState {
   RoleStage stage = RoleStage::PreparingHost;
   Term term;  ///< of what this blade holds: own ownership (host, serving mirror) or the active's (mirroring)
   link::MirrorPhase phase = link::MirrorPhase::Starting;
+  /// The mirror's copy was complete and nothing has begun to overwrite it since. A stream that ends leaves it so: the
+  /// active's death itself ends the stream, and the order to activate may come later than that is noticed.
+  bool whole_copy = false;
+  Term mirrored_term;  ///< the term before an activation: a failed one goes back to it, and may be ordered again
   std::string boot_nonce;
   std::vector<link::PhaseTime> phases;
   std::optional<Instant> deadline;  ///< of an activation
