@@ -73,11 +73,26 @@ Status ControlService::open_edges() {
       return PortsSeen{blade.id, isolated.ok() && isolated.value()};
     });
   }
-  auto observer =
-      BfdObserver::start(io_, config_.listen_address, config_.group, [this](const BladeId& blade, link::Vote vote) {
-        step(BfdChanged{blade, vote});
-      });
+  return watch_blades();
+}
+
+Status ControlService::watch_blades() {
+  link::bfd::Observer::Options options;
+  options.service.local_addresses = {config_.listen_address};
+  std::map<IpAddress, BladeId> blades;
+  for (const auto& blade : config_.group.blades) { blades[blade.address] = blade.id; }
+  auto observer = link::bfd::Observer::start(io_, options, [this, blades](const IpAddress& peer, link::Vote vote) {
+    step(BfdChanged{blades.at(peer), vote});
+  });
   if (!observer) { return observer.error(); }
+  for (const auto& [address, blade] : blades) {
+    link::bfd::PeerOptions peer;
+    peer.interval = std::chrono::milliseconds(config_.group.bfd.interval_ms);
+    peer.multiplier = static_cast<std::uint8_t>(config_.group.bfd.multiplier);
+    if (auto added = observer.value()->add_peer(address, peer); !added) {
+      return failure("BFD with " + blade.value + ": " + added.error().message, added.error().code);
+    }
+  }
   observer_ = std::move(observer).value();
   return {};
 }

@@ -3,7 +3,7 @@
 /// The daemon around the core: one thread turns the world into events and effects into deeds.
 ///
 ///     host-agents, operators ──ControlApiServer──┐                        ┌── Store (at once, on this thread)
-///     BFD thread ──────────────BfdObserver───────┼─► event ► Group::step ─┼── switch worker ──► event
+///     BFD thread ─────────── bfd::Observer ──────┼─► event ► Group::step ─┼── switch worker ──► event
 ///     timer at next_deadline() ──────────────────┘          effects, in   ├── power worker  ──► event
 ///                                                           their order   └── orders, event log
 ///
@@ -16,11 +16,11 @@
 #include <memory>
 
 #include "core/group.hpp"
-#include "edge/bfd_observer.hpp"
 #include "edge/config_file.hpp"
 #include "edge/drivers.hpp"
 #include "edge/store.hpp"
 #include "edge/worker.hpp"
+#include "understudy/link/bfd_observer.hpp"
 #include "understudy/link/control_api_server.hpp"
 
 namespace understudy::control {
@@ -39,6 +39,7 @@ class ControlService {
   ControlService(boost::asio::io_context& io, const ServerConfig& config, std::unique_ptr<Store> store,
                  std::unique_ptr<SwitchDriver> the_switch, const std::vector<Ownership>& stored);
   Status open_edges();
+  Status watch_blades();
   link::ControlApiHandlers handlers();
 
   void step(const Event& event);
@@ -73,7 +74,7 @@ class ControlService {
   std::vector<link::EventRecord> unwritten_;
   bool flush_posted_ = false;
   std::shared_ptr<int> alive_ = std::make_shared<int>(0);
-  std::unique_ptr<BfdObserver> observer_;
+  std::unique_ptr<link::bfd::Observer> observer_;
   std::unique_ptr<link::ControlApiServer> api_;
   std::unique_ptr<Worker> switch_worker_ = std::make_unique<Worker>();
   std::unique_ptr<Worker> power_worker_ = std::make_unique<Worker>();

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "core/mirror.hpp"
 
+#include <utility>
+
 namespace understudy::guest {
 
 namespace {
@@ -57,7 +59,7 @@ Effects Mirror::on(const ActivateOrder& event) {
   if (sync_ == SyncPhase::Syncing || sync_ == SyncPhase::Connecting) {
     return {TellActivateFailed{"the copy is unfinished"}};
   }
-  term_ = event.term;
+  mirrored_term_ = std::exchange(term_, event.term);
   phases_.clear();
   activity_ = Activity::Draining;
   return {Do{Step::Drain, term_}};
@@ -140,8 +142,10 @@ Effects Mirror::on(const StepFailed& event) {
     return {TellPhase{link::MirrorPhase::Failed, event.detail}};
   }
   if (is_activating()) {
+    // The same term may be tried again, from the copy as it is; one that could not be drained is not whole.
+    sync_ = activity_ == Activity::Draining ? SyncPhase::Connecting : SyncPhase::Lost;
     activity_ = Activity::Mirroring;
-    sync_ = SyncPhase::Connecting;
+    term_ = mirrored_term_;
     return {TellActivateFailed{event.detail}, Do{Step::BackToMirroring, term_}};
   }
   if (activity_ == Activity::Quiescing) {  // a store survives any instant: the freeze may come all the same

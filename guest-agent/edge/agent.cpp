@@ -133,7 +133,7 @@ void Agent::perform(const Do& effect) {
       return;
     case Step::HandOver:
       // Remembered first: an agent that is restarted from here on takes the service up again.
-      if (auto remembered = durable_.remember({mirror_, effect.term}); !remembered) {
+      if (auto remembered = durable_.remember_serving(effect.term); !remembered) {
         done(remembered);
         return;
       }
@@ -150,7 +150,7 @@ void Agent::perform(const Do& effect) {
       start_application(effect.term, std::move(done));
       return;
     case Step::BackToMirroring:
-      durable_.forget();
+      durable_.forget_serving();
       place_->stop_writing();
       return;
     case Step::RestartApplication:

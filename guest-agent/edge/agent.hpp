@@ -20,7 +20,7 @@
 #include "edge/host_channel.hpp"
 #include "edge/ivshmem.hpp"
 #include "place/role_place.hpp"
-#include "understudy/link/bfd_service.hpp"
+#include "understudy/link/bfd_observer.hpp"
 #include "understudy/link/replication_receiver.hpp"
 #include "understudy/net/grace.hpp"
 #include "understudy/net/installer.hpp"
@@ -81,7 +81,7 @@ class Agent {
   std::optional<net::Installer> installer_;
   std::optional<net::GracePeriod> grace_;
   std::unique_ptr<link::replication::ReplicationReceiver> receiver_;
-  std::unique_ptr<link::bfd::BfdService> bfd_;
+  std::unique_ptr<link::bfd::Observer> observer_;
   std::optional<IpAddress> watched_;
   boost::asio::steady_timer settle_timer_;
   boost::asio::steady_timer restart_timer_;

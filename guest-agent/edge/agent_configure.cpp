@@ -12,13 +12,6 @@ namespace understudy::guest {
 namespace {
 constexpr const char* run_dir = "/run/understudy";
 
-link::Vote vote_of(const link::bfd::StateChange& change) {
-  using link::bfd::SessionState;
-  if (change.to == SessionState::Up) { return link::Vote::Up; }
-  // Only silence speaks of a failure. A peer that says Down or AdminDown is alive.
-  return change.diagnostic == link::bfd::Diagnostic::DetectionTimeExpired ? link::Vote::Down : link::Vote::Unknown;
-}
-
 const net::LinkState* with_mac(const std::vector<net::LinkState>& links, const MacAddress& mac) {
   const auto found = std::find_if(links.begin(), links.end(), [&](const auto& link) { return link.mac == mac; });
   return found != links.end() ? &*found : nullptr;
@@ -26,6 +19,10 @@ const net::LinkState* with_mac(const std::vector<net::LinkState>& links, const M
 }  // namespace
 
 void Agent::configure(Done done) {
+  if (auto held = durable_.hold(mirror_); !held) {
+    done(held);
+    return;
+  }
   if (!place_) {
     if (auto made = make_place(true); !made) {
       done(made);
@@ -109,22 +106,21 @@ Status Agent::make_place(bool with_grace) {
 }
 
 Status Agent::watch_active() {
-  if (!bfd_) {
-    link::bfd::BfdService::Options options;
-    options.local_addresses = {mirror_.spec.mirror_address.address};
-    auto service = link::bfd::BfdService::start(options, [this](const link::bfd::PeerEvent& event) {
-      boost::asio::post(io_, [this, vote = vote_of(event.change)] { handle(PeerChanged{vote}); });
-    });
-    if (!service) { return service.error(); }
-    bfd_ = std::move(service).value();
+  if (!observer_) {
+    link::bfd::Observer::Options options;
+    options.service.local_addresses = {mirror_.spec.mirror_address.address};
+    auto observer = link::bfd::Observer::start(
+        io_, options, [this](const IpAddress&, link::Vote vote) { handle(PeerChanged{vote}); });
+    if (!observer) { return observer.error(); }
+    observer_ = std::move(observer).value();
   }
   if (watched_ == mirror_.active_address) { return {}; }
-  if (watched_) { (void)bfd_->remove_peer(*watched_); }
+  if (watched_) { (void)observer_->remove_peer(*watched_); }
   watched_ = mirror_.active_address;
   link::bfd::PeerOptions peer;
   peer.interval = std::chrono::milliseconds(mirror_.bfd.interval_ms);
   peer.multiplier = static_cast<std::uint8_t>(std::clamp<std::uint32_t>(mirror_.bfd.multiplier, 1, 255));
-  return bfd_->add_peer(mirror_.active_address, peer);
+  return observer_->add_peer(mirror_.active_address, peer);
 }
 
 Status Agent::receive() {

@@ -2,48 +2,61 @@
 #include "edge/durable.hpp"
 
 #include <boost/json.hpp>
+#include <charconv>
 #include <filesystem>
 #include <fstream>
 #include <iterator>
 
-#include "understudy/link/json_fields.hpp"
 #include "understudy/link/spec_json.hpp"
 
 namespace understudy::guest {
 
 namespace json = boost::json;
 
-std::optional<ServingMark> Durable::serving() const {
-  std::ifstream file(path_);
+namespace {
+
+Status replace(const std::string& path, const std::string& text) {
+  const std::string partial = path + ".partial";
+  std::ofstream file(partial, std::ios::trunc);
+  file << text << std::flush;
+  std::error_code error;
+  std::filesystem::rename(partial, path, error);
+  if (!file || error) { return failure(path + " cannot be written: " + error.message()); }
+  return {};
+}
+
+std::optional<std::string> read(const std::string& path) {
+  std::ifstream file(path);
   if (!file) { return std::nullopt; }
-  const std::string text{std::istreambuf_iterator<char>(file), {}};
-  json::error_code error;
-  const auto value = json::parse(text, error);
-  if (error) { return std::nullopt; }
-  link::JsonFields fields(value, path_);
+  return std::string{std::istreambuf_iterator<char>(file), {}};
+}
+
+}  // namespace
+
+std::optional<ServingMark> Durable::serving() const {
+  const auto term = read(serving_path_);
+  const auto text = read(mirror_path_);
+  if (!term || !text) { return std::nullopt; }
   ServingMark mark;
-  mark.term.value = fields.number("term");
-  const auto* found = fields.find("mirror");
-  auto mirror = found == nullptr ? Result<link::RunMirror>(failure("no mirror")) : link::run_mirror_from_json(*found);
-  if (!mirror || !fields.finish()) { return std::nullopt; }
+  const auto [end, bad] = std::from_chars(term->data(), term->data() + term->size(), mark.term.value);
+  json::error_code error;
+  const auto value = json::parse(*text, error);
+  if (bad != std::errc{} || end != term->data() + term->size() || error) { return std::nullopt; }
+  auto mirror = link::run_mirror_from_json(value);
+  if (!mirror) { return std::nullopt; }
   mark.mirror = *std::move(mirror);
   return mark;
 }
 
-Status Durable::remember(const ServingMark& mark) const {
-  const std::string partial = path_ + ".partial";
-  const json::value value{{"term", mark.term.value}, {"mirror", link::to_json(mark.mirror)}};
-  std::ofstream file(partial, std::ios::trunc);
-  file << json::serialize(value) << std::flush;
-  std::error_code error;
-  std::filesystem::rename(partial, path_, error);
-  if (!file || error) { return failure(path_ + " cannot be written: " + error.message()); }
-  return {};
+Status Durable::hold(const link::RunMirror& mirror) const {
+  return replace(mirror_path_, json::serialize(json::value(link::to_json(mirror))));
 }
 
-void Durable::forget() const {
+Status Durable::remember_serving(Term term) const { return replace(serving_path_, std::to_string(term.value)); }
+
+void Durable::forget_serving() const {
   std::error_code ignored;
-  std::filesystem::remove(path_, ignored);
+  std::filesystem::remove(serving_path_, ignored);
 }
 
 }  // namespace understudy::guest

@@ -2,6 +2,9 @@
 #pragma once
 /// What outlives the guest-agent in its guest (D13): that this guest went past the take-over, under which term and with
 /// which configuration. On a tmpfs, so a reboot of the guest empties it, as it must.
+///
+///   mirror.json   the configuration, written while there is time
+///   serving       the term; the takeover writes only this
 
 #include <optional>
 #include <string>
@@ -18,15 +21,19 @@ struct ServingMark {
 
 class Durable {
  public:
-  explicit Durable(std::string directory) : path_(std::move(directory) + "/serving.json") {}
+  explicit Durable(const std::string& directory)
+      : mirror_path_(directory + "/mirror.json"), serving_path_(directory + "/serving") {}
 
   /// Nothing: this guest does not serve; half a file is nothing.
   [[nodiscard]] std::optional<ServingMark> serving() const;
-  Status remember(const ServingMark& mark) const;
-  void forget() const;
+  /// With every configuration, before remember_serving() can be asked for.
+  Status hold(const link::RunMirror& mirror) const;
+  Status remember_serving(Term term) const;
+  void forget_serving() const;
 
  private:
-  std::string path_;
+  std::string mirror_path_;
+  std::string serving_path_;
 };
 
 }  // namespace understudy::guest

@@ -32,6 +32,10 @@ struct HeldRoleState {
   RoleStage stage = RoleStage::PreparingHost;
   Term term;  ///< of what this blade holds: own ownership (host, serving mirror) or the active's (mirroring)
   link::MirrorPhase phase = link::MirrorPhase::Starting;
+  /// The mirror's copy was complete and nothing has begun to overwrite it since. A stream that ends leaves it so: the
+  /// active's death itself ends the stream, and the order to activate may come later than that is noticed.
+  bool whole_copy = false;
+  Term mirrored_term;  ///< the term before an activation: a failed one goes back to it, and may be ordered again
   std::string boot_nonce;
   std::vector<link::PhaseTime> phases;
   std::optional<Instant> deadline;  ///< of an activation
@@ -40,8 +44,7 @@ struct HeldRoleState {
   Movement movement;
   bool moved = false;                     ///< see HeldRecord
   std::optional<link::RunMirror> mirror;  ///< the order that the guest follows
-  bool whole = false;      ///< the guest's copy is complete; a stream that was lost leaves it so, a new sync does not
-  bool spoiled = false;    ///< ClosingMirror: the guest wrote its region itself, it is no copy any more
+  bool spoiled = false;                   ///< ClosingMirror: the guest wrote its region itself, it is no copy any more
   bool parked = false;     ///< PreparingHost: begun by a former daemon; nothing opens until it is ordered again
   bool committed = false;  ///< Moving, adopted: a former daemon had passed the commit
   link::Vote vote = link::Vote::Unknown;

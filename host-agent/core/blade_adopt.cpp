@@ -60,6 +60,7 @@ Effects Blade::adopt(Instant now, const HeldRecord& record, const HostFindings& 
     case RoleStage::Activating:
     case RoleStage::OpeningMirror:  // the order came with its evidence, and nobody else is given the role meanwhile
       held.stage = RoleStage::Activating;
+      held.mirrored_term = record.mirror->term;
       held.deadline = now + activation_deadline;
       return effects;
     case RoleStage::ServingMirror:

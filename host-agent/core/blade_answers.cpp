@@ -82,7 +82,7 @@ Effects Blade::on(Instant, const GuestHello& event) {
       held->stage = RoleStage::Mirroring;
       if (new_boot) {
         held->phase = link::MirrorPhase::Connected;
-        held->whole = false;
+        held->whole_copy = false;
       }
       return {TellGuest{event.role, GuestOrder::Configure, held->term}};
     case RoleStage::Activating: {
@@ -121,9 +121,11 @@ Effects Blade::on(Instant, const GuestPhase& event) {
   auto* held = find(event.role);
   if (held == nullptr || !is_mirror_stage(held->stage)) { return {}; }
   held->phase = event.phase;
-  if (event.phase == link::MirrorPhase::Synced) { held->whole = true; }
+  if (event.phase == link::MirrorPhase::Synced) { held->whole_copy = true; }
   // Connected says that the stream is lost; only a new sync, or a new start, touches what was complete.
-  if (event.phase != link::MirrorPhase::Synced && event.phase != link::MirrorPhase::Connected) { held->whole = false; }
+  if (event.phase != link::MirrorPhase::Synced && event.phase != link::MirrorPhase::Connected) {
+    held->whole_copy = false;
+  }
   return mirror_state(event.role, event.detail);
 }
 
@@ -149,11 +151,11 @@ Effects Blade::activation_failed(const RoleId& role, const std::string& detail) 
   if (held == nullptr || (held->stage != RoleStage::Activating && held->stage != RoleStage::OpeningMirror)) {
     return {};
   }
+  const Term refused = std::exchange(held->term, held->mirrored_term);
   held->stage = RoleStage::Mirroring;
   held->deadline.reset();
-  held->whole = false;
-  return {Do{role, Step::CloseMirrorGate, held->term}, Remember{role},
-          SendReport{link::ActivateFailed{role, held->term, detail}}};
+  return {Do{role, Step::CloseMirrorGate, refused}, Remember{role},
+          SendReport{link::ActivateFailed{role, refused, detail}}};
 }
 
 Effects Blade::on(Instant now, const GuestQuiesced& event) {
@@ -171,7 +173,7 @@ Effects Blade::on(Instant now, const GuestExited& event) {
   const bool served = held->stage == RoleStage::ServingMirror || held->stage == RoleStage::Activating ||
                       held->stage == RoleStage::OpeningMirror;
   held->phase = link::MirrorPhase::Failed;
-  held->whole = false;
+  held->whole_copy = false;
   held->vote = link::Vote::Unknown;
   auto effects = mirror_state(event.role, event.detail);
   if (served) {

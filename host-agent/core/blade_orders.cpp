@@ -63,6 +63,7 @@ Effects Blade::on_order(Instant, const link::RunMirror& order) {
     }
     if (held->stage != RoleStage::StartingGuest && held->stage != RoleStage::Mirroring) { return {}; }
     const bool news = held->mirror != order;
+    held->whole_copy = held->whole_copy && held->term == order.term;
     held->term = order.term;
     held->spec = order.spec;
     held->mirror = order;
@@ -98,13 +99,14 @@ Effects Blade::on_order(Instant now, const link::Activate& order) {
   const bool under_way = held->stage == RoleStage::Activating || held->stage == RoleStage::OpeningMirror;
   if (under_way && held->term == order.term) { return {}; }
   if (order.term <= held->term) { return {stale(order.role, "activate", order.term, held->term)}; }
-  if (held->stage != RoleStage::Mirroring || !held->whole) {
-    return {SendReport{link::ActivateFailed{order.role, order.term, "the mirror is not synced"}}};
+  if (held->stage != RoleStage::Mirroring || !held->whole_copy) {
+    return {SendReport{link::ActivateFailed{order.role, order.term, "the mirror has no complete copy"}}};
   }
   if (order.evidence == link::StopEvidence::None) {
     return {SendReport{link::ActivateFailed{order.role, order.term, "no stop-evidence for the old place"}}};
   }
   held->stage = RoleStage::Activating;
+  held->mirrored_term = held->term;
   held->term = order.term;
   held->deadline = now + std::chrono::milliseconds(order.deadline_ms != 0 ? order.deadline_ms : 5000);
   return {Remember{order.role}, TellGuest{order.role, GuestOrder::Activate, order.term}};

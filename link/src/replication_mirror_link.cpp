@@ -105,8 +105,7 @@ void MirrorLink::pump() {
   }
   const bool has_entries = !batch.empty();
   if (has_entries) { last_entry_ = Clock::now(); }
-  if (heartbeat_due_) {
-    heartbeat_due_ = false;
+  if (std::exchange(heartbeat_due_, false) && batch.empty()) {
     Progress progress;
     for (const auto& store : stores_) {
       const auto committed = store.store.committed();
@@ -122,6 +121,7 @@ void MirrorLink::pump() {
   }
   if (frames_acknowledged_ == frames_sent_) { last_progress_ = Clock::now(); }
   frames_sent_ += batch.size();
+  spoke_ = true;
   connection_->write(std::move(batch));
 }
 
@@ -293,7 +293,7 @@ void MirrorLink::on_heartbeat() {
     stalled_ = true;
     update_phase();
   }
-  heartbeat_due_ = true;
+  heartbeat_due_ = !std::exchange(spoke_, false);  // whatever was sent since the last beat said as much
   pump();
   if (closed_) { return; }
   heartbeat_expected_ = now + options_.heartbeat;

@@ -103,6 +103,7 @@ class MirrorLink : public std::enable_shared_from_this<MirrorLink> {
   std::uint64_t frames_acknowledged_ = 0;
   std::uint64_t bytes_sent_ = 0;
   bool heartbeat_due_ = false;
+  bool spoke_ = false;  ///< since the last beat
   bool stalled_ = false;
   Clock::time_point last_progress_ = Clock::now();
   Clock::time_point last_entry_ = Clock::now();

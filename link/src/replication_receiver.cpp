@@ -64,6 +64,7 @@ struct ReplicationReceiver::Impl : std::enable_shared_from_this<ReplicationRecei
   ReceiverPhase phase = ReceiverPhase::Connecting;
   std::string detail = "not configured";
   bool ack_due = false;
+  bool spoke = false;       ///< since the last beat
   bool progressed = false;  ///< on this connection: the next backoff starts small
   Clock::time_point heartbeat_expected;
   std::uint64_t attempt = 0;  ///< an answer to an older attempt is nobody's
@@ -200,6 +201,7 @@ struct ReplicationReceiver::Impl : std::enable_shared_from_this<ReplicationRecei
     if (!ack_due || !connection || connection->writing()) { return; }
     ack_due = false;
     std::vector<EncodedFrame> batch;
+    spoke = true;
     batch.push_back(encode(header(FrameType::Ack), encode_payload(applier.progress())));
     connection->write(std::move(batch));
   }
@@ -214,7 +216,8 @@ struct ReplicationReceiver::Impl : std::enable_shared_from_this<ReplicationRecei
       return on_closed("nothing heard from the active for " + std::to_string(options.silence.count() / 1'000'000) +
                        " ms");
     }
-    ack_due = true;  // an acknowledgement says everything that a heartbeat would
+    // An acknowledgement says everything that a heartbeat would, and so did any other since the last beat.
+    ack_due = ack_due || !std::exchange(spoke, false);
     acknowledge();
     heartbeat_expected = now + options.heartbeat;
     heartbeat_timer.expires_at(heartbeat_expected);

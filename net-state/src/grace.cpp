@@ -17,13 +17,9 @@ std::string list_of(const std::vector<IpAddress>& addresses, std::uint8_t family
 }
 
 std::string ruleset(const GraceOptions& options) {
-  std::string ports;
-  for (const std::uint16_t port : options.service_ports) {
-    ports += (ports.empty() ? "" : ", ") + std::to_string(port);
-  }
-  std::string input;
+  // Whoever has a socket for it, bound to an address or to any, answers for itself.
+  std::string input = "meta l4proto { tcp, udp } socket wildcard { 0, 1 } accept\n";
   std::string forward;
-  if (!ports.empty()) { input += "meta l4proto { tcp, udp } th dport { " + ports + " } accept\n"; }
   for (const auto& [family, word] : {std::pair<std::uint8_t, std::string>{4, "ip"}, {6, "ip6"}}) {
     const std::string addresses = list_of(options.nat_addresses, family);
     if (addresses.empty()) { continue; }

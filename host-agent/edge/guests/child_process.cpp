@@ -50,7 +50,7 @@ Result<Pipe> make_pipe() {
 
 /// In the child, between fork and exec: async-signal-safe calls only (the daemon has threads).
 [[noreturn]] void run_child(const SpawnOptions& options, char* const* arguments, int output, int go, int report) {
-  setpgid(0, 0);
+  setsid();  // a session has a CPU share of its own where the kernel groups tasks by session (autogroups)
   if (options.dies_with_daemon) { prctl(PR_SET_PDEATHSIG, SIGKILL); }
   char released = 0;
   if (read(go, &released, 1) != 1) { _exit(127); }

@@ -9,7 +9,7 @@
 ///   - A process that runs its program has a record; a record whose process is gone is recognised by start time and
 ///     boot id (a pid alone may have been given to somebody else meanwhile).
 ///   - No death signal ties a guest to the daemon (D13); signals go through the pidfd only.
-///   - The child has none of the daemon's descriptors, its own process group, default signal handling.
+///   - The child has none of the daemon's descriptors, its own session and process group, default signal handling.
 
 #include <sys/types.h>
 

@@ -23,7 +23,7 @@ namespace guest = link::guest;
 /// Console and QEMU's own messages are a guest's text in the host's memory (/run): bounded.
 constexpr std::uint64_t log_bytes_max = std::uint64_t{16} << 20;
 constexpr int nice_idle = 10;
-constexpr int nice_serving = 0;
+constexpr int nice_serving = -10;  ///< before anything of the host but its host-agent's real-time thread
 
 /// Last line with something in it, printable, for a message.
 std::string last_line(const std::string& path) {
@@ -259,11 +259,15 @@ void Guest::kill(Deadline deadline, Done done) {
   when_gone([finish] { finish({}); });
 }
 
+/// Nice levels compare within one autogroup, that is, a session; the session's own level is a file (sched(7)). A kernel
+/// without autogroups, or a control group of the guest's own, has no use for the file: then the level alone counts.
 Status Guest::set_weight(GuestWeight weight) {
   if (gone()) { return failure(impl_->name() + " is gone", Errc::NotFound); }
+  const int level = weight == GuestWeight::Serving ? nice_serving : nice_idle;
+  const auto pid = impl_->record.process.pid;
+  std::ofstream("/proc/" + std::to_string(pid) + "/autogroup") << level;
   // Its process group is its own: all threads of this QEMU, nothing else.
-  const auto group = static_cast<id_t>(impl_->record.process.pid);
-  if (setpriority(PRIO_PGRP, group, weight == GuestWeight::Serving ? nice_serving : nice_idle) == 0) { return {}; }
+  if (setpriority(PRIO_PGRP, static_cast<id_t>(pid), level) == 0) { return {}; }
   return failure(impl_->name() + ": its CPU share cannot be set: " + std::strerror(errno));
 }
 

@@ -358,7 +358,7 @@ TEST_F(RoundTripTest, ACollectorThatStartsWhereAnInstallerWorkedRecordsNothing) 
 
 TEST_F(RoundTripTest, DuringTheGracePeriodAYoungFlowIsNotReset) {
   const auto connection = connect_tcp(*client_, *server_, {"10.23.4.1", 80}, {"10.23.4.1", 80});
-  auto grace = GracePeriod::begin({{ip("10.23.4.121"), ip("fd00:23:4::121")}, {22}, true}, gateways_[1]->path());
+  auto grace = GracePeriod::begin({{ip("10.23.4.121"), ip("fd00:23:4::121")}, true}, gateways_[1]->path());
   ASSERT_OK(grace);
   gateways_[1]->in([] { EXPECT_EQ(get_sysctl("net.netfilter.nf_conntrack_tcp_loose").value(), "0"); });
   turn_over();
@@ -379,8 +379,8 @@ TEST_F(RoundTripTest, DuringTheGracePeriodAYoungFlowIsNotReset) {
   ASSERT_OK(grace.value().end());  // again: nothing to do
 }
 
-TEST_F(RoundTripTest, DuringTheGracePeriodServicePortsAndNewFlowsFromInsideWork) {
-  auto grace = GracePeriod::begin({{ip("10.23.4.121")}, {2222}, true}, gateways_[1]->path());
+TEST_F(RoundTripTest, DuringTheGracePeriodServicesOfTheRoleAndNewFlowsFromInsideWork) {
+  auto grace = GracePeriod::begin({{ip("10.23.4.121")}, true}, gateways_[1]->path());
   ASSERT_OK(grace);
   turn_over();
   (void)connect_tcp(*server_, *gateways_[1], {"10.23.4.121", 2222}, {"10.23.4.121", 2222});

@@ -105,6 +105,14 @@ TEST_F(MirrorTest, AFailedStepOfTheActivationGoesBackToMirroring) {
   EXPECT_NE(tells<TellActivateFailed>(sut_.step(ActivateOrder{Term{3}})), nullptr) << "until it is synced again";
 }
 
+TEST_F(MirrorTest, AnActivationThatFailedAfterTheDrainMayBeTriedAgainUnderTheSameTerm) {
+  mirroring(SyncPhase::Synced);
+  (void)sut_.step(ActivateOrder{Term{2}});
+  (void)sut_.step(StepDone{Step::Drain, 1});
+  EXPECT_NE(tells<TellActivateFailed>(sut_.step(StepFailed{Step::Install, "no memory"})), nullptr);
+  EXPECT_TRUE(does(sut_.step(ActivateOrder{Term{2}}), Step::Drain));
+}
+
 TEST_F(MirrorTest, AnnouncesOnlyWhatItServes) {
   mirroring(SyncPhase::Synced);
   EXPECT_EQ(tells<Announce>(sut_.step(AnnounceOrder{})), nullptr);

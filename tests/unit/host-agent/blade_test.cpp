@@ -89,11 +89,28 @@ TEST_F(BladeTest, AMirrorThatIsNotSyncedIsNotActivated) {
   EXPECT_EQ(reports<link::ActivateFailed>(effects).size(), 1U);
 }
 
-TEST_F(BladeTest, ALostStreamLeavesAWholeCopyWhole) {
+TEST_F(BladeTest, AStreamThatEndedLeavesTheCopyWholeAndItIsActivated) {
   mirror_synced();
-  (void)sut_.step(at(++now_), GuestPhase{role, link::MirrorPhase::Connected, "the stream was lost"});
+  (void)sut_.step(at(++now_), GuestPhase{role, link::MirrorPhase::Connected, "end of stream"});
+  (void)order(link::Activate{role, Term{2}, link::StopEvidence::Isolated, 0});
+  EXPECT_EQ(stage(), RoleStage::Activating);
+}
+
+TEST_F(BladeTest, ASyncThatWasBrokenOffLeavesNoWholeCopy) {
+  mirror_synced();
+  (void)sut_.step(at(++now_), GuestPhase{role, link::MirrorPhase::Syncing, ""});
+  (void)sut_.step(at(++now_), GuestPhase{role, link::MirrorPhase::Connected, "end of stream"});
   const auto effects = order(link::Activate{role, Term{2}, link::StopEvidence::Isolated, 0});
-  EXPECT_TRUE(reports<link::ActivateFailed>(effects).empty());
+  EXPECT_EQ(reports<link::ActivateFailed>(effects).size(), 1U);
+}
+
+TEST_F(BladeTest, AFailedActivationMayBeOrderedAgainUnderTheSameTerm) {
+  mirror_synced();
+  (void)order(link::Activate{role, Term{2}, link::StopEvidence::Isolated, 0});
+  const auto refused = sut_.step(at(++now_), GuestRefused{role, "no memory"});
+  ASSERT_EQ(reports<link::ActivateFailed>(refused).size(), 1U);
+  EXPECT_EQ(reports<link::ActivateFailed>(refused).front().term, Term{2});
+  (void)order(link::Activate{role, Term{2}, link::StopEvidence::Isolated, 0});
   EXPECT_EQ(stage(), RoleStage::Activating);
 }
 

@@ -108,6 +108,26 @@ TEST_F(StoreSinkTest, AfterADumpWhatWasNotToldIsErasedAndWhatWasIsNotWrittenAgai
   EXPECT_EQ(store_->count(RouteTable), 0U);
 }
 
+TEST_F(StoreSinkTest, ADumpIntoAFullTableStillErasesWhatWasNotTold) {
+  std::uint16_t port = 0;
+  const auto numbered = [](std::uint16_t number) {
+    auto change = established();
+    change.key.source_port = htons(number);
+    return change;
+  };
+  while (sut_->counters().full == 0) { sut_->flow(numbered(++port)); }
+  const auto held_before = store_->count(FlowTable);
+
+  // Port 1 is gone, and the one that finds no room stands for it in the number of keys told.
+  sut_->begin_dump({.routes_and_neighbors = false, .flows = true});
+  for (std::uint16_t number = 2; number <= port; ++number) { sut_->flow(numbered(number)); }
+  sut_->end_dump();
+  EXPECT_EQ(store_->count(FlowTable), held_before - 1);
+  FlowValue value{};
+  EXPECT_FALSE(store_->get(FlowTable, shm::as_bytes_of(numbered(1).key),
+                           std::as_writable_bytes(std::span<FlowValue, 1>(&value, 1))));
+}
+
 TEST_F(StoreSinkTest, AFullTableIsCountedAndIsNoFailure) {
   for (std::uint16_t port = 1; port < 1000; ++port) {
     auto change = established();

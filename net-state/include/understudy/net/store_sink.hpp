@@ -48,6 +48,7 @@ class StoreSink final : public ChangeSink {
   Status health_;
   bool dumping_ = false;
   DumpScope scope_;
+  std::uint64_t full_before_dump_ = 0;
   /// 64-bit hashes of the keys told in this dump: 1 M flows need no second copy of their keys. A collision keeps one
   /// dead record until the next dump.
   std::array<std::unordered_set<std::uint64_t>, 3> told_;
