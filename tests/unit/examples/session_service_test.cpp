@@ -8,6 +8,7 @@
 #include <memory>
 
 #include "service_process.hpp"
+#include "support/eventually.hpp"
 #include "tables.hpp"
 #include "understudy/app/supervisor.hpp"
 #include "understudy/shm/layout.hpp"
@@ -17,6 +18,7 @@ namespace session_service {
 namespace {
 
 namespace us = understudy;
+using us::test::eventually;
 using namespace std::chrono_literals;
 
 class SessionService : public testing::Test {
@@ -43,12 +45,6 @@ class SessionService : public testing::Test {
     const auto reply = client.ask(name + " 1 LOGIN " + name);
     EXPECT_EQ(reply.substr(0, name.size() + 6), name + " 1 OK ") << reply;
     return reply.substr(reply.rfind(' ') + 1);
-  }
-  template <class Predicate>
-  static bool eventually(Predicate done) {
-    const auto give_up = std::chrono::steady_clock::now() + 10s;
-    while (!done() && std::chrono::steady_clock::now() < give_up) { ::usleep(1000); }
-    return done();
   }
 
   std::uint16_t port_;
