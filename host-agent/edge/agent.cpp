@@ -30,14 +30,15 @@ Agent::Agent(boost::asio::io_context& io, BladeConfig config, std::string boot_i
 
 Agent::~Agent() = default;
 
+/// What can be refused comes first: the gate and the exemption stay in the kernel when this program has ended.
 Status Agent::start() {
+  if (auto done = start_bfd(); !done) { return done; }
   std::vector<std::string> interfaces;
   for (const auto& [network, interface] : config_.networks) { interfaces.push_back(interface); }
   auto gate = net::HostGate::attach(interfaces);
   if (!gate) { return gate.error(); }
   host_gate_.emplace(std::move(gate).value());
   if (auto done = place::exempt_from_tracking(config_.address.address); !done) { return done; }
-  if (auto done = start_bfd(); !done) { return done; }
   link::ControlClientCallbacks callbacks;
   callbacks.on_connected = [this](const std::string& address, const std::string&) {
     log::info("connected to the control-server {}", address);
