@@ -3,6 +3,8 @@
 
 #include <boost/asio/post.hpp>
 
+#include "understudy/link/bfd_vote.hpp"
+
 namespace understudy::control {
 namespace {
 
@@ -12,10 +14,8 @@ constexpr std::chrono::seconds kStartOver{5};
 }  // namespace
 
 using link::Vote;
-using link::bfd::SessionState;
 
-BfdObserver::BfdObserver(boost::asio::io_context& io, OnVote on_vote)
-    : io_(io), on_vote_(std::move(on_vote)), start_over_(io) {}
+BfdObserver::BfdObserver(boost::asio::io_context& io, OnVote on_vote) : on_vote_(std::move(on_vote)), start_over_(io) {}
 
 BfdObserver::~BfdObserver() {
   if (service_) { service_->stop(); }
@@ -54,11 +54,7 @@ Result<std::unique_ptr<BfdObserver>> BfdObserver::start(boost::asio::io_context&
 }
 
 void BfdObserver::on_change(const IpAddress& peer, const link::bfd::StateChange& change) {
-  if (change.to == SessionState::Up) {
-    vote(peer, Vote::Up);
-  } else if (change.from == SessionState::Up) {
-    vote(peer, change.remote_state == SessionState::AdminDown ? Vote::Unknown : Vote::Down);
-  }
+  if (const auto said = link::bfd::vote_of(change)) { vote(peer, *said); }
 }
 
 void BfdObserver::vote(const IpAddress& peer, Vote vote) {

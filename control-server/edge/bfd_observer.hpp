@@ -34,7 +34,6 @@ class BfdObserver {
   void on_change(const IpAddress& peer, const link::bfd::StateChange& change);
   void vote(const IpAddress& peer, link::Vote vote);
 
-  boost::asio::io_context& io_;
   OnVote on_vote_;
   boost::asio::steady_timer start_over_;
   std::map<IpAddress, BladeId> blades_;

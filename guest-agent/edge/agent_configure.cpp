@@ -6,18 +6,12 @@
 
 #include "edge/agent.hpp"
 #include "understudy/common/log.hpp"
+#include "understudy/link/bfd_vote.hpp"
 
 namespace understudy::guest {
 
 namespace {
 constexpr const char* run_dir = "/run/understudy";
-
-link::Vote vote_of(const link::bfd::StateChange& change) {
-  using link::bfd::SessionState;
-  if (change.to == SessionState::Up) { return link::Vote::Up; }
-  // Only silence speaks of a failure. A peer that says Down or AdminDown is alive.
-  return change.diagnostic == link::bfd::Diagnostic::DetectionTimeExpired ? link::Vote::Down : link::Vote::Unknown;
-}
 
 const net::LinkState* with_mac(const std::vector<net::LinkState>& links, const MacAddress& mac) {
   const auto found = std::find_if(links.begin(), links.end(), [&](const auto& link) { return link.mac == mac; });
@@ -113,7 +107,9 @@ Status Agent::watch_active() {
     link::bfd::BfdService::Options options;
     options.local_addresses = {mirror_.spec.mirror_address.address};
     auto service = link::bfd::BfdService::start(options, [this](const link::bfd::PeerEvent& event) {
-      boost::asio::post(io_, [this, vote = vote_of(event.change)] { handle(PeerChanged{vote}); });
+      if (const auto vote = link::bfd::vote_of(event.change)) {
+        boost::asio::post(io_, [this, vote = *vote] { handle(PeerChanged{vote}); });
+      }
     });
     if (!service) { return service.error(); }
     bfd_ = std::move(service).value();
