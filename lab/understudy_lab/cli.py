@@ -71,7 +71,9 @@ def print_status(told):
     if told["cut_ports"]:
         say(f"  cut: {', '.join(told['cut_ports'])}")
     for role in (told["group"] or {}).get("roles", []):
-        say(f"  {role['role']:10} {daemons.describe(role)}, place {role.get('place')}, term {role['term']}")
+        place = role.get("place") or {}
+        say(f"  {role['role']:10} {daemons.describe(role)}, place {place.get('blade')}/{place.get('kind')}, "
+            f"term {role['term']}")
     if "group_error" in told:
         say(f"  the control-server does not answer: {told['group_error']}")
 
