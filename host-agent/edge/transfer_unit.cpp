@@ -61,7 +61,7 @@ void TransferUnit::prepare(std::function<void(Status)> done) {
   options.region_path = config_.region_path(spec_.id);
   for (const auto& port : spec_.ports) { options.ports.emplace_back(port.name, port_name(port, "r")); }
   place_ = std::make_unique<place::RolePlace>(io_, spec_, options, callbacks_);
-  for (auto step : {place_->configure(), preload()}) {
+  for (const auto& step : {place_->configure(), preload()}) {
     if (!step) {
       done(step);
       return;
