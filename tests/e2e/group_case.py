@@ -115,11 +115,12 @@ class GroupCase(unittest.TestCase):
         return blades.run_directory(self.state, self.standby)
 
     def drill(self, *words):
+        """What lab/drill does at the next movement: the point, then what is done there."""
         with open(os.path.join(self.run_directory(), "drill"), "w", encoding="utf-8") as file:
             file.write(" ".join(words))
 
     def drill_log(self):
-        with open(os.path.join(self.run_directory(), "drill.log"), encoding="utf-8") as file:
+        with open(os.path.join(self.run_directory(), "drill-frozen.log"), encoding="utf-8") as file:
             return file.read().strip()
 
     def guests(self):
