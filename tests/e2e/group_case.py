@@ -127,8 +127,8 @@ class GroupCase(unittest.TestCase):
         return memory.guests(self.state)
 
     def finish_traffic(self, fresh=True):
-        """Everything that was promised about traffic: nothing reset, lost or owned twice, every hash equal. `fresh`: nor
-        did a new connection fail."""
+        """Everything that was promised about traffic: nothing reset, lost or owned twice, every hash equal. `fresh`:
+        nor did a new connection fail."""
         self.assertEqual(self.traffic.finish(90), [])
         for one in self.traffic.transfers():
             self.assertEqual((one["sha256_ok"], one["connections"], one["resets"]), (True, 1, 0), one)
