@@ -85,9 +85,7 @@ int watch(const std::string& control) {
     if (status) {
       (void)client.watch_events(last, false, [&](const link::EventRecord& event) {
         last = event.id;
-        auto line = event_text(event);
-        if (line.size() > 100) { line.resize(100); }
-        recent.push_back(std::move(line));
+        recent.push_back(event_text(event));
         if (recent.size() > 10) { recent.pop_front(); }
         return true;
       });

@@ -2,14 +2,38 @@
 /// understudy: what an operator sees and orders. Exit status: 0 done, 1 not done or the control-server cannot be
 /// reached (one line says why), 2 wrong usage.
 #include <CLI/CLI.hpp>
+#include <charconv>
 
 #include "commands.hpp"
+#include "understudy/common/usage.hpp"
+
+namespace {
+
+/// CLI11's check: empty when good, else what to write instead.
+std::string is_endpoint(const std::string& text) {
+  const auto colon = text.rfind(':');
+  std::uint16_t port = 0;
+  const auto* end = text.data() + text.size();
+  const bool good = colon != std::string::npos && colon > 0 &&
+                    std::from_chars(text.data() + colon + 1, end, port) == std::from_chars_result{end, std::errc{}};
+  return good && port != 0 ? "" : "\"" + text + "\" is no ADDRESS:PORT; write e.g. 192.168.1.250:7400";
+}
+
+std::string is_number(const std::string& text) {
+  std::uint64_t value = 0;
+  const auto* end = text.data() + text.size();
+  const bool good = std::from_chars(text.data(), end, value) == std::from_chars_result{end, std::errc{}};
+  return good ? "" : "\"" + text + "\" is no event id; write a number, 0 or more";
+}
+
+}  // namespace
 
 int main(int argc, char** argv) {
   CLI::App app("Shows and steers one redundancy group.", "understudy");
   std::string control = "127.0.0.1:7400";
   app.add_option("--control", control, "the control-server, ADDRESS:PORT")
       ->envname("UNDERSTUDY_CONTROL")
+      ->check(is_endpoint)
       ->capture_default_str();
   app.set_version_flag("--version", std::string("understudy ") + UNDERSTUDY_VERSION);
   app.require_subcommand(1);
@@ -24,12 +48,13 @@ int main(int argc, char** argv) {
   auto* events = app.add_subcommand("events", "what happened, oldest first");
   events->add_flag("--json", json, "one JSON object a line");
   events->add_flag("--follow", follow, "stay and show what comes");
-  events->add_option("--since", since, "only events with a larger id")->capture_default_str();
+  events->add_option("--since", since, "only events with a larger id")->check(is_number)->capture_default_str();
   auto* watch = app.add_subcommand("watch", "a live table, until ctrl-c");
   auto* move = app.add_subcommand("move", "move a role from its mirror to the standby's host");
   move->add_option("ROLE", word, "the role's name")->required();
   auto* policy = app.add_subcommand("policy", "change when roles move by themselves");
   policy->add_option("POLICY", word, "always, when-slow, when-quiet or manual")->required();
+  app.failure_message(understudy::usage_problem);
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) { return app.exit(error) == 0 ? 0 : 2; }

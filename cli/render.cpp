@@ -108,19 +108,24 @@ std::string status_json(const link::GroupStatus& status) {
 }
 
 std::string event_text(const link::EventRecord& event) {
-  std::string line = local_time(event.time_ns) + " " + cell(link::to_string(event.severity), 7) + " " +
-                     cell(event.role.empty() ? event.blade.value : event.role.value, 10) + " " + cell(event.kind, 9) +
-                     " ";
+  const std::string when_and_who = local_time(event.time_ns) + " " + cell(link::to_string(event.severity), 7) + " " +
+                                   cell(event.role.empty() ? event.blade.value : event.role.value, 10) + " " +
+                                   cell(event.kind, 9) + " ";
+  std::string line;
   if (event.kind == "phase") {
     std::array<char, 32> took{};
     std::snprintf(took.data(), took.size(), "%.3f ms", event.ms);
-    line += cell(event.phase, 10) + " " + took.data() + (event.text.empty() ? "" : ", ");
+    line += cell(event.phase, 11) + " " + took.data() + (event.text.empty() ? "" : ", ");
   }
   line += event.text;
   for (auto& c : line) {
     if (c == '\n') { c = ' '; }
   }
-  return line;
+  // What does not fit goes on below its own column.
+  auto lines = paragraph(line, std::string(when_and_who.size(), ' '));
+  if (lines.empty()) { return trimmed(when_and_who); }
+  lines.pop_back();
+  return lines.replace(0, when_and_who.size(), when_and_who);
 }
 
 std::string event_json(const link::EventRecord& event) {

@@ -6,6 +6,7 @@
 
 #include "edge/service.hpp"
 #include "understudy/common/log.hpp"
+#include "understudy/common/usage.hpp"
 
 namespace {
 
@@ -34,16 +35,18 @@ int serve(const understudy::control::ServerConfig& config) {
 int main(int argc, char** argv) {
   CLI::App app("Decides for one redundancy group: who is dead, who takes over, when a role moves.",
                "understudy-control-server");
-  std::string path;
+  std::string path = "/etc/understudy/group.toml";
   bool check = false;
-  app.add_option("--config", path, "the group's file, group.toml")->required();
-  app.add_flag("--check", check, "only check the file");
+  app.add_option("--config", path, "the group's file")->capture_default_str();
+  app.add_flag("--check", check, "only check the file, on any machine");
   app.set_version_flag("--version", std::string("understudy-control-server ") + UNDERSTUDY_VERSION);
+  app.failure_message(understudy::usage_problem);
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) { return app.exit(error) == 0 ? 0 : kWrongUsage; }
   understudy::log::init("control-server");
-  const auto config = understudy::control::read_config(path);
+  const auto config = understudy::control::read_config(
+      path, check ? understudy::control::Checks::File : understudy::control::Checks::FileAndMachine);
   if (!config) {
     std::fprintf(stderr, "%s\n", config.error().message.c_str());
     return kWrongUsage;

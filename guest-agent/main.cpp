@@ -2,20 +2,38 @@
 // understudy-guest-agent: runs in every mirror, started and restarted by the mirror's init.
 #include <boost/asio/io_context.hpp>
 #include <csignal>
+#include <cstdio>
 #include <fstream>
 
 #include "edge/agent.hpp"
 #include "understudy/common/log.hpp"
 
-int main() {
+namespace {
+
+constexpr int wrong_usage = 2;
+constexpr const char* usage = "Usage: understudy-guest-agent [--version]    Started in a mirror by its init.";
+
+}  // namespace
+
+int main(int argc, char** argv) {
   using namespace understudy;
+  if (argc > 1) {
+    const std::string word = argv[1];
+    const bool asked = argc == 2 && (word == "--help" || word == "--version");
+    if (!asked) {
+      std::fprintf(stderr, "understudy-guest-agent: \"%s\" is not known here; it takes no options\n", argv[1]);
+      return wrong_usage;
+    }
+    std::puts(word == "--help" ? usage : "understudy-guest-agent " UNDERSTUDY_VERSION);
+    return 0;
+  }
   std::signal(SIGPIPE, SIG_IGN);
   log::init("guest-agent");
   std::string boot_nonce;
   std::ifstream("/run/understudy/boot-nonce") >> boot_nonce;
   if (boot_nonce.empty()) {
     log::error("/run/understudy/boot-nonce is missing: this program runs in a mirror, started by its init");
-    return 2;
+    return wrong_usage;
   }
   boost::asio::io_context io(1);
   guest::Agent agent(io);

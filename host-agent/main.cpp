@@ -11,6 +11,7 @@
 
 #include "edge/agent.hpp"
 #include "understudy/common/log.hpp"
+#include "understudy/common/usage.hpp"
 
 namespace {
 
@@ -65,12 +66,13 @@ int run(const std::string& config_path, bool check_only) {
 }  // namespace
 
 int main(int argc, char** argv) {
-  CLI::App app("Understudy's host-agent: runs on every blade, serves roles, runs mirrors.");
+  CLI::App app("Understudy's host-agent: runs on every blade, serves roles, runs mirrors.", "understudy-host-agent");
   std::string config = "/etc/understudy/blade.toml";
   bool check = false;
   app.add_option("--config", config, "this blade's configuration")->capture_default_str();
   app.add_flag("--check", check, "only check the configuration");
   app.set_version_flag("--version", UNDERSTUDY_VERSION);
+  app.failure_message(understudy::usage_problem);
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) { return app.exit(error) == 0 ? 0 : bad_input; }

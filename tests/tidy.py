@@ -15,7 +15,7 @@ COLUMNS_MAX = 120
 BANNED = [
     (r"\b(steady_clock|system_clock)::now", r"/core/", "take the Instant as an argument"),
     (r"#include <(thread|mutex|fstream|sys/|unistd|boost|spdlog)", r"/core/", "a core has no IO, threads or libraries"),
-    (r"\b(sleep_for|usleep)\s*\(", r"^tests/.*\.cpp$", "wait for the condition with a deadline"),
+    (r"\b(sleep_for|usleep)\s*\(", r"^tests/(?!support/).*pp$", "tests/support/eventually.hpp"),
     (r"\btime\.sleep\(", r"^tests/.*\.py$", "wait for the condition with a deadline"),
     (r"\b(pkill|killall)\b", r"^(?!tests/tidy\.py)", "end processes by their id"),
     (r"\bstrcpy\(|\bsprintf\(|\bgets\(", r"\.(cpp|hpp|c|h)$", "bounded calls"),

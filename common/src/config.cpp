@@ -2,6 +2,10 @@
 #include "understudy/common/config.hpp"
 
 #include <toml++/toml.h>
+
+#include <cerrno>
+#include <filesystem>
+#include <fstream>
 #include <limits>
 #include <set>
 
@@ -174,8 +178,21 @@ void ConfigTable::problem(const std::string& key, const std::string& what) {
   impl_->reader->problem(node != nullptr ? node->source().begin : impl_->position(), what);
 }
 
+namespace {
+/// Empty when it can be read. The parser does not say why it cannot, and takes a directory for an empty file.
+std::string why_unreadable(const std::string& path) {
+  if (std::filesystem::is_directory(path)) { return "it is a directory"; }
+  errno = 0;
+  return std::ifstream(path).good() ? "" : std::generic_category().message(errno);
+}
+}  // namespace
+
 ConfigReader::ConfigReader(const std::string& path) : impl_(std::make_shared<Impl>()) {
   impl_->path = path;
+  if (const auto unreadable = why_unreadable(path); !unreadable.empty()) {
+    impl_->problem({1, 1}, "cannot be read: " + unreadable + "; give the path of a readable file");
+    return;
+  }
   try {
     impl_->document = toml::parse_file(path);
   } catch (const toml::parse_error& error) { impl_->problem(error.source().begin, std::string(error.description())); }

@@ -55,7 +55,7 @@ struct GroupConfig {
     for (const auto& blade : blades) {
       if (blade.standby) { return blade; }
     }
-    UNDERSTUDY_ASSERT(!"a group has a standby");
+    UNDERSTUDY_ASSERT(false && "a group has a standby");
     return blades.front();
   }
 };

@@ -12,8 +12,6 @@
 #include <array>
 #include <cstring>
 
-extern char** environ;
-
 namespace understudy::control {
 namespace {
 

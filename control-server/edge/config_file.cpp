@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "edge/config_file.hpp"
 
+#include <unistd.h>
+
 #include <bit>
 #include <filesystem>
 #include <fstream>
@@ -8,7 +10,11 @@
 #include <sstream>
 
 #include "understudy/common/config.hpp"
+#include "understudy/common/own_address.hpp"
 #include "understudy/link/control_api_status.hpp"
+#include "understudy/link/region_schema.hpp"
+#include "understudy/net/records.hpp"
+#include "understudy/shm/region.hpp"
 
 namespace understudy::control {
 namespace {
@@ -16,7 +22,7 @@ namespace {
 /// Reads one file. Getters and problem() of the ConfigTable keep the first problem, so this is straight-line code.
 class GroupFile {
  public:
-  explicit GroupFile(std::string path) : path_(std::move(path)), reader_(path_) {}
+  GroupFile(std::string path, Checks checks) : path_(std::move(path)), checks_(checks), reader_(path_) {}
 
   Result<ServerConfig> read() {
     auto root = reader_.root();
@@ -75,6 +81,24 @@ class GroupFile {
     }
     if (address) { config_.listen_address = address.value(); }
     config_.state_path = table.string("state", "the state store's file, e.g. \"/var/lib/understudy/control.db\"");
+    if (checks_ == Checks::FileAndMachine) { check_machine(table); }
+  }
+
+  /// What this machine must have, told before anything is started.
+  void check_machine(ConfigTable& table) const {
+    if (config_.state_path.empty()) { return; }  // missing, and told
+    const auto folder = std::filesystem::absolute(config_.state_path).parent_path();
+    std::error_code ignored;
+    if (!std::filesystem::is_directory(folder, ignored)) {
+      table.problem("state", "there is no directory " + folder.string() + "; make it, or write a path in another one");
+    } else if (access(folder.c_str(), W_OK | X_OK) != 0) {
+      table.problem("state", "this user may not write into " + folder.string() +
+                                 "; start as its owner, or write a path in another directory");
+    }
+    if (config_.listen_address.family != 0 && !is_own_address(config_.listen_address)) {
+      table.problem("listen", "this machine has no address " + config_.listen_address.to_string() +
+                                  "; write one that `ip address` shows");
+    }
   }
 
   void read_detection(ConfigTable& root) {
@@ -173,7 +197,7 @@ class GroupFile {
       table.problem("region_mib", "region_mib = " + std::to_string(mib) + " is no power of two; write " +
                                       std::to_string(std::bit_ceil(static_cast<std::uint64_t>(mib))));
     }
-    const auto flows = table.integer("flow_capacity", "sessions to mirror", 0, std::int64_t{1} << 32);
+    const auto flows = table.integer("flow_capacity", "sessions to mirror", 1, std::int64_t{1} << 32);
     spec.flow_capacity = static_cast<std::uint64_t>(flows);
     const auto mirror = table.string("mirror_address", "its mirror's address, e.g. \"192.168.1.41/24\"");
     spec.mirror_address = parse<IpPrefix>(table, "mirror_address", mirror);
@@ -189,8 +213,24 @@ class GroupFile {
     for (auto& route : table.tables("route")) { read_route(route, spec); }
     spec.sysctls = table.string_pairs("sysctls");
     if (table.has("application")) { read_application(table, spec); }
+    check_region(table, spec);
     spec.version = digest(spec);
     config_.group.roles.push_back(std::move(role));
+  }
+
+  /// Told here, before anything is started, what the blades would refuse when they make the region.
+  static void check_region(ConfigTable& table, const link::RoleSpec& spec) {
+    const auto needed = shm::Region::size_needed(link::region_schema(spec, net::net_store_schema(spec.flow_capacity)));
+    if (!needed) {
+      const auto* key = table.has("application") ? "application" : "flow_capacity";
+      table.problem(key, "no region holds what " + spec.id.value + " asks for: " + needed.error().message);
+    } else if (needed.value() > spec.region_bytes) {
+      constexpr std::uint64_t mib = std::uint64_t{1} << 20;
+      table.problem("region_mib", "region_mib = " + std::to_string(spec.region_bytes / mib) + " is too small for " +
+                                      std::to_string(spec.flow_capacity) +
+                                      " flows and the application's store; write " +
+                                      std::to_string((needed.value() + mib - 1) / mib) + ", or hold less");
+    }
   }
 
   void check_active(ConfigTable& table, const RoleConfig& role) {
@@ -262,7 +302,8 @@ class GroupFile {
     application.store = table.string_or("store", "", "the name of its store in the region");
     const auto kib = table.integer_or("journal_kib", 1024, "its journal in KiB, a power of two", 4, 1 << 20);
     if (!std::has_single_bit(static_cast<std::uint64_t>(kib))) {
-      table.problem("journal_kib", "journal_kib = " + std::to_string(kib) + " is no power of two");
+      table.problem("journal_kib", "journal_kib = " + std::to_string(kib) + " is no power of two; write " +
+                                       std::to_string(std::bit_ceil(static_cast<std::uint64_t>(kib))));
     }
     application.journal_bytes = static_cast<std::uint64_t>(kib) << 10;
     for (auto& one : table.tables("table")) {
@@ -304,6 +345,7 @@ class GroupFile {
   }
 
   std::string path_;
+  Checks checks_;
   ConfigReader reader_;
   ServerConfig config_;
   std::map<std::string, std::string> claims_;
@@ -311,6 +353,6 @@ class GroupFile {
 
 }  // namespace
 
-Result<ServerConfig> read_config(const std::string& path) { return GroupFile(path).read(); }
+Result<ServerConfig> read_config(const std::string& path, Checks checks) { return GroupFile(path, checks).read(); }
 
 }  // namespace understudy::control

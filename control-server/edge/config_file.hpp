@@ -23,7 +23,10 @@ struct ServerConfig {
   std::chrono::milliseconds command_limit{5000};
 };
 
+/// What is checked: the file alone (anywhere), or also that this machine can serve by it.
+enum class Checks { File, FileAndMachine };
+
 /// The first problem, as one line with file and line number.
-Result<ServerConfig> read_config(const std::string& path);
+Result<ServerConfig> read_config(const std::string& path, Checks checks = Checks::File);
 
 }  // namespace understudy::control

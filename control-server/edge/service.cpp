@@ -209,7 +209,7 @@ const std::vector<std::string>& ControlService::ports_of(const BladeId& id) cons
   for (const auto& blade : config_.group.blades) {
     if (blade.id == id) { return blade.switch_ports; }
   }
-  UNDERSTUDY_ASSERT(!"an effect names a blade of the configuration");
+  UNDERSTUDY_ASSERT(false && "an effect names a blade of the configuration");
   return config_.group.blades.front().switch_ports;
 }
 

@@ -44,7 +44,7 @@ enum class Step : std::uint8_t {
   StartApplication,
   Quiesce,
   Resume,
-  BackToMirroring,  ///< after a failed activation: receive again
+  BackToMirroring,     ///< after a failed activation: receive again
   RestartApplication,  ///< it ended by itself; it becomes active again when this mirror serves
 };
 

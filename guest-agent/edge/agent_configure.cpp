@@ -6,6 +6,7 @@
 
 #include "edge/agent.hpp"
 #include "understudy/common/log.hpp"
+#include "understudy/link/bfd_vote.hpp"
 
 namespace understudy::guest {
 

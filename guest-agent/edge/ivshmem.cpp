@@ -57,7 +57,8 @@ Result<double> measure_load_ns(const IvshmemBar& bar) {
   const auto took = std::chrono::steady_clock::now() - begin;
   munmap(mapping, bytes);
   if (sum == UINT64_MAX) { return failure("the loads were left out"); }  // keeps the sum, and so the loop, alive
-  return std::chrono::duration<double, std::nano>(took).count() / static_cast<double>(bytes / 64);
+  const auto lines = bytes / 64;
+  return std::chrono::duration<double, std::nano>(took).count() / static_cast<double>(lines);
 }
 
 }  // namespace understudy::guest

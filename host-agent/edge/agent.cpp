@@ -36,10 +36,11 @@ Instant Agent::now() {
   return Instant{std::chrono::seconds(time.tv_sec) + std::chrono::nanoseconds(time.tv_nsec)};
 }
 
+/// What can be refused comes first: the gate and the exemption stay in the kernel when this program has ended.
 Status Agent::start() {
+  if (auto done = start_bfd(); !done) { return done; }
   if (auto done = take_network_up(); !done) { return done; }
   if (auto done = place::exempt_from_tracking(config_.address.address); !done) { return done; }
-  if (auto done = start_bfd(); !done) { return done; }
   link::ControlClientCallbacks callbacks;
   callbacks.on_connected = [this](const std::string& address, const std::string&) {
     log::info("connected to the control-server {}", address);

@@ -2,12 +2,16 @@
 #include "edge/config.hpp"
 
 #include <net/if.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <charconv>
+#include <cstdlib>
 #include <set>
+#include <sstream>
 
 #include "understudy/common/config.hpp"
+#include "understudy/common/own_address.hpp"
 
 namespace understudy::host {
 
@@ -26,6 +30,7 @@ bool is_endpoint(const std::string& text) {
 }
 
 void check_interface(ConfigTable& table, const std::string& key, const std::string& interface) {
+  if (interface == "lo") { table.problem(key, "\"lo\" is this blade's own loopback; write a real interface"); }
   if (interface.empty() || if_nametoindex(interface.c_str()) != 0) { return; }
   table.problem(
       key, "interface \"" + interface + "\" does not exist on this blade; write the name of one that `ip link` shows");
@@ -36,11 +41,30 @@ void check_readable(ConfigTable& table, const std::string& key, const std::strin
   table.problem(key, "\"" + path + "\" cannot be read; write the path of an existing file");
 }
 
+void check_directory(ConfigTable& table, const std::string& key, const std::string& path) {
+  struct stat found {};
+  if (path.empty() || (stat(path.c_str(), &found) == 0 && S_ISDIR(found.st_mode))) { return; }
+  table.problem(key, "there is no directory \"" + path + "\"; make it, or write another one");
+}
+
+/// An absolute path, or a name that the shell would find.
+bool is_program(const std::string& program) {
+  if (program.find('/') != std::string::npos) { return access(program.c_str(), X_OK) == 0; }
+  std::istringstream folders(std::getenv("PATH") != nullptr ? std::getenv("PATH") : "/usr/sbin:/usr/bin:/sbin:/bin");
+  for (std::string folder; std::getline(folders, folder, ':');) {
+    if (access((folder + "/" + program).c_str(), X_OK) == 0) { return true; }
+  }
+  return false;
+}
+
 void read_mirrors(ConfigTable table, MirrorsConfig& mirrors) {
   mirrors.maintenance_interface =
       table.string("maintenance_interface", "the interface on the maintenance network, e.g. \"mnt0\"");
   check_interface(table, "maintenance_interface", mirrors.maintenance_interface);
   mirrors.qemu = table.string_or("qemu", mirrors.qemu, "QEMU's program, e.g. \"/usr/libexec/qemu-kvm\"");
+  if (!is_program(mirrors.qemu)) {
+    table.problem("qemu", "there is no program \"" + mirrors.qemu + "\"; install QEMU, or write qemu = its path");
+  }
   mirrors.kernel = table.string("kernel", "the path of the mirrors' Linux kernel");
   check_readable(table, "kernel", mirrors.kernel);
   mirrors.initramfs = table.string("initramfs", "the path of the mirrors' initramfs");
@@ -97,6 +121,10 @@ Result<BladeConfig> read_blade_config(const std::string& path) {
       IpPrefix::parse(root.string("address", "this blade's maintenance address, e.g. \"192.168.1.2/24\""));
   if (address) {
     config.address = address.value();
+    if (!is_own_address(config.address.address)) {
+      root.problem("address", "this blade has no address " + config.address.address.to_string() +
+                                  "; write one that `ip address` shows");
+    }
   } else {
     root.problem("address", address.error().message);
   }
@@ -108,11 +136,19 @@ Result<BladeConfig> read_blade_config(const std::string& path) {
   }
   config.run_dir = root.string_or("run_dir", config.run_dir, "a directory, e.g. \"/run/understudy\"");
   config.region_dir = root.string_or("region_dir", config.region_dir, "a directory on tmpfs, e.g. \"/dev/shm\"");
+  check_directory(root, "region_dir", config.region_dir);
   config.replication_port =
       static_cast<std::uint16_t>(root.integer_or("replication_port", config.replication_port, "a TCP port", 1, 65535));
   read_networks(root, config);
-  read_mirrors(root.table("mirrors"), config.mirrors);
   read_drill(root.table("drill"), config.drill);
+  auto mirrors = root.table("mirrors");
+  read_mirrors(mirrors, config.mirrors);
+  for (const auto& [network, interface] : config.networks) {
+    if (interface != config.mirrors.maintenance_interface) { continue; }
+    mirrors.problem("maintenance_interface",
+                    "interface \"" + interface + "\" is given to the network \"" + network +
+                        "\", whose gate would close it; the maintenance network needs its own");
+  }
   if (auto finished = reader.finish(); !finished) { return finished.error(); }
   return config;
 }

@@ -247,14 +247,6 @@ void RolePlace::stop_application(std::function<void(Status)> done) {
   application_->stop(std::move(done));
 }
 
-void RolePlace::quiesce_application(std::chrono::milliseconds deadline, std::function<void(Status)> done) {
-  if (!application_) {
-    done({});
-    return;
-  }
-  application_->quiesce(deadline, std::move(done));
-}
-
 void RolePlace::announce() { announce_once(announcements_max); }
 
 void RolePlace::announce_once(int left) {

@@ -72,7 +72,6 @@ class RolePlace {
   [[nodiscard]] const shm::Region& region() const { return *region_; }
   [[nodiscard]] const PlaceOptions& options() const { return options_; }
   /// Stops the application's part of a movement: nothing is under way any more, or Expired.
-  void quiesce_application(std::chrono::milliseconds deadline, std::function<void(Status)> done);
   /// Takes every event that the kernel has queued, so that the store holds all that happened until now.
   void drain();
   [[nodiscard]] app::Supervisor* application() { return application_.get(); }

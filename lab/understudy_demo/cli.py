@@ -1,6 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
 """`./dev demo`: runs, report, exit status. The lab is taken down whatever happens, unless --keep."""
-import argparse
 import dataclasses
 import json
 import os
@@ -10,6 +9,7 @@ import time
 
 from understudy_lab import lab
 from understudy_lab.errors import LabError
+from understudy_lab.options import Parser, number
 from understudy_lab.state import State
 
 from . import report as reports
@@ -19,28 +19,29 @@ from .timeline import Timeline, show_result
 
 
 def parser():
-    top = argparse.ArgumentParser(prog="./dev demo",
+    top = Parser(prog="./dev demo",
                                   description="Kill a blade under traffic and watch: takeover by its "
                                   "mirror VM, movement to the standby's host, all guests down, nothing lost.")
-    top.add_argument("--actives", type=int, default=3, help="active blades (default: 3)")
+    top.add_argument("--actives", type=number(int, 1, 32), default=3, help="active blades (default: 3)")
     top.add_argument("--report", metavar="FILE", help="write the report as JSON (format: lab/report.schema.json)")
-    top.add_argument("--runs", type=int, default=1, metavar="K", help="repeat; the report gets runs[] and summary")
+    top.add_argument("--runs", type=number(int, 1), default=1, metavar="K",
+                     help="repeat; the report gets runs[] and summary")
     top.add_argument("--keep", action="store_true",
                      help="leave the lab of the last run up, or of the first that failed")
     top.add_argument("--name", default="demo", help="name of the lab (default: demo)")
-    top.add_argument("--baseline-s", type=float, default=10, help="undisturbed window before the failure")
-    top.add_argument("--after-s", type=float, default=3, help="how long traffic goes on after the last phase")
-    top.add_argument("--minimum-mb", type=float, default=60, help="a transfer is at least this long")
-    top.add_argument("--bfd-interval-ms", type=int, default=lab.DEFAULTS["bfd_interval_ms"])
-    top.add_argument("--ready-s", type=int, default=lab.DEFAULTS["ready_s"],
+    top.add_argument("--baseline-s", type=number(float, 1), default=10, help="undisturbed window before the failure")
+    top.add_argument("--after-s", type=number(float, 0), default=3,
+                     help="how long traffic goes on after the last phase")
+    top.add_argument("--minimum-mb", type=number(float, 1), default=60, help="a transfer is at least this long")
+    top.add_argument("--bfd-interval-ms", type=number(int, 1, 10_000), default=lab.DEFAULTS["bfd_interval_ms"])
+    top.add_argument("--ready-s", type=number(int, 1), default=lab.DEFAULTS["ready_s"],
                      help="how long the group may take to be protected")
-    top.add_argument("--movement-s", type=int, default=60, help="how long the movement may take to begin and end")
+    top.add_argument("--movement-s", type=number(int, 1), default=60,
+                     help="how long the movement may take to begin and end")
     return top
 
 
 def check(options):
-    if options.runs < 1:
-        raise LabError("--runs: use 1 or more", 2)
     if options.report:
         directory = os.path.dirname(os.path.abspath(options.report))
         if not os.access(directory, os.W_OK):

@@ -11,6 +11,7 @@ import time
 
 from . import blades, config_files, daemons, guests, lab, processes, state as states, switch
 from .errors import LabError
+from .options import Parser, number, power_of_two
 from .shell import in_network
 from .state import State
 
@@ -70,7 +71,9 @@ def print_status(told):
     if told["cut_ports"]:
         say(f"  cut: {', '.join(told['cut_ports'])}")
     for role in (told["group"] or {}).get("roles", []):
-        say(f"  {role['role']:10} {daemons.describe(role)}, place {role.get('place')}, term {role['term']}")
+        place = role.get("place") or {}
+        say(f"  {role['role']:10} {daemons.describe(role)}, place {place.get('blade')}/{place.get('kind')}, "
+            f"term {role['term']}")
     if "group_error" in told:
         say(f"  the control-server does not answer: {told['group_error']}")
 
@@ -153,6 +156,7 @@ def execute(options):
 
 def logs(options):
     state = State(options.name)
+    state.read()  # a lab that is not up is told as everywhere
     lab.collect_consoles(state)
     found = sorted(entry for entry in os.listdir(state.logs) if options.node in (entry.removesuffix(".log"), ""))
     if options.node.startswith("mirror-"):
@@ -178,7 +182,7 @@ def listing(_options):
 
 
 def parser():
-    top = argparse.ArgumentParser(prog="./dev lab", description="A whole chassis on this machine: N active blades, a "
+    top = Parser(prog="./dev lab", description="A whole chassis on this machine: N active blades, a "
                                   "standby with N mirrors, clients, a server, a switch. It stays up until `down`.")
     commands = top.add_subparsers(dest="command_name", required=True, metavar="COMMAND")
 
@@ -191,14 +195,18 @@ def parser():
         return sub
 
     sub = command("up", up, "start a lab and wait until every role is protected")
-    sub.add_argument("--actives", type=int, default=3, help="active blades (default: 3)")
-    sub.add_argument("--bfd-interval-ms", type=int, default=lab.DEFAULTS["bfd_interval_ms"])
-    sub.add_argument("--bfd-multiplier", type=int, default=lab.DEFAULTS["bfd_multiplier"])
+    sub.add_argument("--actives", type=number(int, 1, 32), metavar="N", default=3, help="active blades (default: 3)")
+    sub.add_argument("--bfd-interval-ms", type=number(int, 1, 10_000), metavar="MS",
+                     default=lab.DEFAULTS["bfd_interval_ms"], help="default: %(default)s")
+    sub.add_argument("--bfd-multiplier", type=number(int, 1, 255), metavar="N",
+                     default=lab.DEFAULTS["bfd_multiplier"],
+                     help="lost packets that mean silence (default: %(default)s)")
     sub.add_argument("--policy", choices=config_files.POLICIES, default=lab.DEFAULTS["policy"],
                      help="when a role moves to the host")
-    sub.add_argument("--region-mib", type=int, default=lab.DEFAULTS["region_mib"],
+    sub.add_argument("--region-mib", type=power_of_two, metavar="MIB", default=lab.DEFAULTS["region_mib"],
                      help="size of a role's region, a power of two")
-    sub.add_argument("--ready-s", type=int, default=lab.DEFAULTS["ready_s"], help="how long to wait for protection")
+    sub.add_argument("--ready-s", type=number(int, 1), metavar="S", default=lab.DEFAULTS["ready_s"],
+                     help="how long to wait for protection")
     sub.add_argument("--without-daemons", action="store_true",
                      help="only the chassis: blades run nothing of the product")
     sub = command("status", status, "what is up: blades, cut cables, roles")

@@ -30,6 +30,13 @@ def start_control(state, binaries):
     return spawn(state, "control-server", command, "control", nice=CONTROL_NICE)
 
 
+def check_configuration(state, binaries):
+    told = subprocess.run([os.path.join(binaries, "understudy-control-server"), "--check", "--config",
+                           state.path("group.toml")], capture_output=True, text=True, check=False)
+    if told.returncode != 0:
+        raise LabError(f"the group's configuration is refused: {told.stderr.strip()}", 2)
+
+
 def operator(state, binaries, *arguments, timeout=10):
     """Output of `understudy ARGUMENTS`."""
     command = [os.path.join(binaries, "understudy"), "--control", CONTROL_ADDRESS, *arguments]

@@ -19,9 +19,10 @@ DRILL = [os.path.join(SOURCE, "drill")]  # option "drill" of a lab whose movemen
 
 
 def build_directory():
-    build = os.environ.get("UNDERSTUDY_BUILD")
-    if not build or not os.path.isdir(build):
-        raise LabError("UNDERSTUDY_BUILD names no build directory; start the lab with ./dev lab", 2)
+    """UNDERSTUDY_BUILD, else the one of this tree."""
+    build = os.environ.get("UNDERSTUDY_BUILD") or os.path.join(os.path.dirname(SOURCE), "build", "dev")
+    if not os.path.isdir(build):
+        raise LabError(f"there is no build directory {build}: run ./dev build, or name one in UNDERSTUDY_BUILD", 2)
     return os.path.abspath(build)
 
 
@@ -58,6 +59,8 @@ def up(name, actives, options, say):
         guests.prepare(build_directory(), say)
         options["application"] = run([os.path.join(binaries(), "session-service"), *config_files.SESSION_COMMAND])
     state.create(chassis, options)
+    if options["daemons"]:
+        prepare_configuration(chassis, state, options)
     try:
         bring_up(chassis, state, options, say)
     except BaseException as error:
@@ -70,13 +73,22 @@ def up(name, actives, options, say):
     return state
 
 
+def prepare_configuration(chassis, state, options):
+    """What the control-server would refuse is told before anything is started."""
+    power_command = [os.path.join(SOURCE, "power"), "--name", chassis.name]
+    try:
+        config_files.write_all(chassis, state, options, power_command, guests.directory(build_directory()))
+        daemons.check_configuration(state, binaries())
+    except BaseException:
+        state.remove()
+        raise
+
+
 def bring_up(chassis, state, options, say):
     say(f"chassis {chassis.name!r}: {chassis.actives} active, 1 standby")
     namespaces.create_all(chassis)
     switch.install(chassis)
-    power_command = [os.path.join(SOURCE, "power"), "--name", chassis.name]
     if options["daemons"]:
-        config_files.write_all(chassis, state, options, power_command, guests.directory(build_directory()))
         say("control-server")
         daemons.start_control(state, binaries())
     for blade in chassis.blades:

@@ -66,11 +66,18 @@ class OperatorClient::Impl {
     return !stopped_;
   }
 
+  /// gRPC's own words end in the system's: the last part is what a person can use.
+  static std::string reason(const grpc::Status& status) {
+    const auto& text = status.error_message();
+    const auto at = text.rfind(": ");
+    return at == std::string::npos ? text : text.substr(at + 2);
+  }
   [[nodiscard]] Error explain(const grpc::Status& status) const {
     switch (status.error_code()) {
       case grpc::StatusCode::UNAVAILABLE:
       case grpc::StatusCode::DEADLINE_EXCEEDED:
-        return failure("the control-server at " + address_ + " cannot be reached: " + status.error_message());
+        return failure("the control-server at " + address_ + " cannot be reached (" + reason(status) +
+                       "); is it running there?");
       case grpc::StatusCode::NOT_FOUND:
         return failure(status.error_message(), Errc::NotFound);
       case grpc::StatusCode::INVALID_ARGUMENT:

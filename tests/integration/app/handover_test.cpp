@@ -9,15 +9,14 @@
 #include <sys/mount.h>
 #include <sys/stat.h>
 
-#include <boost/asio/io_context.hpp>
 #include <fstream>
 #include <memory>
 #include <sstream>
 #include <thread>
 
 #include "service_process.hpp"
+#include "support/supervisor_bench.hpp"
 #include "tables.hpp"
-#include "understudy/app/supervisor.hpp"
 #include "understudy/shm/region.hpp"
 
 namespace session_service {
@@ -75,7 +74,7 @@ class NetworkNamespace {
   std::string path_;
 };
 
-class Handover : public testing::Test {
+class Handover : public testing::Test, protected us::test::SupervisorBench {
  protected:
   Handover() {
     char name[] = "/dev/shm/understudy-handover-XXXXXX";
@@ -115,28 +114,6 @@ class Handover : public testing::Test {
     EXPECT_TRUE(started) << started.error().message;
     return supervisor;
   }
-  template <class Predicate>
-  bool run_until(Predicate done) {
-    const auto give_up = std::chrono::steady_clock::now() + 10s;
-    while (!done() && std::chrono::steady_clock::now() < give_up) {
-      io_.restart();
-      io_.run_one_for(10ms);
-    }
-    return done();
-  }
-  template <class Order>
-  us::Status outcome(Order order) {
-    std::optional<us::Status> result;
-    order([&](us::Status status) { result = std::move(status); });
-    run_until([&] { return result.has_value(); });
-    return result.value_or(us::failure("never done"));
-  }
-  us::Status ready(us::app::Supervisor& place) {
-    return outcome([&](auto done) { place.wait_ready(8s, done); });
-  }
-  us::Status activate(us::app::Supervisor& place, std::uint64_t term) {
-    return outcome([&](auto done) { place.activate(us::Term{term}, 8s, done); });
-  }
 
   /// Permissions of every mapping that `place`'s application has of the region's inode.
   [[nodiscard]] std::string mappings(const us::app::Supervisor& place) const {
@@ -154,7 +131,6 @@ class Handover : public testing::Test {
     return found;
   }
 
-  boost::asio::io_context io_;
   std::string directory_;
   std::uint64_t bytes_ = 0;
   std::vector<std::unique_ptr<NetworkNamespace>> spaces_;
@@ -174,7 +150,7 @@ TEST_F(Handover, TheNextPlaceAnswersWhatTheFormerOneCountedAndARetryIsCountedOnc
   EXPECT_FALSE(there.ask("a 3 READ " + id, 100ms)) << "who stands by is silent";
   EXPECT_FALSE(activate(*second_, 2)) << "while the first place writes, there is no second writer";
 
-  ASSERT_TRUE(outcome([&](auto done) { first_->quiesce(8s, done); }));
+  ASSERT_TRUE(quiesce(*first_));
   EXPECT_FALSE(here.ask("a 3 COUNT " + id, 100ms)) << "quiesced";
   first_->kill_now();  // QEMU's SIGKILL
   ASSERT_TRUE(run_until([&] { return !first_->status().running; }));

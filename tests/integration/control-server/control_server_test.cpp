@@ -15,6 +15,7 @@
 #include <fstream>
 #include <optional>
 
+#include "support/run_until.hpp"
 #include "understudy/link/control_api_client.hpp"
 #include "understudy/net/gate.hpp"
 #include "understudy/net/namespace.hpp"
@@ -123,7 +124,7 @@ struct Blade {
   boost::asio::io_context& io_;
 };
 
-class ControlServerTest : public testing::Test {
+class ControlServerTest : public testing::Test, protected test::Loop {
  protected:
   static void SetUpTestSuite() {
     if (geteuid() != 0) { GTEST_SKIP() << "needs root for its network namespace"; }
@@ -202,17 +203,6 @@ addresses = ["10.23.4.121/24"]
                     folder_ + "/server.log");
   }
 
-  template <class Condition>
-  bool run_until(Condition condition, std::chrono::seconds limit = 30s) {
-    const auto deadline = std::chrono::steady_clock::now() + limit;
-    while (!condition()) {
-      if (std::chrono::steady_clock::now() > deadline) { return false; }
-      io_.restart();
-      io_.run_one_for(20ms);
-    }
-    return true;
-  }
-
   /// Output of the operator's command; `status` gets its exit status.
   std::string operate(const std::string& arguments, int* status = nullptr) {
     const std::string command = std::string(OPERATOR) + " --control " + kServer + ":7400 " + arguments + " 2>&1";
@@ -277,7 +267,6 @@ addresses = ["10.23.4.121/24"]
     })) << operate("status");
   }
 
-  boost::asio::io_context io_;
   std::string folder_;
   std::optional<net::SwitchIsolation> isolation_;
   std::optional<Child> server_;

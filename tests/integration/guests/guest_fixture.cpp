@@ -114,16 +114,6 @@ std::unique_ptr<host::Guest> GuestFixture::start(const host::GuestOptions& optio
   return *std::move(guest);
 }
 
-bool GuestFixture::run_until(const std::function<bool()>& condition, std::chrono::seconds deadline) {
-  const auto until = Clock::now() + deadline;
-  while (!condition()) {
-    if (Clock::now() >= until) { return false; }
-    io_.restart();
-    io_.run_one_for(std::chrono::milliseconds(50));
-  }
-  return true;
-}
-
 ShellAnswer GuestFixture::shell(const std::string& command, std::chrono::seconds deadline) {
   const auto until = Clock::now() + deadline;
   const host::UniqueFd port(socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));

@@ -15,6 +15,7 @@
 #include "edge/guests/accelerator.hpp"
 #include "edge/guests/guest.hpp"
 #include "edge/guests/shutdown_ladder.hpp"
+#include "support/run_until.hpp"
 
 namespace understudy::test {
 
@@ -41,8 +42,11 @@ class GuestFixture : public testing::Test {
   host::GuestCallbacks recording();
   std::unique_ptr<host::Guest> start(const host::GuestOptions& options);
 
-  /// Runs the io_context until `condition`; false when `deadline` passed.
-  bool run_until(const std::function<bool()>& condition, std::chrono::seconds deadline = std::chrono::seconds(60));
+  /// Under TCG everything takes its time.
+  template <class Condition>
+  bool run_until(const Condition& condition, std::chrono::seconds deadline = std::chrono::seconds(60)) {
+    return test::run_until(io_, condition, deadline);
+  }
   /// A command in the guest, by its debug shell.
   ShellAnswer shell(const std::string& command, std::chrono::seconds deadline = std::chrono::seconds(30));
   /// 32 bits of the region file.

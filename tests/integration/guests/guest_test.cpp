@@ -83,7 +83,7 @@ TEST_F(GuestTest, IsFoundAgainByARestartedDaemonAndSurvivesARestartOfItsAgent) {
   EXPECT_EQ(hellos_[1].boot_nonce, hellos_[0].boot_nonce);
   EXPECT_EQ(hellos_[1].instance, hellos_[0].instance);
 
-  ASSERT_EQ(shell("killall -9 understudy-guest-agent").status, 0);
+  ASSERT_EQ(shell("kill -9 " + hellos_.back().instance).status, 0);
   ASSERT_TRUE(run_until([&] { return hellos_.size() >= 3; }));
   EXPECT_GE(lost_count_, 1);
   EXPECT_EQ(hellos_[2].boot_nonce, hellos_[0].boot_nonce);
@@ -118,7 +118,7 @@ TEST_F(GuestTest, ShutsDownByThePowerButtonWhenItsAgentIsGone) {
   auto sut = start(options());
   ASSERT_TRUE(sut);
   ASSERT_TRUE(run_until([&] { return !hellos_.empty() && sut->qmp().ready(); }));
-  ASSERT_EQ(shell("mv /usr/bin/understudy-guest-agent /gone; killall -9 understudy-guest-agent").status, 0);
+  ASSERT_EQ(shell("mv /usr/bin/understudy-guest-agent /gone; kill -9 " + hellos_.back().instance).status, 0);
   ASSERT_TRUE(run_until([&] { return lost_count_ > 0; }));
   std::optional<Result<host::ShutdownReport>> report;
   host::ShutdownDeadlines deadlines;

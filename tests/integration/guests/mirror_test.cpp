@@ -269,7 +269,7 @@ TEST_F(MirrorTest, ARestartedAgentGoesOnServingUnderItsTerm) {
   ASSERT_TRUE(copy);
   const auto epoch = copy->epoch();
   const auto hellos = hellos_.size();
-  ASSERT_EQ(shell("killall -9 understudy-guest-agent").status, 0);
+  ASSERT_EQ(shell("kill -9 " + hellos_.back().instance).status, 0);
   ASSERT_TRUE(run_until([&] { return hellos_.size() > hellos; }));
   EXPECT_EQ(hellos_.back().term, term);
   EXPECT_EQ(hellos_.back().activity, channel::Activity::Serving);
@@ -324,7 +324,7 @@ TEST_F(MirrorTest, AnApplicationThatDiesWhileServingIsStartedAgainAndServesOn) {
   auto sessions = mirrored->store("sessions");
   ASSERT_TRUE(sessions);
   const auto epoch = sessions->epoch();
-  ASSERT_EQ(shell("killall -9 session-service").status, 0);
+  ASSERT_EQ(shell("kill -9 $(pidof session-service)").status, 0);
   ASSERT_TRUE(wait_for<channel::Alarm>()) << story();
   EXPECT_TRUE(run_until([&] { return sessions->epoch() > epoch; })) << story();
   EXPECT_EQ(sessions->term(), term);

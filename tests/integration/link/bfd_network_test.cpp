@@ -14,6 +14,7 @@
 #include <mutex>
 
 #include "network_namespace.hpp"
+#include "support/eventually.hpp"
 #include "understudy/link/bfd_service.hpp"
 
 namespace understudy::link::bfd {
@@ -158,8 +159,8 @@ TEST_F(BfdNetwork, ComesUpWithBirdAndNoticesItsDeath) {
     ASSERT_TRUE(a.service->add_peer(there6, {}).ok());
   });
   for (const auto& peer : {there4, there6}) { ASSERT_TRUE(a.wait_for(peer, SessionState::Up)) << peer.to_string(); }
-  for (int i = 0; i < 1000 && a.service->status(there4)->detection_time != 150ms; ++i) { usleep(10'000); }
-  EXPECT_EQ(a.service->status(there4)->detection_time, Duration(150ms)) << "BIRD's 50 ms x 3";
+  EXPECT_TRUE(test::eventually([&] { return a.service->status(there4)->detection_time == 150ms; }))
+      << "BIRD's 50 ms x 3";
   EXPECT_EQ(a.service->status(there4)->transmit_interval, Duration(50ms));
 
   bird.stop();

@@ -17,18 +17,18 @@
 #include <cstdlib>
 #include <cstring>
 #include <filesystem>
-#include <functional>
 #include <optional>
 #include <string>
-#include <thread>
 #include <vector>
 
+#include "support/eventually.hpp"
 #include "understudy/net/interfaces.hpp"
 #include "understudy/net/namespace.hpp"
 
 namespace understudy::net::test {
 
 using namespace std::chrono_literals;
+using understudy::test::eventually;
 inline constexpr auto deadline_default = 10s;
 
 #define UNDERSTUDY_NEEDS_ROOT() \
@@ -39,16 +39,6 @@ inline constexpr auto deadline_default = 10s;
     const auto& asserted = (expression);                    \
     ASSERT_TRUE(asserted.ok()) << asserted.error().message; \
   } while (false)
-
-/// Polls until `condition` holds. Never asserts how long it took.
-inline bool eventually(const std::function<bool()>& condition, std::chrono::milliseconds deadline = deadline_default) {
-  const auto end = std::chrono::steady_clock::now() + deadline;
-  while (!condition()) {
-    if (std::chrono::steady_clock::now() > end) { return false; }
-    std::this_thread::sleep_for(1ms);
-  }
-  return true;
-}
 
 /// Frames of one thread keep their order on their way only while the thread stays on one processor.
 inline void stay_on_this_processor() {

@@ -3,6 +3,8 @@
 /// A chassis in memory around the real core: N actives and a standby that obey orders, a store with compare-and-set,
 /// a switch and a power driver that can be told to fail. What a test does not script behaves well.
 
+#include <gtest/gtest.h>
+
 #include <algorithm>
 #include <deque>
 #include <functional>
@@ -217,5 +219,18 @@ class Chassis {
   std::deque<Event> queue_;
   bool stepping_ = false;
 };
+
+/// Where in the effects the first one that fits is; fails the test when there is none.
+template <class Predicate>
+std::ptrdiff_t index_of(const Chassis& chassis, Predicate fits) {
+  const auto found = std::find_if(chassis.effects.begin(), chassis.effects.end(), fits);
+  EXPECT_NE(found, chassis.effects.end());
+  return found - chassis.effects.begin();
+}
+template <class Order>
+bool is_order(const Effect& effect) {
+  const auto* send = std::get_if<Send>(&effect);
+  return send != nullptr && std::holds_alternative<Order>(send->order);
+}
 
 }  // namespace understudy::control::test

@@ -174,6 +174,11 @@ TEST_F(ConfigFileTest, EveryMistakeIsOneLineWithFileAndLine) {
       {"active = \"blade-1\"", "active = \"blade-7\"", "there is no [[blade]] named \"blade-7\""},
       {"active = \"blade-1\"", "active = \"blade-2\"", "blade-2 is the standby"},
       {"region_mib = 16", "region_mib = 17", "region_mib = 17 is no power of two; write 32"},
+      {"region_mib = 16", "region_mib = 4", "region_mib = 4 is too small for 16384 flows"},
+      {"region_mib = 16", "region_mib = \"16\"", "\"region_mib\" in [[role]] is wrong"},
+      {"flow_capacity = 16384", "flow_capacity = 100000000", "is too small for 100000000 flows"},
+      {"capacity = 1000\n", "capacity = 100000000\n", "region_mib = 16 is too small"},
+      {"store = \"sessions\"", "store = \"net\"", "no region holds what role-1 asks for"},
       {"mirror_address = \"192.168.1.41/24\"", "mirror_address = \"192.168.1.1/24\"",
        "address 192.168.1.1 is used twice: by blade-1 and by role-1's mirror"},
       {"mirror_mac = \"02:e2:00:00:00:01\"", "mirror_mac = \"02:e0:00:00:00:01\"",
@@ -185,7 +190,7 @@ TEST_F(ConfigFileTest, EveryMistakeIsOneLineWithFileAndLine) {
       {"\"10.50.1.1/24\", \"fe80::1/64\"", "\"10.50.1.1/33\"", "\"addresses\":"},
       {"name = \"int\"", "name = \"ext\"", "port of role-1 ext is used twice"},
       {"gateway = \"10.23.4.1\"", "gateway = \"fd00::1\"", "are of different families"},
-      {"journal_kib = 1024", "journal_kib = 1000", "journal_kib = 1000 is no power of two"},
+      {"journal_kib = 1024", "journal_kib = 1000", "journal_kib = 1000 is no power of two; write 1024"},
       {"store = \"sessions\"", "", "tables without a store"},
       {"key_bytes = 16", "key_bytes = 0", "\"key_bytes\" in [[table]] is wrong"},
       {"[[role]]\nname", "[[roll]]\nname", ""},
@@ -206,8 +211,29 @@ TEST_F(ConfigFileTest, TwoRolesOnOneBladeAreRefused) {
       << config.error().message;
 }
 
+TEST_F(ConfigFileTest, WhatThisMachineLacksIsToldBeforeAnythingIsStarted) {
+  const auto complaint = [&](const std::string& listen, const std::string& state) {
+    std::string text = kGood;
+    text.replace(text.find("192.168.1.250:7400"), 18, listen);
+    text.replace(text.find("/var/lib/understudy/control.db"), 30, state);
+    std::ofstream(path()) << text;
+    const auto config = read_config(path(), Checks::FileAndMachine);
+    return config ? "none" : config.error().message.substr(path().size());
+  };
+  EXPECT_EQ(complaint("127.0.0.1:7400", folder_ + "/control.db"), "none");
+  EXPECT_EQ(complaint("192.0.2.250:7400", folder_ + "/control.db"),
+            ":2: this machine has no address 192.0.2.250; write one that `ip address` shows");
+  EXPECT_EQ(complaint("127.0.0.1:7400", "/nonexistent/control.db"),
+            ":3: there is no directory /nonexistent; make it, or write a path in another one");
+}
+
 TEST_F(ConfigFileTest, AFileThatIsNotThereIsAProblemOfTheSameForm) {
-  EXPECT_NE(read_config("/nonexistent/group.toml").error().message.find("/nonexistent/group.toml:"), std::string::npos);
+  EXPECT_NE(read_config("/nonexistent/group.toml")
+                .error()
+                .message.find("/nonexistent/group.toml:1: cannot be read: No such file or directory"),
+            std::string::npos);
+  EXPECT_EQ(read_config(folder_).error().message,
+            folder_ + ":1: cannot be read: it is a directory; give the path of a readable file");
 }
 
 }  // namespace

@@ -9,11 +9,13 @@
 #include <fstream>
 
 #include "edge/command.hpp"
+#include "support/eventually.hpp"
 
 namespace understudy::control {
 namespace {
 
 using namespace std::chrono_literals;
+using test::eventually;
 
 class DriversTest : public testing::Test {
  protected:
@@ -66,8 +68,7 @@ TEST_F(DriversTest, ACommandThatHangsIsKilledWithItsChildren) {
     std::getline(std::ifstream("/proc/" + std::to_string(child) + "/stat"), stat);
     return stat.find(") Z") != std::string::npos;
   };
-  for (int i = 0; i < 1000 && !dead(); ++i) { usleep(10'000); }
-  EXPECT_TRUE(dead());
+  EXPECT_TRUE(eventually(dead));
 }
 
 TEST_F(DriversTest, MuchOutputNeitherBlocksNorGrows) {

@@ -55,7 +55,7 @@ TEST(Render, StatusAsJsonHasTheDocumentedKeys) {
   EXPECT_TRUE(blade.at("isolated").as_bool());
 }
 
-TEST(Render, EventsAreOneLineEach) {
+TEST(Render, EventsFitAHundredColumns) {
   const link::EventRecord event{7,
                                 1'700'000'000'123'000'000,
                                 link::Severity::Alarm,
@@ -65,8 +65,17 @@ TEST(Render, EventsAreOneLineEach) {
                                 "isolate",
                                 2.5,
                                 "two\nlines"};
-  EXPECT_EQ(event_text(event).find('\n'), std::string::npos);
-  EXPECT_NE(event_text(event).find("isolate    2.500 ms, two lines"), std::string::npos) << event_text(event);
+  EXPECT_EQ(event_text(event).find('\n'), std::string::npos) << "a short one is one line";
+  EXPECT_NE(event_text(event).find("isolate     2.500 ms, two lines"), std::string::npos) << event_text(event);
+  auto wordy = event;
+  for (int i = 0; i < 40; ++i) { wordy.text += " and on"; }
+  std::istringstream lines(event_text(wordy));
+  int count = 0;
+  for (std::string line; std::getline(lines, line); ++count) {
+    EXPECT_LE(line.size(), 100U) << line;
+    EXPECT_EQ(line.find_first_not_of(' '), count == 0 ? 0U : 53U) << "below its own column: " << line;
+  }
+  EXPECT_GT(count, 3);
   const auto json = boost::json::parse(event_json(event)).as_object();
   EXPECT_EQ(json.at("id").to_number<int>(), 7);
   EXPECT_EQ(json.at("time_ns").as_int64(), 1'700'000'000'123'000'000);

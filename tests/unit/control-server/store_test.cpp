@@ -2,11 +2,15 @@
 #include "edge/store.hpp"
 
 #include <gtest/gtest.h>
+#include <sys/mman.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <atomic>
 #include <filesystem>
 #include <fstream>
+
+#include "support/eventually.hpp"
 
 namespace understudy::control {
 namespace {
@@ -30,6 +34,13 @@ class StoreTest : public testing::Test {
             {BladeId{"blade-" + std::to_string(term)}, PlaceKind::Mirror},
             link::StopEvidence::Isolated,
             Term{reserved}};
+  }
+  /// A number that a child of fork() counts up and this process reads.
+  static std::unique_ptr<std::atomic<std::uint64_t>, void (*)(std::atomic<std::uint64_t>*)> shared_counter() {
+    using Counter = std::atomic<std::uint64_t>;
+    void* page = mmap(nullptr, sizeof(Counter), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    return {page == MAP_FAILED ? nullptr : new (page) Counter(0),
+            [](Counter* counter) { munmap(counter, sizeof(Counter)); }};
   }
   std::string folder_;
 };
@@ -109,7 +120,10 @@ TEST_F(StoreTest, EventsKeepTheirOrderAndNumbers) {
 
 TEST_F(StoreTest, AKilledWriterLeavesWholeTransactionsBehind) {
   (void)open();
-  for (int round = 0; round < 5; ++round) {
+  const auto written = shared_counter();
+  ASSERT_NE(written, nullptr);
+  for (unsigned round = 0; round < 5; ++round) {
+    const auto enough = written->load() + 3 + 2 * round;
     const pid_t child = fork();
     ASSERT_GE(child, 0);
     if (child == 0) {
@@ -117,15 +131,16 @@ TEST_F(StoreTest, AKilledWriterLeavesWholeTransactionsBehind) {
       if (!store) { _exit(1); }
       const auto stored = store.value()->ownerships().value();
       for (std::uint64_t term = stored.empty() ? 0 : stored[0].term.value;; ++term) {
-        (void)store.value()->compare_and_set(Term{term}, Term{0}, owned(term + 1));
+        if (store.value()->compare_and_set(Term{term}, Term{0}, owned(term + 1)).ok()) { ++*written; }
       }
     }
-    usleep(30'000 + 7'000 * static_cast<useconds_t>(round));
-    kill(child, SIGKILL);
+    EXPECT_TRUE(test::eventually([&] { return written->load() >= enough; })) << "the child writes";
+    kill(child, SIGKILL);  // at whatever point of its next transaction it is
     ASSERT_EQ(waitpid(child, nullptr, 0), child);
     const auto stored = open()->ownerships().value();
-    if (stored.empty()) { continue; }
+    ASSERT_EQ(stored.size(), 1U);
     EXPECT_EQ(stored[0], owned(stored[0].term.value)) << "term and place belong together";
+    EXPECT_GE(stored[0].term.value, written->load()) << "what was answered is there";
   }
 }
 

@@ -4,12 +4,12 @@
 #include <gtest/gtest.h>
 #include <sys/mman.h>
 
-#include <boost/asio/io_context.hpp>
 #include <memory>
 
 #include "service_process.hpp"
+#include "support/eventually.hpp"
+#include "support/supervisor_bench.hpp"
 #include "tables.hpp"
-#include "understudy/app/supervisor.hpp"
 #include "understudy/shm/layout.hpp"
 #include "understudy/shm/region.hpp"
 
@@ -17,6 +17,7 @@ namespace session_service {
 namespace {
 
 namespace us = understudy;
+using us::test::eventually;
 using namespace std::chrono_literals;
 
 class SessionService : public testing::Test {
@@ -43,12 +44,6 @@ class SessionService : public testing::Test {
     const auto reply = client.ask(name + " 1 LOGIN " + name);
     EXPECT_EQ(reply.substr(0, name.size() + 6), name + " 1 OK ") << reply;
     return reply.substr(reply.rfind(' ') + 1);
-  }
-  template <class Predicate>
-  static bool eventually(Predicate done) {
-    const auto give_up = std::chrono::steady_clock::now() + 10s;
-    while (!done() && std::chrono::steady_clock::now() < give_up) { ::usleep(1000); }
-    return done();
   }
 
   std::uint16_t port_;
@@ -219,7 +214,7 @@ TEST_F(SessionService, DescribesItsStoreForAGroupsConfiguration) {
 }
 
 /// The same binary under an agent.
-class SupervisedSessionService : public SessionService {
+class SupervisedSessionService : public SessionService, protected us::test::SupervisorBench {
  protected:
   SupervisedSessionService() {
     const us::shm::RegionSchema schema{{store_schema("sessions", {})}};
@@ -242,35 +237,8 @@ class SupervisedSessionService : public SessionService {
     supervisor_ = std::make_unique<us::app::Supervisor>(io_, options, us::app::Supervisor::Callbacks{});
     ASSERT_TRUE(supervisor_->start());
   }
-  template <class Predicate>
-  bool run_until(Predicate done) {
-    const auto give_up = std::chrono::steady_clock::now() + 10s;
-    while (!done() && std::chrono::steady_clock::now() < give_up) {
-      io_.restart();
-      io_.run_one_for(10ms);
-    }
-    return done();
-  }
-  template <class Order>
-  us::Status outcome(Order order) {
-    std::optional<us::Status> result;
-    order([&](us::Status status) { result = std::move(status); });
-    run_until([&] { return result.has_value(); });
-    return result.value_or(us::failure("never done"));
-  }
-  us::Status ready() {
-    return outcome([&](auto done) { supervisor_->wait_ready(8s, done); });
-  }
-  us::Status activate(std::uint64_t term) {
-    return outcome([&](auto done) { supervisor_->activate(us::Term{term}, 8s, done); });
-  }
-  us::Status quiesce() {
-    return outcome([&](auto done) { supervisor_->quiesce(8s, done); });
-  }
 
-  boost::asio::io_context io_;
   std::uint64_t bytes_ = 0;
-  std::unique_ptr<us::app::Supervisor> supervisor_;
 };
 
 TEST_F(SupervisedSessionService, IsSilentUntilItIsActive) {

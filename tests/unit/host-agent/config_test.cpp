@@ -2,26 +2,42 @@
 #include "edge/config.hpp"
 
 #include <gtest/gtest.h>
+#include <sched.h>
 #include <unistd.h>
 
+#include <cerrno>
 #include <cstdio>
+#include <cstdlib>
+#include <cstring>
 #include <fstream>
 
 namespace understudy::host {
 namespace {
 
+/// From here on this process is in a network namespace of its own with two interfaces, ext and mnt; without root by a
+/// user namespace.
+bool enter_namespace_with_interfaces() {
+  const auto uid = std::to_string(getuid());
+  if (unshare(CLONE_NEWNET) != 0) {
+    if (unshare(CLONE_NEWUSER | CLONE_NEWNET) != 0) { return false; }
+    std::ofstream("/proc/self/uid_map") << "0 " + uid + " 1";
+  }
+  return std::system("ip link add ext type veth peer name mnt") == 0;
+}
+
 class BladeConfigTest : public testing::Test {
  protected:
+  static void SetUpTestSuite() { ASSERT_TRUE(enter_namespace_with_interfaces()) << std::strerror(errno); }
   /// The good file with `from` replaced by `to`.
   Result<BladeConfig> read(const std::string& from = "", const std::string& to = "") {
     std::string text =
         "blade = \"blade-1\"\n"
-        "address = \"192.168.1.1/24\"\n"
+        "address = \"127.0.0.1/24\"\n"
         "control = [\"192.168.1.250:7400\"]\n"
         "[networks]\n"
-        "external = \"lo\"\n"
+        "external = \"ext\"\n"
         "[mirrors]\n"
-        "maintenance_interface = \"lo\"\n"
+        "maintenance_interface = \"mnt\"\n"
         "kernel = \"/dev/null\"\n"
         "initramfs = \"/dev/null\"\n";
     if (!from.empty()) { text.replace(text.find(from), from.size(), to); }
@@ -40,19 +56,30 @@ class BladeConfigTest : public testing::Test {
 TEST_F(BladeConfigTest, ReadsAGoodFile) {
   const auto config = read();
   ASSERT_TRUE(config.ok()) << config.error().message;
-  EXPECT_EQ(config.value().networks.at("external"), "lo");
+  EXPECT_EQ(config.value().networks.at("external"), "ext");
   EXPECT_EQ(config.value().region_path(RoleId{"role-1"}), "/dev/shm/understudy-role-1");
 }
 
 TEST_F(BladeConfigTest, EachMistakeIsOneLineWithFileAndLine) {
-  EXPECT_EQ(complaint("external = \"lo\"", "external = \"nope0\""),
+  EXPECT_EQ(complaint("external = \"ext\"", "external = \"nope0\""),
             ":5: interface \"nope0\" does not exist on this blade; write the name of one that `ip link` shows");
   EXPECT_EQ(complaint("[\"192.168.1.250:7400\"]", "[\"192.168.1.250\"]"),
             ":3: \"192.168.1.250\" is not an address and port; write e.g. \"192.168.1.250:7400\"");
-  EXPECT_EQ(complaint("192.168.1.1/24", "192.168.1.1"),
+  EXPECT_EQ(complaint("127.0.0.1/24", "192.168.1.1"),
             ":2: \"192.168.1.1\" is not an address with a prefix length such as 10.23.4.121/24");
   EXPECT_EQ(complaint("kernel = \"/dev/null\"", "kernel = \"/nonexistent\""),
             ":8: \"/nonexistent\" cannot be read; write the path of an existing file");
+  EXPECT_EQ(complaint("external = \"ext\"", "external = \"lo\""),
+            ":5: \"lo\" is this blade's own loopback; write a real interface");
+  EXPECT_EQ(complaint("external = \"ext\"", "external = \"mnt\""),
+            ":7: interface \"mnt\" is given to the network \"external\", whose gate would close it; the maintenance "
+            "network needs its own");
+  EXPECT_EQ(complaint("127.0.0.1/24", "192.0.2.250/24"),
+            ":2: this blade has no address 192.0.2.250; write one that `ip address` shows");
+  EXPECT_EQ(complaint("[networks]", "region_dir = \"/nonexistent\"\n[networks]"),
+            ":4: there is no directory \"/nonexistent\"; make it, or write another one");
+  EXPECT_EQ(complaint("kernel =", "qemu = \"/no/qemu\"\nkernel ="),
+            ":8: there is no program \"/no/qemu\"; install QEMU, or write qemu = its path");
   EXPECT_EQ(complaint("blade = \"blade-1\"", "blade = 1"),
             ":1: \"blade\" in the file is wrong; write this blade's name, e.g. \"blade-2\"");
   EXPECT_NE(complaint("maintenance_interface", "maintainance_interface").find("\"maintenance_interface\" is missing"),
@@ -69,8 +96,8 @@ TEST_F(BladeConfigTest, ACommandAtATestPointMustBeAllowed) {
 }
 
 TEST_F(BladeConfigTest, ANetworkOfItsOwnForEachInterface) {
-  EXPECT_EQ(complaint("external = \"lo\"", "external = \"lo\"\ninternal = \"lo\""),
-            ":6: interface \"lo\" is given to two networks; each network needs its own");
+  EXPECT_EQ(complaint("external = \"ext\"", "external = \"ext\"\ninternal = \"ext\""),
+            ":6: interface \"ext\" is given to two networks; each network needs its own");
 }
 
 }  // namespace

@@ -10,8 +10,12 @@
 #include <condition_variable>
 #include <mutex>
 
+#include "support/eventually.hpp"
+
 namespace understudy::link::bfd {
 namespace {
+
+using test::eventually;
 
 using namespace std::chrono_literals;
 
@@ -45,15 +49,6 @@ struct Node {
   std::vector<PeerEvent> events;
   std::unique_ptr<BfdService> service;
 };
-
-template <class Condition>
-bool eventually(const Condition& condition) {
-  for (int i = 0; i < 2000; ++i) {
-    if (condition()) { return true; }
-    usleep(10'000);
-  }
-  return false;
-}
 
 void send_raw(const char* from, const char* to, int ttl, const ControlPacket& packet) {
   const int fd = socket(AF_INET, SOCK_DGRAM, 0);

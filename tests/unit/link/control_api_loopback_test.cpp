@@ -10,6 +10,7 @@
 #include <thread>
 
 #include "control_api_test_data.hpp"
+#include "support/run_until.hpp"
 #include "understudy/link/control_api_client.hpp"
 #include "understudy/link/control_api_operator.hpp"
 #include "understudy/link/control_api_server.hpp"
@@ -84,19 +85,8 @@ struct Agent {
   int losses = 0;
 };
 
-class ControlApiLoopback : public testing::Test {
+class ControlApiLoopback : public testing::Test, protected understudy::test::Loop {
  protected:
-  /// Runs the loop until `condition` holds; false after the deadline.
-  template <class Condition>
-  bool run_until(Condition condition, std::chrono::seconds limit = 20s) {
-    const auto deadline = std::chrono::steady_clock::now() + limit;
-    while (!condition()) {
-      if (std::chrono::steady_clock::now() > deadline) { return false; }
-      io_.restart();
-      io_.run_one_for(20ms);
-    }
-    return true;
-  }
   /// Runs a blocking call on a thread while the loop runs here.
   template <class Call>
   auto with_loop(Call call) {
@@ -110,7 +100,6 @@ class ControlApiLoopback : public testing::Test {
     thread.join();
     return std::move(*result);
   }
-  boost::asio::io_context io_;
   Server server_{io_};
 };
 

@@ -12,6 +12,7 @@
 #include <string>
 #include <vector>
 
+#include "support/run_until.hpp"
 #include "understudy/link/replication_receiver.hpp"
 #include "understudy/link/replication_sender.hpp"
 #include "understudy/shm/region.hpp"
@@ -146,14 +147,8 @@ class Pair {
     ASSERT_TRUE(configured.ok()) << configured.error().message;
   }
   template <class Condition>
-  bool run_until(const Condition& condition, Duration limit = 20s) {
-    const auto end = std::chrono::steady_clock::now() + limit;
-    while (!condition()) {
-      if (std::chrono::steady_clock::now() > end) { return false; }
-      io.restart();
-      io.run_for(1ms);
-    }
-    return true;
+  bool run_until(const Condition& condition, std::chrono::milliseconds limit = 20s) {
+    return test::run_until(io, condition, limit);
   }
   bool synced() {
     return run_until([&] {

@@ -14,14 +14,14 @@
 #include <optional>
 
 #include "process.hpp"
-#include "understudy/app/supervisor.hpp"
+#include "support/supervisor_bench.hpp"
 
 namespace understudy::app {
 namespace {
 
 using namespace std::chrono_literals;
 
-class LifecycleSupervisor : public testing::Test {
+class LifecycleSupervisor : public testing::Test, protected test::SupervisorBench {
  protected:
   LifecycleSupervisor() {
     char name[] = "/tmp/understudy-supervisor-XXXXXX";
@@ -61,41 +61,12 @@ class LifecycleSupervisor : public testing::Test {
     const auto started = supervisor_->start();
     ASSERT_TRUE(started) << started.error().message;
   }
-  template <class Predicate>
-  bool run_until(Predicate done) {
-    const auto give_up = std::chrono::steady_clock::now() + 10s;
-    while (!done() && std::chrono::steady_clock::now() < give_up) {
-      io_.restart();
-      io_.run_one_for(10ms);
-    }
-    return done();
-  }
-  /// Gives an order and runs until it is done.
-  template <class Order>
-  Status outcome(Order order) {
-    std::optional<Status> result;
-    order([&](Status status) { result = std::move(status); });
-    EXPECT_FALSE(result) << "done was called from within the order";
-    EXPECT_TRUE(run_until([&] { return result.has_value(); })) << "done was never called";
-    return result.value_or(failure("never done"));
-  }
-  Status ready() {
-    return outcome([&](auto done) { supervisor_->wait_ready(8s, done); });
-  }
-  Status activate(std::uint64_t term, std::chrono::milliseconds deadline = 8s) {
-    return outcome([&](auto done) { supervisor_->activate(Term{term}, deadline, done); });
-  }
-  Status quiesce(std::chrono::milliseconds deadline = 8s) {
-    return outcome([&](auto done) { supervisor_->quiesce(deadline, done); });
-  }
   Status stop(Supervisor::StopDeadlines deadlines = {2000ms, 5000ms, 5000ms}) {
     return outcome([&](auto done) { supervisor_->stop(deadlines, done); });
   }
 
-  boost::asio::io_context io_;
   std::string directory_;
   std::vector<std::pair<std::string, std::string>> extra_environment_;
-  std::unique_ptr<Supervisor> supervisor_;
   std::optional<ApplicationExit> exit_;
 };
 

@@ -67,7 +67,7 @@ struct FlowValue {
   std::uint32_t status = 0;           ///< IPS_*
   std::uint32_t timeout_seconds = 0;  ///< remaining
   std::uint32_t mark = 0;
-  std::uint8_t tcp_state = 0;          ///< TCP_CONNTRACK_*
+  std::uint8_t tcp_state = 0;  ///< TCP_CONNTRACK_*
   std::uint8_t tcp_wscale_original = 0;
   std::uint8_t tcp_wscale_reply = 0;
   std::uint8_t tcp_flags_original = 0;
@@ -78,7 +78,8 @@ struct FlowValue {
 static_assert(sizeof(RouteKey) == 32 && sizeof(RouteValue) == 40);
 static_assert(sizeof(NeighborKey) == 40 && sizeof(NeighborValue) == 16);
 static_assert(sizeof(FlowKey) == 40 && sizeof(FlowValue) == 60);
-static_assert(std::has_unique_object_representations_v<RouteKey> && std::has_unique_object_representations_v<RouteValue>);
+static_assert(std::has_unique_object_representations_v<RouteKey> &&
+              std::has_unique_object_representations_v<RouteValue>);
 static_assert(std::has_unique_object_representations_v<NeighborKey>);
 static_assert(std::has_unique_object_representations_v<NeighborValue>);
 static_assert(std::has_unique_object_representations_v<FlowKey> && std::has_unique_object_representations_v<FlowValue>);

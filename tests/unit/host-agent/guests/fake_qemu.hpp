@@ -14,19 +14,9 @@
 #include <string>
 
 #include "edge/guests/child_process.hpp"
+#include "support/run_until.hpp"
 
 namespace understudy::test {
-
-/// Runs `io` until `condition`; false when ten seconds passed.
-inline bool run_until(boost::asio::io_context& io, const std::function<bool()>& condition) {
-  const auto until = std::chrono::steady_clock::now() + std::chrono::seconds(10);
-  while (!condition()) {
-    if (std::chrono::steady_clock::now() >= until) { return false; }
-    io.restart();
-    io.run_one_for(std::chrono::milliseconds(10));
-  }
-  return true;
-}
 
 class Peer {
  public:

@@ -1,0 +1,226 @@
+// SPDX-License-Identifier: Apache-2.0
+/// Takeovers that are late, refused, interrupted by a restart or called off; what comes back afterwards.
+#include <gtest/gtest.h>
+
+#include "chassis.hpp"
+
+namespace understudy::control::test {
+namespace {
+
+const Place kBlade1{BladeId{"blade-1"}, PlaceKind::Host};
+
+TEST(Takeover, AFalseAlarmIsCalledOffWhileNothingIsStored) {
+  Chassis chassis(1);
+  chassis.bring_up();
+  chassis.stuck_ports.insert(BladeId{"blade-1"});
+  chassis.power_works = false;
+  chassis.silence(1);
+  ASSERT_EQ(chassis.state(1), RoleState::TakingOver);
+  chassis.own_vote(BladeId{"blade-1"}, Vote::Up);
+  chassis.mirror_vote(1, Vote::Up);
+  EXPECT_EQ(chassis.own(1).place, kBlade1);
+  EXPECT_EQ(chassis.state(1), RoleState::Exposed);
+  EXPECT_EQ(chassis.own(1).term, Term{2}) << "it was told to stand down below 2";
+}
+
+TEST(Takeover, StaleAndForeignReportsAreIgnoredWithANote) {
+  Chassis chassis(2);
+  chassis.bring_up();
+  chassis.silence(1);
+  ASSERT_EQ(chassis.state(1), RoleState::OnMirror);
+  const auto before = chassis.own(1);
+  const std::vector<std::pair<BladeId, link::Report>> strange = {
+      {BladeId{"blade-1"}, link::Serving{RoleId{"role-1"}, Term{1}}},
+      {BladeId{"blade-1"}, link::ApplicationFailed{RoleId{"role-1"}, Term{1}, "late"}},
+      {BladeId{"blade-2"}, link::Activated{RoleId{"role-1"}, Term{2}, {}}},
+      {chassis.standby(), link::Activated{RoleId{"role-1"}, Term{1}, {}}},
+      {chassis.standby(), link::Moved{RoleId{"role-1"}, Term{9}, {}}},
+      {chassis.standby(), link::MoveFailed{RoleId{"role-1"}, Term{3}, "late"}},
+      {BladeId{"blade-2"}, link::MirrorState{RoleId{"role-2"}, Term{1}, MirrorPhase::Failed, "x", ""}},
+      {BladeId{"blade-2"}, link::PeerVote{RoleId{"role-2"}, BladeId{"blade-2"}, Vote::Down}},
+  };
+  for (const auto& [blade, report] : strange) {
+    chassis.forget();
+    chassis.report(blade, report);
+    EXPECT_TRUE(chassis.noted("ignored", "")) << report.index();
+    EXPECT_EQ(chassis.own(1), before);
+    EXPECT_EQ(chassis.state(1), RoleState::OnMirror);
+    EXPECT_EQ(chassis.state(2), RoleState::Protected);
+  }
+}
+
+TEST(Takeover, AnActivationOfAnOldTermActivatesNothing) {
+  Chassis chassis(1);
+  chassis.bring_up();
+  chassis.silent_agents.insert(chassis.standby());
+  chassis.silence(1);
+  ASSERT_EQ(chassis.state(1), RoleState::TakingOver);
+  chassis.report(chassis.standby(), link::Activated{RoleId{"role-1"}, Term{1}, {}});
+  EXPECT_EQ(chassis.state(1), RoleState::TakingOver);
+  chassis.report(chassis.standby(), link::Activated{RoleId{"role-1"}, Term{2}, {}});
+  EXPECT_EQ(chassis.state(1), RoleState::OnMirror);
+}
+
+TEST(Takeover, ARestartedControlServerIsolatesWhatItHadIsolated) {
+  Chassis chassis(1);
+  chassis.bring_up();
+  chassis.silence(1);
+  ASSERT_EQ(chassis.state(1), RoleState::OnMirror);
+  chassis.isolated.clear();  // somebody reset the switch meanwhile
+  chassis.restart_control_server();
+  EXPECT_TRUE(chassis.isolated.contains(BladeId{"blade-1"}));
+}
+
+TEST(Takeover, AnIsolationThatSucceedsTooLateIsUndone) {
+  Chassis chassis(1);
+  chassis.bring_up();
+  chassis.stuck_ports.insert(BladeId{"blade-1"});
+  chassis.power_works = false;
+  chassis.silence(1);
+  chassis.stuck_ports.clear();
+  chassis.silent_ports.insert(BladeId{"blade-1"});
+  chassis.pass(600ms);  // the second try is under way
+  chassis.own_vote(BladeId{"blade-1"}, Vote::Up);
+  chassis.mirror_vote(1, Vote::Up);
+  ASSERT_EQ(chassis.state(1), RoleState::Exposed);
+  chassis.isolated.insert(BladeId{"blade-1"});
+  chassis.step(IsolateDone{BladeId{"blade-1"}});
+  EXPECT_TRUE(chassis.isolated.empty());
+}
+
+TEST(Takeover, ABladeThatComesBackStandsDownAndStaysIsolated) {
+  Chassis chassis(2);
+  chassis.bring_up();
+  chassis.silence(1);
+  chassis.powered_off.clear();
+  chassis.forget();
+  chassis.own_vote(BladeId{"blade-1"}, Vote::Up);
+  chassis.hello(BladeId{"blade-1"}, {{RoleId{"role-1"}, Term{1}, PlaceKind::Host, true}});
+  EXPECT_EQ(chassis.state(1), RoleState::OnMirror);
+  ASSERT_EQ(chassis.orders<link::StandDown>().size(), 1U);
+  EXPECT_EQ(chassis.orders<link::StandDown>()[0].second.term, Term{2});
+  EXPECT_TRUE(chassis.isolated.contains(BladeId{"blade-1"}));
+  EXPECT_TRUE(chassis.all<Readmit>().empty());
+}
+
+TEST(Takeover, AfterARestartBetweenStoreAndActivationTheEvidenceIsVerifiedAgain) {
+  Chassis chassis(1);
+  chassis.bring_up();
+  chassis.silent_agents.insert(chassis.standby());  // Activate is never answered
+  chassis.silence(1);
+  ASSERT_EQ(chassis.own(1).term, Term{2});
+  ASSERT_EQ(chassis.state(1), RoleState::TakingOver);
+  chassis.silent_agents.clear();
+  chassis.silent_ports.insert(BladeId{"blade-1"});
+  chassis.forget();
+  chassis.restart_control_server();
+  chassis.hello(chassis.standby(), {{RoleId{"role-1"}, Term{1}, PlaceKind::Mirror, false}});
+  EXPECT_EQ(chassis.all<Isolate>().size(), 1U);
+  EXPECT_TRUE(chassis.orders<link::Activate>().empty()) << "not before the switch answers this control-server";
+  chassis.step(IsolateDone{BladeId{"blade-1"}});
+  EXPECT_EQ(chassis.state(1), RoleState::OnMirror);
+  EXPECT_EQ(chassis.orders<link::Activate>()[0].second.term, Term{2});
+}
+
+TEST(Takeover, AfterARestartBetweenIsolationAndStoreTheFailureIsSeenAgain) {
+  Chassis chassis(1);
+  chassis.bring_up();
+  chassis.store_answers = false;
+  chassis.silence(1);
+  ASSERT_TRUE(chassis.isolated.contains(BladeId{"blade-1"}));
+  chassis.store_answers = true;
+  chassis.restart_control_server();
+  chassis.own_vote(chassis.standby(), Vote::Up);
+  chassis.hello(chassis.standby(), {{RoleId{"role-1"}, Term{1}, PlaceKind::Mirror, false}});
+  chassis.mirror_state(1, MirrorPhase::Synced);
+  chassis.mirror_vote(1, Vote::Down);
+  chassis.pass(1s);
+  EXPECT_EQ(chassis.state(1), RoleState::Protected) << "a restarted observer votes unknown";
+  chassis.own_vote(BladeId{"blade-1"}, Vote::Down);
+  EXPECT_EQ(chassis.state(1), RoleState::OnMirror);
+  EXPECT_EQ(chassis.own(1).term, Term{2});
+}
+
+TEST(Takeover, ABladeThatWasIsolatedForNothingIsReadmitted) {
+  Chassis chassis(1);
+  chassis.bring_up();
+  chassis.store_answers = false;
+  chassis.silence(1);
+  chassis.store_answers = true;
+  chassis.restart_control_server();
+  chassis.hello(BladeId{"blade-1"}, {{RoleId{"role-1"}, Term{1}, PlaceKind::Host, true}});
+  EXPECT_TRUE(chassis.isolated.empty());
+}
+
+TEST(Takeover, AFailedActivationGivesAHealthyOldActiveItsRoleBack) {
+  Chassis chassis(2);
+  chassis.bring_up();
+  chassis.silent_agents.insert(chassis.standby());
+  chassis.power_works = false;
+  chassis.silence(1);
+  ASSERT_EQ(chassis.state(1), RoleState::TakingOver);
+  chassis.own_vote(BladeId{"blade-1"}, Vote::Up);
+  chassis.report(chassis.standby(), link::ActivateFailed{RoleId{"role-1"}, Term{2}, "no region"});
+  EXPECT_EQ(chassis.own(1).place, kBlade1);
+  EXPECT_EQ(chassis.own(1).term, Term{3});
+  EXPECT_EQ(chassis.state(1), RoleState::Exposed);
+  EXPECT_TRUE(chassis.isolated.empty());
+}
+
+TEST(Takeover, AFailedActivationWithADeadActiveIsTriedAgain) {
+  Chassis chassis(1);
+  chassis.bring_up();
+  chassis.silent_agents.insert(chassis.standby());
+  chassis.silence(1);
+  chassis.report(chassis.standby(), link::ActivateFailed{RoleId{"role-1"}, Term{2}, "no region"});
+  EXPECT_EQ(chassis.state(1), RoleState::TakingOver);
+  chassis.silent_agents.clear();
+  chassis.pass(2s);
+  EXPECT_EQ(chassis.state(1), RoleState::OnMirror);
+  EXPECT_EQ(chassis.own(1).term, Term{2});
+}
+
+TEST(Takeover, AnActivationWithoutAnAnswerIsStoppedBeforeTheOldActiveServesAgain) {
+  Chassis chassis(2);
+  chassis.bring_up();
+  chassis.silent_agents.insert(chassis.standby());
+  chassis.power_works = false;
+  chassis.silence(1);
+  chassis.own_vote(BladeId{"blade-1"}, Vote::Up);
+  chassis.forget();
+  chassis.pass(6s);
+  EXPECT_EQ(chassis.own(1).term, Term{2}) << "the mirror has not confirmed that it stopped";
+  ASSERT_FALSE(chassis.orders<link::StandDown>().empty());
+  EXPECT_EQ(chassis.orders<link::StandDown>()[0].first, chassis.standby());
+  chassis.report(chassis.standby(), link::Stopped{RoleId{"role-1"}, Term{3}});
+  EXPECT_EQ(chassis.own(1).place, kBlade1);
+  EXPECT_EQ(chassis.own(1).term, Term{3});
+}
+
+TEST(Takeover, AContradictingStoreStopsEveryAutomaticDecision) {
+  Chassis chassis(1);
+  chassis.bring_up();
+  chassis.store[RoleId{"role-1"}].term = Term{40};
+  chassis.forget();
+  chassis.silence(1);
+  EXPECT_EQ(chassis.state(1), RoleState::Lost);
+  EXPECT_TRUE(chassis.orders<link::Activate>().empty());
+  chassis.pass(60s);
+  EXPECT_TRUE(chassis.orders<link::Activate>().empty());
+  EXPECT_NE(chassis.status(1).detail.find("another ownership"), std::string::npos);
+}
+
+TEST(Takeover, TheMirrorThatOwnedTheRoleIsGone) {
+  Chassis chassis(2);
+  chassis.bring_up();
+  chassis.power_works = false;
+  chassis.report(BladeId{"blade-1"}, link::ApplicationFailed{RoleId{"role-1"}, Term{1}, "exit status 1"});
+  ASSERT_EQ(chassis.state(1), RoleState::OnMirror);
+  chassis.step(AgentLost{chassis.standby()});
+  chassis.hello(chassis.standby());
+  EXPECT_EQ(chassis.own(1).place, kBlade1) << "its blade is healthy and gets the role back";
+  EXPECT_EQ(chassis.own(1).term, Term{3});
+}
+
+}  // namespace
+}  // namespace understudy::control::test
