@@ -95,14 +95,19 @@ void read_networks(ConfigTable& root, BladeConfig& config) {
 
 void read_drill(ConfigTable table, DrillConfig& drill) {
   const bool allowed = table.boolean_or("allow", false);
-  drill.frozen = table.strings_or_empty("frozen");
-  if (!drill.frozen.empty() && !allowed) {
-    table.problem("frozen",
-                  "a command at a test point stops service while it runs; remove it, or write allow = true in [drill]");
-  }
-  if (!drill.frozen.empty() && !drill.frozen.front().starts_with('/')) {
-    table.problem("frozen", "\"" + drill.frozen.front() + "\" is not an absolute path; write the program's path");
-  }
+  const auto read = [&](const char* point, std::vector<std::string>& command) {
+    command = table.strings_or_empty(point);
+    if (command.empty()) { return; }
+    if (!allowed) {
+      table.problem(
+          point, "a command at a test point stops service while it runs; remove it, or write allow = true in [drill]");
+    }
+    if (!command.front().starts_with('/')) {
+      table.problem(point, "\"" + command.front() + "\" is not an absolute path; write the program's path");
+    }
+  };
+  read("frozen", drill.frozen);
+  read("committed", drill.committed);
 }
 
 }  // namespace

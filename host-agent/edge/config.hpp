@@ -25,6 +25,8 @@ struct MirrorsConfig {
 /// Commands that run at test points, refused without `allow = true` (drill.hpp).
 struct DrillConfig {
   std::vector<std::string> frozen;  ///< right after the freeze of a movement; empty: none
+  std::vector<std::string>
+      committed;  ///< right after the commit's record, before the guest is killed; its end is only waited for
 };
 
 struct BladeConfig {

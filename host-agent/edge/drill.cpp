@@ -19,13 +19,13 @@ constexpr std::uint64_t log_bytes_max = 1U << 20;
 }  // namespace
 
 void run_drill(boost::asio::io_context& io, std::vector<std::string> command, const std::string& role,
-               const std::string& run_dir, std::function<void(Status)> done) {
+               const std::string& log_path, std::function<void(Status)> done) {
   log::warn("{}: the movement waits for the drill {}", role, command.front());
   const std::string name = command.front();
   SpawnOptions options;
   options.command = std::move(command);
   options.command.push_back(role);
-  options.output_path = run_dir + "/drill.log";
+  options.output_path = log_path;
   options.file_bytes_max = log_bytes_max;
   options.dies_with_daemon = true;
   auto spawned = spawn(options, [](const ProcessIdentity&) { return Status(); });

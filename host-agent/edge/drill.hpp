@@ -13,9 +13,9 @@
 
 namespace understudy::host {
 
-/// Runs `command` with `role` as its last argument; output goes to <run_dir>/drill.log. `done` when it has ended:
+/// Runs `command` with `role` as its last argument; output goes to `log_path`. `done` when it has ended:
 /// Failed with its exit status when that is not 0. It has no deadline but the movement's own.
 void run_drill(boost::asio::io_context& io, std::vector<std::string> command, const std::string& role,
-               const std::string& run_dir, std::function<void(Status)> done);
+               const std::string& log_path, std::function<void(Status)> done);
 
 }  // namespace understudy::host

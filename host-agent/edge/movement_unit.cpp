@@ -64,7 +64,7 @@ void MovementUnit::freeze(std::function<void(Status)> done) {
       return;
     }
     if (!config_.drill.frozen.empty()) {
-      run_drill(io_, config_.drill.frozen, mirror_.mirror().spec.id.value, config_.run_dir, done);
+      run_drill(io_, config_.drill.frozen, mirror_.mirror().spec.id.value, config_.run_dir + "/drill-frozen.log", done);
       return;
     }
     done({});
@@ -104,10 +104,19 @@ void MovementUnit::commit(Term term, std::function<void(Status)> done) {
     return;
   }
   // From here on only forward: what fails now is told, and the guest dies all the same.
-  mirror_.cut([done = std::move(done)](Status cut) {
-    if (!cut) { log::error("after the commit: {}", log::describe(cut.error())); }
-    done({});
-  });
+  const auto cut = [this, done = std::move(done)](const Status& drilled) {
+    if (!drilled) { log::error("after the commit: {}", log::describe(drilled.error())); }
+    mirror_.cut([done](const Status& gone) {
+      if (!gone) { log::error("after the commit: {}", log::describe(gone.error())); }
+      done({});
+    });
+  };
+  if (config_.drill.committed.empty()) {
+    cut({});
+  } else {
+    run_drill(io_, config_.drill.committed, mirror_.mirror().spec.id.value, config_.run_dir + "/drill-committed.log",
+              cut);
+  }
 }
 
 void MovementUnit::roll_back(std::function<void(Status)> done) {

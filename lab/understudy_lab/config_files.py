@@ -124,7 +124,7 @@ command = {quoted(power_command)}
 
 
 def blade(chassis, name, mirror, drill=None):
-    """`mirror`: directory with the mirrors' kernel and initramfs. `drill`: command at the test point after a freeze."""
+    """`mirror`: directory with the mirrors' kernel and initramfs. `drill`: command at test points of a movement."""
     networks = {port.network if port.network != "intranet" else f"intranet-{port.bridge[3:]}": port.interface
                 for port in chassis.blade_ports(name) if port.network != "maintenance"}
     lines = "\n".join(f"{network} = {quoted(interface)}" for network, interface in networks.items())
@@ -152,7 +152,8 @@ def drill_section(command):
     return f"""
 [drill]
 allow = true
-frozen = {quoted(command)}
+frozen = {quoted(command + ["frozen"])}
+committed = {quoted(command + ["committed"])}
 """ if command else ""
 
 

@@ -115,19 +115,20 @@ class GroupCase(unittest.TestCase):
         return blades.run_directory(self.state, self.standby)
 
     def drill(self, *words):
+        """What lab/drill does at the next movement: the point, then what is done there."""
         with open(os.path.join(self.run_directory(), "drill"), "w", encoding="utf-8") as file:
             file.write(" ".join(words))
 
     def drill_log(self):
-        with open(os.path.join(self.run_directory(), "drill.log"), encoding="utf-8") as file:
+        with open(os.path.join(self.run_directory(), "drill-frozen.log"), encoding="utf-8") as file:
             return file.read().strip()
 
     def guests(self):
         return memory.guests(self.state)
 
     def finish_traffic(self, fresh=True):
-        """Everything that was promised about traffic: nothing reset, lost or owned twice, every hash equal. `fresh`: nor
-        did a new connection fail."""
+        """Everything that was promised about traffic: nothing reset, lost or owned twice, every hash equal. `fresh`:
+        nor did a new connection fail."""
         self.assertEqual(self.traffic.finish(90), [])
         for one in self.traffic.transfers():
             self.assertEqual((one["sha256_ok"], one["connections"], one["resets"]), (True, 1, 0), one)

@@ -19,7 +19,7 @@ class DisturbedMovement(GroupCase):
 
     def fails_and_serves_on(self):
         guests = self.guests()
-        self.drill("fail")
+        self.drill("frozen", "fail")
         since = self.order_move()
         told = self.wait_event(lambda event: event["kind"] == "movement" and "rolled back" in event["text"],
                                "the movement rolls back", since)
@@ -32,7 +32,7 @@ class DisturbedMovement(GroupCase):
 
     def moves_with_link_and_channel_cut(self):
         before = memory.region_of_guest(self.state, ROLE)
-        self.drill("cut")
+        self.drill("frozen", "cut")
         since = self.order_move()
         self.wait_event(lambda event: event.get("phase") == "resume", "the movement ends", since)
         self.assertEqual(self.drill_log(), "the guest is paused; cut: m1-mnt, agent channel")

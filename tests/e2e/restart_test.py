@@ -87,21 +87,31 @@ class RestartedHostAgent(GroupCase):
         self.assertEqual(self.guests(), guests)
         self.wait_traffic("the adopted mirror serves on")
 
-    def standby_dies_between_freeze_and_commit(self):
-        before = memory.region_of_guest(self.state, ROLE)
-        self.drill("kill")
+    def die_in_movement(self, point):
+        self.drill(point, "kill")
         since = self.order_move()
-        until(lambda: self.agent(self.standby) is None, "the drill kills the host-agent after the freeze")
-        say("the host-agent died with the guest frozen")
+        until(lambda: self.agent(self.standby) is None, f"the host-agent dies in the movement, {point}")
+        say(f"the host-agent died in the movement: {point}")
+        return since
+
+    def standby_dies_between_freeze_and_commit(self):
+        guests = self.guests()
+        self.die_in_movement("frozen")
         self.start_agent(self.standby)
-        # The new daemon rolls it back. Unless it does so before it is connected, and the order that still stands is
-        # given again, an operator orders the next one.
+        # The new daemon rolls it back. When it has done so before it is connected, the order that still stands is given
+        # again and the role moves at once.
         until(lambda: self.role()["state"] in ("on-mirror", "on-host"), "the broken-off movement is over", 60)
         self.wait_traffic("the role is served again")
         if self.role()["state"] == "on-mirror":
-            say("rolled back; ordered again")
-            self.order_move()
-        self.wait_event(lambda event: event.get("phase") == "resume", "the movement ends in the second try", since)
+            self.assertEqual(self.guests(), guests)
+            say("rolled back")
+            self.standby_dies_after_the_commit()
+
+    def standby_dies_after_the_commit(self):
+        before = memory.region_of_guest(self.state, ROLE)
+        since = self.die_in_movement("committed")
+        self.start_agent(self.standby)
+        self.wait_event(lambda event: event.get("phase") == "resume", "the movement goes forward", since)
         self.wait_state("on-host", 10)
         self.wait_traffic("the host serves")
         self.assertEqual(memory.region_of_application(self.state, ROLE), before)
