@@ -22,7 +22,7 @@ namespace guest = link::guest;
 
 /// Console and QEMU's own messages are a guest's text in the host's memory (/run): bounded.
 constexpr std::uint64_t log_bytes_max = std::uint64_t{16} << 20;
-constexpr int nice_idle = 10;
+constexpr int nice_idle = 0;  ///< a mirror that is starved loses its sync, and with it the protection
 constexpr int nice_serving = -10;  ///< before anything of the host but its host-agent's real-time thread
 
 /// Last line with something in it, printable, for a message.
