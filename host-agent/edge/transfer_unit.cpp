@@ -98,6 +98,7 @@ void TransferUnit::make_place(const std::function<void(Status)>& done) {
       return;
     }
   }
+  following_ = std::make_shared<int>(0);
   follow();
   place_->start_application(done);
 }
@@ -141,8 +142,8 @@ Status TransferUnit::catch_up() {
 
 void TransferUnit::follow() {
   follow_timer_.expires_after(follow_interval);
-  follow_timer_.async_wait([this](const boost::system::error_code& error) {
-    if (error) { return; }
+  follow_timer_.async_wait([this, going = std::weak_ptr(following_)](const boost::system::error_code& error) {
+    if (error || going.expired()) { return; }
     if (auto done = catch_up(); !done) {
       callbacks_.on_alarm("following the mirror's state: " + log::describe(done.error()));
       return;
@@ -152,6 +153,7 @@ void TransferUnit::follow() {
 }
 
 Status TransferUnit::finish() {
+  following_.reset();
   follow_timer_.cancel();
   if (auto done = catch_up(); !done) { return done; }
   const auto& report = installer_->report();
@@ -191,6 +193,7 @@ void TransferUnit::take_over(Term term, std::function<void(Status)> done) {
 }
 
 void TransferUnit::discard(std::function<void(Status)> done) {
+  following_.reset();
   follow_timer_.cancel();
   const auto clean = [this, done] {
     place_.reset();

@@ -58,6 +58,7 @@ class TransferUnit {
   std::optional<shm::JournalReader> journal_;
   std::optional<net::Installer> installer_;
   boost::asio::steady_timer follow_timer_;
+  std::shared_ptr<int> following_;  ///< its handlers hold it weakly: one that is due already cannot be cancelled
   place::RolePlaceCallbacks callbacks_;
 };
 
