@@ -105,7 +105,7 @@ Parsed parse(std::string_view line) {
   }
   const auto fields = split(line);
   if (fields.size() < 3) { return unreadable("write <client> <number> <COMMAND> ..."); }
-  if (fields[2] == "OK" || fields[2] == "ERR") { return {}; }
+  if (fields[2] == "OK" || fields[2] == "EXPOSED" || fields[2] == "ERR") { return {}; }
   const auto client = fields[0].size() <= 16 ? number_of<std::uint64_t>(fields[0], 16) : std::nullopt;
   if (!client) { return unreadable("client is 1-16 hex digits"); }
   const auto number = number_of<std::uint64_t>(fields[1], 10);
@@ -152,6 +152,11 @@ std::string hex(const std::vector<std::byte>& blob) {
 std::string ok(const Request& request, const std::string& results) {
   auto reply = hex(request.client) + " " + std::to_string(request.number) + " OK";
   return results.empty() ? reply : reply + " " + results;
+}
+
+std::string exposed(const std::string& reply) {
+  const auto at = reply.find(" OK");
+  return at == std::string::npos ? reply : reply.substr(0, at) + " EXPOSED" + reply.substr(at + 3);
 }
 
 std::string error(const Request& request, const std::string& code, const std::string& sentence) {

@@ -38,6 +38,8 @@ struct Parsed {
 [[nodiscard]] std::string hex(const std::vector<std::byte>& blob);  ///< "-" when empty
 
 [[nodiscard]] std::string ok(const Request& request, const std::string& results);
+/// The same reply, saying that no mirror holds what it tells; an error stays as it is.
+[[nodiscard]] std::string exposed(const std::string& reply);
 [[nodiscard]] std::string error(const Request& request, const std::string& code, const std::string& sentence);
 
 }  // namespace session_service

@@ -237,7 +237,10 @@ void Service::answer_pending() {
     if (answer == us::app::CommitMirrored::Answer::Wait) { return; }
     const Pending ready = std::move(pending_.front());
     pending_.pop_front();
-    send_reply(ready.asker, answer == us::app::CommitMirrored::Answer::Now ? ready.reply : ready.late_reply);
+    // Alone, without any agent, there was never a mirror to miss.
+    const bool unmirrored = answer == us::app::CommitMirrored::Answer::Exposed && lifecycle_.has_agent();
+    const bool late = answer == us::app::CommitMirrored::Answer::Expired;
+    send_reply(ready.asker, late ? ready.late_reply : unmirrored ? exposed(ready.reply) : ready.reply);
   }
 }
 

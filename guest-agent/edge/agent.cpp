@@ -214,12 +214,17 @@ void Agent::perform(const PowerOff&) {
 // --- steps of an activation ---
 
 void Agent::drain(Done done) {
-  receiver_->drain(drain_quiet, drain_limit, [done = std::move(done)](const link::replication::DrainReport& report) {
+  if (drained_) {  // by an earlier try of the activation: nothing can have come since
+    done({});
+    return;
+  }
+  receiver_->drain(drain_quiet, drain_limit, [this, done = std::move(done)](const auto& report) {
     if (!report.ready) {
       done(failure("the copy is unfinished: it must not take over"));
       return;
     }
     if (report.dropped_bytes != 0) { log::info("{} bytes of an unfinished frame dropped", report.dropped_bytes); }
+    drained_ = true;
     done({});
   });
 }

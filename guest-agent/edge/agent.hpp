@@ -82,6 +82,7 @@ class Agent {
   std::optional<net::GracePeriod> grace_;
   std::unique_ptr<link::replication::ReplicationReceiver> receiver_;
   std::unique_ptr<link::bfd::Observer> observer_;
+  bool drained_ = false;  ///< the copy is whole and final
   std::optional<IpAddress> watched_;
   boost::asio::steady_timer settle_timer_;
   boost::asio::steady_timer restart_timer_;

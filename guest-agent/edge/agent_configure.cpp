@@ -125,6 +125,7 @@ Status Agent::watch_active() {
 }
 
 Status Agent::receive() {
+  drained_ = false;
   if (!receiver_) {
     link::replication::ReceiverOptions options;
     options.role = mirror_.spec.id;

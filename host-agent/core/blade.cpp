@@ -93,6 +93,8 @@ Effects Blade::settle_movement(const RoleId& role, Effects effects) {
     held->stage = RoleStage::ServingMirror;
     // Past a commit the guest must never run again: only another movement brings the role back.
     if (std::exchange(held->committed, false)) { held->phase = link::MirrorPhase::Failed; }
+    // Whoever waits for a reason to move would wait for ever behind a dead guest.
+    if (held->phase == link::MirrorPhase::Failed) { append(effects, mirror_state(role, "the guest is dead")); }
   } else {
     return effects;
   }

@@ -35,6 +35,7 @@ struct HeldRoleState {
   /// The mirror's copy was complete and nothing has begun to overwrite it since. A stream that ends leaves it so: the
   /// active's death itself ends the stream, and the order to activate may come later than that is noticed.
   bool whole_copy = false;
+  std::optional<link::ActivateFailed> refused;  ///< waits for the gate to close
   Term mirrored_term;  ///< the term before an activation: a failed one goes back to it, and may be ordered again
   std::string boot_nonce;
   std::vector<link::PhaseTime> phases;

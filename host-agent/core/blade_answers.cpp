@@ -33,6 +33,9 @@ Effects Blade::on(Instant now, const StepDone& event) {
     roles_.erase(event.role);
     return {Remember{event.role}, SendReport{link::Stopped{event.role, term}}};
   }
+  if (event.step == Step::CloseMirrorGate && held->refused) {
+    return {SendReport{*std::exchange(held->refused, std::nullopt)}};
+  }
   if (event.step == Step::CloseMirrorGate && held->stage == RoleStage::ClosingMirror) {
     Effects effects{SendReport{link::Stopped{event.role, held->term}}};
     const bool spoiled = std::exchange(held->spoiled, false);
@@ -65,6 +68,10 @@ Effects Blade::on(Instant now, const StepFailed& event) {
     return {Note{Severity::Alarm, event.role, "the gate does not close: " + event.detail}};
   }
   if (event.step == Step::StopGuest) { return {Note{Severity::Alarm, event.role, event.detail}}; }
+  const bool prepares = event.step == Step::PrepareHost && held->stage == RoleStage::PreparingHost;
+  const bool opens = event.step == Step::OpenHostGate && held->stage == RoleStage::OpeningHost;
+  // A late answer, of a movement that was rolled back: whoever serves the role now goes on.
+  if (!prepares && !opens) { return {Note{Severity::Alarm, event.role, event.detail}}; }
   const Term term = held->term;
   roles_.erase(event.role);
   return {Remember{event.role}, SendReport{link::ServeFailed{event.role, term, event.detail}}};
@@ -154,8 +161,9 @@ Effects Blade::activation_failed(const RoleId& role, const std::string& detail) 
   const Term refused = std::exchange(held->term, held->mirrored_term);
   held->stage = RoleStage::Mirroring;
   held->deadline.reset();
-  return {Do{role, Step::CloseMirrorGate, refused}, Remember{role},
-          SendReport{link::ActivateFailed{role, refused, detail}}};
+  // Told when the gate has closed: the role may be given back on this word.
+  held->refused = link::ActivateFailed{role, refused, detail};
+  return {Do{role, Step::CloseMirrorGate, refused}, Remember{role}};
 }
 
 Effects Blade::on(Instant now, const GuestQuiesced& event) {
@@ -168,6 +176,8 @@ Effects Blade::on(Instant now, const GuestExited& event) {
   auto* held = find(event.role);
   if (held == nullptr || !is_mirror_stage(held->stage)) { return {}; }
   if (held->stage == RoleStage::Moving) {
+    held->phase = link::MirrorPhase::Failed;
+    held->whole_copy = false;
     return settle_movement(event.role, held->movement.on_guest_exited(now, event.detail));
   }
   const bool served = held->stage == RoleStage::ServingMirror || held->stage == RoleStage::Activating ||

@@ -106,6 +106,7 @@ Effects Blade::on_order(Instant now, const link::Activate& order) {
     return {SendReport{link::ActivateFailed{order.role, order.term, "no stop-evidence for the old place"}}};
   }
   held->stage = RoleStage::Activating;
+  held->refused.reset();
   held->mirrored_term = held->term;
   held->term = order.term;
   held->deadline = now + std::chrono::milliseconds(order.deadline_ms != 0 ? order.deadline_ms : 5000);

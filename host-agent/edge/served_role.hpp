@@ -22,6 +22,7 @@ class ServedRole {
     options.role = place_->spec().id;
     options.term = term;
     options.address = address;
+    options.mirror = place_->spec().mirror_address.address;
     options.port = port;
     sender_ =
         std::make_unique<link::replication::ReplicationSender>(io, options, place_->region(), std::move(on_phase));

@@ -168,6 +168,7 @@ void RolePlace::start_application(std::function<void(Status)> done) {
 }
 
 Status RolePlace::begin_writing(Term term) {
+  stop_writing();  // of an earlier try: the store refuses a second writer, also one of our own
   auto store = region_->store(net::net_store_name);
   if (!store) { return store.error(); }
   auto writer = store->become_writer(term);

@@ -63,7 +63,7 @@ class Client {
       const auto fetch = ask("FETCH " + session);
       if (!read.is_ok || !fetch.is_ok || read.words.empty()) {
         ledger_.missing(session);
-        last_error_ = read.is_ok ? "FETCH: " + fetch.words[0] : "READ: " + read.words[0];
+        if (ledger_.lost() != 0) last_error_ = read.is_ok ? "FETCH: " + fetch.words[0] : "READ: " + read.words[0];
         continue;
       }
       ledger_.found(session, std::stoull(read.words[0]), fetch.words.empty() ? "-" : fetch.words[0]);
@@ -74,16 +74,19 @@ class Client {
 
   [[nodiscard]] bool is_good() const {
     return last_error_.empty() && ledger_.lost() == 0 && ledger_.went_back() == 0 && ledger_.counted_twice() == 0 &&
-           ledger_.kept() == ledger_.sessions().size();
+           ledger_.kept() + ledger_.undone().size() >= ledger_.sessions().size();
   }
 
   [[nodiscard]] boost::json::value to_json() const {
     boost::json::array made;
     for (const auto& [session, record] : ledger_.sessions()) made.push_back(record.made_ns);
+    boost::json::array undone;
+    for (const auto& [session, told_ns] : ledger_.undone()) undone.push_back(told_ns);
     return {{"transport", options_.transport},
             {"kept", ledger_.kept()},
             {"lost", ledger_.lost()},
             {"went_back", ledger_.went_back()},
+            {"undone_ns", undone},
             {"counted_twice", ledger_.counted_twice()},
             {"reconnects", connection_.reconnects()},
             {"retries", connection_.retries()},
@@ -99,23 +102,33 @@ class Client {
     return connection_.ask(id_, number, id_ + " " + std::to_string(number) + " " + request + "\n", options_.limit_s);
   }
 
+  static Told told(const SessionReply& reply) { return {now_ns(), reply.is_mirrored}; }
+
+  /// A session that is missing is not counted up any more.
+  void forget(std::string session) {
+    ledger_.missing(session);
+    std::erase(names_, session);
+  }
+
   void make_session() {
     const auto reply = ask("LOGIN user-" + std::to_string(names_.size()));
     if (!reply.is_ok || reply.words.empty()) throw std::runtime_error("LOGIN: " + reply.words.at(0));
     const auto session = reply.words[0];
-    ledger_.made(session, now_ns());
+    ledger_.made(session, told(reply));
     names_.push_back(session);
     if (names_.size() % 8 != 0) return;
     const auto blob = random_hex(random_() % 4097);
     const auto stored = ask("STORE " + session + " " + blob);
+    if (!stored.is_ok && stored.words.at(0) == "no-session") return forget(session);
     if (!stored.is_ok) throw std::runtime_error("STORE: " + stored.words.at(0));
-    ledger_.stored(session, blob);
+    ledger_.stored(session, blob, told(stored));
   }
 
   void count(const std::string& session) {
     const auto reply = ask("COUNT " + session);
-    if (reply.is_ok && !reply.words.empty()) return ledger_.counted(session, std::stoull(reply.words[0]));
-    ledger_.missing(session);
+    if (reply.is_ok && !reply.words.empty()) return ledger_.counted(session, std::stoull(reply.words[0]), told(reply));
+    forget(session);
+    if (ledger_.lost() == 0) return;
     last_error_ = "COUNT: " + (reply.words.empty() ? std::string("no result") : reply.words[0]);
   }
 

@@ -23,6 +23,7 @@ class Seen:
     moved_roles: list = dataclasses.field(default_factory=list)
     places_before: dict = dataclasses.field(default_factory=dict)
     problems: list = dataclasses.field(default_factory=list)
+    undone: int = 0  # told as EXPOSED before the failure and undone by it
     events: list = dataclasses.field(default_factory=list)
     baseline: tuple = (None, None)
     killed_ns: int = 0
@@ -169,6 +170,11 @@ class Scenario:
                 seen.problems.append(f"{name}: {one['error']}")
             if one["counted_twice"]:
                 seen.problems.append(f"{name}: {one['counted_twice']} counted twice")
+            # Told as EXPOSED, and the blade died: that was the warning. Nothing else may undo what was told.
+            unexplained = [told for told in one["undone_ns"] if one["role"] != seen.role or told > seen.killed_ns]
+            if unexplained:
+                seen.problems.append(f"{name}: {len(unexplained)} were undone, and no failure explains it")
+            seen.undone += len(one["undone_ns"]) - len(unexplained)
         for role in self.chassis.roles:
             fresh = self.traffic.fresh(role)
             if fresh["failed"]:

@@ -157,7 +157,7 @@ class Traffic:
             for transport, _ in SESSION_CLIENTS:
                 told = measure.read_json(self.path(f"sessions-{role}-{transport}.json"))
                 told = told or {"kept": 0, "lost": 0, "went_back": 0, "reconnects": 0, "made_ns": [],
-                                "counted_twice": 0,
+                                "counted_twice": 0, "undone_ns": [],
                                 "longest_wait_ms": 0, "error": "its client told nothing"}
                 found.append(told | {"role": role, "transport": transport})
         return found

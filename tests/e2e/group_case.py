@@ -134,6 +134,7 @@ class GroupCase(unittest.TestCase):
             self.assertEqual((one["sha256_ok"], one["connections"], one["resets"]), (True, 1, 0), one)
         for one in self.traffic.sessions():
             self.assertEqual((one["lost"], one["went_back"], one["counted_twice"], one["error"]), (0, 0, 0, ""), one)
+            self.assertEqual(one["undone_ns"], [], one)
             self.assertGreater(one["kept"], 0)
         for node, capture in self.traffic.captures().items():
             self.assertEqual(capture["violations"], [], node)

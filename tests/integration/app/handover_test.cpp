@@ -146,7 +146,7 @@ TEST_F(Handover, TheNextPlaceAnswersWhatTheFormerOneCountedAndARetryIsCountedOnc
   const auto login = here.ask("a 1 LOGIN alice");
   ASSERT_TRUE(login);
   const auto id = login->substr(login->rfind(' ') + 1);
-  ASSERT_EQ(here.ask("a 2 COUNT " + id), "a 2 OK 1");
+  ASSERT_EQ(here.ask("a 2 COUNT " + id), "a 2 EXPOSED 1");
   EXPECT_FALSE(there.ask("a 3 READ " + id, 100ms)) << "who stands by is silent";
   EXPECT_FALSE(activate(*second_, 2)) << "while the first place writes, there is no second writer";
 
@@ -155,9 +155,9 @@ TEST_F(Handover, TheNextPlaceAnswersWhatTheFormerOneCountedAndARetryIsCountedOnc
   first_->kill_now();  // QEMU's SIGKILL
   ASSERT_TRUE(run_until([&] { return !first_->status().running; }));
   ASSERT_TRUE(activate(*second_, 2));
-  EXPECT_EQ(there.ask("a 2 COUNT " + id), "a 2 OK 1") << "a retry of what the former place did";
-  EXPECT_EQ(there.ask("a 3 COUNT " + id), "a 3 OK 2");
-  EXPECT_EQ(there.ask("a 4 READ " + id), "a 4 OK 2 0 alice");
+  EXPECT_EQ(there.ask("a 2 COUNT " + id), "a 2 EXPOSED 1") << "a retry of what the former place did";
+  EXPECT_EQ(there.ask("a 3 COUNT " + id), "a 3 EXPOSED 2");
+  EXPECT_EQ(there.ask("a 4 READ " + id), "a 4 EXPOSED 2 0 alice");
 }
 
 TEST_F(Handover, TheNextPlaceMapsTheVeryRegionReadOnlyWhileItStandsByAndWritesItWhenActive) {

@@ -64,7 +64,8 @@ TEST(SessionRequest, ALineThatIsNoneOfThemIsABadRequest) {
 }
 
 TEST(SessionRequest, AReplyIsNeverAnsweredSoThatTwoServicesDoNotTalkForEver) {
-  for (const auto* line : {"1 1 OK 7", "1 1 OK", "- 0 ERR bad-request write ...", "1 1 ERR full no room"}) {
+  for (const auto* line :
+       {"1 1 OK 7", "1 1 OK", "1 1 EXPOSED 7", "- 0 ERR bad-request write ...", "1 1 ERR full no room"}) {
     const auto parsed = parse(line);
     EXPECT_FALSE(parsed.request);
     EXPECT_TRUE(parsed.refusal.empty()) << parsed.refusal;
@@ -77,6 +78,8 @@ TEST(SessionRequest, RepliesAreWrittenAsTheProtocolSays) {
   request.number = 3;
   EXPECT_EQ(ok(request, "1 2"), "5eed 3 OK 1 2");
   EXPECT_EQ(ok(request, ""), "5eed 3 OK");
+  EXPECT_EQ(exposed(ok(request, "1 OK")), "5eed 3 EXPOSED 1 OK");
+  EXPECT_EQ(exposed(error(request, "full", "no room")), error(request, "full", "no room"));
   EXPECT_EQ(error(request, "full", "no room"), "5eed 3 ERR full no room");
   EXPECT_EQ(session_text(0xff), "00000000000000ff");
   EXPECT_EQ(hex(std::vector<std::byte>{}), "-");

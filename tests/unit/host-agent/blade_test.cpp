@@ -107,11 +107,21 @@ TEST_F(BladeTest, ASyncThatWasBrokenOffLeavesNoWholeCopy) {
 TEST_F(BladeTest, AFailedActivationMayBeOrderedAgainUnderTheSameTerm) {
   mirror_synced();
   (void)order(link::Activate{role, Term{2}, link::StopEvidence::Isolated, 0});
-  const auto refused = sut_.step(at(++now_), GuestRefused{role, "no memory"});
+  const auto closing = sut_.step(at(++now_), GuestRefused{role, "no memory"});
+  EXPECT_TRUE(reports<link::ActivateFailed>(closing).empty()) << "the role may be given back on that word";
+  ASSERT_TRUE(does(closing, Step::CloseMirrorGate));
+  const auto refused = done(Step::CloseMirrorGate);
   ASSERT_EQ(reports<link::ActivateFailed>(refused).size(), 1U);
   EXPECT_EQ(reports<link::ActivateFailed>(refused).front().term, Term{2});
   (void)order(link::Activate{role, Term{2}, link::StopEvidence::Isolated, 0});
   EXPECT_EQ(stage(), RoleStage::Activating);
+}
+
+TEST_F(BladeTest, ALateFailureOfAMovementThatWasRolledBackForgetsNothing) {
+  mirror_serves();
+  const auto effects = sut_.step(at(++now_), StepFailed{role, Step::PrepareMovement, "too late"});
+  EXPECT_TRUE(reports<link::ServeFailed>(effects).empty());
+  EXPECT_EQ(stage(), RoleStage::ServingMirror);
 }
 
 TEST_F(BladeTest, AMirrorSaysStoppedOnlyAfterItsGateHasClosed) {
@@ -161,7 +171,7 @@ TEST_F(BladeTest, AnActivationPastItsDeadlineClosesTheGate) {
   (void)order(link::Activate{role, Term{2}, link::StopEvidence::Isolated, 100});
   const auto late = sut_.step(at(now_ + 101), Tick{});
   EXPECT_TRUE(does(late, Step::CloseMirrorGate));
-  EXPECT_EQ(reports<link::ActivateFailed>(late).size(), 1U);
+  EXPECT_EQ(reports<link::ActivateFailed>(done(Step::CloseMirrorGate)).size(), 1U);
 }
 
 TEST_F(BladeTest, AMovedRoleIsServedByTheHostUnderTheReservedTerm) {

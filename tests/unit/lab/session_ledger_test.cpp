@@ -31,10 +31,10 @@ TEST(SessionReply, RefusesOtherLines) {
 
 TEST(SessionLedger, KeepsWhatWasAcknowledged) {
   SessionLedger sut;
-  sut.made("s", 5);
-  sut.counted("s", 1);
-  sut.counted("s", 2);
-  sut.stored("s", "00ff");
+  sut.made("s", {5});
+  sut.counted("s", 1, {});
+  sut.counted("s", 2, {});
+  sut.stored("s", "00ff", {});
   sut.found("s", 2, "00ff");
   EXPECT_EQ(sut.kept(), 1U);
   EXPECT_EQ(sut.went_back() + sut.lost() + sut.counted_twice(), 0U);
@@ -42,9 +42,9 @@ TEST(SessionLedger, KeepsWhatWasAcknowledged) {
 
 TEST(SessionLedger, ACounterBelowWhatWasAcknowledgedWentBack) {
   SessionLedger sut;
-  sut.counted("s", 1);
-  sut.counted("s", 2);
-  sut.counted("s", 2);
+  sut.counted("s", 1, {});
+  sut.counted("s", 2, {});
+  sut.counted("s", 2, {});
   EXPECT_EQ(sut.went_back(), 1U);
   sut.found("s", 1, "-");
   EXPECT_EQ(sut.went_back(), 2U);
@@ -53,25 +53,63 @@ TEST(SessionLedger, ACounterBelowWhatWasAcknowledgedWentBack) {
 
 TEST(SessionLedger, ACounterAheadWasCountedTwice) {
   SessionLedger sut;
-  sut.counted("s", 2);
+  sut.counted("s", 2, {});
   EXPECT_EQ(sut.counted_twice(), 1U);
   EXPECT_EQ(sut.went_back(), 0U);
 }
 
 TEST(SessionLedger, OtherBytesWentBack) {
   SessionLedger sut;
-  sut.made("s", 1);
-  sut.stored("s", "00");
+  sut.made("s", {1});
+  sut.stored("s", "00", {});
   sut.found("s", 0, "-");
   EXPECT_EQ(sut.went_back(), 1U);
 }
 
 TEST(SessionLedger, AMissingSessionIsLostOnce) {
   SessionLedger sut;
-  sut.made("s", 1);
+  sut.made("s", {1});
   sut.missing("s");
   sut.missing("s");
   EXPECT_EQ(sut.lost(), 1U);
+}
+
+TEST(SessionReply, ExposedIsDoneButNotMirrored) {
+  const auto got = read_reply("5eed 12 EXPOSED 7");
+  EXPECT_TRUE(got.is_valid && got.is_ok);
+  EXPECT_FALSE(got.is_mirrored);
+  EXPECT_TRUE(read_reply("5eed 12 OK 7").is_mirrored);
+}
+
+TEST(SessionLedger, WhatNoMirrorHeldMayBeUndoneAndIsToldApart) {
+  SessionLedger sut;
+  sut.made("s", {1});
+  sut.counted("s", 1, {2});
+  sut.counted("s", 2, {3, false});
+  sut.counted("s", 2, {9});
+  EXPECT_EQ(sut.went_back(), 0U);
+  EXPECT_EQ(sut.undone(), (std::map<std::string, std::int64_t>{{"s", 3}}));
+  sut.counted("s", 2, {10});
+  EXPECT_EQ(sut.went_back(), 1U) << "the mirror held that one";
+}
+
+TEST(SessionLedger, AMirroredReplyCoversWhatWasToldBeforeIt) {
+  SessionLedger sut;
+  sut.made("s", {1, false});
+  sut.stored("s", "00", {2, false});
+  sut.counted("s", 1, {3});
+  sut.missing("s");
+  EXPECT_EQ(sut.lost(), 1U);
+  sut.found("s", 1, "-");
+  EXPECT_EQ(sut.went_back(), 1U);
+}
+
+TEST(SessionLedger, AMissingSessionThatNoMirrorHeldIsUndone) {
+  SessionLedger sut;
+  sut.made("s", {4, false});
+  sut.missing("s");
+  EXPECT_EQ(sut.lost(), 0U);
+  EXPECT_EQ(sut.undone(), (std::map<std::string, std::int64_t>{{"s", 4}}));
 }
 
 }  // namespace

@@ -314,7 +314,8 @@ TEST(CommitMirrored, AnswersWhenTheMirrorHasItOrNobodyHasToBeWaitedFor) {
   const Instant start{1s};
   const CommitMirrored change(Sequence{7}, start + 2s);
   using Answer = CommitMirrored::Answer;
-  EXPECT_EQ(change.check({false, Sequence{0}}, start), Answer::Now);
+  EXPECT_EQ(change.check({false, Sequence{6}}, start), Answer::Exposed);
+  EXPECT_EQ(change.check({false, Sequence{7}}, start), Answer::Now) << "the mirror had it before it was lost";
   EXPECT_EQ(change.check({true, Sequence{6}}, start), Answer::Wait);
   EXPECT_EQ(change.check({true, Sequence{7}}, start), Answer::Now);
   EXPECT_EQ(change.check({true, Sequence{6}}, start + 2s), Answer::Expired);

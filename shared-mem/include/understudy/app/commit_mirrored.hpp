@@ -5,29 +5,26 @@
 ///
 ///   CommitMirrored waiting(writer.put(...).value(), now + 2s);
 ///   ... whenever convenient, 1 ms apart while something waits:
-///   switch (waiting.check(store.mirrored(), now)) { Answer / Wait / Expired }
+///   switch (waiting.check(store.mirrored(), now)) { Now / Exposed / Wait / Expired }
 
 #include "understudy/common/types.hpp"
 #include "understudy/shm/region.hpp"
 
 namespace understudy::app {
 
-/// True when everything up to `sequence` may be told: the mirror has it, or there is no mirror to wait for.
-[[nodiscard]] inline bool may_be_told(const shm::Store::Mirrored& mirrored, Sequence sequence) {
-  return !mirrored.protected_by_mirror || mirrored.acknowledged >= sequence;
-}
-
 class CommitMirrored {
  public:
   enum class Answer {
-    Now,
+    Now,      ///< the mirror holds it
+    Exposed,  ///< nobody has to be waited for: there is no mirror, and whoever answers now should say so
     Wait,
     Expired,  ///< the deadline passed; the change is made here all the same
   };
   CommitMirrored(Sequence sequence, Instant deadline) : sequence_(sequence), deadline_(deadline) {}
 
   [[nodiscard]] Answer check(const shm::Store::Mirrored& mirrored, Instant now) const {
-    if (may_be_told(mirrored, sequence_)) { return Answer::Now; }
+    if (mirrored.acknowledged >= sequence_) { return Answer::Now; }
+    if (!mirrored.protected_by_mirror) { return Answer::Exposed; }
     return now < deadline_ ? Answer::Wait : Answer::Expired;
   }
   [[nodiscard]] Sequence sequence() const { return sequence_; }
