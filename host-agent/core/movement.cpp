@@ -4,8 +4,11 @@
 namespace understudy::host {
 
 namespace {
-constexpr std::uint32_t resume_tries_max = 5;
-}
+constexpr std::uint32_t resume_tries_at_once = 5;
+/// A guest that so many rollbacks could not thaw is killed: its region serves from another movement (rule 15).
+constexpr std::uint32_t rollback_tries_max = 5;
+constexpr Duration retry_pause = std::chrono::seconds(1);
+}  // namespace
 
 Movement::Movement(RoleId role, Term host_term, Term guest_term, MovementLimits limits, bool guest_dead)
     : role_(std::move(role)),
@@ -88,16 +91,15 @@ Effects Movement::on_step_failed(Instant now, Step step, const std::string& deta
       break;
     case MovementState::Resuming:
       if (step != Step::Resume) { break; }
-      if (++resume_tries_ < resume_tries_max) { return become(now, MovementState::Resuming, Step::Resume); }
-      state_ = MovementState::Done;
-      return {
-          Note{Severity::Alarm, role_, "after the movement's commit the role does not resume on the host: " + detail},
-          SendReport{link::ServeFailed{role_, host_term_, "resume: " + detail}}};
+      if (++tries_ % resume_tries_at_once != 0) { return become(now, MovementState::Resuming, Step::Resume); }
+      retry_at_ = now + retry_pause;
+      return {Note{Severity::Alarm, role_,
+                   "after the movement's commit the role does not resume on the host, nobody serves it; it is tried "
+                   "again: " +
+                       detail}};
     case MovementState::RollingBack:
       if (step != Step::Rollback) { break; }
-      state_ = MovementState::Failed;
-      return {Note{Severity::Alarm, role_, "the movement's rollback failed: " + detail},
-              SendReport{link::ServeFailed{role_, guest_term_, "rollback: " + detail}}};
+      return rollback_failed(now, detail);
     case MovementState::Idle:
     case MovementState::Quiescing:
     case MovementState::Done:
@@ -105,6 +107,17 @@ Effects Movement::on_step_failed(Instant now, Step step, const std::string& deta
       break;
   }
   return {};
+}
+
+Effects Movement::rollback_failed(Instant now, const std::string& detail) {
+  retry_at_ = now + retry_pause;
+  Effects effects{Note{Severity::Alarm, role_,
+                       "the movement's rollback failed, nobody serves the role; it is tried again: " + detail}};
+  if (++tries_ == rollback_tries_max && !guest_dead_) {
+    effects.push_back(Note{Severity::Alarm, role_, "the guest cannot be thawed and is killed"});
+    effects.push_back(Do{role_, Step::StopGuest, guest_term_});
+  }
+  return effects;
 }
 
 Effects Movement::on_guest_quiesced(Instant now) {
@@ -121,6 +134,10 @@ Effects Movement::on_guest_exited(Instant now, const std::string&) {
 }
 
 Effects Movement::on_tick(Instant now) {
+  if (retry_at_ && now >= *retry_at_) {
+    retry_at_.reset();
+    return become(now, state_, state_ == MovementState::Resuming ? Step::Resume : Step::Rollback);
+  }
   if (state_ == MovementState::Preparing && now - state_began_ > limits_.prepare) {
     return roll_back(now, "prepare took longer than its deadline");
   }
@@ -138,6 +155,7 @@ Effects Movement::on_tick(Instant now) {
 }
 
 Effects Movement::roll_back(Instant now, const std::string& detail) {
+  tries_ = 0;
   failure_ = guest_dead_ ? detail + "; the guest is dead, nobody serves the role" : detail;
   return become(now, MovementState::RollingBack, Step::Rollback);
 }
@@ -152,10 +170,11 @@ std::optional<Instant> Movement::next_deadline() const {
     case MovementState::Freezing:
     case MovementState::Finishing:
       return blocked_at_ + limits_.handover;
-    case MovementState::Idle:
-    case MovementState::Committing:
     case MovementState::Resuming:
     case MovementState::RollingBack:
+      return retry_at_;
+    case MovementState::Idle:
+    case MovementState::Committing:
     case MovementState::Done:
     case MovementState::Failed:
       break;

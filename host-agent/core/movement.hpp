@@ -10,7 +10,8 @@
 /// Invariants
 ///   I1  Until the commit's record is written the guest can serve on under its old term.
 ///   I2  The commit step ends with QEMU dead: nobody can resume the guest behind our back (rule 14).
-///   I3  After Commit succeeded the only way is forward: a failing resume is retried, never rolled back.
+///   I3  After Commit succeeded the only way is forward: a failing resume is retried for ever, never rolled back.
+///   I6  A rollback ends with a guest that serves or with a dead one, never with one that is frozen or cut off.
 ///   I4  A guest that dies on the way is as still as a frozen one: the movement goes forward (rule 15).
 ///   I5  A missed quiesce deadline forces the freeze: a store survives any instant (rule 13).
 /// The surprising rule: the gap counts from the closing of the tap's gate, before the freeze (rule 12).
@@ -69,6 +70,7 @@ class Movement {
 
  private:
   Effects become(Instant now, MovementState next, Step step);
+  Effects rollback_failed(Instant now, const std::string& detail);
   Effects roll_back(Instant now, const std::string& detail);
   void close_phase(Instant now, const char* phase);
 
@@ -80,7 +82,8 @@ class Movement {
   Instant phase_began_;
   Instant state_began_;
   Instant blocked_at_;
-  std::uint32_t resume_tries_ = 0;
+  std::uint32_t tries_ = 0;  ///< of the resume, or of the rollback
+  std::optional<Instant> retry_at_;
   bool guest_dead_ = false;
   std::string failure_;
   std::vector<link::PhaseTime> phases_;

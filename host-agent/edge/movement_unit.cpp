@@ -57,8 +57,8 @@ void MovementUnit::perform(Step step, Term term, std::function<void(Status)> don
 
 void MovementUnit::freeze(std::function<void(Status)> done) {
   mirror_.guest().qmp().freeze(qmp_deadline, [this, done = std::move(done)](Result<Duration> took) {
-    // A stop that was sent but not answered may still come to pass: the rollback thaws in any case.
-    frozen_ = true;
+    // A stop that was sent but not answered may still come to pass. One that was refused was never sent.
+    frozen_ = frozen_ || took.ok() || took.error().code != Errc::Refused;
     if (!took) {
       done(took.error());
       return;

@@ -79,6 +79,35 @@ TEST_F(MovementTest, AfterTheCommitAFailureIsRetriedForwardAndNeverRolledBack) {
   }
   const auto last = movement.on_step_failed(at(310), Step::Resume, "busy");
   for (const auto& effect : last) { EXPECT_FALSE(std::holds_alternative<Do>(effect)); }
+  // Then with pauses, and for ever: nobody else can serve this role any more.
+  for (int round = 0; round < 20; ++round) {
+    const auto next = movement.next_deadline();
+    ASSERT_TRUE(next);
+    EXPECT_EQ(movement.on_tick(*next), (Effects{Do{RoleId{"role-2"}, Step::Resume, Term{3}}}));
+    for (int i = 0; i < 5; ++i) { (void)movement.on_step_failed(*next, Step::Resume, "busy"); }
+    EXPECT_EQ(movement.state(), MovementState::Resuming);
+  }
+  (void)movement.on_step_done(at(99'000), Step::Resume);
+  EXPECT_EQ(movement.state(), MovementState::Done);
+}
+
+TEST_F(MovementTest, ARollbackThatFailsIsTriedAgainAndAtLastTheGuestIsKilled) {
+  auto movement = in(MovementState::Freezing);
+  (void)movement.on_step_failed(at(200), Step::Freeze, "no answer");
+  Instant now = at(210);
+  for (int i = 0; i < 4; ++i) {
+    EXPECT_FALSE(
+        has(movement.on_step_failed(now, Step::Rollback, "no answer"), Do{RoleId{"role-2"}, Step::StopGuest, Term{2}}));
+    now = movement.next_deadline().value();
+    EXPECT_EQ(movement.on_tick(now), (Effects{Do{RoleId{"role-2"}, Step::Rollback, Term{3}}}));
+  }
+  EXPECT_TRUE(
+      has(movement.on_step_failed(now, Step::Rollback, "no answer"), Do{RoleId{"role-2"}, Step::StopGuest, Term{2}}));
+  (void)movement.on_guest_exited(now, "killed");
+  EXPECT_EQ(movement.on_tick(movement.next_deadline().value()),
+            (Effects{Do{RoleId{"role-2"}, Step::Rollback, Term{3}}}));
+  (void)movement.on_step_done(now, Step::Rollback);
+  EXPECT_EQ(movement.state(), MovementState::Failed);
 }
 
 TEST_F(MovementTest, AMissedQuiesceDeadlineForcesTheFreeze) {
