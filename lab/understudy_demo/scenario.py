@@ -27,6 +27,7 @@ class Seen:
     events: list = dataclasses.field(default_factory=list)
     baseline: tuple = (None, None)
     killed_ns: int = 0
+    dead_ns: int = 0
     on_mirror: tuple | None = None
     same_inode: bool | None = None
     inode_text: str = "not seen"
@@ -97,6 +98,7 @@ class Scenario:
         self.seen.killed_ns = time.time_ns()
         self.timeline.zero(self.seen.killed_ns)
         blades.power_off(self.state, blade)
+        self.seen.dead_ns = time.time_ns()  # it may have spoken until then
         self.timeline.say(f"{blade} is powered off: its ports went silent, then everything in it died", "yellow",
                           self.seen.killed_ns)
 
@@ -171,7 +173,7 @@ class Scenario:
             if one["counted_twice"]:
                 seen.problems.append(f"{name}: {one['counted_twice']} counted twice")
             # Told as EXPOSED, and the blade died: that was the warning. Nothing else may undo what was told.
-            unexplained = [told for told in one["undone_ns"] if one["role"] != seen.role or told > seen.killed_ns]
+            unexplained = [told for told in one["undone_ns"] if one["role"] != seen.role or told > seen.dead_ns]
             if unexplained:
                 seen.problems.append(f"{name}: {len(unexplained)} were undone, and no failure explains it")
             seen.undone += len(one["undone_ns"]) - len(unexplained)

@@ -1,9 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "replication_connection.hpp"
 
+#include <boost/asio/post.hpp>
 #include <boost/asio/write.hpp>
 
 namespace understudy::link::replication {
+
+namespace {
+/// A peer that works through a long backlog without a word looks dead: it speaks in between.
+constexpr auto busy_max = std::chrono::milliseconds(20);
+}  // namespace
 
 void FrameConnection::start() {
   prepare_stream(stream_);
@@ -27,6 +33,12 @@ void FrameConnection::read() {
 void FrameConnection::on_bytes(std::size_t size) {
   last_received_ = Clock::now();
   decoder_.commit(size);
+  take_frames();
+}
+
+void FrameConnection::take_frames() {
+  taking_ = false;
+  const auto began = Clock::now();
   while (!closed_ && !last_words_) {
     const auto next = decoder_.next();
     if (!next) { return fail(next.error().message); }
@@ -34,6 +46,13 @@ void FrameConnection::on_bytes(std::size_t size) {
     const auto handlers = handlers_;
     const auto done = handlers->on_frame(*next.value());
     if (!done && !closed_) { return fail(done.error().message); }
+    if (closed_ || last_words_ || Clock::now() - began < busy_max) { continue; }
+    taking_ = true;
+    handlers->on_read_done();
+    boost::asio::post(stream_.get_executor(), [self = shared_from_this()] {
+      if (!self->closed_) { self->take_frames(); }
+    });
+    return;
   }
   if (closed_) { return; }
   if (last_words_) {
@@ -87,7 +106,7 @@ void FrameConnection::close() {
 std::size_t FrameConnection::waiting_bytes() const {
   boost::system::error_code error;
   const auto bytes = stream_.available(error);
-  return error ? 0 : bytes;
+  return error ? 0 : bytes + (taking_ ? 1 : 0);
 }
 
 void FrameConnection::fail(const std::string& why) {

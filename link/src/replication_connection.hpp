@@ -43,7 +43,7 @@ class FrameConnection : public std::enable_shared_from_this<FrameConnection> {
   [[nodiscard]] bool closed() const { return closed_; }
   [[nodiscard]] Clock::time_point last_received() const { return last_received_; }
   void forgive_silence() { last_received_ = Clock::now(); }
-  /// Bytes that lie in the socket and were not read yet.
+  /// Bytes that lie in the socket and were not read yet; not 0 while what was read is not worked through.
   [[nodiscard]] std::size_t waiting_bytes() const;
   /// Bytes of a frame that is not whole.
   [[nodiscard]] std::size_t partial_bytes() const { return decoder_.partial_bytes(); }
@@ -51,11 +51,13 @@ class FrameConnection : public std::enable_shared_from_this<FrameConnection> {
  private:
   void read();
   void on_bytes(std::size_t size);
+  void take_frames();
   void fail(const std::string& why);
 
   Stream stream_;
   std::shared_ptr<const Handlers> handlers_;
   FrameDecoder decoder_;
+  bool taking_ = false;  ///< more of what was read waits for its turn
   std::vector<EncodedFrame> batch_;
   std::vector<boost::asio::const_buffer> buffers_;
   Clock::time_point last_received_ = Clock::now();
