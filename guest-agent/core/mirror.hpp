@@ -153,7 +153,7 @@ class Mirror {
   SyncPhase sync_ = SyncPhase::Connecting;
   link::Vote vote_ = link::Vote::Unknown;
   Term term_;
-  Term mirrored_term_;  ///< the term before an activation: a failed one goes back to it  ///< the active's while mirroring, our own from the activation on
+  Term mirrored_term_;  ///< the term before an activation: a failed one goes back to it
   std::string bundle_;
   std::vector<link::PhaseTime> phases_;
 };

@@ -90,7 +90,8 @@ def show_result(timeline, report, seen, wrong):
         say(f"  {one['role']:9} {one['transport']:6} {one['kept']:9} {one['lost']:6} {one['went_back']:11} "
             f"{one['reconnects']:12} {on_mirror:>20} {number(one.get('longest_wait_ms'), 17)}")
     if seen.undone:
-        say(f"  {seen.undone} sessions lost replies that had been told as EXPOSED before the failure: no mirror held them")
+        say(f"  {seen.undone} sessions lost replies that were told as EXPOSED before the failure: "
+            "no mirror held them")
     made, failed = len(seen.fresh["connections"]), seen.fresh["failed"]
     on_mirror = measure.within([begin for begin, _ in seen.fresh["connections"]], seen.on_mirror)
     say(f"new connections through {seen.role}: {made} made, {on_mirror} of them while on its mirror, {failed} failed")

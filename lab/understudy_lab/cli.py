@@ -147,7 +147,8 @@ def execute(options):
     if options.node in chassis.mirrors:
         role = options.node.replace("mirror", "role")
         path = os.path.join(blades.run_directory(state, chassis.standby), f"mirror-{role}.shell.sock")
-        return guests.shell(path, command[0] if len(command) == 1 else shlex.join(command), lambda part: (sys.stdout.buffer.write(part), sys.stdout.flush()))
+        line = command[0] if len(command) == 1 else shlex.join(command)
+        return guests.shell(path, line, lambda part: (sys.stdout.buffer.write(part), sys.stdout.flush()))
     if options.node in chassis.blades:
         return subprocess.run(blades.inside(state, options.node, command), check=False).returncode
     if options.node in chassis.nodes:

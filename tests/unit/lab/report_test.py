@@ -32,7 +32,8 @@ def seen():
         for transport in ("udp", "tcp"):
             one.sessions.append({"role": role, "transport": transport, "kept": 50, "lost": 0, "went_back": 0,
                                  "reconnects": 0,
-                                 "counted_twice": 0, "undone_ns": [], "made_ns": [1050 * MS], "error": "", "longest_wait_ms": 3.5})
+                                 "counted_twice": 0, "undone_ns": [], "made_ns": [1050 * MS],
+                                 "error": "", "longest_wait_ms": 3.5})
     return one
 
 

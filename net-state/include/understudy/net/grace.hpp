@@ -2,8 +2,8 @@
 #pragma once
 /// The grace period after a takeover (rule 9): flows too young to have been mirrored must not cause resets. While it
 /// lasts, packets that belong to no known flow and go to a NAT address are dropped instead of answered, and so are
-/// packets from the inside that would leave untranslated. Services of the role itself stay reachable: what a socket here
-/// waits for is its own affair (nftables' socket expression, kernel 5.12).
+/// packets from the inside that would leave untranslated. Services of the role itself stay reachable: what a socket
+/// here waits for is its own affair (nftables' socket expression, kernel 5.12).
 ///
 /// Table inet understudy_grace, nf_conntrack_tcp_loose = 0. A crash leaves both: begin() again takes them over, and
 /// end() sets tcp_loose back to what the role's sysctls say.
