@@ -152,7 +152,7 @@ class Mirror {
   Activity activity_ = Activity::Idle;
   SyncPhase sync_ = SyncPhase::Connecting;
   link::Vote vote_ = link::Vote::Unknown;
-  Term term_;
+  Term term_;  ///< the active's while mirroring, our own from the activation on
   Term mirrored_term_;  ///< the term before an activation: a failed one goes back to it
   std::string bundle_;
   std::vector<link::PhaseTime> phases_;
