@@ -1,21 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "understudy/link/bfd_observer.hpp"
 
-#include <time.h>
-
 #include <algorithm>
 #include <boost/asio/post.hpp>
 #include <vector>
 
-namespace understudy::link::bfd {
+#include "bfd_clock.hpp"
 
-namespace {
-Instant boot_now() {
-  timespec now{};
-  clock_gettime(CLOCK_BOOTTIME, &now);
-  return Instant{std::chrono::seconds(now.tv_sec) + std::chrono::nanoseconds(now.tv_nsec)};
-}
-}  // namespace
+namespace understudy::link::bfd {
 
 Observer::Observer(boost::asio::io_context& io, Duration unknown_max, OnVote on_vote)
     : io_(io), unknown_max_(unknown_max), on_vote_(std::move(on_vote)), timer_(io) {}
@@ -24,8 +16,7 @@ Observer::~Observer() {
   if (service_) { service_->stop(); }
 }
 
-Result<std::unique_ptr<Observer>> Observer::start(boost::asio::io_context& io, const Options& options,
-                                                  OnVote on_vote) {
+Result<std::unique_ptr<Observer>> Observer::start(boost::asio::io_context& io, const Options& options, OnVote on_vote) {
   std::unique_ptr<Observer> observer(new Observer(io, options.unknown_max, std::move(on_vote)));
   auto* self = observer.get();
   auto service = BfdService::start(options.service, [self, &io](const PeerEvent& event) {

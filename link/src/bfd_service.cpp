@@ -16,6 +16,7 @@
 #include <random>
 #include <thread>
 
+#include "bfd_clock.hpp"
 #include "bfd_sockets.hpp"
 #include "understudy/common/log.hpp"
 
@@ -28,12 +29,6 @@ constexpr int ttl_required = 255;
 constexpr int drain_max = 1024;
 constexpr Duration interval_min = std::chrono::milliseconds(1);
 constexpr Duration sleep_max = std::chrono::seconds(1);
-
-Instant boot_now() {
-  timespec now{};
-  clock_gettime(CLOCK_BOOTTIME, &now);
-  return Instant{std::chrono::seconds(now.tv_sec) + std::chrono::nanoseconds(now.tv_nsec)};
-}
 
 /// Held for microseconds by callers of any priority; the holder inherits that of the BFD thread waiting for it.
 class PriorityInheritingMutex {

@@ -20,8 +20,6 @@ bool PeerVote::on_change(Instant now, const StateChange& change) {
   return become(Vote::Down, std::nullopt);
 }
 
-bool PeerVote::on_time(Instant now) {
-  return deadline_ && now >= *deadline_ && become(Vote::Down, std::nullopt);
-}
+bool PeerVote::on_time(Instant now) { return deadline_ && now >= *deadline_ && become(Vote::Down, std::nullopt); }
 
 }  // namespace understudy::link::bfd

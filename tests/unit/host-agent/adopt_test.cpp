@@ -2,21 +2,11 @@
 // A restarted host-agent: what was written down before each step, and what the next daemon makes of it.
 #include <gtest/gtest.h>
 
-#include "core/blade.hpp"
+#include "blade_sample.hpp"
 
 namespace understudy::host {
 namespace {
 
-const RoleId role{"role-2"};
-
-Instant at(int ms) { return Instant{std::chrono::milliseconds(ms)}; }
-
-link::RoleSpec spec() {
-  link::RoleSpec made;
-  made.id = role;
-  made.number = 2;
-  return made;
-}
 link::RunMirror mirror_order() { return {spec(), Term{1}, BladeId{"blade-2"}, {}, {}}; }
 
 template <class T>
@@ -34,12 +24,6 @@ const T* report(const Effects& effects) {
     if (const auto* found = std::get_if<T>(&sent->report)) { return found; }
   }
   return nullptr;
-}
-bool does(const Effects& effects, Step step) {
-  for (const auto& effect : effects) {
-    if (const auto* wanted = std::get_if<Do>(&effect); wanted != nullptr && wanted->step == step) { return true; }
-  }
-  return false;
 }
 bool tells(const Effects& effects, GuestOrder order) {
   for (const auto& effect : effects) {

@@ -3,19 +3,10 @@
 
 #include <gtest/gtest.h>
 
+#include "blade_sample.hpp"
+
 namespace understudy::host {
 namespace {
-
-const RoleId role{"role-2"};
-
-Instant at(int ms) { return Instant{std::chrono::milliseconds(ms)}; }
-
-link::RoleSpec spec() {
-  link::RoleSpec made;
-  made.id = role;
-  made.number = 2;
-  return made;
-}
 
 template <class T>
 std::vector<T> reports(const Effects& effects) {
@@ -26,13 +17,6 @@ std::vector<T> reports(const Effects& effects) {
     if (const auto* report = std::get_if<T>(&sent->report)) { found.push_back(*report); }
   }
   return found;
-}
-
-bool does(const Effects& effects, Step step) {
-  for (const auto& effect : effects) {
-    if (const auto* wanted = std::get_if<Do>(&effect); wanted != nullptr && wanted->step == step) { return true; }
-  }
-  return false;
 }
 
 class BladeTest : public testing::Test {
