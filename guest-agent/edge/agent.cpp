@@ -15,6 +15,7 @@ namespace understudy::guest {
 namespace {
 constexpr auto drain_quiet = std::chrono::milliseconds(5);
 constexpr auto drain_limit = std::chrono::milliseconds(100);
+constexpr auto install_pause = std::chrono::milliseconds(50);
 constexpr auto grace_time = std::chrono::seconds(2);
 
 }  // namespace
@@ -24,6 +25,7 @@ Agent::Agent(boost::asio::io_context& io)
       channel_(io, [this](const link::guest::GuestOrder& order) { on_order(order); }),
       durable_("/run/understudy"),
       settle_timer_(io),
+      install_timer_(io),
       restart_timer_(io),
       restore_timer_(io) {}
 
@@ -268,7 +270,19 @@ void Agent::on_applied(const std::string& store, std::span<const shm::JournalEnt
   for (const auto& entry : entries) {
     if (auto applied = installer_->apply(entry); !applied) { alarm("installing: " + applied.error().message); }
   }
-  if (auto flushed = installer_->flush(); !flushed) { alarm("installing: " + flushed.error().message); }
+  install_later();
+}
+
+/// Not at once: a short connection goes through six states in a few milliseconds, and only the last one matters. An
+/// activation does not wait for this, it installs what is pending itself.
+void Agent::install_later() {
+  if (std::exchange(install_pending_, true)) { return; }
+  install_timer_.expires_after(install_pause);
+  install_timer_.async_wait([this](const boost::system::error_code& error) {
+    if (error) { return; }
+    install_pending_ = false;
+    if (auto flushed = installer_->flush(); !flushed) { alarm("installing: " + flushed.error().message); }
+  });
 }
 
 }  // namespace understudy::guest

@@ -68,6 +68,7 @@ class Agent {
   Status restore_writing();
   void remove_surplus();
   void on_applied(const std::string& store, std::span<const shm::JournalEntry> entries);
+  void install_later();
   void alarm(const std::string& text);
 
   boost::asio::io_context& io_;
@@ -85,6 +86,8 @@ class Agent {
   bool drained_ = false;  ///< the copy is whole and final
   std::optional<IpAddress> watched_;
   boost::asio::steady_timer settle_timer_;
+  bool install_pending_ = false;
+  boost::asio::steady_timer install_timer_;
   boost::asio::steady_timer restart_timer_;
   std::optional<std::chrono::steady_clock::time_point> application_ended_;  ///< the last time
   boost::asio::steady_timer restore_timer_;

@@ -41,16 +41,29 @@ Status FlowWriter::set_timeout(const FlowKey& key, const FlowValue& value, std::
   return queue({key, value, Op::Timeout, std::max(value.timeout_seconds, floor_seconds)});
 }
 
+/// An erase must reach the kernel before a younger flow of the same key: the entry there may have other tuples.
+bool FlowWriter::takes_the_place(Op younger, Op earlier) {
+  return younger != Op::Timeout && (earlier == Op::Put || younger == Op::Erase);
+}
+
 Status FlowWriter::queue(const Change& change) {
-  if (pending_.size() == NetlinkBatch::messages_max || pending_keys_.contains(change.key)) {
-    if (const auto sent = flush(); !sent) { return sent; }
-  }
   if (!is_encodable(change.key, change.value)) {
     refuse(change, "not a record that can be installed");
     return {};
   }
+  if (const auto held = pending_at_.find(change.key); held != pending_at_.end()) {
+    Change& earlier = pending_[held->second];
+    if (takes_the_place(change.op, earlier.op)) {
+      earlier = change;
+      return {};
+    }
+    if (const auto sent = flush(); !sent) { return sent; }
+  }
+  if (pending_.size() == NetlinkBatch::messages_max) {
+    if (const auto sent = flush(); !sent) { return sent; }
+  }
+  pending_at_.emplace(change.key, pending_.size());
   pending_.push_back(change);
-  pending_keys_.insert(change.key);
   return {};
 }
 
@@ -68,7 +81,7 @@ Status FlowWriter::flush() {
   std::vector<Change> conflicts;
   std::vector<Change> changes = std::move(pending_);
   pending_.clear();
-  pending_keys_.clear();
+  pending_at_.clear();
   for (const Change& change : changes) {
     FlowMessage what = FlowMessage::Create;
     if (change.op == Op::Erase) { what = FlowMessage::Delete; }

@@ -88,6 +88,7 @@ TEST_F(InstallerTest, ATranslatedFlowAppearsAsTheKernelShowedItAtItsSource) {
 
 TEST_F(InstallerTest, AChangedFlowIsUpdatedAndANewTranslationReplacesTheEntry) {
   apply_put(*sut_, key(4000), value(61000, TCP_CONNTRACK_SYN_RECV));
+  ASSERT_OK(sut_->flush());
   apply_put(*sut_, key(4000), value(61000, TCP_CONNTRACK_ESTABLISHED));
   ASSERT_OK(sut_->flush());
   expect_in_kernel(key(4000), value(61000));
@@ -117,6 +118,19 @@ TEST_F(InstallerTest, ChangesOfOneFlowKeepTheirOrderInABatch) {
   apply_put(*sut_, key(4000), value(62000));
   ASSERT_OK(sut_->flush());
   expect_in_kernel(key(4000), value(62000));
+}
+
+TEST_F(InstallerTest, ChangesOfOneFlowThatWaitTogetherCostTheKernelOneRequest) {
+  for (const auto state : {TCP_CONNTRACK_SYN_SENT, TCP_CONNTRACK_SYN_RECV, TCP_CONNTRACK_ESTABLISHED}) {
+    apply_put(*sut_, key(4000), value(61000, state));
+  }
+  apply_put(*sut_, key(4001), value(61001));
+  apply_erase(*sut_, key(4001));
+  ASSERT_OK(sut_->flush());
+  EXPECT_EQ(sut_->report().installed, 1U);
+  expect_in_kernel(key(4000), value(61000, TCP_CONNTRACK_ESTABLISHED));
+  EXPECT_FALSE(in_kernel(key(4001)));
+  EXPECT_EQ(sut_->report().refused, 0U) << sut_->report().first_refusal;
 }
 
 TEST_F(InstallerTest, ErasingWhatIsNotThereIsNoRefusal) {
