@@ -4,18 +4,29 @@ import statistics
 
 from . import measure
 
+TRANSFER_FIELDS = ("role", "family", "direction", "bytes", "sha256_ok", "connections", "resets")
+
+
+def wrong_transfer(one):
+    """What is not as promised of one transfer of measure.transfer. An end whose packets nobody saw proves nothing."""
+    name = f"{one['role']} {one['direction']} over {one['family']}"
+    wrong = []
+    if not one["sha256_ok"]:
+        wrong.append(f"{name}: the hashes differ or it broke after {one['bytes']} bytes")
+    for end, seen in one["seen"].items():
+        if seen is None:
+            wrong.append(f"{name}: not seen by the capture at the {end}")
+            continue
+        if seen["resets"]:
+            wrong.append(f"{name}: {seen['resets']} resets were counted at the {end}")
+        if seen["syns"] != 1:
+            wrong.append(f"{name}: {seen['syns']} SYNs were counted at the {end} instead of one")
+    return wrong
+
 
 def verdict(report, run):
     """What is not as promised, one sentence each; empty means success. `run`: what the report has no field for."""
-    wrong = []
-    for one in report["transfers"]:
-        name = f"{one['role']} {one['direction']} over {one['family']}"
-        if not one["sha256_ok"]:
-            wrong.append(f"{name}: the hashes differ or it broke after {one['bytes']} bytes")
-        if one["resets"]:
-            wrong.append(f"{name}: {one['resets']} resets were counted")
-        if one["connections"] != 1:
-            wrong.append(f"{name}: {one['connections']} SYNs were counted instead of one")
+    wrong = [sentence for one in run["transfers"] for sentence in wrong_transfer(one)]
     for one in report["sessions"]:
         name = f"{one['role']} sessions over {one['transport']}"
         if one["lost"] or one["went_back"]:
@@ -25,6 +36,8 @@ def verdict(report, run):
     for role, one in report["probe"].items():
         if not one["received"]:
             wrong.append(f"{role}: the probe got no reply")
+        elif role not in run["moved_roles"] and one["sent"] != one["received"]:
+            wrong.append(f"{role} did not move, and of its {one['sent']} probe packets {one['received']} came back")
     if report["owners"]["violations"]:
         wrong.append(f"{report['owners']['violations']} times an address had two owners")
     for role in run["moved_roles"]:
@@ -50,7 +63,7 @@ def build(chassis, seen):
     if own_phases["first_packet_ms"] is None:
         own_phases["first_packet_ms"] = measure.first_packet_ms(found, seen.arrivals[moved])
     return {
-        "transfers": seen.transfers,
+        "transfers": [{key: one[key] for key in TRANSFER_FIELDS} for one in seen.transfers],
         "sessions": [{key: one[key] for key in ("role", "transport", "kept", "lost", "went_back", "reconnects")}
                      for one in seen.sessions],
         "probe": {role: probe(seen, role, takeover, movement) for role in chassis.roles},
