@@ -91,15 +91,46 @@ def spread(values):
     return {"minimum": values[0], "median": round(statistics.median(values), 3), "maximum": values[-1]}
 
 
+def failed(error):
+    """Stands for the report of a run that did not come to its end."""
+    return {"error": str(error) or type(error).__name__}
+
+
+def is_failed(run):
+    return "error" in run
+
+
+def moved_role(run):
+    """The role whose takeover or movement was measured, None when no run came so far."""
+    for role, one in run["probe"].items():
+        if run["application"][role]["maps_same_inode"] is not None or one["takeover_gap_ms"] is not None:
+            return role
+    return None
+
+
+def line(number, run, wrong):
+    """One run in one line."""
+    if is_failed(run):
+        return f"run {number}: FAILED: {run['error'].splitlines()[0]}"
+    result = f"FAILED ({len(wrong)} of the promises)" if wrong else "passed"
+    role = moved_role(run)
+    if role is None:
+        return f"run {number}: {result}; no role moved"
+    takeover, movement = ("none" if gap is None else f"{gap:.1f} ms" for gap in (
+        run["probe"][role]["takeover_gap_ms"], run["probe"][role]["movement_gap_ms"]))
+    return f"run {number}: {result}; largest gap of {role}: {takeover} at the takeover, {movement} at the movement"
+
+
 def summary(runs):
     """Minimum, median and maximum over the runs, of the role that moved."""
     figures = {}
     for run in runs:
-        for role, one in run["probe"].items():
-            if run["application"][role]["maps_same_inode"] is None and one["takeover_gap_ms"] is None:
-                continue
-            for key in ("baseline_gap_ms", "takeover_gap_ms", "movement_gap_ms"):
-                figures.setdefault(key, []).append(one[key])
-            for key, value in run["phases"][role].items():
-                figures.setdefault(key, []).append(value)
+        if is_failed(run):
+            continue
+        if (role := moved_role(run)) is None:
+            continue
+        for key in ("baseline_gap_ms", "takeover_gap_ms", "movement_gap_ms"):
+            figures.setdefault(key, []).append(run["probe"][role][key])
+        for key, value in run["phases"][role].items():
+            figures.setdefault(key, []).append(value)
     return {key: spread(values) for key, values in figures.items()}

@@ -8,6 +8,7 @@ import tempfile
 
 from . import blades, config_files, daemons, guests, namespaces, processes, switch
 from .errors import LabError
+from .interrupts import held
 from .shell import run
 from .state import State
 from .topology import Chassis
@@ -58,30 +59,44 @@ def up(name, actives, options, say):
     if options["daemons"]:
         guests.prepare(build_directory(), say)
         options["application"] = run([os.path.join(binaries(), "session-service"), *config_files.SESSION_COMMAND])
-    state.create(chassis, options)
-    if options["daemons"]:
-        prepare_configuration(chassis, state, options)
+    made = False
     try:
+        with held():
+            state.create(chassis, options)
+            made = True
+        if options["daemons"]:
+            prepare_configuration(chassis, state, options)
         bring_up(chassis, state, options, say)
     except BaseException as error:
-        kept = keep_logs(state)
-        say("taking down what was made")
-        down(name)
-        if isinstance(error, LabError):
+        if not made:
+            raise
+        kept = take_down_failed(state, error, say)
+        if isinstance(error, LabError) and kept:
             raise LabError(f"{error}\nlogs are kept in {kept}", error.status) from None
         raise
     return state
 
 
+def take_down_failed(state, error, say):
+    """Where the logs are kept, None when nothing was started. Whatever cannot be told or kept, down it goes."""
+    try:
+        if isinstance(error, LabError) and error.status == 2:
+            return None
+        kept = keep_logs(state)
+        say(f"taking down what was made; logs are kept in {kept}")
+        return kept
+    except OSError as broken:  # no room for the logs, nobody to tell
+        error.add_note(f"its logs are lost: {broken}")
+        return None
+    finally:
+        down(state.name)
+
+
 def prepare_configuration(chassis, state, options):
     """What the control-server would refuse is told before anything is started."""
     power_command = [os.path.join(SOURCE, "power"), "--name", chassis.name]
-    try:
-        config_files.write_all(chassis, state, options, power_command, guests.directory(build_directory()))
-        daemons.check_configuration(state, binaries())
-    except BaseException:
-        state.remove()
-        raise
+    config_files.write_all(chassis, state, options, power_command, guests.directory(build_directory()))
+    daemons.check_configuration(state, binaries())
 
 
 def bring_up(chassis, state, options, say):
@@ -126,6 +141,11 @@ def collect_consoles(state):
 
 def down(name):
     """Everything of the lab, dead or alive. Returns what was ended, for a person."""
+    with held():
+        return _down(name)
+
+
+def _down(name):
     state = State(name)
     content = {"namespaces": [], "blades": {}, "processes": {}}
     if state.exists:
