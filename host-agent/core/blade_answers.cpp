@@ -119,7 +119,7 @@ Effects Blade::on(Instant, const GuestLost& event) {
   // Its vote may be an old one by now; its copy stays what it is.
   held->vote = link::Vote::Unknown;
   held->phase = link::MirrorPhase::Connected;
-  auto effects = mirror_state(event.role, "the guest-agent is gone");
+  auto effects = mirror_state(event.role, event.detail);
   effects.push_back(SendReport{link::PeerVote{event.role, BladeId{}, held->vote}});
   return effects;
 }

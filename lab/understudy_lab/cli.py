@@ -245,7 +245,7 @@ def main(arguments):
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
         return 0
     except Interrupted as interrupted:
-        print(f"lab: {interrupted}; nothing of it is left", file=sys.stderr)
+        print(f"lab: {interrupted}", file=sys.stderr)
         return interrupted.status
     except KeyboardInterrupt:
         print("lab: interrupted", file=sys.stderr)

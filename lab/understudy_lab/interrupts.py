@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Ctrl-C, SIGTERM and SIGHUP end a command in order: the first one raises Interrupted in the main thread, whatever
-comes after it is ignored, since taking down must not be broken off. Exit status 128+n, as a shell tells a death by signal.
+comes after it is ignored, since taking down must not be broken off. Exit status 128+n, as a shell tells a death by
+signal.
 
     with_signals_raised()        from now on
     with held(): ...             one that arrives meanwhile is raised at the end of the block

@@ -121,7 +121,7 @@ TEST_F(BladeTest, AMirrorSaysStoppedOnlyAfterItsGateHasClosed) {
 TEST_F(BladeTest, AVoteIsForgottenWithTheGuestAgentThatGaveIt) {
   mirror_synced();
   (void)sut_.step(at(++now_), GuestVote{role, link::Vote::Up});
-  const auto votes = reports<link::PeerVote>(sut_.step(at(++now_), GuestLost{role}));
+  const auto votes = reports<link::PeerVote>(sut_.step(at(++now_), GuestLost{role, "gone"}));
   ASSERT_EQ(votes.size(), 1U);
   EXPECT_EQ(votes[0].vote, link::Vote::Unknown);
 }
