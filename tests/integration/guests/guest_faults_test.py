@@ -49,6 +49,11 @@ class GuestFaults(unittest.TestCase):
         self.directory, self.binaries = directory.name, lab.binaries()
         self.emulator = self.write("emulator", EMULATOR, 0o755)
 
+    def tearDown(self):
+        result = self._outcome.result
+        if any(test is self and error for test, error in result.errors + result.failures):
+            say(f"logs are kept in {lab.keep_logs(self.state)}")
+
     def path(self, name):
         return os.path.join(self.directory, name)
 
