@@ -199,6 +199,7 @@ Effects Blade::on(Instant now, const GuestExited& event) {
   if (held->tries < guest_starts_max) {
     held->again_at = now + guest_restart_delay;
   } else {
+    held->given_up = true;
     effects.push_back(Note{Severity::Alarm, event.role,
                            "the mirror was started " + std::to_string(guest_starts_max) +
                                " times and does not stay up; the role is exposed"});

@@ -72,7 +72,7 @@ class GuestFaults(unittest.TestCase):
     def archive(self, *files):
         """A cpio archive, as the kernel takes it."""
         return subprocess.run(["cpio", "-o", "-H", "newc", "--quiet"], cwd=self.directory, check=True,
-                              input="\n".join(files), encoding="latin-1", stdout=subprocess.PIPE).stdout.encode("latin-1")
+                              input="\n".join(files).encode(), stdout=subprocess.PIPE).stdout
 
     def image_without_agent(self):
         """The mirrors' image with a second archive behind it, whose files take the place of the first one's."""
@@ -140,6 +140,7 @@ class GuestFaults(unittest.TestCase):
         self.wait_state("role-2", "protected")
         before = memory.region_of_guest(self.state, "role-2")
         self.check_exposed_and_all_else_goes_on()
+        say("the emulator is mended")
         os.unlink(self.path(BROKEN))
         self.wait_state(BROKEN, "protected")
         self.assertEqual(memory.region_of_guest(self.state, "role-2"), before)

@@ -192,6 +192,20 @@ TEST_F(BladeTest, AGuestThatDoesNotStayUpIsRestartedABoundedNumberOfTimes) {
   EXPECT_EQ(starts, 5);
 }
 
+TEST_F(BladeTest, AnOrderToMirrorStartsNoSecondGuestWhileTheLastStartIsUnderWay) {
+  const link::RunMirror run{spec(), Term{1}, BladeId{"blade-2"}, {}, {}};
+  (void)order(run);
+  for (int start = 2; start <= 5; ++start) {
+    (void)sut_.step(at(now_ += 3000), GuestExited{role, "exit status 1"});
+    EXPECT_TRUE(does(sut_.step(at(now_ += 3000), Tick{}), Step::StartGuest));
+  }
+  EXPECT_FALSE(does(order(run), Step::StartGuest));  // the fifth is booting
+  (void)sut_.step(at(now_ += 3000), GuestExited{role, "exit status 1"});
+  EXPECT_FALSE(does(sut_.step(at(now_ += 3000), Tick{}), Step::StartGuest));
+  EXPECT_TRUE(does(order(run), Step::StartGuest));
+  EXPECT_FALSE(does(order(run), Step::StartGuest));
+}
+
 TEST_F(BladeTest, SaysWhatIsReallyThereAfterAReconnection) {
   mirror_serves();
   const auto hello = reports<link::Hello>(sut_.step(at(++now_), ControlConnected{}));
