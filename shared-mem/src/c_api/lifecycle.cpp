@@ -1,0 +1,80 @@
+// SPDX-License-Identifier: Apache-2.0
+// The C API of an application's part of a failover.
+#include "understudy/app/lifecycle.hpp"
+
+#include "handles.hpp"
+
+namespace us = understudy;
+
+struct understudy_lifecycle {
+  us::app::Lifecycle lifecycle;
+};
+
+understudy_status understudy_lifecycle_open(const char* path, const understudy_store_schema* schema,
+                                            uint64_t size_bytes, understudy_lifecycle** lifecycle) {
+  *lifecycle = nullptr;
+  auto store = us::c_api::schema_of(schema);
+  if (!store) { return us::c_api::told(store.error()); }
+  return us::c_api::handed_out(us::app::Lifecycle::from_environment({path, std::move(store).value(), size_bytes}),
+                               lifecycle);
+}
+
+void understudy_lifecycle_close(understudy_lifecycle* lifecycle) { delete lifecycle; }
+
+void understudy_lifecycle_set_callbacks(understudy_lifecycle* lifecycle, const understudy_callbacks* callbacks) {
+  us::app::Lifecycle::Callbacks to;
+  const auto with = *callbacks;
+  if (with.activate != nullptr) {
+    to.on_activate = [with](us::Term term) { with.activate(with.context, term.value); };
+  }
+  if (with.quiesce != nullptr) {
+    to.on_quiesce = [with] { with.quiesce(with.context); };
+  }
+  if (with.stand_by != nullptr) {
+    to.on_stand_by = [with] { with.stand_by(with.context); };
+  }
+  if (with.stop != nullptr) {
+    to.on_stop = [with] { with.stop(with.context); };
+  }
+  lifecycle->lifecycle.set_callbacks(std::move(to));
+}
+
+int understudy_lifecycle_fd(const understudy_lifecycle* lifecycle) { return lifecycle->lifecycle.fd(); }
+void understudy_lifecycle_dispatch(understudy_lifecycle* lifecycle) { lifecycle->lifecycle.dispatch(); }
+
+understudy_duty understudy_lifecycle_duty(const understudy_lifecycle* lifecycle) {
+  switch (lifecycle->lifecycle.duty()) {
+    case us::app::Duty::StandingBy:
+      return UNDERSTUDY_STANDING_BY;
+    case us::app::Duty::Active:
+      return UNDERSTUDY_ACTIVE;
+    case us::app::Duty::Quiescing:
+      return UNDERSTUDY_QUIESCING;
+    case us::app::Duty::Stopping:
+      break;
+  }
+  return UNDERSTUDY_STOPPING;
+}
+
+uint64_t understudy_lifecycle_term(const understudy_lifecycle* lifecycle) { return lifecycle->lifecycle.term().value; }
+
+int understudy_lifecycle_has_agent(const understudy_lifecycle* lifecycle) {
+  return lifecycle->lifecycle.has_agent() ? 1 : 0;
+}
+
+understudy_status understudy_lifecycle_open_store(const understudy_lifecycle* lifecycle, int writable,
+                                                  understudy_store** store) {
+  return us::c_api::handed_out(lifecycle->lifecycle.open_store(us::c_api::access_of(writable)), store);
+}
+
+void understudy_lifecycle_ready(understudy_lifecycle* lifecycle) { lifecycle->lifecycle.ready(); }
+void understudy_lifecycle_active(understudy_lifecycle* lifecycle, uint64_t term) {
+  lifecycle->lifecycle.active(us::Term{term});
+}
+void understudy_lifecycle_quiesced(understudy_lifecycle* lifecycle) { lifecycle->lifecycle.quiesced(); }
+void understudy_lifecycle_lost_writer(understudy_lifecycle* lifecycle, const char* reason) {
+  lifecycle->lifecycle.lost_writer(reason);
+}
+void understudy_lifecycle_failed(understudy_lifecycle* lifecycle, const char* reason) {
+  lifecycle->lifecycle.failed(reason);
+}

@@ -1,0 +1,241 @@
+// SPDX-License-Identifier: Apache-2.0
+/// The C API as a C program uses it. What the calls mean is tested at their C++ twins; here: that each reaches its
+/// twin, that sizes come from the schema, and that every error has its status and its text. Covers:
+/// shared-mem/src/c_api/region.cpp, shared-mem/src/c_api/lifecycle.cpp
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <unistd.h>
+
+#include <cstdint>
+#include <filesystem>
+#include <map>
+#include <string>
+#include <vector>
+
+#include "understudy/understudy.h"
+
+namespace {
+
+using ::testing::HasSubstr;
+
+class CApi : public ::testing::Test {
+ protected:
+  void SetUp() override {
+    ASSERT_EQ(understudy_region_create(path_.c_str(), 0, &schema_, 1, &region_), UNDERSTUDY_OK)
+        << understudy_last_error();
+    ASSERT_EQ(understudy_store_open(region_, "orders", &store_), UNDERSTUDY_OK);
+    ASSERT_EQ(understudy_store_become_writer(store_, 7, &writer_), UNDERSTUDY_OK) << understudy_last_error();
+  }
+  void TearDown() override {
+    understudy_writer_close(writer_);
+    understudy_store_close(store_);
+    understudy_region_close(region_);
+    std::filesystem::remove(path_);
+  }
+  std::uint64_t put(std::uint64_t key, std::uint64_t value, std::uint32_t table = 0) {
+    std::uint64_t sequence = 0;
+    EXPECT_EQ(understudy_writer_put(writer_, table, &key, &value, &sequence), UNDERSTUDY_OK) << understudy_last_error();
+    return sequence;
+  }
+  std::uint64_t get(std::uint64_t key) {
+    std::uint64_t value = 0;
+    EXPECT_EQ(understudy_store_get(store_, 0, &key, &value), UNDERSTUDY_OK) << understudy_last_error();
+    return value;
+  }
+
+  const std::string path_ = "/dev/shm/understudy-c-api-test-" + std::to_string(::getpid());
+  const understudy_table_schema tables_[2] = {{"items", 8, 8, 4}, {"marks", 8, 8, 4}};
+  const understudy_store_schema schema_ = {"orders", tables_, 2, 65536};
+  understudy_region* region_ = nullptr;
+  understudy_store* store_ = nullptr;
+  understudy_writer* writer_ = nullptr;
+};
+
+TEST_F(CApi, WhatIsPutIsRead) {
+  EXPECT_EQ(put(1, 10), 1U);
+  EXPECT_EQ(put(2, 20), 2U);
+  EXPECT_EQ(get(1), 10U);
+  EXPECT_EQ(understudy_store_count(store_, 0), 2U);
+  EXPECT_EQ(understudy_store_committed(store_), 2U);
+  EXPECT_EQ(understudy_store_term(store_), 7U);
+
+  const std::uint64_t keys[] = {2, 9, 1};
+  std::uint64_t values[3] = {};
+  std::uint8_t found[3] = {};
+  ASSERT_EQ(understudy_store_get_many(store_, 0, 3, keys, values, found), UNDERSTUDY_OK);
+  EXPECT_THAT(found, ::testing::ElementsAre(1, 0, 1));
+  EXPECT_EQ(values[0], 20U);
+  EXPECT_EQ(values[2], 10U);
+}
+
+TEST_F(CApi, AScanTellsEveryRecordAfterASequenceUntilItIsEnded) {
+  put(1, 10);
+  const auto second = put(2, 20);
+  put(3, 30);
+  std::map<std::uint64_t, std::uint64_t> seen;
+  const auto visit = [](void* context, const void* key, const void* value, std::uint64_t) {
+    (*static_cast<std::map<std::uint64_t, std::uint64_t>*>(context))[*static_cast<const std::uint64_t*>(key)] =
+        *static_cast<const std::uint64_t*>(value);
+    return 1;
+  };
+  ASSERT_EQ(understudy_store_scan(store_, 0, second - 1, visit, &seen), UNDERSTUDY_OK);
+  EXPECT_EQ(seen, (std::map<std::uint64_t, std::uint64_t>{{2, 20}, {3, 30}}));
+  int calls = 0;
+  const auto once = [](void* context, const void*, const void*, std::uint64_t) {
+    ++*static_cast<int*>(context);
+    return 0;
+  };
+  ASSERT_EQ(understudy_store_scan(store_, 0, 0, once, &calls), UNDERSTUDY_OK);
+  EXPECT_EQ(calls, 1);
+}
+
+TEST_F(CApi, ATransactionBecomesVisibleWithItsCommitAndNotWithARollback) {
+  ASSERT_EQ(understudy_writer_begin(writer_), UNDERSTUDY_OK);
+  put(1, 10);
+  put(1, 11, 1);
+  EXPECT_EQ(understudy_store_count(store_, 0), 0U);
+  std::uint64_t sequence = 0;
+  ASSERT_EQ(understudy_writer_commit(writer_, &sequence), UNDERSTUDY_OK);
+  EXPECT_EQ(sequence, understudy_store_committed(store_));
+  EXPECT_EQ(get(1), 10U);
+
+  ASSERT_EQ(understudy_writer_begin(writer_), UNDERSTUDY_OK);
+  put(1, 12);
+  ASSERT_EQ(understudy_writer_rollback(writer_), UNDERSTUDY_OK);
+  EXPECT_EQ(get(1), 10U);
+}
+
+TEST_F(CApi, TheJournalTellsEveryChangeInItsOrder) {
+  understudy_journal* journal = nullptr;
+  ASSERT_EQ(understudy_journal_open(store_, 0, &journal), UNDERSTUDY_OK);
+  put(1, 10);
+  const std::uint64_t key = 1;
+  ASSERT_EQ(understudy_writer_erase(writer_, 0, &key, nullptr), UNDERSTUDY_OK);
+  std::vector<std::string> told;
+  const auto visit = [](void* context, const understudy_change* change) {
+    static_cast<std::vector<std::string>*>(context)->push_back(
+        std::to_string(change->sequence) + (change->erased ? " erase " : " put ") +
+        std::to_string(*static_cast<const std::uint64_t*>(change->key)) +
+        (change->value == nullptr ? "" : "=" + std::to_string(*static_cast<const std::uint64_t*>(change->value))));
+  };
+  std::size_t changes = 0;
+  while (understudy_journal_read(journal, visit, &told, &changes) == UNDERSTUDY_OK && changes > 0) {}
+  EXPECT_THAT(told, ::testing::ElementsAre("1 put 1=10", "2 erase 1"));
+  understudy_journal_close(journal);
+}
+
+TEST_F(CApi, AReaderThatWasLappedIsToldSo) {
+  understudy_journal* journal = nullptr;
+  ASSERT_EQ(understudy_journal_open(store_, 0, &journal), UNDERSTUDY_OK);
+  for (std::uint64_t i = 0; i < 3000; ++i) { put(1, i); }  // more than 64 KiB of entries
+  std::size_t changes = 0;
+  const auto nothing = [](void*, const understudy_change*) {};
+  EXPECT_EQ(understudy_journal_read(journal, nothing, nullptr, &changes), UNDERSTUDY_EXPIRED);
+  EXPECT_THAT(understudy_last_error(), HasSubstr("lapped"));
+  understudy_journal_close(journal);
+}
+
+TEST_F(CApi, WithoutAMirrorAChangeIsExposed) {
+  EXPECT_EQ(understudy_store_commit_mirrored(store_, put(1, 10)), UNDERSTUDY_MIRRORED_EXPOSED);
+}
+
+TEST_F(CApi, EveryErrorHasItsStatusAndAText) {
+  const std::uint64_t key = 5;
+  std::uint64_t value = 0;
+  EXPECT_EQ(understudy_store_get(store_, 0, &key, &value), UNDERSTUDY_NOT_FOUND);
+  EXPECT_EQ(understudy_writer_erase(writer_, 0, &key, nullptr), UNDERSTUDY_NOT_FOUND);
+  EXPECT_EQ(understudy_store_get(store_, 2, &key, &value), UNDERSTUDY_BAD_INPUT);
+  EXPECT_STREQ(understudy_last_error(), "the store \"orders\" has no table 2");
+  EXPECT_EQ(understudy_writer_put(writer_, 2, &key, &value, nullptr), UNDERSTUDY_BAD_INPUT);
+
+  auto status = UNDERSTUDY_OK;
+  for (std::uint64_t i = 0; status == UNDERSTUDY_OK && i < 10000; ++i) {
+    status = understudy_writer_put(writer_, 0, &i, &value, nullptr);
+  }
+  EXPECT_EQ(status, UNDERSTUDY_FULL);
+
+  understudy_writer* second = reinterpret_cast<understudy_writer*>(this);  // must be set to nothing
+  EXPECT_EQ(understudy_store_become_writer(store_, 6, &second), UNDERSTUDY_REFUSED);
+  EXPECT_EQ(second, nullptr);
+  EXPECT_STRNE(understudy_last_error(), "");
+}
+
+TEST_F(CApi, ARegionIsOpenedByItsPathAndInspected) {
+  put(1, 10);
+  EXPECT_EQ(understudy_region_inspect(path_.c_str(), 0), UNDERSTUDY_REGION_GOOD);
+  EXPECT_EQ(understudy_region_inspect("/dev/shm/understudy-not-there", 0), UNDERSTUDY_REGION_ABSENT);
+  understudy_region* again = nullptr;
+  ASSERT_EQ(understudy_region_open(path_.c_str(), 0, 0, &again), UNDERSTUDY_OK) << understudy_last_error();
+  understudy_store* reading = nullptr;
+  ASSERT_EQ(understudy_store_open(again, "orders", &reading), UNDERSTUDY_OK);
+  std::uint32_t table = 9;
+  ASSERT_EQ(understudy_store_table(reading, "marks", &table), UNDERSTUDY_OK);
+  EXPECT_EQ(table, 1U);
+  EXPECT_EQ(understudy_store_table(reading, "nothing", &table), UNDERSTUDY_NOT_FOUND);
+  understudy_region_close(again);  // the store outlives it
+  const std::uint64_t key = 1;
+  std::uint64_t value = 0;
+  EXPECT_EQ(understudy_store_get(reading, 0, &key, &value), UNDERSTUDY_OK);
+  EXPECT_EQ(value, 10U);
+  understudy_store_close(reading);
+}
+
+TEST(CApiMisuse, ASchemaWithoutNamesIsBadInputAndMakesNothing) {
+  const understudy_table_schema unnamed = {nullptr, 8, 8, 4};
+  const understudy_store_schema schema = {"orders", &unnamed, 1, 65536};
+  understudy_region* region = nullptr;
+  EXPECT_EQ(understudy_region_create("/dev/shm/understudy-c-api-none", 0, &schema, 1, &region), UNDERSTUDY_BAD_INPUT);
+  EXPECT_EQ(region, nullptr);
+  EXPECT_FALSE(std::filesystem::exists("/dev/shm/understudy-c-api-none"));
+  const understudy_store_schema nameless = {nullptr, nullptr, 0, 65536};
+  EXPECT_EQ(understudy_region_create("/dev/shm/understudy-c-api-none", 0, &nameless, 1, &region), UNDERSTUDY_BAD_INPUT);
+}
+
+class CApiLifecycle : public ::testing::Test {
+ protected:
+  void SetUp() override { ::unsetenv("UNDERSTUDY_AGENT"); }
+  void TearDown() override {
+    understudy_lifecycle_close(lifecycle_);
+    std::filesystem::remove(path_);
+  }
+  const std::string path_ = "/dev/shm/understudy-c-life-test-" + std::to_string(::getpid());
+  const understudy_table_schema table_ = {"items", 8, 8, 4};
+  const understudy_store_schema schema_ = {"orders", &table_, 1, 65536};
+  understudy_lifecycle* lifecycle_ = nullptr;
+};
+
+TEST_F(CApiLifecycle, AloneItIsActivatedByTheFirstDispatchAndWrites) {
+  ASSERT_EQ(understudy_lifecycle_open(path_.c_str(), &schema_, 0, &lifecycle_), UNDERSTUDY_OK)
+      << understudy_last_error();
+  struct Seen {
+    understudy_lifecycle* lifecycle;
+    std::uint64_t term = 0;
+    understudy_status wrote = UNDERSTUDY_FAILED;
+  } seen{lifecycle_};
+  understudy_callbacks callbacks{};
+  callbacks.context = &seen;
+  callbacks.activate = [](void* context, std::uint64_t term) {
+    auto& at = *static_cast<Seen*>(context);
+    at.term = term;
+    understudy_store* store = nullptr;
+    understudy_writer* writer = nullptr;
+    ASSERT_EQ(understudy_lifecycle_open_store(at.lifecycle, 1, &store), UNDERSTUDY_OK) << understudy_last_error();
+    ASSERT_EQ(understudy_store_become_writer(store, term, &writer), UNDERSTUDY_OK) << understudy_last_error();
+    const std::uint64_t one = 1;
+    at.wrote = understudy_writer_put(writer, 0, &one, &one, nullptr);
+    understudy_writer_close(writer);
+    understudy_store_close(store);
+    understudy_lifecycle_active(at.lifecycle, term);
+  };
+  understudy_lifecycle_set_callbacks(lifecycle_, &callbacks);
+  understudy_lifecycle_ready(lifecycle_);
+  EXPECT_EQ(understudy_lifecycle_duty(lifecycle_), UNDERSTUDY_STANDING_BY);
+  EXPECT_EQ(understudy_lifecycle_has_agent(lifecycle_), 0);
+  understudy_lifecycle_dispatch(lifecycle_);
+  EXPECT_EQ(seen.wrote, UNDERSTUDY_OK) << understudy_last_error();
+  EXPECT_EQ(understudy_lifecycle_duty(lifecycle_), UNDERSTUDY_ACTIVE);
+  EXPECT_EQ(understudy_lifecycle_term(lifecycle_), seen.term);
+  EXPECT_GE(understudy_lifecycle_fd(lifecycle_), 0);
+}
+
+}  // namespace
