@@ -65,7 +65,8 @@ void RoleMachine::update_protection(StepContext& context, const Neighbours& neig
       disarm(Timer::SyncAlarm);
       const std::string why = broken       ? "the mirror failed: " + mirror_.detail
                               : other_boot ? "the mirror's guest has restarted"
-                              : known ? std::string("the mirror's sync stopped (") + to_string(*mirror_.phase) + ")"
+                              : known ? std::string("the mirror's sync stopped (") + to_string(*mirror_.phase) + ")" +
+                                            (mirror_.detail.empty() ? "" : ": " + mirror_.detail)
                                       : "the mirror is out of reach";
       raise(context, "mirror", why);
       become(context, RoleState::Exposed, why);

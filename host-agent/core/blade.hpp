@@ -41,6 +41,7 @@ struct HeldRoleState {
   std::vector<link::PhaseTime> phases;
   std::optional<Instant> deadline;  ///< of an activation
   std::uint32_t tries = 0;          ///< starts of the guest, or adoptions of the host's place
+  bool given_up = false;            ///< the last of these starts has ended: none is under way
   std::optional<Instant> again_at;
   Movement movement;
   bool moved = false;                     ///< see HeldRecord

@@ -119,7 +119,7 @@ Effects Blade::on(Instant, const GuestLost& event) {
   // Its vote may be an old one by now; its copy stays what it is.
   held->vote = link::Vote::Unknown;
   held->phase = link::MirrorPhase::Connected;
-  auto effects = mirror_state(event.role, "the guest-agent is gone");
+  auto effects = mirror_state(event.role, event.detail);
   effects.push_back(SendReport{link::PeerVote{event.role, BladeId{}, held->vote}});
   return effects;
 }
@@ -199,6 +199,7 @@ Effects Blade::on(Instant now, const GuestExited& event) {
   if (held->tries < guest_starts_max) {
     held->again_at = now + guest_restart_delay;
   } else {
+    held->given_up = true;
     effects.push_back(Note{Severity::Alarm, event.role,
                            "the mirror was started " + std::to_string(guest_starts_max) +
                                " times and does not stay up; the role is exposed"});

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // The blade's core: orders of the control-server (see blade.hpp).
 #include <algorithm>
+#include <utility>
 
 #include "core/blade.hpp"
 #include "core/blade_words.hpp"
@@ -73,8 +74,8 @@ Effects Blade::on_order(Instant, const link::RunMirror& order) {
       effects.push_back(TellGuest{role, GuestOrder::Configure, order.term});
       append(effects, mirror_state(role));
       effects.push_back(SendReport{link::PeerVote{role, BladeId{}, held->vote}});
-    } else if (held->tries >= guest_starts_max) {
-      held->tries = 1;  // asked again by a person or a newer term: a fresh row of tries
+    } else if (std::exchange(held->given_up, false)) {
+      held->tries = 1;  // asked again by a person, a newer term or the control-server: a fresh row of tries
       effects.push_back(Do{role, Step::StartGuest, order.term});
     }
     return effects;

@@ -52,6 +52,7 @@ struct GuestHello {
 };
 struct GuestLost {  ///< the guest-agent is gone; the guest may serve on
   RoleId role;
+  std::string detail;
 };
 struct GuestPhase {
   RoleId role;

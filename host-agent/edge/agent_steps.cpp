@@ -206,8 +206,9 @@ GuestCallbacks Agent::guest_callbacks(const RoleId& role) {
   };
   callbacks.on_event = [this, role](const link::guest::GuestEvent& event) { on_guest_event(role, event); };
   callbacks.on_lost = [this, role] {
-    perform(Note{Severity::Info, role, "the guest-agent of the mirror is gone"});
-    handle(GuestLost{role});
+    const std::string text = "mirror-" + role.value + ": its guest-agent is gone" + mirrors_.at(role)->console_hint();
+    perform(Note{Severity::Info, role, text});
+    handle(GuestLost{role, text});
   };
   callbacks.on_qmp_event = [role](const QmpEvent& event) { log::debug("mirror of {}: {}", role.value, event.name); };
   callbacks.on_failed = [this, role](const Error& error) {

@@ -74,6 +74,8 @@ void read_mirrors(ConfigTable table, MirrorsConfig& mirrors) {
   if (accelerator != "auto" && accelerator != "kvm" && accelerator != "tcg") {
     table.problem("accelerator", "accelerator \"" + accelerator + R"(" is unknown; write "auto", "kvm" or "tcg")");
   }
+  mirrors.boot_deadline = std::chrono::seconds(table.integer_or(
+      "boot_deadline_s", mirrors.boot_deadline.count(), "seconds until a started mirror must have spoken", 1, 3600));
   mirrors.debug_shell = table.boolean_or("debug_shell", false);
 }
 

@@ -3,6 +3,7 @@
 /// What the host-agent of one blade is told by its file (blade.toml). Everything about roles comes from the
 /// control-server, so that every blade can become the standby.
 
+#include <chrono>
 #include <map>
 #include <string>
 #include <vector>
@@ -18,8 +19,9 @@ struct MirrorsConfig {
   std::string qemu = "qemu-system-x86_64";
   std::string kernel;
   std::string initramfs;
-  std::string accelerator = "auto";  ///< "auto" (by trying), "kvm", "tcg"
-  bool debug_shell = false;          ///< root shell and a second monitor of every mirror, for laboratories
+  std::string accelerator = "auto";        ///< "auto" (by trying), "kvm", "tcg"
+  std::chrono::seconds boot_deadline{90};  ///< a guest that has not spoken until then is started again
+  bool debug_shell = false;                ///< root shell and a second monitor of every mirror, for laboratories
 };
 
 /// Commands that run at test points, refused without `allow = true` (drill.hpp).

@@ -8,7 +8,6 @@
 namespace understudy::host {
 
 namespace {
-constexpr auto boot_deadline = std::chrono::seconds(90);
 constexpr auto kill_deadline = std::chrono::seconds(5);
 constexpr const char* maintenance_port = "mnt";
 }  // namespace
@@ -57,14 +56,15 @@ Status MirrorPlace::start(Accelerator accelerator) {
   options.region_path = region_path;
   options.region_bytes = spec.region_bytes;
   options.debug_shell = config_.mirrors.debug_shell;
-  auto guest = Guest::start(io_, options, callbacks_, boot_deadline);
+  auto guest = Guest::start(io_, options, callbacks_, config_.mirrors.boot_deadline);
   if (!guest) { return guest.error(); }
   guest_ = std::move(guest).value();
-  return guest_->set_weight(GuestWeight::Idle);
+  prefer(GuestWeight::Idle);  // one that is gone already tells so itself, and why
+  return {};
 }
 
 Status MirrorPlace::adopt() {
-  auto guest = Guest::adopt(io_, config_.run_dir, mirror_.spec.id.value, callbacks_, boot_deadline);
+  auto guest = Guest::adopt(io_, config_.run_dir, mirror_.spec.id.value, callbacks_, config_.mirrors.boot_deadline);
   if (!guest) { return guest.error(); }
   guest_ = std::move(guest).value();
   return {};

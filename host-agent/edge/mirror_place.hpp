@@ -34,6 +34,7 @@ class MirrorPlace {
   Status send(const link::guest::GuestOrder& order);
   [[nodiscard]] bool has_guest() const { return guest_ != nullptr && !guest_->gone(); }
   [[nodiscard]] Guest& guest() { return *guest_; }
+  [[nodiscard]] std::string console_hint() const { return guest_ != nullptr ? guest_->console_hint() : std::string(); }
 
   /// CPU share against the other guests; a failure is only logged.
   void prefer(GuestWeight weight);

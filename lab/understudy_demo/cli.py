@@ -3,12 +3,12 @@
 import dataclasses
 import json
 import os
-import signal
 import sys
 import time
 
 from understudy_lab import lab
 from understudy_lab.errors import LabError
+from understudy_lab.interrupts import Interrupted, with_signals_raised
 from understudy_lab.options import Parser, number
 from understudy_lab.state import State
 
@@ -78,41 +78,70 @@ def one_run(options, timeline):
 
 def main(arguments):
     options = parser().parse_args(arguments)
-    # A terminated demo takes its lab down as an interrupted one does.
-    signal.signal(signal.SIGTERM, lambda *_: (_ for _ in ()).throw(KeyboardInterrupt()))
+    with_signals_raised()
     try:
         check(options)
         return run_all(options, Timeline())
     except LabError as error:
         print(f"demo: {error}", file=sys.stderr)
         return error.status
-    except KeyboardInterrupt:
-        print("demo: interrupted", file=sys.stderr)
-        return 130
+    except Interrupted as interrupted:
+        print(f"demo: {interrupted}", file=sys.stderr)
+        return interrupted.status
+
+
+def run_in_lab(options, timeline, last):
+    """One run in a lab of its own, which is taken down unless it is to be kept."""
+    mine, keep = not State(options.name).exists, False
+    try:
+        report, wrong = one_run(options, timeline)
+        keep = options.keep and (last or bool(wrong))
+        return report, wrong
+    except Exception as error:
+        mine = mine and not nothing_was_started(error)
+        keep = options.keep
+        raise
+    finally:
+        if mine and keep and State(options.name).exists:
+            timeline.plain(f"the lab stays up: ./dev lab status (or down) --name {options.name}")
+        elif mine:
+            lab.down(options.name)
+
+
+def nothing_was_started(error):
+    return isinstance(error, LabError) and error.status == 2
 
 
 def run_all(options, timeline):
+    """Exit status. Whatever ends a run, the report has it and all before it."""
     done, failed = [], 0
     for number in range(1, options.runs + 1):
         if options.runs > 1:
             timeline.plain(f"run {number} of {options.runs}", "bold")
             timeline.zero(time.time_ns())
-        mine = False
         try:
-            mine = not State(options.name).exists
-            report, wrong = one_run(options, timeline)
-            done.append(report)
-            failed += bool(wrong)
-        finally:
-            keep = options.keep and (number == options.runs or failed)
-            if mine and keep and State(options.name).exists:
-                timeline.plain(f"the lab stays up: ./dev lab status (or down) --name {options.name}")
-            elif mine:
-                lab.down(options.name)
+            report, wrong = run_in_lab(options, timeline, number == options.runs)
+        except BaseException as error:
+            if not done and nothing_was_started(error):
+                raise
+            conclude(options, timeline, done + [reports.failed(error)], failed + 1)
+            if nothing_was_started(error):
+                raise LabError(str(error)) from None  # earlier runs were: status 1
+            raise
+        done.append(report)
+        failed += bool(wrong)
+        if options.runs > 1:
+            timeline.plain(reports.line(number, report, wrong), "red" if wrong else "green")
         if failed and options.keep:
             break
+    return conclude(options, timeline, done, failed)
+
+
+def conclude(options, timeline, done, failed):
     content = done[0] if options.runs == 1 else {"runs": done, "summary": reports.summary(done)}
     if options.runs > 1:
+        if reports.is_failed(done[-1]):
+            timeline.plain(reports.line(len(done), done[-1], []), "red")
         show_summary(timeline, content["summary"], failed)
     if options.report:
         write_report(options.report, content)

@@ -8,6 +8,7 @@ import threading
 import time
 
 from understudy_lab import daemons, processes
+from understudy_lab.interrupts import held
 from understudy_lab.shell import in_network
 
 
@@ -16,10 +17,11 @@ class EventStream:
         self._tell, self._events, self._changed = tell, [], threading.Condition()
         command = [os.path.join(binaries, "understudy"), "--control", daemons.CONTROL_ADDRESS, "events", "--json",
                    "--follow"]
-        self._process = subprocess.Popen(in_network(state.chassis.namespace_path("control"), command),
-                                         stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True,
-                                         start_new_session=True)
-        state.remember("events", processes.identity(self._process.pid))
+        command = in_network(state.chassis.namespace_path("control"), command)
+        with held():
+            self._process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True,
+                                             start_new_session=True)
+            state.remember("events", processes.identity(self._process.pid))
         self._thread = threading.Thread(target=self._read, daemon=True)
         self._thread.start()
 

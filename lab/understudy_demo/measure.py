@@ -60,17 +60,26 @@ def flow_of(flags, end):
     return None
 
 
+def counted(flow):
+    return None if flow is None else {"syns": flow["syns"], "resets": flow["resets_in"] + flow["resets_out"]}
+
+
 def transfer(role, family, direction, ends, flags, minimum_bytes):
-    """One line of the report. `ends`: results of (client, server); `flags`: counted packets at (client, server)."""
+    """One line of the report, and `seen`: what was counted at each end, None where the connection was not seen.
+
+    `ends`: results of (client, server); `flags`: counted packets at (client, server).
+    """
     client, server = ends
-    flows = [flow_of(counted, end) for counted, end in zip(flags, ends)]
+    seen = {name: counted(flow_of(node, end)) for name, node, end in zip(("client", "server"), flags, ends)}
+    syns = [end["syns"] if end else 0 for end in seen.values()]
     whole = all(end and end["error"] is None and end["sha256"] for end in ends)
     same = whole and client["sha256"] == server["sha256"] and client["bytes"] == server["bytes"]
     return {"role": role, "family": family, "direction": direction,
             "bytes": client["bytes"] if client else 0,
             "sha256_ok": bool(same and client["bytes"] >= minimum_bytes),
-            "connections": flows[0]["syns"] if flows[0] else 0,
-            "resets": sum(flow["resets_in"] + flow["resets_out"] for flow in flows if flow)}
+            "connections": max(syns, key=lambda count: abs(count - 1)),
+            "resets": sum(end["resets"] for end in seen.values() if end),
+            "seen": seen}
 
 
 def phase_events(events, role, since_ns):

@@ -9,6 +9,7 @@ switch        which switch ports are silent (powered off) or cut
 blades        blades as process trees: start, stop at once, freeze, thaw, reboot
 config_files  group.toml, blade.toml, a role's rule set
 waiting       for a condition, with a deadline
+interrupts    Ctrl-C, SIGTERM, SIGHUP: the first ends a command in order, none breaks its cleaning up off
 guests        the mirrors' kernel and image, a shell inside a mirror
 daemons       control-server, its command line tool, waiting until every role is protected
 lab           up and down, in order

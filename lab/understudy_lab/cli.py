@@ -12,6 +12,7 @@ import time
 
 from . import blades, config_files, daemons, guests, lab, processes, state as states, switch
 from .errors import LabError
+from .interrupts import Interrupted, with_signals_raised
 from .options import Parser, number, power_of_two
 from .shell import in_network
 from .state import State
@@ -31,6 +32,7 @@ def up(options):
     chosen = {"bfd_interval_ms": options.bfd_interval_ms, "bfd_multiplier": options.bfd_multiplier,
               "policy": options.policy, "region_mib": options.region_mib, "daemons": not options.without_daemons,
               "ready_s": options.ready_s}
+    with_signals_raised()
     lab.up(options.name, options.actives, chosen, progress())
     say(f"lab {options.name!r} is up and stays up; ./dev lab status, ./dev lab down")
 
@@ -242,6 +244,9 @@ def main(arguments):
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
         return 0
+    except Interrupted as interrupted:
+        print(f"lab: {interrupted}", file=sys.stderr)
+        return interrupted.status
     except KeyboardInterrupt:
         print("lab: interrupted", file=sys.stderr)
         return 130

@@ -123,8 +123,9 @@ command = {quoted(power_command)}
     return text + "".join(role_section(chassis, i, options) for i in chassis.numbers)
 
 
-def blade(chassis, name, mirror, drill=None):
-    """`mirror`: directory with the mirrors' kernel and initramfs. `drill`: command at test points of a movement."""
+def blade(chassis, name, mirror, options):
+    """`mirror`: directory with the mirrors' kernel and initramfs. `options`: of the lab; "drill" is a command at test
+    points of a movement, or None."""
     networks = {port.network if port.network != "intranet" else f"intranet-{port.bridge[3:]}": port.interface
                 for port in chassis.blade_ports(name) if port.network != "maintenance"}
     lines = "\n".join(f"{network} = {quoted(interface)}" for network, interface in networks.items())
@@ -140,12 +141,13 @@ region_dir = "/dev/shm"
 
 [mirrors]
 maintenance_interface = "mnt0"
-qemu = "qemu-system-x86_64"
+qemu = {quoted(options["qemu"])}
 kernel = {quoted(os.path.join(mirror, "vmlinux"))}
 initramfs = {quoted(os.path.join(mirror, "initramfs"))}
 accelerator = "auto"
+boot_deadline_s = {options["boot_deadline_s"]}
 debug_shell = true
-{drill_section(drill)}"""
+{drill_section(options["drill"])}"""
 
 
 def drill_section(command):
@@ -167,7 +169,7 @@ def write_all(chassis, state, options, power_command, mirror):
     for i in chassis.numbers:
         write(f"role-{i}.nft", ruleset(i))
     for name in chassis.blades:
-        write(f"{name}/blade.toml", blade(chassis, name, mirror, options.get("drill")))
+        write(f"{name}/blade.toml", blade(chassis, name, mirror, options))
 
 
 SESSION_COMMAND = ["--describe-store", "--port", str(SESSION_PORT)]

@@ -7,6 +7,7 @@ import time
 
 from . import blades, processes
 from .errors import LabError
+from .interrupts import held
 from .shell import in_network, run
 
 CONTROL_ADDRESS = "192.168.1.250:7400"
@@ -16,11 +17,11 @@ CONTROL_NICE = -5
 def spawn(state, what, command, node, log=None, nice=0):
     """A process of the lab inside a node's network, written down at once, in a session of its own."""
     chassis = state.chassis
-    with open(log or state.log(what), "ab") as output:
+    with open(log or state.log(what), "ab") as output, held():
         process = subprocess.Popen(
             in_network(chassis.namespace_path(node), ["nice", "-n", str(nice), *command]), stdin=subprocess.DEVNULL,
             stdout=output, stderr=output, start_new_session=True, env=os.environ | {"UNDERSTUDY_LAB": state.name})
-    state.remember(what, processes.identity(process.pid))
+        state.remember(what, processes.identity(process.pid))
     processes.prefer(process.pid, nice)
     return process
 

@@ -8,13 +8,15 @@ import tempfile
 
 from . import blades, config_files, daemons, guests, namespaces, processes, switch
 from .errors import LabError
+from .interrupts import held
 from .shell import run
 from .state import State
 from .topology import Chassis
 
 SOURCE = os.path.dirname(os.path.dirname(os.path.realpath(__file__)))
 DEFAULTS = {"bfd_interval_ms": 50, "bfd_multiplier": 3, "policy": "when-slow", "region_mib": 32,
-            "mirror_memory_mib": 192, "daemons": True, "ready_s": 180, "drill": None}
+            "mirror_memory_mib": 192, "daemons": True, "ready_s": 180, "drill": None, "qemu": "qemu-system-x86_64",
+            "boot_deadline_s": 90, "wait": True}
 DRILL = [os.path.join(SOURCE, "drill")]  # option "drill" of a lab whose movements can be disturbed
 
 
@@ -58,30 +60,44 @@ def up(name, actives, options, say):
     if options["daemons"]:
         guests.prepare(build_directory(), say)
         options["application"] = run([os.path.join(binaries(), "session-service"), *config_files.SESSION_COMMAND])
-    state.create(chassis, options)
-    if options["daemons"]:
-        prepare_configuration(chassis, state, options)
+    made = False
     try:
+        with held():
+            state.create(chassis, options)
+            made = True
+        if options["daemons"]:
+            prepare_configuration(chassis, state, options)
         bring_up(chassis, state, options, say)
     except BaseException as error:
-        kept = keep_logs(state)
-        say("taking down what was made")
-        down(name)
-        if isinstance(error, LabError):
+        if not made:
+            raise
+        kept = take_down_failed(state, error, say)
+        if isinstance(error, LabError) and kept:
             raise LabError(f"{error}\nlogs are kept in {kept}", error.status) from None
         raise
     return state
 
 
+def take_down_failed(state, error, say):
+    """Where the logs are kept, None when nothing was started. Whatever cannot be told or kept, down it goes."""
+    try:
+        if isinstance(error, LabError) and error.status == 2:
+            return None
+        kept = keep_logs(state)
+        say(f"taking down what was made; logs are kept in {kept}")
+        return kept
+    except OSError as broken:  # no room for the logs, nobody to tell
+        error.add_note(f"its logs are lost: {broken}")
+        return None
+    finally:
+        down(state.name)
+
+
 def prepare_configuration(chassis, state, options):
     """What the control-server would refuse is told before anything is started."""
     power_command = [os.path.join(SOURCE, "power"), "--name", chassis.name]
-    try:
-        config_files.write_all(chassis, state, options, power_command, guests.directory(build_directory()))
-        daemons.check_configuration(state, binaries())
-    except BaseException:
-        state.remove()
-        raise
+    config_files.write_all(chassis, state, options, power_command, guests.directory(build_directory()))
+    daemons.check_configuration(state, binaries())
 
 
 def bring_up(chassis, state, options, say):
@@ -94,7 +110,7 @@ def bring_up(chassis, state, options, say):
     for blade in chassis.blades:
         blades.start(state, blade, binaries())
     say(f"blades: {', '.join(chassis.blades)}")
-    if options["daemons"]:
+    if options["daemons"] and options["wait"]:
         daemons.wait_protected(state, binaries(), say, options["ready_s"])
     with state.change() as content:
         content["phase"] = "up"
@@ -126,6 +142,11 @@ def collect_consoles(state):
 
 def down(name):
     """Everything of the lab, dead or alive. Returns what was ended, for a person."""
+    with held():
+        return _down(name)
+
+
+def _down(name):
     state = State(name)
     content = {"namespaces": [], "blades": {}, "processes": {}}
     if state.exists:

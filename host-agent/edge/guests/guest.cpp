@@ -12,6 +12,7 @@
 #include <filesystem>
 #include <fstream>
 
+#include "edge/guests/guest_logs.hpp"
 #include "understudy/common/log.hpp"
 
 namespace understudy::host {
@@ -22,27 +23,8 @@ namespace guest = link::guest;
 
 /// Console and QEMU's own messages are a guest's text in the host's memory (/run): bounded.
 constexpr std::uint64_t log_bytes_max = std::uint64_t{16} << 20;
-constexpr int nice_idle = 0;  ///< a mirror that is starved loses its sync, and with it the protection
+constexpr int nice_idle = 0;       ///< a mirror that is starved loses its sync, and with it the protection
 constexpr int nice_serving = -10;  ///< before anything of the host but its host-agent's real-time thread
-
-/// Last line with something in it, printable, for a message.
-std::string last_line(const std::string& path) {
-  constexpr std::streamoff tail = 4096;
-  std::ifstream file(path, std::ios::binary | std::ios::ate);
-  if (!file) { return {}; }
-  const std::streamoff size = file.tellg();
-  file.seekg(size > tail ? size - tail : 0);
-  std::string line;
-  std::string last;
-  while (std::getline(file, line)) {
-    std::string clean;
-    for (const char letter : line.substr(0, 200)) {
-      if (letter >= ' ' && letter <= '~') { clean += letter; }
-    }
-    if (clean.find_first_not_of(' ') != std::string::npos) { last = clean; }
-  }
-  return last;
-}
 
 }  // namespace
 
@@ -62,6 +44,7 @@ struct Guest::Impl : std::enable_shared_from_this<Guest::Impl> {
   bool gone = false;
   bool spoken = false;
   bool killed = false;
+  std::string fault;  ///< why it is no use any more, before it was killed
   UniqueFd pidfd;
   asio::posix::stream_descriptor ended;
   asio::steady_timer boot_timer;
@@ -138,6 +121,7 @@ struct Guest::Impl : std::enable_shared_from_this<Guest::Impl> {
   void on_boot_deadline(Deadline deadline) {
     const auto error = failure(
         name() + " has not spoken within " + std::to_string(deadline.count()) + " ms" + console_hint(), Errc::Expired);
+    fault = error.message;
     tell([this, error] { callbacks.on_failed ? callbacks.on_failed(error) : void(); });
   }
 
@@ -152,18 +136,21 @@ struct Guest::Impl : std::enable_shared_from_this<Guest::Impl> {
     for (const auto& socket : {record.qmp_socket, record.agent_socket, record.shell_socket, record.monitor_socket}) {
       if (!socket.empty()) { unlink(socket.c_str()); }
     }
-    std::string text = name() + ": QEMU " + how;
+    std::string text = fault.empty() ? name() + ": QEMU " + how : fault;
     if (!killed) {
       text += console_hint();
-      if (const auto said = last_line(record.qemu_log); !said.empty()) { text += "; QEMU said: " + said; }
+      if (const auto said = qemu_words(record.qemu_log); !said.empty()) {
+        text += "; QEMU said in " + record.qemu_log + ": " + said;
+      }
     }
     for (auto& waiter : std::exchange(gone_waiters, {})) { asio::post(io, std::move(waiter)); }
     tell([this, text] { callbacks.on_exit ? callbacks.on_exit(text) : void(); });
   }
 
   [[nodiscard]] std::string console_hint() const {
-    const std::string line = last_line(record.console_log);
-    return "; see " + record.console_log + (line.empty() ? ", which is empty" : ", it ends with: " + line);
+    if (!std::filesystem::exists(record.console_log)) { return "; there is no console log " + record.console_log; }
+    const std::string line = telling_line(record.console_log);
+    return "; see " + record.console_log + (line.empty() ? ", which is empty" : ", it says: " + line);
   }
 };
 
@@ -176,6 +163,7 @@ Result<std::unique_ptr<Guest>> Guest::start(asio::io_context& io, GuestOptions o
   }
   auto impl = std::make_shared<Impl>(io, options.run_dir, std::move(callbacks));
   impl->record = plan_record(options);
+  for (const auto& log : {impl->record.console_log, impl->record.qemu_log}) { keep_former(log); }
   SpawnOptions spawning;
   spawning.command = qemu_command(options, impl->record);
   spawning.output_path = impl->record.qemu_log;

@@ -70,7 +70,7 @@ class Guest {
   /// CPU share against the other guests and the host's own work.
   Status set_weight(GuestWeight weight);
 
-  /// "…; see LOG, it ends with: LAST LINE" for messages about this guest.
+  /// "…; see LOG, it says: LINE" for messages about this guest.
   [[nodiscard]] std::string console_hint() const;
 
  private:

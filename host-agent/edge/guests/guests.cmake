@@ -4,6 +4,7 @@ add_library(understudy_guests STATIC
   edge/guests/agent_channel.cpp
   edge/guests/child_process.cpp
   edge/guests/guest.cpp
+  edge/guests/guest_logs.cpp
   edge/guests/guest_record.cpp
   edge/guests/qemu_command.cpp
   edge/guests/qmp_client.cpp

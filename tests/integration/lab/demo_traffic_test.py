@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The demo's traffic through a gateway set up by hand, with the session service beside it: what the demo collects when
 nothing goes wrong, and that it notices when something does."""
+import json
 import os
 import subprocess
 import sys
@@ -10,7 +11,7 @@ import unittest
 
 sys.path.insert(0, os.path.dirname(os.path.realpath(__file__)))
 from lab_case import LabCase, blades, lab, until  # noqa: E402
-from understudy_demo import measure  # noqa: E402
+from understudy_demo import measure, report  # noqa: E402
 from understudy_demo.traffic import SESSION_ROUND_MS, Traffic  # noqa: E402
 from understudy_lab import switch  # noqa: E402
 from understudy_lab.state import State  # noqa: E402
@@ -54,7 +55,7 @@ class DemoTraffic(LabCase):
     def test_undisturbed_everything_is_as_it_should_be(self):
         self.assertEqual(self.run_traffic(), [])
         for one in self.traffic.transfers():
-            self.assertEqual((one["sha256_ok"], one["connections"], one["resets"]), (True, 1, 0), one)
+            self.assertEqual(report.wrong_transfer(one), [], one)
         self.assertEqual(len(self.traffic.transfers()), 4)
         for one in self.sessions().values():
             self.assertEqual((one["lost"], one["went_back"], one["counted_twice"], one["reconnects"], one["error"]),
@@ -100,6 +101,16 @@ class DemoTraffic(LabCase):
         broken = self.traffic.transfers()
         self.assertEqual([one["sha256_ok"] for one in broken], [False] * 4)
         self.assertGreater(min(one["resets"] for one in broken), 0)
+        for one in broken:
+            self.assertIn("resets were counted at the", "; ".join(report.wrong_transfer(one)))
+
+    def test_a_capture_that_saw_nothing_of_the_transfers_is_told(self):
+        self.assertEqual(self.run_traffic(lambda: None), [])
+        with open(self.traffic.path("flags-server.json"), "w", encoding="utf-8") as file:
+            json.dump({"connections": [], "dropped": 0}, file)
+        for one in self.traffic.transfers():
+            name = f"role-1 {one['direction']} over {one['family']}"
+            self.assertEqual(report.wrong_transfer(one), [f"{name}: not seen by the capture at the server"])
 
     def test_a_silence_shows_in_the_probe_and_breaks_no_transfer(self):
         times = []

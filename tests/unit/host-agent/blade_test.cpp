@@ -121,7 +121,7 @@ TEST_F(BladeTest, AMirrorSaysStoppedOnlyAfterItsGateHasClosed) {
 TEST_F(BladeTest, AVoteIsForgottenWithTheGuestAgentThatGaveIt) {
   mirror_synced();
   (void)sut_.step(at(++now_), GuestVote{role, link::Vote::Up});
-  const auto votes = reports<link::PeerVote>(sut_.step(at(++now_), GuestLost{role}));
+  const auto votes = reports<link::PeerVote>(sut_.step(at(++now_), GuestLost{role, "gone"}));
   ASSERT_EQ(votes.size(), 1U);
   EXPECT_EQ(votes[0].vote, link::Vote::Unknown);
 }
@@ -190,6 +190,20 @@ TEST_F(BladeTest, AGuestThatDoesNotStayUpIsRestartedABoundedNumberOfTimes) {
     if (does(sut_.step(at(now_ += 3000), Tick{}), Step::StartGuest)) { ++starts; }
   }
   EXPECT_EQ(starts, 5);
+}
+
+TEST_F(BladeTest, AnOrderToMirrorStartsNoSecondGuestWhileTheLastStartIsUnderWay) {
+  const link::RunMirror run{spec(), Term{1}, BladeId{"blade-2"}, {}, {}};
+  (void)order(run);
+  for (int start = 2; start <= 5; ++start) {
+    (void)sut_.step(at(now_ += 3000), GuestExited{role, "exit status 1"});
+    EXPECT_TRUE(does(sut_.step(at(now_ += 3000), Tick{}), Step::StartGuest));
+  }
+  EXPECT_FALSE(does(order(run), Step::StartGuest));  // the fifth is booting
+  (void)sut_.step(at(now_ += 3000), GuestExited{role, "exit status 1"});
+  EXPECT_FALSE(does(sut_.step(at(now_ += 3000), Tick{}), Step::StartGuest));
+  EXPECT_TRUE(does(order(run), Step::StartGuest));
+  EXPECT_FALSE(does(order(run), Step::StartGuest));
 }
 
 TEST_F(BladeTest, SaysWhatIsReallyThereAfterAReconnection) {

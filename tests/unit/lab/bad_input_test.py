@@ -1,7 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Whatever is wrong with a command is one line and exit status 2, and nothing was started."""
 import os
+import shutil
 import subprocess
+import tempfile
 import unittest
 
 import python_path
@@ -46,6 +48,26 @@ class BadInput(unittest.TestCase):
         self.refused("unknown option --nope", DEV, "test", "--nope")
         self.refused("-R needs a regular expression", DEV, "test", "-R")
         self.refused("is no preset; use dev, release", DEV, "build", environment={"UNDERSTUDY_PRESET": "nope"})
+
+    def test_help_needs_neither_root_nor_packages(self):
+        """As nobody, in an environment without the build; ./dev also without Python, as on a fresh system."""
+        essential = tempfile.TemporaryDirectory()
+        self.addCleanup(essential.cleanup)
+        os.chmod(essential.name, 0o755)
+        for program in ("env", "bash", "dirname", "readlink", "cat"):
+            os.symlink(shutil.which(program), os.path.join(essential.name, program))
+        nobody = {"user": 65534, "group": 65534, "extra_groups": []} if os.geteuid() == 0 else {}
+        if subprocess.run(["test", "-x", LAB], check=False, **nobody).returncode != 0:
+            nobody = {}  # the tree lies where only root may look
+        for command, usage in (([LAB, "--help"], "usage: ./dev lab"), ([DEMO, "--help"], "usage: ./dev demo"),
+                               ([LAB, "up", "--help"], "usage: ./dev lab up"), ([DEV, "demo", "--help"], "dev demo"),
+                               ([DEV, "lab", "--help"], "dev lab"), ([DEV, "lab", "up", "-h"], "dev lab"),
+                               ([DEV, "test", "--help"], "dev test"), ([DEV, "--help"], "Usage: ./dev COMMAND")):
+            for path in (os.environ["PATH"], essential.name):
+                done = subprocess.run(command, capture_output=True, text=True, timeout=30, check=False,
+                                      env={"PATH": path}, **nobody)
+                self.assertEqual((done.returncode, done.stderr), (0, ""), command)
+                self.assertIn(usage, done.stdout)
 
     def test_programs(self):
         def program(name):

@@ -51,7 +51,7 @@ class ConfigFiles(unittest.TestCase):
         self.assertEqual(len(role["route"]), 2)
 
     def test_a_blade_maps_each_network_to_its_interface(self):
-        read = lambda name: tomllib.loads(config_files.blade(self.chassis, name, "/m"))  # noqa: E731
+        read = lambda name: tomllib.loads(config_files.blade(self.chassis, name, "/m", DEFAULTS))  # noqa: E731
         self.assertEqual(read("blade-1")["networks"], {"external": "ext0", "intranet-1": "int0"})
         self.assertEqual(read("blade-3")["networks"], {"external": "ext0", "intranet-1": "int1", "intranet-2": "int2"})
         self.assertEqual(read("blade-3")["address"], "192.168.1.3/24")

@@ -70,6 +70,21 @@ class Transfers(unittest.TestCase):
             self.assertFalse(self.transfer(**change)["sha256_ok"], change)
         self.assertFalse(measure.transfer("r", "ipv4", "upload", (None, None), (None, None), 1)["sha256_ok"])
 
+    def test_syns_are_counted_at_both_ends(self):
+        for wrong in (0, 2):
+            for end_of in ("client", "server"):
+                got = self.transfer(**{f"{end_of}_flags": flags(end_of, syns=wrong)})
+                self.assertEqual(got["connections"], wrong)
+                self.assertEqual({name: seen["syns"] for name, seen in got["seen"].items()},
+                                 {"client": 1, "server": 1} | {end_of: wrong})
+
+    def test_a_connection_that_an_end_did_not_see_is_no_connection_without_resets(self):
+        nothing = {"connections": [], "dropped": 0}
+        for end_of in ("client", "server"):
+            got = self.transfer(**{f"{end_of}_flags": nothing})
+            self.assertIsNone(got["seen"][end_of])
+            self.assertEqual(got["connections"], 0)
+
 
 def phase(name, time_ms, ms, role="role-2"):
     return {"kind": "phase", "time_ns": time_ms * MS, "role": role, "phase": name, "ms": ms}

@@ -28,13 +28,23 @@ def seen():
         for family in ("ipv4", "ipv6"):
             for direction in ("download", "upload"):
                 one.transfers.append({"role": role, "family": family, "direction": direction, "bytes": 60_000_000,
-                                      "sha256_ok": True, "connections": 1, "resets": 0})
+                                      "sha256_ok": True, "connections": 1, "resets": 0,
+                                      "seen": {end: {"syns": 1, "resets": 0} for end in ("client", "server")}})
         for transport in ("udp", "tcp"):
             one.sessions.append({"role": role, "transport": transport, "kept": 50, "lost": 0, "went_back": 0,
                                  "reconnects": 0,
                                  "counted_twice": 0, "undone_ns": [], "made_ns": [1050 * MS],
                                  "error": "", "longest_wait_ms": 3.5})
     return one
+
+
+def put(path, value):
+    """A change: the value at the path."""
+    def change(built):
+        for key in path[:-1]:
+            built = built[key]
+        built[path[-1]] = value
+    return change
 
 
 class Report(unittest.TestCase):
@@ -69,23 +79,35 @@ class Report(unittest.TestCase):
         self.assertEqual(self.verdict(), [])
 
     def test_each_promise_that_is_broken_fails_the_run(self):
-        def put(path, value):
-            def change(built):
-                for key in path[:-1]:
-                    built = built[key]
-                built[path[-1]] = value
-            return change
-        for path, value in ((("transfers", 0, "sha256_ok"), False), (("transfers", 5, "resets"), 1),
-                            (("transfers", 1, "connections"), 2),
-                            (("sessions", 0, "lost"), 1), (("sessions", 3, "went_back"), 1),
+        for path, value in ((("sessions", 0, "lost"), 1), (("sessions", 3, "went_back"), 1),
                             (("sessions", 3, "kept"), 0),
                             (("owners", "violations"), 1), (("final", "role-2", "place"), "blade-4/mirror"),
                             (("final", "role-1", "place"), "blade-4/mirror"), (("final", "role-3", "place"), None),
                             (("guests_running",), 1), (("application", "role-2", "maps_same_inode"), False),
-                            (("application", "role-2", "maps_same_inode"), None), (("probe", "role-1", "received"), 0)):
+                            (("application", "role-2", "maps_same_inode"), None), (("probe", "role-1", "received"), 0),
+                            (("probe", "role-2", "received"), 0)):
             with self.subTest(path):
                 self.assertEqual(len(self.verdict(put(path, value))), 1)
         self.assertEqual(self.verdict(change_seen=lambda one: one.problems.append("late")), ["late"])
+
+    def test_each_promise_about_a_transfer_that_is_broken_at_either_end_fails_the_run(self):
+        for path, value, told in (
+                (("sha256_ok",), False, "the hashes differ"),
+                (("seen", "client", "resets"), 1, "1 resets were counted at the client"),
+                (("seen", "server", "resets"), 3, "3 resets were counted at the server"),
+                (("seen", "client", "syns"), 2, "2 SYNs were counted at the client instead of one"),
+                (("seen", "server", "syns"), 0, "0 SYNs were counted at the server instead of one"),
+                (("seen", "client"), None, "not seen by the capture at the client"),
+                (("seen", "server"), None, "not seen by the capture at the server")):
+            with self.subTest(path):
+                wrong = self.verdict(change_seen=lambda one: put(path, value)(one.transfers[5]))
+                self.assertEqual(len(wrong), 1)
+                self.assertIn("role-2 upload over ipv4: " + told, wrong[0])
+
+    def test_a_role_that_did_not_move_loses_no_probe_packet(self):
+        self.assertEqual(self.verdict(put(("probe", "role-1", "received"), 2499)),
+                         ["role-1 did not move, and of its 2500 probe packets 2499 came back"])
+        self.assertEqual(self.verdict(put(("probe", "role-2", "received"), 2400)), [], "one that moves may lose some")
 
     def test_the_schema_refuses_what_is_not_a_report(self):
         for damage in (lambda built: built.pop("owners"), lambda built: built.update(more=1),
