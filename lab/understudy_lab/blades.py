@@ -27,7 +27,8 @@ def running_init(state, blade):
     state.chassis.blade_number(blade)
     if known := init_of(state, blade):
         return known
-    raise LabError(f"{blade} is powered off; ./dev lab reboot {blade} starts it")
+    by = state.read()["blades"].get(blade, {}).get("off_by")
+    raise LabError(f"{blade} is powered off{f' (by the {by})' if by else ''}; ./dev lab reboot {blade} starts it")
 
 
 def command_of(state, blade, binaries):
@@ -63,7 +64,8 @@ def start(state, blade, binaries):
         content["blades"][blade] = {"power": "on", "frozen": False, "init": known}
 
 
-def power_off(state, blade):
+def power_off(state, blade, by=None):
+    """`by`: who did it, when it was not the person at the lab."""
     chassis = state.chassis
     ports = [port.switch_port for port in chassis.blade_ports(blade)]
     switch.silence(chassis, "powered_off", ports)
@@ -71,7 +73,7 @@ def power_off(state, blade):
     if known and not processes.kill(known):
         raise LabError(f"process 1 of {blade} ({known['pid']}) does not die")
     with state.change() as content:
-        content["blades"][blade] = {"power": "off", "frozen": False, "init": None}
+        content["blades"][blade] = {"power": "off", "frozen": False, "init": None, "off_by": by}
 
 
 def power_on(state, blade, binaries):
@@ -108,7 +110,7 @@ def signal_all(state, blade, number):
 def inside(state, blade, command):
     """`command` in all namespaces of the blade."""
     pid = running_init(state, blade)["pid"]
-    return ["nsenter", f"--target={pid}", "--net", "--pid", "--mount", "--uts", "--", *command]
+    return ["nsenter", f"--target={pid}", "--net", "--pid", "--mount", "--uts", f"--wdns={os.getcwd()}", "--", *command]
 
 
 def run_directory(state, blade):

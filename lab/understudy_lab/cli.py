@@ -31,7 +31,7 @@ def progress():
 def up(options):
     chosen = {"bfd_interval_ms": options.bfd_interval_ms, "bfd_multiplier": options.bfd_multiplier,
               "policy": options.policy, "region_mib": options.region_mib, "daemons": not options.without_daemons,
-              "ready_s": options.ready_s}
+              "ready_s": options.ready_s, "power": not options.no_power}
     with_signals_raised()
     lab.up(options.name, options.actives, chosen, progress())
     say(f"lab {options.name!r} is up and stays up; ./dev lab status, ./dev lab down")
@@ -52,6 +52,7 @@ def status(options):
             "policy": content["options"]["policy"],
             "cut_ports": switch.silent(chassis, "cut"),
             "blades": {blade: {"power": blades.power_status(state, blade),
+                               "off_by": content["blades"].get(blade, {}).get("off_by"),
                                "frozen": content["blades"].get(blade, {}).get("frozen", False),
                                "standby": blade == chassis.standby} for blade in chassis.blades},
             "group": None}
@@ -69,7 +70,8 @@ def status(options):
 def print_status(told):
     say(f"lab {told['name']!r}: {told['actives']} active, 1 standby, {told['phase']}, movement policy {told['policy']}")
     for blade, about in told["blades"].items():
-        notes = [about["power"]] + ["frozen"] * about["frozen"] + ["standby"] * about["standby"]
+        by = f" (by the {about['off_by']})" if about["off_by"] else ""
+        notes = [about["power"] + by] + ["frozen"] * about["frozen"] + ["standby"] * about["standby"]
         say(f"  {blade:10} {', '.join(notes)}")
     if told["cut_ports"]:
         say(f"  cut: {', '.join(told['cut_ports'])}")
@@ -78,7 +80,8 @@ def print_status(told):
         say(f"  {role['role']:10} {daemons.describe(role)}, place {place.get('blade')}/{place.get('kind')}, "
             f"term {role['term']}")
     if "group_error" in told:
-        say(f"  the control-server does not answer: {told['group_error']}")
+        say("  the control-server does not answer: nothing fails over until it is back (./dev lab logs control)\n"
+            f"  {told['group_error'].splitlines()[-1][-90:]}")
 
 
 def kill(options):
@@ -89,10 +92,21 @@ def kill(options):
 def freeze(options):
     state = State(options.name)
     count = blades.signal_all(state, options.blade, signal.SIGSTOP)
-    connections = blades.conntrack_count(state, options.blade)
-    say(f"{options.blade}: {count} processes stopped. Forwarding goes on: it is the kernel's, {connections} "
-        "connections are tracked there, and the gate stays as it is (with a lease: until it runs out).\n"
-        "On the standby the mirrors are processes: they stop, and what they forward stops.")
+    say(f"{options.blade}: {count} processes stopped. " + what_a_freeze_does(state, options.blade))
+
+
+def what_a_freeze_does(state, blade):
+    if blade == state.chassis.standby:
+        return "The mirrors are processes too: they stop, and what they forward stops."
+    connections = blades.conntrack_count(state, blade)
+    text = (f"Forwarding goes on: it is the kernel's, {connections} connections are tracked there, and the gate stays "
+            "as it is.")
+    if not state.read()["options"]["daemons"]:
+        return text
+    powered = state.read()["options"].get("power", True)
+    return text + ("\nThe group sees its silence, isolates it" +
+                   (" and powers it off; in a lab with --no-power it stays frozen and can be thawed." if powered else
+                    ": then forwarding is cut off. ./dev lab thaw lets it go on as the old active that it is."))
 
 
 def thaw(options):
@@ -168,8 +182,10 @@ def logs(options):
         names = (f"mirror-{role}.", f"mirror-{role}-")
         found = sorted(entry for entry in os.listdir(state.logs) if entry.startswith(names))
     if options.node == "control":
-        found = ["control-server.log"]
+        found = [entry for entry in ("control-server.log",) if os.path.exists(state.path("logs", entry))]
     if not found:
+        if options.node in state.chassis.nodes + state.chassis.mirrors:
+            raise LabError(f"{options.node} has no log: nothing of the product runs there in this lab", 2)
         known = sorted(entry.removesuffix(".log") for entry in os.listdir(state.logs))
         raise LabError(f"no log of {options.node!r}; there are: {', '.join(known)}", 2)
     for entry in found:
@@ -211,6 +227,8 @@ def parser():
                      help="size of a role's region, a power of two")
     sub.add_argument("--ready-s", type=number(int, 1), metavar="S", default=lab.DEFAULTS["ready_s"],
                      help="how long to wait for protection")
+    sub.add_argument("--no-power", action="store_true",
+                     help="the control-server cannot power blades off: one that was taken over can be thawed or healed")
     sub.add_argument("--without-daemons", action="store_true",
                      help="only the chassis: blades run nothing of the product")
     sub = command("status", status, "what is up: blades, cut cables, roles")

@@ -116,9 +116,8 @@ driver = "linux-bridge"
 netns = {quoted(switch)}
 
 [power]
-driver = "command"
-command = {quoted(power_command)}
 """
+    text += f'driver = "command"\ncommand = {quoted(power_command)}\n' if options["power"] else 'driver = "none"\n'
     text += "".join(blade_section(chassis, blade) for blade in chassis.blades)
     return text + "".join(role_section(chassis, i, options) for i in chassis.numbers)
 

@@ -66,12 +66,12 @@ def check_alive(state):
     """A daemon that died while the group comes up: say which and why, at once."""
     content = state.read()
     if not processes.is_alive(content["processes"].get("control-server")):
-        raise LabError(f"the control-server ended; its log {state.log('control-server')} says:\n"
+        raise LabError(f"the control-server ended; its log says:\n"
                        f"{tail(state.log('control-server'))}")
     for blade in state.chassis.blades:
         init = blades.running_init(state, blade)["pid"]
         if len(processes.descendants(init)) == 1:
-            raise LabError(f"the host-agent of {blade} ended; its log {state.log(blade)} says:\n"
+            raise LabError(f"the host-agent of {blade} ended; its log says:\n"
                            f"{tail(state.log(blade))}")
 
 
@@ -94,9 +94,11 @@ def wait_protected(state, binaries, say, seconds):
         shown, last = now, ", ".join(f"{role} {text}" for role, text in now.items())
         if roles and all(role["protected"] for role in roles):
             return
+        if lost := [role["role"] for role in roles if role["state"] == "lost" and role.get("detail")]:
+            raise LabError(f"{', '.join(lost)} cannot be served: {last}")
         time.sleep(0.3)
     raise LabError(f"not every role is protected after {seconds:.0f} s: {last}\n"
-                   f"logs: {state.logs}; the standby's says:\n{tail(state.log(state.chassis.standby))}")
+                   f"the log of {state.chassis.standby} says:\n{tail(state.log(state.chassis.standby))}")
 
 
 def describe(role):

@@ -49,10 +49,11 @@ def prepare(build, say):
                  f"{service}:{APPLICATIONS}/session-service", "--output", image], timeout=300)
 
 
-def shell(socket_path, command, write, seconds=60.0):
+def shell(socket_path, command, write, seconds=20.0):
     """Run a line in a mirror through its debug port; output goes to `write` as it comes. Returns the exit status.
 
-    A request is "TOKEN COMMAND"; the answer is "TOKEN begin", the output, "TOKEN exit STATUS".
+    A request is "TOKEN COMMAND"; the answer is "TOKEN begin", the output, "TOKEN exit STATUS". The command must begin
+    within `seconds`, and may then take as long as it wants: whoever closes the port ends it.
     """
     if "\n" in command:
         raise LabError("a command for a mirror is one line", 2)
@@ -67,7 +68,7 @@ def shell(socket_path, command, write, seconds=60.0):
             raise LabError(f"the mirror's shell port {socket_path} is not there: {error.strerror}") from None
         port.sendall(f"{token} {command}\n".encode())
         buffered, started, held = b"", False, False
-        while time.monotonic() < deadline:
+        while started or time.monotonic() < deadline:
             try:
                 got = port.recv(65536)
             except TimeoutError:

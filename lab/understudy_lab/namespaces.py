@@ -2,6 +2,7 @@
 """The chassis's networks: namespaces, bridges, cables, addresses. Everything is batched: a process per line would make
 a chassis of five blades slow.
 """
+import json
 import os
 
 from .errors import LabError
@@ -76,10 +77,21 @@ def configure(chassis, node):
 
 def recreate_blade(chassis, blade):
     """What a reboot does to a blade's kernel: routes, rules and connections are gone, the cables are the same."""
+    # The kernel takes a namespace down when it finds the time; until then the cables' other ends would be in the way.
+    unplug(chassis, blade)
     delete([chassis.namespace(blade)])
     create(chassis, blade)
     connect(chassis, chassis.blade_ports(blade))
     configure(chassis, blade)
+
+
+def unplug(chassis, blade):
+    """Takes a blade's cables away, both ends of each, and is done when it returns."""
+    switch = chassis.namespace("switch")
+    present = {link["ifname"] for link in json.loads(run(["ip", "-n", switch, "-json", "link", "show"]))}
+    lines = [f"link delete {port.switch_port}" for port in chassis.blade_ports(blade) if port.switch_port in present]
+    if lines:
+        ip_batch(lines, switch)
 
 
 def delete(namespaces):

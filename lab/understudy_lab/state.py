@@ -12,7 +12,7 @@ import os
 import shutil
 
 from .errors import LabError
-from .topology import Chassis
+from .topology import Chassis, checked_name
 
 ROOT = "/run/understudy-lab"
 
@@ -23,7 +23,7 @@ def names():
 
 class State:
     def __init__(self, name):
-        self.name = name
+        self.name = checked_name(name)
         self.directory = os.path.join(ROOT, name)
         self.file = os.path.join(self.directory, "lab.json")
         self.logs = os.path.join(self.directory, "logs")

@@ -19,6 +19,13 @@ ECHO_PORT = 7007
 SESSION_PORT = 7500
 
 
+def checked_name(name):
+    """A lab's name becomes part of paths and of namespaces' names: nothing else than this may reach them."""
+    if not re.fullmatch(r"[a-z0-9]([a-z0-9-]{0,14}[a-z0-9])?", name):
+        raise LabError(f"lab name {name!r}: use 1 to 16 of a-z, 0-9 and -", 2)
+    return name
+
+
 @dataclass(frozen=True)
 class Port:
     """One cable: a port of the switch and the interface at its other end."""
@@ -35,8 +42,7 @@ class Chassis:
     actives: int
 
     def __post_init__(self):
-        if not re.fullmatch(r"[a-z0-9]([a-z0-9-]{0,14}[a-z0-9])?", self.name):
-            raise LabError(f"lab name {self.name!r}: use 1 to 16 of a-z, 0-9 and -", 2)
+        checked_name(self.name)
         if not 1 <= self.actives <= MAX_ACTIVES:
             raise LabError(f"{self.actives} actives: use 1 to {MAX_ACTIVES}", 2)
 

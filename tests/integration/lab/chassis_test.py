@@ -137,6 +137,21 @@ class Blades(LabCase):
         self.assertTrue(self.ping("control", "192.168.1.1"))
         self.assertEqual(self.in_blade("blade-1", ["sh", "-c", "ls /dev/shm; nft list tables"]), "")
 
+    def test_a_blade_boots_again_while_the_kernel_still_holds_its_former_network(self):
+        with open(self.chassis.namespace_path("blade-1"), "rb"):  # as the kernel does for a while after the last process
+            blades.power_off(self.state, "blade-1")
+            blades.power_on(self.state, "blade-1", lab.binaries())
+            self.assertTrue(self.ping("control", "192.168.1.1"))
+
+    def test_who_powered_a_blade_off_is_told(self):
+        blades.power_off(self.state, "blade-1", by="control-server")
+        with self.assertRaisesRegex(LabError, "powered off .by the control-server.; ./dev lab reboot blade-1"):
+            blades.signal_all(self.state, "blade-1", signal.SIGCONT)
+        blades.power_on(self.state, "blade-1", lab.binaries())
+
+    def test_a_command_in_a_blade_starts_where_its_person_is(self):
+        self.assertEqual(self.in_blade("blade-1", ["pwd"]).strip(), os.getcwd())
+
     def test_a_frozen_blade_forwards_and_its_processes_stand_still(self):
         self.serve_by_hand(1, "blade-1")
         self.assertTrue(self.ping("client-1", "10.23.4.1"))

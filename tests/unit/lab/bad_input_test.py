@@ -32,6 +32,9 @@ class BadInput(unittest.TestCase):
         self.refused("--bfd-multiplier: '999': use 1 to 255", *up, "--bfd-multiplier", "999")
         self.refused("--ready-s: '-3': use 1 or more", *up, "--ready-s=-3")
         self.refused("lab name 'a b'", LAB, "up", "--name", "a b")
+        for name in ("", "..", "/tmp/x", "a/../b"):  # would be part of a path that `down` removes
+            for command in (["down"], ["status"], ["exec", "blade-1", "--", "true"]):
+                self.refused(f"lab name {name!r}", LAB, command[0], "--name", name, *command[1:])
         for command in (["status"], ["kill", "blade-1"], ["logs", "control"], ["exec", "blade-1", "--", "true"]):
             self.refused("no lab 'bad-input' is up", LAB, command[0], "--name", "bad-input", *command[1:])
 
