@@ -31,11 +31,13 @@ class StandbyDies(GroupCase):
         self.finish_traffic()
 
     def an_endless_command_ends_with_its_person(self):
-        command = [os.path.join(REPOSITORY, "lab", "understudy-lab"), "exec", "--name", self.state.name, "mirror-1", "--"]
+        tool = os.path.join(REPOSITORY, "lab", "understudy-lab")
+        command = [tool, "exec", "--name", self.state.name, "mirror-1", "--"]
         with subprocess.Popen([*command, "yes"], stdout=subprocess.PIPE) as endless:
             self.assertEqual(endless.stdout.readline(), b"y\n")
             endless.kill()
-        done = subprocess.run([*command, "pidof yes || echo nobody"], capture_output=True, text=True, timeout=30, check=False)
+        done = subprocess.run([*command, "pidof yes || echo nobody"], capture_output=True, text=True, timeout=30,
+                              check=False)
         self.assertEqual(done.stdout.strip(), "nobody", done.stderr)
 
 

@@ -138,7 +138,7 @@ class Blades(LabCase):
         self.assertEqual(self.in_blade("blade-1", ["sh", "-c", "ls /dev/shm; nft list tables"]), "")
 
     def test_a_blade_boots_again_while_the_kernel_still_holds_its_former_network(self):
-        with open(self.chassis.namespace_path("blade-1"), "rb"):  # as the kernel does for a while after the last process
+        with open(self.chassis.namespace_path("blade-1"), "rb"):  # as the kernel does for a while after it
             blades.power_off(self.state, "blade-1")
             blades.power_on(self.state, "blade-1", lab.binaries())
             self.assertTrue(self.ping("control", "192.168.1.1"))
