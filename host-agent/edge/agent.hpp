@@ -77,6 +77,7 @@ class Agent {
   void start_guest(const RoleId& role);
   void launch_guest(const RoleId& role, const Result<AcceleratorChoice>& choice);
   void movement_step(const RoleId& role, Step step, Term term);
+  void resumed(const RoleId& role);
   void release_all();
   GuestCallbacks guest_callbacks(const RoleId& role);
   void on_guest_event(const RoleId& role, const link::guest::GuestEvent& event);

@@ -255,19 +255,26 @@ void Agent::movement_step(const RoleId& role, Step step, Term term) {
   }
   found->second->perform(step, term, [this, role, step, done = answer(role, step)](const Status& status) {
     if (status && step == Step::Resume) {
-      served_[role] = std::make_unique<ServedRole>(movements_.at(role)->release_place());
-      mirrors_.at(role)->clean();
-      // What is left of the movement goes once its last callback has returned.
-      boost::asio::post(io_, [this, role] {
-        movements_.erase(role);
-        mirrors_.erase(role);
-      });
+      boost::asio::post(io_, [this, role] { resumed(role); });
+      return;
     }
     if (status && step == Step::Rollback) {
       boost::asio::post(io_, [this, role] { movements_.erase(role); });
     }
     done(status);
   });
+}
+
+/// In one go with the core's answer to it: the end of an application that comes before finds the movement still there,
+/// one that comes after finds the served role.
+void Agent::resumed(const RoleId& role) {
+  handle(StepDone{role, Step::Resume});
+  const auto held = blade_.roles().find(role);
+  if (held == blade_.roles().end() || held->second.stage != RoleStage::ServingHost) { return; }  // once more
+  served_[role] = std::make_unique<ServedRole>(movements_.at(role)->release_place());
+  mirrors_.at(role)->clean();
+  movements_.erase(role);
+  mirrors_.erase(role);
 }
 
 void Agent::release_all() {
