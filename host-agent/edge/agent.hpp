@@ -40,7 +40,6 @@ class Agent {
   Status start();
 
  private:
-  static Instant now();
   void handle(const Event& event);
   void perform(const Effect& effect);
   void perform(const Do& effect);

@@ -172,7 +172,9 @@ void Agent::start_guest(const RoleId& role) {
   options.kernel = config_.mirrors.kernel;
   options.initramfs = config_.mirrors.initramfs;
   choose_accelerator(io_, options, [this](const Result<AcceleratorChoice>& choice) {
-    for (const auto& waiting : std::exchange(guests_waiting_, {})) { launch_guest(waiting, choice); }
+    for (const auto& waiting : std::exchange(guests_waiting_, {})) {
+      if (blade_.roles().contains(waiting)) { launch_guest(waiting, choice); }  // not one that was released meanwhile
+    }
   });
 }
 
@@ -228,10 +230,7 @@ void Agent::on_guest_event(const RoleId& role, const link::guest::GuestEvent& ev
   }
   if (const auto* seen = std::get_if<PeerSeen>(&event)) { handle(GuestVote{role, seen->vote}); }
   if (const auto* ready = std::get_if<Ready>(&event)) { handle(GuestReady{role, ready->term, ready->phases}); }
-  if (const auto* failed = std::get_if<ActivateFailed>(&event)) {
-    mirrors_.at(role)->prefer(GuestWeight::Idle);
-    handle(GuestRefused{role, failed->detail});
-  }
+  if (const auto* failed = std::get_if<ActivateFailed>(&event)) { handle(GuestRefused{role, failed->detail}); }
   if (std::holds_alternative<Quiesced>(event)) { handle(GuestQuiesced{role}); }
   if (const auto* alarm = std::get_if<Alarm>(&event)) {
     perform(Note{Severity::Alarm, role, "mirror: " + alarm->text});
