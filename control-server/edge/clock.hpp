@@ -1,19 +1,17 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
-/// The daemon's clocks. Decisions use boot time only: it neither jumps nor stops while the machine sleeps.
+/// The time of day, for what people read. Decisions use boot time only (understudy/common/boot_clock.hpp).
 
 #include <time.h>
 
-#include "understudy/common/types.hpp"
+#include <cstdint>
 
 namespace understudy::control {
 
-[[nodiscard]] inline std::int64_t read_clock_ns(clockid_t clock) {
+[[nodiscard]] inline std::int64_t wall_now_ns() {
   timespec now{};
-  clock_gettime(clock, &now);
+  clock_gettime(CLOCK_REALTIME, &now);
   return std::int64_t{now.tv_sec} * 1'000'000'000 + now.tv_nsec;
 }
-[[nodiscard]] inline Instant boot_now() { return {Duration{read_clock_ns(CLOCK_BOOTTIME)}}; }
-[[nodiscard]] inline std::int64_t wall_now_ns() { return read_clock_ns(CLOCK_REALTIME); }
 
 }  // namespace understudy::control

@@ -4,6 +4,7 @@
 #include <boost/asio/post.hpp>
 
 #include "edge/clock.hpp"
+#include "understudy/common/boot_clock.hpp"
 #include "understudy/common/log.hpp"
 
 namespace understudy::control {

@@ -9,9 +9,9 @@
 #include <chrono>
 #include <csignal>
 #include <cstring>
-#include <ctime>
 
 #include "request.hpp"
+#include "understudy/common/boot_clock.hpp"
 #include "understudy/common/log.hpp"
 
 namespace session_service {
@@ -27,12 +27,6 @@ constexpr auto mirror_deadline = 2s;
 constexpr auto quiesce_deadline = 100ms;
 constexpr std::size_t max_pending = 16384;
 constexpr int datagrams_at_once = 256;
-
-us::Instant now() {
-  timespec time{};
-  ::clock_gettime(CLOCK_BOOTTIME, &time);
-  return {std::chrono::seconds(time.tv_sec) + std::chrono::nanoseconds(time.tv_nsec)};
-}
 
 }  // namespace
 
@@ -102,7 +96,7 @@ int Service::run() {
       handle(event.data.u64, event.events);
     }
     answer_pending();
-    if (quiesce_until_ && (pending_.empty() || now() >= *quiesce_until_)) { finish_quiesce(); }
+    if (quiesce_until_ && (pending_.empty() || us::boot_now() >= *quiesce_until_)) { finish_quiesce(); }
   }
   return *exit_status_;
 }
@@ -159,7 +153,7 @@ void Service::on_activate(us::Term term) {
 void Service::on_quiesce() {
   // What has arrived is still done: the agent closed the gate outside, so these are the last.
   for (const auto& socket : udp_) { read_datagrams(socket.get()); }
-  quiesce_until_ = now() + quiesce_deadline;
+  quiesce_until_ = us::boot_now() + quiesce_deadline;
 }
 
 void Service::finish_quiesce() {
@@ -222,7 +216,7 @@ void Service::on_line(const Asker& asker, std::string_view line) {
   }
   auto outcome = sessions_->perform(*parsed.request);
   if (outcome.no_longer_writer) { return lost(*outcome.no_longer_writer); }
-  pending_.push_back({us::app::CommitMirrored(outcome.tells_up_to, now() + mirror_deadline), asker,
+  pending_.push_back({us::app::CommitMirrored(outcome.tells_up_to, us::boot_now() + mirror_deadline), asker,
                       std::move(outcome.reply),
                       error(*parsed.request, "not-mirrored", "the mirror did not acknowledge in time")});
   answer_pending();
@@ -231,7 +225,7 @@ void Service::on_line(const Asker& asker, std::string_view line) {
 void Service::answer_pending() {
   if (pending_.empty() || !sessions_) { return; }
   const auto mirrored = sessions_->store().mirrored();
-  const auto at = now();
+  const auto at = us::boot_now();
   while (!pending_.empty()) {
     const auto answer = pending_.front().waiting.check(mirrored, at);
     if (answer == us::app::CommitMirrored::Answer::Wait) { return; }

@@ -75,7 +75,11 @@ Effects Blade::on(Instant now, const Tick&) {
     if (held.again_at && *held.again_at <= now) {
       held.again_at.reset();
       ++held.tries;
-      effects.push_back(Do{role, is_mirror_stage(held.stage) ? Step::StartGuest : Step::AdoptHost, held.term});
+      if (is_mirror_stage(held.stage)) {
+        effects.push_back(Do{role, Step::StartGuest, held.term});
+      } else {
+        append(effects, adopt_host(held));
+      }
     }
   }
   for (const auto& role : late) { append(effects, activation_failed(role, "the activation passed its deadline")); }
@@ -88,6 +92,8 @@ Effects Blade::settle_movement(const RoleId& role, Effects effects) {
     held->stage = RoleStage::ServingHost;
     held->term = held->movement.host_term();
     held->moved = true;
+    held->opened = true;
+    held->application_end.clear();
     held->mirror.reset();
   } else if (held->movement.state() == MovementState::Failed) {
     held->stage = RoleStage::ServingMirror;

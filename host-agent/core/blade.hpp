@@ -15,6 +15,8 @@
 ///   I2  An order with a lower term than the known one changes nothing (D3); terms are never taken from a guest (rule
 ///   8). I3  The mirror's gate opens only after its guest reported ready for the term of the activation (D2). I4  A
 ///   mirror that is not SYNCED in its present boot is not activated (rules 15, 23).
+///   I5  A role on this host is not forgotten while its gate may be open, and Serving is not said of one whose
+///       application has ended.
 /// The surprising rule: every order is idempotent, since a restarted control-server repeats what it wants.
 
 #include <map>
@@ -47,8 +49,11 @@ struct HeldRoleState {
   bool moved = false;                     ///< see HeldRecord
   std::optional<link::RunMirror> mirror;  ///< the order that the guest follows
   bool spoiled = false;                   ///< ClosingMirror: the guest wrote its region itself, it is no copy any more
-  bool parked = false;     ///< PreparingHost: begun by a former daemon; nothing opens until it is ordered again
-  bool committed = false;  ///< Moving, adopted: a former daemon had passed the commit
+  bool parked = false;  ///< PreparingHost: nothing is done until it is ordered again (a former daemon, or a failure)
+  bool opened = false;  ///< the host's gate, or it may be: then a role is not forgotten before it has closed
+  bool failed = false;  ///< ClosingHost: since it cannot serve, not since it was told to stand down
+  std::string application_end;  ///< host stages: how it ended since it was last ordered to start; empty: it did not
+  bool committed = false;       ///< Moving, adopted: a former daemon had passed the commit
   link::Vote vote = link::Vote::Unknown;
 };
 
@@ -88,7 +93,10 @@ class Blade {
   Effects on(Instant now, const ControlConnected& event);
   Effects on(Instant now, const Tick& event);
   [[nodiscard]] Effects mirror_state(const RoleId& role, const std::string& detail = {}) const;
-  Effects on_adoption(Instant now, HeldRoleState& held, Step step, const std::string& failure);
+  Effects on_adoption(Instant now, HeldRoleState& held, Step step, const std::string& answer);
+  Effects adopt_host(HeldRoleState& held);
+  Effects serving_failed(HeldRoleState& held, const std::string& detail);
+  Effects host_closed(HeldRoleState& held);
   Effects activation_failed(const RoleId& role, const std::string& detail);
   Effects settle_movement(const RoleId& role, Effects effects);
   HeldRoleState* find(const RoleId& role);

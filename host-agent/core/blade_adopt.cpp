@@ -30,6 +30,7 @@ Effects Blade::adopt(Instant now, const HeldRecord& record, const HostFindings& 
   held.moved = record.moved;
   held.mirror = record.mirror;
   held.tries = 1;
+  held.opened = !is_mirror_stage(record.stage);
   Effects effects{HoldSpec{record.spec}};
   if (is_mirror_stage(record.stage)) {
     if (!record.mirror) {
@@ -41,7 +42,7 @@ Effects Blade::adopt(Instant now, const HeldRecord& record, const HostFindings& 
   switch (record.stage) {
     case RoleStage::ServingHost:
       if (found.gate_open) {
-        effects.push_back(Do{role, Step::AdoptHost, held.term});
+        append(effects, adopt_host(held));
         return effects;
       }
       [[fallthrough]];
@@ -78,19 +79,28 @@ Effects Blade::adopt(Instant now, const HeldRecord& record, const HostFindings& 
   return effects;
 }
 
-Effects Blade::on_adoption(Instant now, HeldRoleState& held, Step step, const std::string& failure) {
+Effects Blade::adopt_host(HeldRoleState& held) {
+  held.application_end.clear();
+  return {Do{held.spec.id, Step::AdoptHost, held.term}};
+}
+
+Effects Blade::on_adoption(Instant now, HeldRoleState& held, Step step, const std::string& answer) {
   const RoleId role = held.spec.id;
+  // An application that became active and ended before this answer was heard.
+  const std::string failure = answer.empty() && step == Step::AdoptHost ? held.application_end : answer;
   if (step == Step::AdoptHost) {
     if (held.stage != RoleStage::ServingHost) { return {}; }
-    if (failure.empty()) { return {SendReport{link::Serving{role, held.term}}}; }
+    if (failure.empty()) {
+      held.tries = 1;
+      return {SendReport{link::Serving{role, held.term}}};
+    }
     // The kernel forwards on and the application may run: nothing is taken away by a failure that may pass.
     if (held.tries < adoptions_max) {
       held.again_at = now + adoption_pause;
-      return {Note{Severity::Alarm, role, "what a former daemon served is not ours yet, trying again: " + failure}};
+      return {
+          Note{Severity::Alarm, role, "the role's application is not running under us yet, trying again: " + failure}};
     }
-    held.stage = RoleStage::ClosingHost;
-    return {Remember{role}, Do{role, Step::CloseHostGate, held.term},
-            SendReport{link::ServeFailed{role, held.term, "after a restart of the host-agent: " + failure}}};
+    return serving_failed(held, "its application, or what a former daemon served, is not ours: " + failure);
   }
   if (held.stage == RoleStage::Moving) {
     if (held.committed) { return held.movement.start(now); }  // as still as a dead one, and only forward (D10)

@@ -9,7 +9,8 @@ namespace understudy::host {
 
 namespace {
 constexpr Duration guest_restart_delay = std::chrono::seconds(2);
-}
+constexpr Duration application_restart_delay = std::chrono::seconds(1);
+}  // namespace
 
 Effects Blade::on(Instant now, const StepDone& event) {
   auto* held = find(event.role);
@@ -21,18 +22,17 @@ Effects Blade::on(Instant now, const StepDone& event) {
     return settle_movement(event.role, held->movement.on_step_done(now, event.step));
   }
   if (event.step == Step::PrepareHost && held->stage == RoleStage::PreparingHost) {
+    // It had become active and ended before this answer was heard.
+    if (!held->application_end.empty()) { return serving_failed(*held, held->application_end); }
     held->stage = RoleStage::OpeningHost;
+    held->opened = true;
     return {Do{event.role, Step::OpenHostGate, held->term}};
   }
   if (event.step == Step::OpenHostGate && held->stage == RoleStage::OpeningHost) {
     held->stage = RoleStage::ServingHost;
     return {Remember{event.role}, SendReport{link::Serving{event.role, held->term}}};
   }
-  if (event.step == Step::CloseHostGate && held->stage == RoleStage::ClosingHost) {
-    const Term term = held->term;
-    roles_.erase(event.role);
-    return {Remember{event.role}, SendReport{link::Stopped{event.role, term}}};
-  }
+  if (event.step == Step::CloseHostGate && held->stage == RoleStage::ClosingHost) { return host_closed(*held); }
   if (event.step == Step::CloseMirrorGate && held->refused) {
     return {SendReport{*std::exchange(held->refused, std::nullopt)}};
   }
@@ -72,9 +72,37 @@ Effects Blade::on(Instant now, const StepFailed& event) {
   const bool opens = event.step == Step::OpenHostGate && held->stage == RoleStage::OpeningHost;
   // A late answer, of a movement that was rolled back: whoever serves the role now goes on.
   if (!prepares && !opens) { return {Note{Severity::Alarm, event.role, event.detail}}; }
-  const Term term = held->term;
-  roles_.erase(event.role);
-  return {Remember{event.role}, SendReport{link::ServeFailed{event.role, term, event.detail}}};
+  return serving_failed(*held, event.detail);
+}
+
+Effects Blade::serving_failed(HeldRoleState& held, const std::string& detail) {
+  const RoleId role = held.spec.id;
+  const SendReport report{link::ServeFailed{role, held.term, detail}};
+  if (held.opened) {
+    held.stage = RoleStage::ClosingHost;
+    held.failed = true;
+    return {Remember{role}, Do{role, Step::CloseHostGate, held.term}, report};
+  }
+  if (held.moved) {  // only the namespace that a movement made can serve it here: that must not be forgotten
+    held.stage = RoleStage::PreparingHost;
+    held.parked = true;
+  } else {
+    roles_.erase(role);
+  }
+  return {Remember{role}, report};
+}
+
+Effects Blade::host_closed(HeldRoleState& held) {
+  const RoleId role = held.spec.id;
+  const SendReport report{link::Stopped{role, held.term}};
+  held.opened = false;
+  if (held.failed && held.moved) {
+    held.stage = RoleStage::PreparingHost;
+    held.parked = true;
+  } else {
+    roles_.erase(role);
+  }
+  return {Remember{role}, report};
 }
 
 Effects Blade::on(Instant, const GuestHello& event) {
@@ -216,10 +244,32 @@ Effects Blade::on(Instant now, const GuestsReleased& event) {
   return effects;
 }
 
-Effects Blade::on(Instant, const ApplicationExited& event) {
+Effects Blade::on(Instant now, const ApplicationExited& event) {
   auto* held = find(event.role);
-  if (held == nullptr || held->stage != RoleStage::ServingHost) { return {}; }
-  return {SendReport{link::ApplicationFailed{event.role, held->term, event.detail}}};
+  if (held == nullptr) { return {}; }
+  switch (held->stage) {
+    case RoleStage::PreparingHost:  // the step under way has its own answer
+      held->application_end = event.detail;
+      return {};
+    case RoleStage::OpeningHost:
+      return serving_failed(*held, "the application ended: " + event.detail);
+    case RoleStage::ServingHost:
+      held->application_end = event.detail;
+      // No mirror follows a role that was moved here. Any other may be taken over: the control-server says what next.
+      if (held->moved) { held->again_at = now + application_restart_delay; }
+      return {SendReport{link::ApplicationFailed{event.role, held->term, event.detail}}};
+    case RoleStage::Moving:
+      return settle_movement(event.role, held->movement.on_application_exited(now, event.detail));
+    case RoleStage::ClosingHost:    // what is wanted
+    case RoleStage::StartingGuest:  // of a movement that was rolled back: the guest has the role
+    case RoleStage::Mirroring:
+    case RoleStage::Activating:
+    case RoleStage::OpeningMirror:
+    case RoleStage::ServingMirror:
+    case RoleStage::ClosingMirror:
+      break;
+  }
+  return {};
 }
 
 }  // namespace understudy::host

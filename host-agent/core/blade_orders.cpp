@@ -16,7 +16,10 @@ Effects Blade::on_order(Instant, const link::ServeRole& order) {
   if (auto* held = find(order.spec.id)) {
     if (order.term < held->term) { return {stale(order.spec.id, "serve", order.term, held->term)}; }
     if (held->stage == RoleStage::ServingHost && held->term == order.term) {
-      return {SendReport{link::Serving{order.spec.id, order.term}}};
+      if (held->application_end.empty()) { return {SendReport{link::Serving{order.spec.id, order.term}}}; }
+      if (held->again_at) { return {}; }
+      held->tries = 1;
+      return adopt_host(*held);
     }
     if ((held->stage == RoleStage::PreparingHost || held->stage == RoleStage::OpeningHost) && !held->parked) {
       if (held->term == order.term) { return {}; }
@@ -31,6 +34,7 @@ Effects Blade::on_order(Instant, const link::ServeRole& order) {
   held.term = order.term;
   held.stage = RoleStage::PreparingHost;
   held.parked = false;
+  held.application_end.clear();
   held.again_at.reset();
   return {HoldSpec{order.spec}, Remember{order.spec.id}, Do{order.spec.id, Step::PrepareHost, order.term}};
 }
@@ -52,6 +56,7 @@ Effects Blade::on_order(Instant, const link::StandDown& order) {
     return {Remember{order.role}, Do{order.role, Step::CloseMirrorGate, order.term}};
   }
   held->stage = RoleStage::ClosingHost;
+  held->failed = false;
   return {Remember{order.role}, Do{order.role, Step::CloseHostGate, order.term}};
 }
 

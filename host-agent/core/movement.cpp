@@ -25,6 +25,7 @@ Effects Movement::start(Instant now) {
 Effects Movement::become(Instant now, MovementState next, Step step) {
   state_ = next;
   state_began_ = now;
+  application_ended_ = false;
   return {Do{role_, step, host_term_}};
 }
 
@@ -59,6 +60,8 @@ Effects Movement::on_step_done(Instant now, Step step) {
     return become(now, MovementState::Resuming, Step::Resume);
   }
   if (step == Step::Resume && state_ == MovementState::Resuming) {
+    // It had become active and ended before this answer was heard.
+    if (application_ended_) { return become(now, MovementState::Resuming, Step::Resume); }
     close_phase(now, "resume");
     state_ = MovementState::Done;
     return {SendReport{link::Moved{role_, host_term_, phases_}}};
@@ -131,6 +134,28 @@ Effects Movement::on_guest_exited(Instant now, const std::string&) {
   if (state_ != MovementState::Quiescing && state_ != MovementState::Freezing) { return {}; }
   close_phase(now, state_ == MovementState::Quiescing ? "quiesce" : "freeze");
   return become(now, MovementState::Finishing, Step::Finish);
+}
+
+Effects Movement::on_application_exited(Instant now, const std::string& detail) {
+  switch (state_) {
+    case MovementState::Preparing:
+    case MovementState::Blocking:
+    case MovementState::Quiescing:
+    case MovementState::Freezing:
+    case MovementState::Finishing:
+      return roll_back(now, "the application on the host ended: " + detail);
+    case MovementState::Committing:  // whether its record is written is what the step's answer tells
+    case MovementState::Resuming:
+      application_ended_ = true;
+      return {Note{Severity::Alarm, role_,
+                   "the application on the host ended after the movement's commit; it is started again: " + detail}};
+    case MovementState::RollingBack:  // it goes in any case
+    case MovementState::Idle:
+    case MovementState::Done:
+    case MovementState::Failed:
+      break;
+  }
+  return {};
 }
 
 Effects Movement::on_tick(Instant now) {

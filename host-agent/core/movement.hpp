@@ -12,6 +12,8 @@
 ///   I2  The commit step ends with QEMU dead: nobody can resume the guest behind our back (rule 14).
 ///   I3  After Commit succeeded the only way is forward: a failing resume is retried for ever, never rolled back.
 ///   I6  A rollback ends with a guest that serves or with a dead one, never with one that is frozen or cut off.
+///   I7  Done means that the application on the host runs: one that ended on the way is started again, or, before
+///       the commit, rolls the movement back.
 ///   I4  A guest that dies on the way is as still as a frozen one: the movement goes forward (rule 15).
 ///   I5  A missed quiesce deadline forces the freeze: a store survives any instant (rule 13).
 /// The surprising rule: the gap counts from the closing of the tap's gate, before the freeze (rule 12).
@@ -57,6 +59,7 @@ class Movement {
   Effects on_step_failed(Instant now, Step step, const std::string& detail);
   Effects on_guest_quiesced(Instant now);
   Effects on_guest_exited(Instant now, const std::string& detail);
+  Effects on_application_exited(Instant now, const std::string& detail);
   Effects on_tick(Instant now);
   /// Before the commit: back to the guest.
   Effects give_up(Instant now, const std::string& why) { return roll_back(now, why); }
@@ -85,6 +88,7 @@ class Movement {
   std::uint32_t tries_ = 0;  ///< of the resume, or of the rollback
   std::optional<Instant> retry_at_;
   bool guest_dead_ = false;
+  bool application_ended_ = false;  ///< since the present try to resume began
   std::string failure_;
   std::vector<link::PhaseTime> phases_;
 };

@@ -2,9 +2,9 @@
 #include "edge/agent.hpp"
 
 #include <boost/asio/post.hpp>
-#include <ctime>
 
 #include "edge/held_file.hpp"
+#include "understudy/common/boot_clock.hpp"
 #include "understudy/common/log.hpp"
 
 namespace understudy::host {
@@ -29,12 +29,6 @@ Agent::Agent(boost::asio::io_context& io, BladeConfig config, std::string boot_i
       network_(config_) {}
 
 Agent::~Agent() = default;
-
-Instant Agent::now() {
-  timespec time{};
-  clock_gettime(CLOCK_BOOTTIME, &time);
-  return Instant{std::chrono::seconds(time.tv_sec) + std::chrono::nanoseconds(time.tv_nsec)};
-}
 
 /// What can be refused comes first: the gate and the exemption stay in the kernel when this program has ended.
 Status Agent::start() {
@@ -72,7 +66,7 @@ Status Agent::start_bfd() {
 }
 
 void Agent::handle(const Event& event) {
-  for (const auto& effect : blade_.step(now(), event)) { perform(effect); }
+  for (const auto& effect : blade_.step(boot_now(), event)) { perform(effect); }
   arm_timer();
 }
 
@@ -82,7 +76,7 @@ void Agent::arm_timer() {
     timer_.cancel();
     return;
   }
-  timer_.expires_after(std::max(*deadline - now(), Duration(std::chrono::milliseconds(1))));
+  timer_.expires_after(std::max(*deadline - boot_now(), Duration(std::chrono::milliseconds(1))));
   timer_.async_wait([this](const boost::system::error_code& error) {
     if (!error) { handle(Tick{}); }
   });
@@ -189,7 +183,7 @@ void Agent::perform(const Do& effect) {
       if (movements_.contains(role)) {
         movement_step(role, effect.step, effect.term);
       } else {
-        done(mirrors_.at(role)->close_gate());
+        done(mirrors_.at(role)->stop_serving());
       }
       return;
     case Step::StopGuest:

@@ -40,7 +40,6 @@ class Agent {
   Status start();
 
  private:
-  static Instant now();
   void handle(const Event& event);
   void perform(const Effect& effect);
   void perform(const Do& effect);
@@ -77,6 +76,7 @@ class Agent {
   void start_guest(const RoleId& role);
   void launch_guest(const RoleId& role, const Result<AcceleratorChoice>& choice);
   void movement_step(const RoleId& role, Step step, Term term);
+  void resumed(const RoleId& role);
   void release_all();
   GuestCallbacks guest_callbacks(const RoleId& role);
   void on_guest_event(const RoleId& role, const link::guest::GuestEvent& event);

@@ -6,6 +6,7 @@
 
 #include "edge/agent.hpp"
 #include "edge/held_file.hpp"
+#include "understudy/common/boot_clock.hpp"
 #include "understudy/common/log.hpp"
 #include "understudy/net/nft.hpp"
 
@@ -48,7 +49,7 @@ void Agent::adopt_roles() {
     const auto findings = look_at(record);
     log::info("{}: adopting what a former host-agent left {} under term {}", record.spec.id.value,
               to_string(record.stage), record.term.value);
-    for (const auto& effect : blade_.adopt(now(), record, findings)) { perform(effect); }
+    for (const auto& effect : blade_.adopt(boot_now(), record, findings)) { perform(effect); }
   }
   arm_timer();
 }

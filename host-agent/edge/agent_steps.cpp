@@ -172,7 +172,9 @@ void Agent::start_guest(const RoleId& role) {
   options.kernel = config_.mirrors.kernel;
   options.initramfs = config_.mirrors.initramfs;
   choose_accelerator(io_, options, [this](const Result<AcceleratorChoice>& choice) {
-    for (const auto& waiting : std::exchange(guests_waiting_, {})) { launch_guest(waiting, choice); }
+    for (const auto& waiting : std::exchange(guests_waiting_, {})) {
+      if (blade_.roles().contains(waiting)) { launch_guest(waiting, choice); }  // not one that was released meanwhile
+    }
   });
 }
 
@@ -228,10 +230,7 @@ void Agent::on_guest_event(const RoleId& role, const link::guest::GuestEvent& ev
   }
   if (const auto* seen = std::get_if<PeerSeen>(&event)) { handle(GuestVote{role, seen->vote}); }
   if (const auto* ready = std::get_if<Ready>(&event)) { handle(GuestReady{role, ready->term, ready->phases}); }
-  if (const auto* failed = std::get_if<ActivateFailed>(&event)) {
-    mirrors_.at(role)->prefer(GuestWeight::Idle);
-    handle(GuestRefused{role, failed->detail});
-  }
+  if (const auto* failed = std::get_if<ActivateFailed>(&event)) { handle(GuestRefused{role, failed->detail}); }
   if (std::holds_alternative<Quiesced>(event)) { handle(GuestQuiesced{role}); }
   if (const auto* alarm = std::get_if<Alarm>(&event)) {
     perform(Note{Severity::Alarm, role, "mirror: " + alarm->text});
@@ -255,19 +254,26 @@ void Agent::movement_step(const RoleId& role, Step step, Term term) {
   }
   found->second->perform(step, term, [this, role, step, done = answer(role, step)](const Status& status) {
     if (status && step == Step::Resume) {
-      served_[role] = std::make_unique<ServedRole>(movements_.at(role)->release_place());
-      mirrors_.at(role)->clean();
-      // What is left of the movement goes once its last callback has returned.
-      boost::asio::post(io_, [this, role] {
-        movements_.erase(role);
-        mirrors_.erase(role);
-      });
+      boost::asio::post(io_, [this, role] { resumed(role); });
+      return;
     }
     if (status && step == Step::Rollback) {
       boost::asio::post(io_, [this, role] { movements_.erase(role); });
     }
     done(status);
   });
+}
+
+/// In one go with the core's answer to it: the end of an application that comes before finds the movement still there,
+/// one that comes after finds the served role.
+void Agent::resumed(const RoleId& role) {
+  handle(StepDone{role, Step::Resume});
+  const auto held = blade_.roles().find(role);
+  if (held == blade_.roles().end() || held->second.stage != RoleStage::ServingHost) { return; }  // once more
+  served_[role] = std::make_unique<ServedRole>(movements_.at(role)->release_place());
+  mirrors_.at(role)->clean();
+  movements_.erase(role);
+  mirrors_.erase(role);
 }
 
 void Agent::release_all() {

@@ -1,6 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "edge/mirror_place.hpp"
 
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstring>
+
 #include "place/region_schema.hpp"
 #include "understudy/common/log.hpp"
 #include "understudy/shm/region.hpp"
@@ -10,6 +16,12 @@ namespace understudy::host {
 namespace {
 constexpr auto kill_deadline = std::chrono::seconds(5);
 constexpr const char* maintenance_port = "mnt";
+
+std::optional<std::pair<dev_t, ino_t>> file_identity(const std::string& path) {
+  struct stat found {};
+  if (::stat(path.c_str(), &found) != 0) { return std::nullopt; }
+  return std::pair(found.st_dev, found.st_ino);
+}
 }  // namespace
 
 MirrorPlace::MirrorPlace(boost::asio::io_context& io, const BladeConfig& config, StandbyNetwork& network,
@@ -46,6 +58,7 @@ Status MirrorPlace::start(Accelerator accelerator) {
   const auto region_path = config_.region_path(spec.id);
   auto region = shm::Region::create(region_path, spec.region_bytes, place::region_schema(spec));
   if (!region) { return region.error(); }
+  remember_region();
   options.role = spec.id.value;
   options.run_dir = config_.run_dir;
   options.qemu = config_.mirrors.qemu;
@@ -64,6 +77,7 @@ Status MirrorPlace::start(Accelerator accelerator) {
 }
 
 Status MirrorPlace::adopt() {
+  remember_region();
   auto guest = Guest::adopt(io_, config_.run_dir, mirror_.spec.id.value, callbacks_, config_.mirrors.boot_deadline);
   if (!guest) { return guest.error(); }
   guest_ = std::move(guest).value();
@@ -94,6 +108,12 @@ Status MirrorPlace::close_gate() {
   return {};
 }
 
+Status MirrorPlace::stop_serving() {
+  auto closed = close_gate();
+  prefer(GuestWeight::Idle);
+  return closed;
+}
+
 void MirrorPlace::cut(std::function<void(Status)> done) {
   Status cut;
   for (const auto& port : mirror_.spec.ports) {
@@ -113,5 +133,17 @@ void MirrorPlace::clean() {
   }
   (void)network_.links().delete_link(tap_name(maintenance_port));
 }
+
+void MirrorPlace::discard() {
+  clean();
+  const auto path = config_.region_path(mirror_.spec.id);
+  if (!region_ || file_identity(path) != region_) { return; }
+  if (::unlink(path.c_str()) != 0) {
+    // NOLINTNEXTLINE(concurrency-mt-unsafe): one thread
+    log::warn("region {} of a released mirror stays and holds its memory: {}", path, std::strerror(errno));
+  }
+}
+
+void MirrorPlace::remember_region() { region_ = file_identity(config_.region_path(mirror_.spec.id)); }
 
 }  // namespace understudy::host

@@ -4,13 +4,18 @@
 ///
 ///   start() ──► taps join bridges (gate closed) ──► region file ──► QEMU ──hello──► configure …
 ///   open_gate() / close_gate(): the only thing that decides whether the mirror speaks on service networks
+///   clean() after a movement, discard() after a release: who makes the region file is who removes it
 ///   cut(): the taps leave their bridges and the guest is killed: from here on nobody can resume it (rule 14)
 ///
 /// A crash leaves QEMU, taps and region; adopt() finds them (D13).
 
+#include <sys/types.h>
+
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "edge/config.hpp"
@@ -40,11 +45,16 @@ class MirrorPlace {
   void prefer(GuestWeight weight);
   Status open_gate();
   Status close_gate();
+  /// The gate closes for good: the share of the CPU that a serving guest has goes back with it.
+  Status stop_serving();
   void cut(std::function<void(Status)> done);
-  /// Taps away, after the guest is gone.
+  /// Taps away, after the guest is gone. The region stays: after a movement it is the host's.
   void clean();
+  /// Taps and region away, after the guest is gone: nobody has the role here any more.
+  void discard();
 
  private:
+  void remember_region();
   Status make_taps(std::vector<GuestNic>& nics);
   [[nodiscard]] std::string tap_name(const std::string& port) const;
 
@@ -54,6 +64,8 @@ class MirrorPlace {
   link::RunMirror mirror_;
   GuestCallbacks callbacks_;
   std::unique_ptr<Guest> guest_;
+  /// Device and inode of the region of this mirror: a file of that name may be its successor's.
+  std::optional<std::pair<dev_t, ino_t>> region_;
 };
 
 }  // namespace understudy::host

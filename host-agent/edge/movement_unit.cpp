@@ -5,6 +5,7 @@
 #include <cstdio>
 #include <cstring>
 #include <fstream>
+#include <utility>
 
 #include "edge/drill.hpp"
 #include "edge/guests/child_process.hpp"
@@ -56,9 +57,10 @@ void MovementUnit::perform(Step step, Term term, std::function<void(Status)> don
 }
 
 void MovementUnit::freeze(std::function<void(Status)> done) {
-  mirror_.guest().qmp().freeze(qmp_deadline, [this, done = std::move(done)](Result<Duration> took) {
-    // A stop that was sent but not answered may still come to pass. One that was refused was never sent.
-    frozen_ = frozen_ || took.ok() || took.error().code != Errc::Refused;
+  // From here on, for a rollback that does not wait for the answer: a stop that was sent may still come to pass.
+  const bool before = std::exchange(frozen_, true);
+  mirror_.guest().qmp().freeze(qmp_deadline, [this, before, done = std::move(done)](Result<Duration> took) {
+    if (!took && took.error().code == Errc::Refused) { frozen_ = before; }  // it was never sent
     if (!took) {
       done(took.error());
       return;

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
-/// The shutdown unit: all guests of this blade are shut down, side by side, each in order (agent, ACPI, kill).
+/// The shutdown unit: all guests of this blade are shut down, side by side, each in order (agent, ACPI, kill). Taps and
+/// region of a guest go when it is gone.
 
 #include <functional>
 #include <memory>
@@ -25,7 +26,7 @@ inline void release_guests(boost::asio::io_context& io, std::vector<std::unique_
     if (mirror->has_guest()) {
       release->mirrors.push_back(std::move(mirror));
     } else {
-      mirror->clean();
+      mirror->discard();
     }
   }
   release->left = release->mirrors.size();
@@ -37,7 +38,7 @@ inline void release_guests(boost::asio::io_context& io, std::vector<std::unique_
   for (auto& mirror : release->mirrors) {
     shut_down(io, mirror->guest(), {}, [release, place = mirror.get()](const Result<ShutdownReport>& report) {
       if (report) {
-        place->clean();
+        place->discard();
       } else {
         ++release->running;
       }

@@ -44,7 +44,12 @@ TransferUnit::TransferUnit(boost::asio::io_context& io, const BladeConfig& confi
       follow_timer_(io),
       callbacks_(std::move(callbacks)) {}
 
-void TransferUnit::stop_former_application(std::function<void()> done) {
+TransferUnit::Attempt TransferUnit::new_attempt() {
+  attempt_ = std::make_shared<int>(0);
+  return attempt_;
+}
+
+void TransferUnit::stop_former_application(const Attempt& attempt, std::function<void()> done) {
   if (place_ || !std::filesystem::exists(config_.run_dir + "/" + spec_.id.value + ".pid")) {
     done();
     return;
@@ -53,10 +58,14 @@ void TransferUnit::stop_former_application(std::function<void()> done) {
   quiet.on_application_exit = [](const std::string&) {};  // its end is what is wanted
   quiet.on_alarm = callbacks_.on_alarm;
   place_ = std::make_unique<place::RolePlace>(io_, spec_, options_, std::move(quiet));
-  place_->start_application([this, done = std::move(done)](const Status&) {  // found running, or not: stopped it is
-    place_->stop_application([this, done](const Status& stopped) {
+  // Found running, or not: stopped it is.
+  place_->start_application([this, attempt, done = std::move(done)](const Status&) {
+    if (attempt.expired()) { return; }
+    place_->stop_application([this, attempt, done](const Status& stopped) {
+      if (attempt.expired()) { return; }
       if (!stopped) { callbacks_.on_alarm("an application of an earlier try: " + log::describe(stopped.error())); }
-      boost::asio::post(io_, [this, done] {
+      boost::asio::post(io_, [this, attempt, done] {
+        if (attempt.expired()) { return; }
         place_.reset();
         done();
       });
@@ -83,10 +92,11 @@ Status TransferUnit::make_namespace() {
 }
 
 void TransferUnit::prepare(std::function<void(Status)> done) {
-  stop_former_application([this, done = std::move(done)] { make_place(done); });
+  const auto attempt = new_attempt();
+  stop_former_application(attempt, [this, attempt, done = std::move(done)] { make_place(attempt, done); });
 }
 
-void TransferUnit::make_place(const std::function<void(Status)>& done) {
+void TransferUnit::make_place(const Attempt& attempt, const std::function<void(Status)>& done) {
   if (auto made = make_namespace(); !made) {
     done(made);
     return;
@@ -100,7 +110,9 @@ void TransferUnit::make_place(const std::function<void(Status)>& done) {
   }
   following_ = std::make_shared<int>(0);
   follow();
-  place_->start_application(done);
+  place_->start_application([attempt, done](const Status& ready) {
+    if (!attempt.expired()) { done(ready); }
+  });
 }
 
 Status TransferUnit::preload() {
@@ -173,41 +185,51 @@ void TransferUnit::take_over(Term term, std::function<void(Status)> done) {
     done(writing);
     return;
   }
-  place_->activate(term, [this, done = std::move(done)](Status active) {
-    if (!active) {
-      done(active);
+  const auto attempt = new_attempt();
+  // One that ended since it was prepared is started again; one that runs is ready at once.
+  place_->start_application([this, attempt, term, done = std::move(done)](const Status& ready) {
+    if (attempt.expired()) { return; }
+    if (!ready) {
+      done(ready);
       return;
     }
-    for (const auto& port : moved_gate_ports(spec_)) {
-      if (auto opened = network_.gate().open(port); !opened) {
-        done(opened);
-        return;
-      }
-    }
-    place_->announce();
-    done({});
-    if (auto settled = installer_->settle(*net_store_); !settled) {
-      callbacks_.on_alarm("remaining times of flows: " + log::describe(settled.error()));
-    }
+    place_->activate(term, [this, attempt, done](const Status& active) {
+      if (attempt.expired()) { return; }
+      done(active.ok() ? speak() : active);
+    });
   });
 }
 
+Status TransferUnit::speak() {
+  for (const auto& port : moved_gate_ports(spec_)) {
+    if (auto opened = network_.gate().open(port); !opened) { return opened; }
+  }
+  place_->announce();
+  if (auto settled = installer_->settle(*net_store_); !settled) {
+    callbacks_.on_alarm("remaining times of flows: " + log::describe(settled.error()));
+  }
+  return {};
+}
+
 void TransferUnit::discard(std::function<void(Status)> done) {
+  const auto attempt = new_attempt();
   following_.reset();
   follow_timer_.cancel();
-  const auto clean = [this, done] {
+  const auto clean = [this, attempt, done] {
+    if (attempt.expired()) { return; }
     place_.reset();
     installer_.reset();
     for (const auto& port : moved_gate_ports(spec_)) {
       (void)network_.gate().close(port);
       (void)network_.links().delete_link(port);
     }
-    done(net::delete_namespace(options_.namespace_path));
+    const auto deleted = net::delete_namespace(options_.namespace_path);
+    done(deleted.ok() || deleted.error().code == Errc::NotFound ? Status{} : deleted);
   };
   if (place_) {
     place_->stop_application([clean](const Status&) { clean(); });
   } else {
-    stop_former_application(clean);
+    stop_former_application(attempt, clean);
   }
 }
 

@@ -41,13 +41,18 @@ class TransferUnit {
   [[nodiscard]] std::unique_ptr<place::RolePlace> release_place() { return std::move(place_); }
 
  private:
+  /// What a late answer belongs to. One whose attempt has been given up is not acted upon, and not passed on.
+  using Attempt = std::weak_ptr<int>;
+  Attempt new_attempt();
   /// Ends what an earlier try, of this daemon or a former one, has left running.
-  void stop_former_application(std::function<void()> done);
-  void make_place(const std::function<void(Status)>& done);
+  void stop_former_application(const Attempt& attempt, std::function<void()> done);
+  void make_place(const Attempt& attempt, const std::function<void(Status)>& done);
   Status make_namespace();
   Status preload();
   Status catch_up();
   void follow();
+  Status speak();
+
   boost::asio::io_context& io_;
   const BladeConfig& config_;
   StandbyNetwork& network_;
@@ -59,6 +64,7 @@ class TransferUnit {
   std::optional<net::Installer> installer_;
   boost::asio::steady_timer follow_timer_;
   std::shared_ptr<int> following_;  ///< its handlers hold it weakly: one that is due already cannot be cancelled
+  std::shared_ptr<int> attempt_;
   place::RolePlaceCallbacks callbacks_;
 };
 

@@ -5,7 +5,7 @@
 #include <boost/asio/post.hpp>
 #include <vector>
 
-#include "bfd_clock.hpp"
+#include "understudy/common/boot_clock.hpp"
 
 namespace understudy::link::bfd {
 

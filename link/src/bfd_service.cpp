@@ -16,8 +16,8 @@
 #include <random>
 #include <thread>
 
-#include "bfd_clock.hpp"
 #include "bfd_sockets.hpp"
+#include "understudy/common/boot_clock.hpp"
 #include "understudy/common/log.hpp"
 
 namespace understudy::link::bfd {

@@ -1,0 +1,115 @@
+// SPDX-License-Identifier: Apache-2.0
+// The transfer unit: what is broken off leaves nothing, what ended on the way is started again.
+#include "edge/transfer_unit.hpp"
+
+#include <csignal>
+
+#include "standby_bench.hpp"
+#include "support/eventually.hpp"
+
+namespace understudy::host {
+namespace {
+
+class TransferTest : public StandbyBench {
+ protected:
+  void SetUp() override {
+    StandbyBench::SetUp();
+    if (IsSkipped() || HasFatalFailure()) { return; }
+    use({TEST_APPLICATION});
+    ASSERT_OK(shm::Region::create(region_path(), spec_.region_bytes, place::region_schema(spec_)));
+  }
+  void TearDown() override {
+    transfer_.reset();
+    if (const pid_t left = application(); left > 0) { ::kill(-left, SIGKILL); }
+    StandbyBench::TearDown();
+  }
+
+  void use(std::vector<std::string> command) {
+    spec_ = role_with(std::move(command));
+    place::RolePlaceCallbacks callbacks;
+    callbacks.on_application_exit = [this](const std::string&) { ++exits_; };
+    callbacks.on_alarm = [this](const std::string& text) { alarms_.push_back(text); };
+    transfer_ = std::make_unique<TransferUnit>(io_, config_, *network_, spec_, callbacks);
+  }
+  /// What an earlier try, of a daemon that is gone, has left running.
+  void leave_application(std::vector<std::string> command) {
+    app::ApplicationOptions options;
+    options.name = spec_.id.value;
+    options.command = std::move(command);
+    options.run_dir = config_.run_dir;
+    options.region_path = region_path();
+    options.region_bytes = spec_.region_bytes;
+    app::Supervisor former(io_, options, {});
+    ASSERT_OK(former.start());
+    ASSERT_OK(outcome([&](auto done) { former.wait_ready(std::chrono::seconds(10), done); }));
+  }
+  [[nodiscard]] pid_t application() const {
+    std::ifstream file(config_.run_dir + "/role-2.pid");
+    pid_t pid = 0;
+    file >> pid;
+    return pid;
+  }
+  [[nodiscard]] std::string namespace_path() const { return config_.run_dir + "/role-2.netns"; }
+  void expect_nothing_left() {
+    EXPECT_FALSE(std::filesystem::exists(namespace_path()));
+    EXPECT_FALSE(network_->links().state("h2-ext").ok());
+    EXPECT_EQ(application(), 0);
+  }
+
+  link::RoleSpec spec_;
+  std::unique_ptr<TransferUnit> transfer_;
+  int exits_ = 0;
+  std::vector<std::string> alarms_;
+};
+
+TEST_F(TransferTest, WhatIsDiscardedWhileAFormerApplicationStillEndsLeavesNothing) {
+  ASSERT_NO_FATAL_FAILURE(leave_application({TEST_APPLICATION, "ignores-stop", "ignores-sigterm"}));
+  bool answered = false;
+  transfer_->prepare([&](const Status&) { answered = true; });
+  io_.restart();
+  io_.poll();
+  ASSERT_FALSE(std::filesystem::exists(namespace_path())) << "it does not wait for the former application";
+  EXPECT_TRUE(outcome([&](auto done) { transfer_->discard(done); }).ok());
+  expect_nothing_left();
+  EXPECT_TRUE(comes_to_rest());
+  expect_nothing_left();
+  EXPECT_FALSE(answered) << "of what was given up nobody wants to hear";
+}
+
+TEST_F(TransferTest, WhatIsDiscardedWhileItsApplicationStartsLeavesNothing) {
+  bool answered = false;
+  transfer_->prepare([&](const Status&) { answered = true; });
+  ASSERT_TRUE(run_until([&] { return application() > 0; }));
+  EXPECT_TRUE(outcome([&](auto done) { transfer_->discard(done); }).ok());
+  EXPECT_TRUE(comes_to_rest());
+  expect_nothing_left();
+  EXPECT_FALSE(answered);
+}
+
+TEST_F(TransferTest, AfterADiscardItCanBePreparedAgain) {
+  transfer_->prepare([](const Status&) {});
+  EXPECT_TRUE(outcome([&](auto done) { transfer_->discard(done); }).ok());
+  ASSERT_OK(outcome([&](auto done) { transfer_->prepare(done); }));
+  EXPECT_TRUE(std::filesystem::exists(namespace_path()));
+  EXPECT_GT(application(), 0);
+  EXPECT_TRUE(outcome([&](auto done) { transfer_->discard(done); }).ok());
+  expect_nothing_left();
+}
+
+TEST_F(TransferTest, AnApplicationThatEndedAfterItWasPreparedIsStartedAgainByTheTakeOver) {
+  ASSERT_OK(outcome([&](auto done) { transfer_->prepare(done); }));
+  const pid_t first = application();
+  ASSERT_GT(first, 0);
+  ASSERT_EQ(::kill(first, SIGKILL), 0);
+  ASSERT_TRUE(run_until([&] { return exits_ == 1; }));
+  ASSERT_OK(transfer_->finish());
+  ASSERT_OK(outcome([&](auto done) { transfer_->take_over(Term{3}, done); }));
+  EXPECT_GT(application(), 0);
+  EXPECT_NE(application(), first);
+  EXPECT_EQ(::testing::PrintToString(alarms_), "{}");
+  EXPECT_TRUE(outcome([&](auto done) { transfer_->discard(done); }).ok());
+  expect_nothing_left();
+}
+
+}  // namespace
+}  // namespace understudy::host
