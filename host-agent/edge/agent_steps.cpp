@@ -208,7 +208,9 @@ GuestCallbacks Agent::guest_callbacks(const RoleId& role) {
   };
   callbacks.on_event = [this, role](const link::guest::GuestEvent& event) { on_guest_event(role, event); };
   callbacks.on_lost = [this, role] {
-    const std::string text = "mirror-" + role.value + ": its guest-agent is gone" + mirrors_.at(role)->console_hint();
+    const auto mirror = mirrors_.find(role);  // none while it goes: a guest that is let go loses its agent too
+    const std::string where = mirror == mirrors_.end() ? "" : mirror->second->console_hint();
+    const std::string text = "mirror-" + role.value + ": its guest-agent is gone" + where;
     perform(Note{Severity::Info, role, text});
     handle(GuestLost{role, text});
   };
