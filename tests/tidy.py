@@ -23,7 +23,7 @@ BANNED = [
     (r"\b(FIXME|XXX)\b", r"^(?!tests/tidy\.py)", "finish it or write it into the closing note"),
 ]
 # A test that stands for sources of other names says so in its head: "Covers: link/src/a.cpp, link/src/b.cpp".
-COVERS = re.compile(r"^(?:///?|#|\"\"\")\s*Covers:(.*)$")
+COVERS = re.compile(r"^(?://|#|\"\"\").*\bCovers:(.*)$")
 COVERS_WITHIN_LINES = 40
 NEEDS_SPDX = re.compile(r"\.(cpp|hpp|c|h|proto)$")
 
@@ -58,7 +58,7 @@ def problems_of(name):
 
 
 def covered_by(test):
-    """(line, source) for each source that the head of a test names; a line that ends with a comma goes on."""
+    """(line, source) for each source that the head of a test names; a line that ends with colon or comma goes on."""
     going_on = False
     for number, line in enumerate((ROOT / test).read_text().splitlines()[:COVERS_WITHIN_LINES], 1):
         begins = COVERS.match(line)
@@ -66,15 +66,18 @@ def covered_by(test):
             continue
         names = begins.group(1) if begins else line.lstrip("/# ")
         yield from ((number, source.strip().rstrip('."')) for source in names.split(",") if source.strip())
-        going_on = names.rstrip().endswith(",")
+        going_on = not names.strip() or names.rstrip().endswith(",")
 
 
 def test_stands_for(test, sources_of_part):
     """The source whose name a test's name begins with: agent_channel_test is agent_channel.cpp's, not agent.cpp's."""
     stem = pathlib.PurePath(test).stem.removesuffix("_test")
-    named = [source for source in sources_of_part if (stem + "_").startswith(pathlib.PurePath(source).stem + "_")]
-    longest = max((len(pathlib.PurePath(source).stem) for source in named), default=0)
-    return {source for source in named if len(pathlib.PurePath(source).stem) == longest}
+    named = [path for path in map(pathlib.PurePath, sources_of_part) if (stem + "_").startswith(path.stem + "_")]
+    longest = max((len(path.stem) for path in named), default=0)
+    named = [path for path in named if len(path.stem) == longest]
+    # Of several of one name it is the one in a folder of the test's name, else the one that lies highest.
+    beside = [path for path in named if path.parent.name == pathlib.PurePath(test).parent.name]
+    return {str(path) for path in beside or sorted(named, key=lambda path: len(path.parts))[:1]}
 
 
 def untested(names):
