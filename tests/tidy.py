@@ -1,6 +1,7 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: Apache-2.0
-"""Style that a machine can check: sizes, banned calls with their replacement, links, purity of cores, SPDX lines."""
+"""Style that a machine can check: sizes, banned calls with their replacement, links, purity of cores, SPDX lines,
+and that every source file has a test."""
 
 import pathlib
 import re
@@ -21,6 +22,9 @@ BANNED = [
     (r"\bstrcpy\(|\bsprintf\(|\bgets\(", r"\.(cpp|hpp|c|h)$", "bounded calls"),
     (r"\b(FIXME|XXX)\b", r"^(?!tests/tidy\.py)", "finish it or write it into the closing note"),
 ]
+# A test that stands for sources of other names says so in its head: "Covers: link/src/a.cpp, link/src/b.cpp".
+COVERS = re.compile(r"^(?://|#|\"\"\").*\bCovers:(.*)$")
+COVERS_WITHIN_LINES = 40
 NEEDS_SPDX = re.compile(r"\.(cpp|hpp|c|h|proto)$")
 
 
@@ -53,8 +57,52 @@ def problems_of(name):
                 yield f"{name}: broken link {target}"
 
 
+def covered_by(test):
+    """(line, source) for each source that the head of a test names; a line that ends with colon or comma goes on."""
+    going_on = False
+    for number, line in enumerate((ROOT / test).read_text().splitlines()[:COVERS_WITHIN_LINES], 1):
+        begins = COVERS.match(line)
+        if not begins and not going_on:
+            continue
+        names = begins.group(1) if begins else line.lstrip("/# ")
+        yield from ((number, source.strip().rstrip('."')) for source in names.split(",") if source.strip())
+        going_on = not names.strip() or names.rstrip().endswith(",")
+
+
+def test_stands_for(test, sources_of_part):
+    """The source whose name a test's name begins with: agent_channel_test is agent_channel.cpp's, not agent.cpp's."""
+    stem = pathlib.PurePath(test).stem.removesuffix("_test")
+    named = [path for path in map(pathlib.PurePath, sources_of_part) if (stem + "_").startswith(path.stem + "_")]
+    longest = max((len(path.stem) for path in named), default=0)
+    named = [path for path in named if len(path.stem) == longest]
+    # Of several of one name it is the one in a folder of the test's name, else the one that lies highest.
+    beside = [path for path in named if path.parent.name == pathlib.PurePath(test).parent.name]
+    return {str(path) for path in beside or sorted(named, key=lambda path: len(path.parts))[:1]}
+
+
+def untested(names):
+    """At least one test for each source file, in a tree that mirrors the sources (or named by a Covers line)."""
+    sources = [name for name in names if name.endswith(".cpp") and not name.startswith("tests/")]
+    sources = [name for name in sources if pathlib.PurePath(name).name != "main.cpp"]
+    tested = set()
+    for test in (name for name in names if re.match(r"tests/.*_test\.(cpp|py)$", name) and (ROOT / name).exists()):
+        part = "/".join(test.split("/")[2:3])
+        if re.match(r"tests/(unit|integration)/.*\.cpp$", test):
+            tested |= test_stands_for(test, [source for source in sources if source.startswith(part + "/")])
+        for number, source in covered_by(test):
+            tested.add(source)
+            if source not in sources:
+                yield f"{test}:{number}: covers {source}, which is no source file of the product"
+    for source in sources:
+        if source not in tested and (ROOT / source).exists():
+            part, stem = source.split("/")[0], pathlib.PurePath(source).stem
+            yield f"{source}: no test; write tests/unit/{part}/{stem}_test.cpp, or tell who tests it by a Covers: line"
+
+
 def main():
-    found = [problem for name in tracked() for problem in problems_of(name)]
+    names = tracked()
+    found = [problem for name in names for problem in problems_of(name)]
+    found += untested(names)
     for problem in found:
         print(problem)
     return 1 if found else 0

@@ -41,7 +41,8 @@ Error error_of(const Context& context, const std::string& commands) {
   if (text.find(std::strerror(ENOENT)) != std::string::npos) { code = Errc::NotFound; }
   if (text.find(std::strerror(EEXIST)) != std::string::npos) { code = Errc::Refused; }
   if (text.find("syntax error") != std::string::npos) { code = Errc::BadInput; }
-  return failure("nftables refused \"" + commands.substr(0, 200) + "\": " + text, code);
+  // The library quotes the line that it refuses, however long that is.
+  return failure("nftables refused \"" + commands.substr(0, 200) + "\": " + text.substr(0, 1000), code);
 }
 
 }  // namespace

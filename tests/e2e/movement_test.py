@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Movements that are disturbed between freeze and commit."""
+# Covers: host-agent/edge/agent.cpp, host-agent/edge/agent_steps.cpp, host-agent/edge/mirror_place.cpp,
+# host-agent/edge/movement_unit.cpp, host-agent/edge/transfer_unit.cpp
 import os
 import sys
 import unittest

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Host-agents that are killed (SIGKILL) and started again: service, guests, takeover and movement go on."""
+# Covers: host-agent/edge/agent_adopt.cpp
 import os
 import signal
 import sys

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 /// One mirror under TCG, from QEMU's start to each of its ends.
+/// Covers: host-agent/edge/guests/guest.cpp, host-agent/edge/guests/shutdown_ladder.cpp
 
 #include <boost/json.hpp>
 

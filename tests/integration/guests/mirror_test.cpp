@@ -4,6 +4,8 @@
 ///   this process, in a network namespace of its own             QEMU
 ///     ReplicationSender, BfdService at 192.168.1.2 ── us-mnt ── tap ── mirror-1 (192.168.1.41)
 ///     us-ext, us-int: bridges, the service networks  ────────── taps ── its service ports
+/// Covers: guest-agent/edge/agent.cpp, guest-agent/edge/agent_configure.cpp, guest-agent/edge/agent_restore.cpp,
+/// guest-agent/edge/host_channel.cpp, guest-agent/edge/ivshmem.cpp, host-agent/place/role_place.cpp
 
 #include <arpa/inet.h>
 #include <sched.h>

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """A chassis of one active and a standby, nothing of the product on it: what the lab promises about blades, cables."""
+# Covers: lab/init/lab_init.cpp
 import os
 import secrets
 import signal

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The demo's traffic through a gateway set up by hand, with the session service beside it: what the demo collects when
 nothing goes wrong, and that it notices when something does."""
+# Covers: lab/traffic/session_connection.cpp, lab/traffic/session_main.cpp
 import json
 import os
 import subprocess

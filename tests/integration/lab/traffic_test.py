@@ -1,5 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Traffic through a gateway set up by hand on blade-1: the tools tell what passed, and what did not."""
+# Covers: lab/traffic/capture_main.cpp, lab/traffic/echo_main.cpp, lab/traffic/http_server.cpp,
+# lab/traffic/packet_socket.cpp, lab/traffic/probe_main.cpp, lab/traffic/tcp_flags_main.cpp,
+# lab/traffic/transfer_main.cpp
 import os
 import struct
 import subprocess

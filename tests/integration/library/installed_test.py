@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """libunderstudy as a user of its packages meets it: installed into an empty prefix, found by CMake and by pkg-config,
 and both examples built against nothing but that prefix count on in one region file."""
+# Covers: shared-mem/src/c_api/library.cpp
 
 import os
 import pathlib

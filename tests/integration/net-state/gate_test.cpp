@@ -3,6 +3,7 @@
 ///                                        ├ br0 (gate here) ── u0 ──── o0 outside
 /// A frame that must not pass is proved by the next one: on one processor frames stay in order, so when frame 2, sent
 /// after opening, is the first to arrive, frame 1 was dropped.
+/// Covers: net-state/src/bridge_gate.cpp
 #include "understudy/net/gate.hpp"
 
 #include <fcntl.h>

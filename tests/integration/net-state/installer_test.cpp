@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 /// One namespace with two ports; records written by hand.
+/// Covers: net-state/src/flow_writer.cpp
 #include "understudy/net/installer.hpp"
 
 #include <linux/netfilter/nf_conntrack_common.h>

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+/// Covers: net-state/src/addresses.cpp, net-state/src/interfaces.cpp, net-state/src/namespace.cpp
 #include <algorithm>
 
 #include "lab.hpp"

@@ -5,6 +5,7 @@
 ///                          └── gw2 ──┘                             installed in gw2, then the switch turns over
 ///
 /// IPv4 is translated with fully random ports, so a flow that was not installed cannot survive by luck. IPv6 is routed.
+/// Covers: net-state/src/grace.cpp
 #include <netinet/ip_icmp.h>
 #include <netinet/tcp.h>
 

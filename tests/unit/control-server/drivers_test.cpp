@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+/// Covers: control-server/edge/command.cpp
 #include "edge/drivers.hpp"
 
 #include <gtest/gtest.h>

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 /// The movement from the mirror to the standby's host, as scenarios.
+/// Covers: control-server/core/role_movement.cpp
 #include <gtest/gtest.h>
 
 #include "chassis.hpp"

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 /// Start and protection, as scenarios over a chassis in memory.
+/// Covers: control-server/core/role_machine.cpp, control-server/core/role_start.cpp, control-server/core/group.cpp
 #include <gtest/gtest.h>
 
 #include "chassis.hpp"

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 /// From a failure to the mirror that serves, as scenarios over a chassis in memory.
+/// Covers: control-server/core/role_failure.cpp, control-server/core/role_takeover.cpp
 #include <gtest/gtest.h>
 
 #include "chassis.hpp"

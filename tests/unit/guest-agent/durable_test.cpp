@@ -6,7 +6,7 @@
 #include <filesystem>
 #include <fstream>
 
-#include "sample_mirror.hpp"
+#include "support/sample_mirror.hpp"
 
 namespace understudy::guest {
 namespace {

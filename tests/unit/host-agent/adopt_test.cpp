@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // A restarted host-agent: what was written down before each step, and what the next daemon makes of it.
+// Covers: host-agent/core/blade_adopt.cpp
 #include <gtest/gtest.h>
 
 #include "blade_sample.hpp"

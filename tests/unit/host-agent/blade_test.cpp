@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+/// Covers: host-agent/core/blade_answers.cpp, host-agent/core/blade_orders.cpp
 #include "core/blade.hpp"
 
 #include <gtest/gtest.h>

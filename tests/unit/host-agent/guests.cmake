@@ -1,5 +1,9 @@
 understudy_test(guests_test LABELS unit
-  SOURCES guests/agent_channel_test.cpp guests/child_process_test.cpp guests/guest_logs_test.cpp
-          guests/guest_record_test.cpp
-          guests/qemu_command_test.cpp guests/qmp_client_test.cpp
+  SOURCES guests/accelerator_test.cpp guests/agent_channel_test.cpp guests/child_process_test.cpp
+          guests/guest_logs_test.cpp guests/guest_record_test.cpp guests/qemu_command_test.cpp
+          guests/qmp_client_test.cpp
+  LIBS understudy_guests)
+# Not in a library: the daemon alone has it.
+understudy_test(host_drill_test LABELS unit
+  SOURCES drill_test.cpp ${PROJECT_SOURCE_DIR}/host-agent/edge/drill.cpp
   LIBS understudy_guests)

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+/// Covers: link/src/bfd_sockets.cpp
 #include "understudy/link/bfd_service.hpp"
 
 #include <arpa/inet.h>

@@ -1,4 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
+/// Covers: link/src/control_api_convert_orders.cpp, link/src/control_api_convert_reports.cpp,
+/// link/src/control_api_convert_status.cpp, link/src/control_api_status.cpp
 #include "control_api_convert.hpp"
 
 #include <gtest/gtest.h>

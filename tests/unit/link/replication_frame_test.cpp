@@ -6,8 +6,6 @@
 #include <cstring>
 #include <random>
 
-#include "understudy/link/replication_resume.hpp"
-
 namespace understudy::link::replication {
 namespace {
 
@@ -121,120 +119,6 @@ TEST(ReplicationFrame, SurvivesAnyBytes) {
       if (!frame || !frame.value()) { break; }
     }
   }
-}
-
-Hello sample_hello() {
-  Hello hello{RoleId{"role-1"}, {}};
-  hello.stores.push_back({"net", 99, Sequence{5}, false, {{Term{1}, Sequence{1}}, {Term{3}, Sequence{4}}}});
-  hello.stores.push_back({"sessions", 98, Sequence{0}, true, {}});
-  return hello;
-}
-
-TEST(ReplicationPayload, HelloComesOutAsItWentIn) {
-  const auto hello = decode_hello(encode_payload(sample_hello()));
-  ASSERT_TRUE(hello.ok());
-  EXPECT_EQ(hello.value().role, RoleId{"role-1"});
-  ASSERT_EQ(hello.value().stores.size(), 2u);
-  EXPECT_EQ(hello.value().stores[0].store, "net");
-  EXPECT_EQ(hello.value().stores[0].committed, Sequence{5});
-  ASSERT_EQ(hello.value().stores[0].history.size(), 2u);
-  EXPECT_EQ(hello.value().stores[0].history[1].term, Term{3});
-  EXPECT_EQ(hello.value().stores[0].history[1].first, Sequence{4});
-  EXPECT_TRUE(hello.value().stores[1].syncing);
-}
-
-TEST(ReplicationPayload, RefusesWhatIsCutShortOrTooLong) {
-  const auto whole = encode_payload(sample_hello());
-  for (std::size_t size = 0; size < whole.size(); ++size) {
-    EXPECT_FALSE(decode_hello(std::span(whole).first(size)).ok());
-  }
-  auto longer = whole;
-  longer.push_back(std::byte{0});
-  EXPECT_FALSE(decode_hello(longer).ok());
-}
-
-TEST(ReplicationPayload, RefusesAHistoryThatDoesNotGrow) {
-  EXPECT_TRUE(
-      decode_history(encode_payload(std::vector<shm::TermStart>{{Term{1}, Sequence{1}}, {Term{2}, Sequence{2}}})).ok());
-  EXPECT_FALSE(
-      decode_history(encode_payload(std::vector<shm::TermStart>{{Term{2}, Sequence{1}}, {Term{1}, Sequence{2}}})).ok());
-  EXPECT_FALSE(
-      decode_history(encode_payload(std::vector<shm::TermStart>{{Term{1}, Sequence{2}}, {Term{2}, Sequence{2}}})).ok());
-}
-
-TEST(ReplicationPayload, SnapshotRecordsComeOutAsTheyWentIn) {
-  SnapshotRecordsBuilder builder(2, 3, 5);
-  std::mt19937 random(4);
-  const auto key = random_bytes(random, 3);
-  const auto value = random_bytes(random, 5);
-  for (std::uint64_t i = 1; i <= 10; ++i) { builder.add(Sequence{i}, key, value); }
-  const auto payload = builder.take();
-  EXPECT_TRUE(builder.empty());
-  const auto records = decode_snapshot_records(payload);
-  ASSERT_TRUE(records.ok());
-  EXPECT_EQ(records.value().table, 2u);
-  ASSERT_EQ(records.value().count, 10u);
-  for (std::uint32_t i = 0; i < 10; ++i) {
-    EXPECT_EQ(records.value().at(i).sequence, Sequence{i + 1});
-    EXPECT_TRUE(std::ranges::equal(records.value().at(i).key, key));
-    EXPECT_TRUE(std::ranges::equal(records.value().at(i).value, value));
-  }
-}
-
-TEST(ReplicationPayload, SurvivesAnyBytes) {
-  std::mt19937 random(5);
-  const std::vector<std::vector<std::byte>> good{
-      encode_payload(sample_hello()), encode_payload(Refusal{RefusalReason::StaleMirror, "no"}),
-      encode_payload(SnapshotEnd{Sequence{3}, sample_hello().stores[0].history}),
-      encode_payload(Progress{9, {{Sequence{1}, Sequence{1}, true, 2}}})};
-  for (int round = 0; round < 50'000; ++round) {
-    auto bytes = round % 2 == 0 ? random_bytes(random, random() % 120) : good[random() % good.size()];
-    if (!bytes.empty()) { bytes[random() % bytes.size()] = static_cast<std::byte>(random()); }
-    (void)decode_hello(bytes);
-    (void)decode_refusal(bytes);
-    (void)decode_resume(bytes);
-    (void)decode_snapshot_begin(bytes);
-    (void)decode_snapshot_end(bytes);
-    (void)decode_history(bytes);
-    (void)decode_progress(bytes);
-    const auto records = decode_snapshot_records(bytes);
-    if (records) {
-      for (std::uint32_t i = 0; i < records.value().count; ++i) { (void)records.value().at(i); }
-    }
-  }
-}
-
-// --- where to go on ---
-
-const std::vector<shm::TermStart> one_owner{{Term{1}, Sequence{1}}};
-const std::vector<shm::TermStart> two_owners{{Term{1}, Sequence{1}}, {Term{2}, Sequence{1001}}};
-const std::vector<shm::TermStart> later_second_owner{{Term{1}, Sequence{1}}, {Term{3}, Sequence{1001}}};
-
-ResumePoint mirror_at(std::uint64_t committed, std::vector<shm::TermStart> history, bool syncing = false) {
-  return {"net", 0, Sequence{committed}, syncing, std::move(history)};
-}
-
-TEST(ReplicationResume, AKnownPointGoesOnByTheJournal) {
-  EXPECT_EQ(decide_resume({Sequence{1050}, {}, two_owners}, mirror_at(1000, one_owner)), ResumeWay::Journal);
-  EXPECT_EQ(decide_resume({Sequence{1050}, {}, two_owners}, mirror_at(1050, two_owners)), ResumeWay::Journal);
-  EXPECT_EQ(decide_resume({Sequence{1050}, {}, two_owners}, mirror_at(0, {})), ResumeWay::Journal);
-}
-
-TEST(ReplicationResume, SequencesOfAnotherOwnerAreReplacedInFull) {
-  EXPECT_EQ(decide_resume({Sequence{1050}, {}, later_second_owner}, mirror_at(1050, two_owners)), ResumeWay::Full);
-  EXPECT_EQ(decide_resume({Sequence{1050}, {}, two_owners}, mirror_at(1020, one_owner)), ResumeWay::Full)
-      << "the old owner wrote past the takeover";
-  EXPECT_EQ(decide_resume({Sequence{1050}, {}, two_owners}, mirror_at(1051, two_owners)), ResumeWay::Full);
-  EXPECT_EQ(decide_resume({Sequence{1050}, {}, {}}, mirror_at(10, {})), ResumeWay::Full) << "unknown is not equal";
-}
-
-TEST(ReplicationResume, AnUnfinishedCopyIsReplacedInFull) {
-  EXPECT_EQ(decide_resume({Sequence{1050}, {}, one_owner}, mirror_at(1000, one_owner, true)), ResumeWay::Full);
-}
-
-TEST(ReplicationResume, AfterALapOnlyACopyWithoutMissedDeletionsGetsADelta) {
-  EXPECT_EQ(decide_after_lap({Sequence{900}, Sequence{500}, one_owner}, Sequence{500}), ResumeWay::Delta);
-  EXPECT_EQ(decide_after_lap({Sequence{900}, Sequence{500}, one_owner}, Sequence{499}), ResumeWay::Full);
 }
 
 }  // namespace

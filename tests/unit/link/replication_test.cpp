@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /// A pair of active and mirror: what is mirrored, when it resyncs, whom it refuses.
+/// Covers: link/src/replication_applier.cpp, link/src/replication_connection.cpp,
+/// link/src/replication_mirror_link.cpp, link/src/replication_receiver.cpp, link/src/replication_sender.cpp
 #include <gtest/gtest.h>
 
 #include "replication_bench.hpp"

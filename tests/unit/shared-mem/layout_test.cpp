@@ -8,7 +8,6 @@
 #include <sstream>
 
 #include "region_fixture.hpp"
-#include "understudy/shm/crc32c.hpp"
 
 namespace understudy::shm {
 namespace {
@@ -63,23 +62,6 @@ TEST(Layout, JournalEntriesHaveTheseBytes) {
             "0001010000000000"                    // put, ends the transaction, table 1
             "616c706861000000"                    // key
             "746869727465656e2062797465000000");  // value
-}
-
-TEST(Crc32c, IsTheOneOfTheStandard) {
-  const std::string check = "123456789";
-  EXPECT_EQ(crc32c(std::as_bytes(std::span(check))), 0xe3069283U);
-  EXPECT_EQ(crc32c_by_table(std::as_bytes(std::span(check))), 0xe3069283U);
-  EXPECT_EQ(crc32c({}), 0U);
-}
-
-TEST(Crc32c, WithAndWithoutTheInstructionAgreeAndPartsAddUp) {
-  std::string bytes;
-  for (std::size_t size = 0; size < 200; ++size) {
-    const auto all = std::as_bytes(std::span(bytes));
-    EXPECT_EQ(crc32c(all), crc32c_by_table(all)) << size;
-    EXPECT_EQ(crc32c(all.subspan(size / 3), crc32c(all.first(size / 3))), crc32c(all)) << size;
-    bytes.push_back(static_cast<char>(size * 37));
-  }
 }
 
 }  // namespace

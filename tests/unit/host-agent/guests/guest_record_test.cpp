@@ -18,18 +18,12 @@ class GuestRecordTest : public testing::Test {
 };
 
 TEST_F(GuestRecordTest, SurvivesItsFile) {
-  const GuestRecord record{"role-1",
-                           {4711, 123456789012345ULL, "boot"},
-                           "tcg",
-                           "/q",
-                           "/a",
-                           "",
-                           "",
-                           "/c",
-                           "/l",
-                           "/r",
-                           1 << 20,
-                           {{"ext", "tap0", MacAddress::parse("02:e0:00:00:00:01").value()}}};
+  const GuestRecord record{"role-1", {4711, 123456789012345ULL, "boot"},
+                           "tcg",    "/q",
+                           "/a",     "",
+                           "",       "/c",
+                           "/l",     "/r",
+                           1 << 20,  {{"ext", "tap0", MacAddress::parse("02:e0:00:00:00:01").value()}}};
   ASSERT_TRUE(write_record(run_dir, record));
   const auto read = read_record(run_dir, "role-1");
   ASSERT_TRUE(read) << read.error().message;

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // Supervisor and Lifecycle as they are used: an application process of its own, a real socket, real signals.
+// Covers: shared-mem/src/app/connection.cpp, shared-mem/src/app/process.cpp
 #include <gtest/gtest.h>
 #include <signal.h>
 #include <sys/socket.h>

@@ -5,7 +5,7 @@
 
 #include <boost/json.hpp>
 
-#include "sample_mirror.hpp"
+#include "support/sample_mirror.hpp"
 
 namespace understudy::link {
 namespace {

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // The session service end to end: its own process, UDP and TCP, IPv4 and IPv6, over loopback.
+// Covers: examples/session-service/socket.cpp, examples/session-service/tcp.cpp, examples/session-service/udp.cpp
 #include <fcntl.h>
 #include <gtest/gtest.h>
 #include <sys/mman.h>

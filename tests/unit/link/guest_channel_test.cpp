@@ -3,7 +3,7 @@
 
 #include <gtest/gtest.h>
 
-#include "sample_mirror.hpp"
+#include "support/sample_mirror.hpp"
 
 namespace understudy::link::guest {
 namespace {
