@@ -3,6 +3,7 @@
 
 #include <gtest/gtest.h>
 
+#include <boost/asio/executor_work_guard.hpp>
 #include <vector>
 
 namespace understudy::link::bfd {
@@ -37,6 +38,8 @@ class ObserverTest : public ::testing::Test {
   }
 
   boost::asio::io_context io;
+  // An observer of a peer that is up waits for nothing by itself: the loop would end before the next event is posted.
+  boost::asio::executor_work_guard<boost::asio::io_context::executor_type> work{io.get_executor()};
   std::vector<Vote> told;
 };
 
