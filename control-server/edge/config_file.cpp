@@ -1,20 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "edge/config_file.hpp"
 
-#include <unistd.h>
-
-#include <bit>
-#include <filesystem>
-#include <fstream>
-#include <map>
-#include <sstream>
-
-#include "understudy/common/config.hpp"
-#include "understudy/common/own_address.hpp"
+#include "edge/config_machine.hpp"
+#include "edge/config_role.hpp"
+#include "edge/config_values.hpp"
+#include "understudy/common/config_checks.hpp"
 #include "understudy/link/control_api_status.hpp"
-#include "understudy/link/region_schema.hpp"
-#include "understudy/net/records.hpp"
-#include "understudy/shm/region.hpp"
 
 namespace understudy::control {
 namespace {
@@ -33,72 +24,32 @@ class GroupFile {
     read_power(root);
     for (auto& blade : root.tables("blade")) { read_blade(blade); }
     check_standby(root);
-    for (auto& role : root.tables("role")) { read_role(role); }
-    if (config_.group.roles.empty()) { root.problem("role", "there is no [[role]]; a group serves at least one"); }
+    // The control-server may be on a blade; nobody else has its address.
+    claims_.share("address", config_.listen_address.to_string(), "[control] listen");
+    auto& roles = config_.group.roles;
+    for (auto& role : root.tables("role")) { roles.push_back(read_role(role, path_, config_.group, claims_)); }
+    if (roles.empty()) { root.problem("role", "there is no [[role]]; a group serves at least one"); }
     if (auto done = reader_.finish(); !done) { return done.error(); }
     return config_;
   }
 
  private:
-  // --- values ---
-  template <class Value>
-  Value parse(ConfigTable& table, const std::string& key, const std::string& text) {
-    const auto parsed = Value::parse(text);
-    if (!parsed) {
-      if (!text.empty()) { table.problem(key, "\"" + key + "\": " + parsed.error().message); }
-      return {};
-    }
-    return parsed.value();
-  }
-  std::string name(ConfigTable& table, const std::string& key, const std::string& expected) {
-    const auto text = table.string(key, expected);
-    const bool fits = text.size() <= 64 &&
-                      text.find_first_not_of("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-") ==
-                          std::string::npos;
-    if (!fits) { table.problem(key, "\"" + text + "\" is no name; use up to 64 letters, digits, '.', '_', '-'"); }
-    return text;
-  }
-  /// Remembers who uses a value that must be unique in the file.
-  void claim(ConfigTable& table, const std::string& key, const std::string& kind, const std::string& value,
-             const std::string& owner) {
-    if (value.empty()) { return; }
-    const auto [at, fresh] = claims_.emplace(kind + " " + value, owner);
-    if (!fresh) { table.problem(key, kind + " " + value + " is used twice: by " + at->second + " and by " + owner); }
-  }
+  [[nodiscard]] bool on_this_machine() const { return checks_ == Checks::FileAndMachine; }
 
-  // --- tables ---
   void read_control(ConfigTable& root) {
     auto table = root.table("control");
     config_.listen = table.string("listen", "where host-agents attach, e.g. \"192.168.1.250:7400\"");
-    const auto colon = config_.listen.rfind(':');
-    auto host = config_.listen.substr(0, colon);
-    if (host.size() > 2 && host.front() == '[' && host.back() == ']') { host = host.substr(1, host.size() - 2); }
-    const bool has_port = colon != std::string::npos && colon + 1 < config_.listen.size() &&
-                          config_.listen.find_first_not_of("0123456789", colon + 1) == std::string::npos;
-    const auto address = IpAddress::parse(host);
-    if (!config_.listen.empty() && (!has_port || !address)) {
-      table.problem("listen", "\"" + config_.listen + "\" is no ADDRESS:PORT; write e.g. \"192.168.1.250:7400\"");
+    const auto endpoint = parse_endpoint(config_.listen);
+    if (endpoint) {
+      config_.listen_address = endpoint->address;
+      check_host(table, "listen", endpoint->address);
+    } else {
+      table.problem("listen",
+                    "\"" + config_.listen +
+                        "\" is no ADDRESS:PORT with a port from 1 to 65535; write e.g. \"192.168.1.250:7400\"");
     }
-    if (address) { config_.listen_address = address.value(); }
     config_.state_path = table.string("state", "the state store's file, e.g. \"/var/lib/understudy/control.db\"");
-    if (checks_ == Checks::FileAndMachine) { check_machine(table); }
-  }
-
-  /// What this machine must have, told before anything is started.
-  void check_machine(ConfigTable& table) const {
-    if (config_.state_path.empty()) { return; }  // missing, and told
-    const auto folder = std::filesystem::absolute(config_.state_path).parent_path();
-    std::error_code ignored;
-    if (!std::filesystem::is_directory(folder, ignored)) {
-      table.problem("state", "there is no directory " + folder.string() + "; make it, or write a path in another one");
-    } else if (access(folder.c_str(), W_OK | X_OK) != 0) {
-      table.problem("state", "this user may not write into " + folder.string() +
-                                 "; start as its owner, or write a path in another directory");
-    }
-    if (config_.listen_address.family != 0 && !is_own_address(config_.listen_address)) {
-      table.problem("listen", "this machine has no address " + config_.listen_address.to_string() +
-                                  "; write one that `ip address` shows");
-    }
+    if (on_this_machine()) { check_machine_control(table, config_); }
   }
 
   void read_detection(ConfigTable& root) {
@@ -137,6 +88,7 @@ class GroupFile {
     }
     (void)table.has("netns");  // lab files name both; only the driver's own is used
     (void)table.has("command");
+    if (on_this_machine()) { check_machine_switch(table, config_); }
   }
 
   void read_power(ConfigTable& root) {
@@ -148,23 +100,31 @@ class GroupFile {
       table.problem("driver", "\"" + driver + "\" is no power driver; write \"none\" or \"command\"");
     }
     (void)table.has("command");
+    if (on_this_machine()) { check_machine_power(table, config_); }
     config_.group.has_power = !config_.power_command.empty();
   }
 
   void read_blade(ConfigTable& table) {
     BladeConfig blade;
-    blade.id = BladeId{name(table, "name", "the blade's name, e.g. \"blade-1\"")};
+    blade.id = BladeId{read_name(table, "name", "the blade's name, e.g. \"blade-1\"")};
     const auto address = table.string("address", "its maintenance address, e.g. \"192.168.1.1\"");
-    blade.address = parse<IpAddress>(table, "address", address);
+    blade.address = parse_value<IpAddress>(table, "address", address);
     blade.switch_ports = table.strings("switch_ports", "every port to service networks, e.g. [\"b1-ext\", \"b1-int\"]");
     blade.standby = table.boolean_or("standby", false);
-    claim(table, "name", "blade", blade.id.value, "[[blade]] " + std::to_string(config_.group.blades.size() + 1));
-    claim(table, "address", "address", blade.address.family != 0 ? blade.address.to_string() : "", blade.id.value);
-    for (const auto& port : blade.switch_ports) { claim(table, "switch_ports", "switch port", port, blade.id.value); }
+    check_host(table, "address", blade.address);
+    claims_.claim(table, "name", "blade", blade.id.value,
+                  "[[blade]] " + std::to_string(config_.group.blades.size() + 1));
+    claims_.claim(table, "address", "address", blade.address.family != 0 ? blade.address.to_string() : "",
+                  blade.id.value);
+    for (const auto& port : blade.switch_ports) {
+      claims_.claim(table, "switch_ports", "switch port", port, blade.id.value);
+    }
     if (blade.address.family != 0 && config_.listen_address.family != 0 &&
         blade.address.family != config_.listen_address.family) {
-      table.problem("address", "BFD needs an address of the family of [control] listen: " + address);
+      table.problem("address", "BFD needs an address of the family of [control] listen, not " + address +
+                                   "; write both IPv4, or both IPv6");
     }
+    if (on_this_machine()) { check_machine_blade(table, config_, blade); }
     config_.group.blades.push_back(std::move(blade));
   }
 
@@ -181,174 +141,11 @@ class GroupFile {
                                      : "several blades have standby = true (" + standbys + "); exactly one must");
   }
 
-  void read_role(ConfigTable& table) {
-    RoleConfig role;
-    auto& spec = role.spec;
-    spec.id = RoleId{name(table, "name", "the role's name, e.g. \"role-1\"")};
-    const std::string self = spec.id.value;
-    claim(table, "name", "role", self, "[[role]] " + std::to_string(config_.group.roles.size() + 1));
-    spec.number = static_cast<std::uint32_t>(table.integer("number", "the role's number", 1, 250));
-    claim(table, "number", "number", std::to_string(spec.number), self);
-    role.active = BladeId{table.string("active", "the blade that serves it, e.g. \"blade-1\"")};
-    check_active(table, role);
-    const auto mib = table.integer("region_mib", "the region's size in MiB, a power of two", 1, 1 << 20);
-    spec.region_bytes = static_cast<std::uint64_t>(mib) << 20;
-    if (!std::has_single_bit(static_cast<std::uint64_t>(mib))) {
-      table.problem("region_mib", "region_mib = " + std::to_string(mib) + " is no power of two; write " +
-                                      std::to_string(std::bit_ceil(static_cast<std::uint64_t>(mib))));
-    }
-    const auto flows = table.integer("flow_capacity", "sessions to mirror", 1, std::int64_t{1} << 32);
-    spec.flow_capacity = static_cast<std::uint64_t>(flows);
-    const auto mirror = table.string("mirror_address", "its mirror's address, e.g. \"192.168.1.41/24\"");
-    spec.mirror_address = parse<IpPrefix>(table, "mirror_address", mirror);
-    claim_address(table, "mirror_address", spec.mirror_address, self + "'s mirror");
-    const auto mac = table.string("mirror_mac", "its mirror's MAC, e.g. \"02:e2:00:00:00:01\"");
-    spec.mirror_mac = parse<MacAddress>(table, "mirror_mac", mac);
-    claim(table, "mirror_mac", "MAC", mac, self + "'s mirror");
-    const auto memory = table.integer_or("mirror_memory_mib", 192, "the mirror's memory in MiB", 64, 1 << 20);
-    spec.mirror_memory_mib = static_cast<std::uint32_t>(memory);
-    read_ruleset(table, spec);
-    for (auto& port : table.tables("port")) { read_port(port, spec); }
-    if (spec.ports.empty()) { table.problem("port", self + " has no [[role.port]]; a role serves on at least one"); }
-    for (auto& route : table.tables("route")) { read_route(route, spec); }
-    spec.sysctls = table.string_pairs("sysctls");
-    if (table.has("application")) { read_application(table, spec); }
-    check_region(table, spec);
-    spec.version = digest(spec);
-    config_.group.roles.push_back(std::move(role));
-  }
-
-  /// Told here, before anything is started, what the blades would refuse when they make the region.
-  static void check_region(ConfigTable& table, const link::RoleSpec& spec) {
-    const auto needed = shm::Region::size_needed(link::region_schema(spec, net::net_store_schema(spec.flow_capacity)));
-    if (!needed) {
-      const auto* key = table.has("application") ? "application" : "flow_capacity";
-      table.problem(key, "no region holds what " + spec.id.value + " asks for: " + needed.error().message);
-    } else if (needed.value() > spec.region_bytes) {
-      constexpr std::uint64_t mib = std::uint64_t{1} << 20;
-      table.problem("region_mib", "region_mib = " + std::to_string(spec.region_bytes / mib) + " is too small for " +
-                                      std::to_string(spec.flow_capacity) +
-                                      " flows and the application's store; write " +
-                                      std::to_string((needed.value() + mib - 1) / mib) + ", or hold less");
-    }
-  }
-
-  void check_active(ConfigTable& table, const RoleConfig& role) {
-    if (role.active.empty()) { return; }
-    claim(table, "active", "active", role.active.value, role.spec.id.value);  // no single fault stops two roles
-    for (const auto& blade : config_.group.blades) {
-      if (blade.id != role.active) { continue; }
-      if (blade.standby) {
-        table.problem("active", role.active.value + " is the standby; it serves no role of its own");
-      }
-      return;
-    }
-    table.problem("active", "there is no [[blade]] named \"" + role.active.value + "\"");
-  }
-
-  void claim_address(ConfigTable& table, const std::string& key, const IpPrefix& prefix, const std::string& owner) {
-    // A link-local address is unique on its own network only: every role has its fe80::1.
-    if (prefix.address.family == 0 || prefix.address.is_link_local()) { return; }
-    claim(table, key, "address", prefix.address.to_string(), owner);
-  }
-
-  void read_ruleset(ConfigTable& table, link::RoleSpec& spec) {
-    const auto file = table.string_or("ruleset_file", "", "a file of nftables text");
-    if (file.empty()) { return; }
-    const auto at = std::filesystem::path(path_).parent_path() / file;  // an absolute one stays as it is
-    std::ifstream stream(at);
-    std::ostringstream text;
-    text << stream.rdbuf();
-    spec.ruleset = text.str();
-    if (!stream.good() || std::filesystem::is_directory(at)) {
-      table.problem("ruleset_file", "cannot read the rule set " + at.string());
-    } else if (spec.ruleset.size() > (std::size_t{1} << 20)) {
-      table.problem("ruleset_file", at.string() + " is larger than 1 MiB");
-    }
-  }
-
-  void read_port(ConfigTable& table, link::RoleSpec& spec) {
-    link::PortSpec port;
-    port.name = name(table, "name", "a logical name, e.g. \"ext\"");
-    port.network = name(table, "network", "the network it is on, e.g. \"external\"");
-    const std::string self = spec.id.value + " port " + port.name;
-    claim(table, "name", "port of " + spec.id.value, port.name, self);
-    const auto mac = table.string("mac", "its service MAC, e.g. \"02:e0:00:00:00:01\"");
-    port.mac = parse<MacAddress>(table, "mac", mac);
-    claim(table, "mac", "MAC", mac, self);
-    for (const auto& text : table.strings("addresses", "[\"10.0.0.1/24\", ...]")) {
-      port.addresses.push_back(parse<IpPrefix>(table, "addresses", text));
-      claim_address(table, "addresses", port.addresses.back(), self);
-    }
-    spec.ports.push_back(std::move(port));
-  }
-
-  void read_route(ConfigTable& table, link::RoleSpec& spec) {
-    const auto destination = table.string("destination", "a prefix, e.g. \"0.0.0.0/0\"");
-    const auto gateway = table.string("gateway", "an address, e.g. \"10.23.4.1\"");
-    link::RouteSpec route{parse<IpPrefix>(table, "destination", destination),
-                          parse<IpAddress>(table, "gateway", gateway)};
-    if (route.destination.address.family != route.gateway.family) {
-      table.problem("gateway", "destination " + destination + " and gateway " + gateway + " are of different families");
-    }
-    spec.routes.push_back(route);
-  }
-
-  void read_application(ConfigTable& role, link::RoleSpec& spec) {
-    auto table = role.table("application");
-    auto& application = spec.application;
-    application.name = name(table, "name", "the application's name");
-    application.command = table.strings("command", "[\"/usr/bin/program\", ...]");
-    application.store = table.string_or("store", "", "the name of its store in the region");
-    const auto kib = table.integer_or("journal_kib", 1024, "its journal in KiB, a power of two", 4, 1 << 20);
-    if (!std::has_single_bit(static_cast<std::uint64_t>(kib))) {
-      table.problem("journal_kib", "journal_kib = " + std::to_string(kib) + " is no power of two; write " +
-                                       std::to_string(std::bit_ceil(static_cast<std::uint64_t>(kib))));
-    }
-    application.journal_bytes = static_cast<std::uint64_t>(kib) << 10;
-    for (auto& one : table.tables("table")) {
-      link::TableSpec spec_of_table;
-      spec_of_table.name = name(one, "name", "the table's name");
-      spec_of_table.key_bytes = static_cast<std::uint32_t>(one.integer("key_bytes", "the size of a key", 1, 4096));
-      spec_of_table.value_bytes =
-          static_cast<std::uint32_t>(one.integer("value_bytes", "the size of a value", 0, 1 << 20));
-      spec_of_table.capacity =
-          static_cast<std::uint64_t>(one.integer("capacity", "the most records", 1, std::int64_t{1} << 40));
-      application.tables.push_back(std::move(spec_of_table));
-    }
-    if (application.store.empty() && !application.tables.empty()) {
-      table.problem("table", "tables without a store; name the application's \"store\"");
-    }
-  }
-
-  /// Tells two configurations apart (D15); not a protection against anybody.
-  static std::string digest(const link::RoleSpec& spec) {
-    std::ostringstream text;
-    text << spec.id.value << spec.number << spec.ruleset << spec.region_bytes << spec.flow_capacity
-         << spec.mirror_address.to_string() << spec.mirror_mac.to_string() << spec.mirror_memory_mib;
-    for (const auto& port : spec.ports) {
-      text << '|' << port.name << '|' << port.network << '|' << port.mac.to_string();
-      for (const auto& address : port.addresses) { text << '|' << address.to_string(); }
-    }
-    for (const auto& route : spec.routes) { text << '|' << route.destination.to_string() << route.gateway.to_string(); }
-    for (const auto& [key, value] : spec.sysctls) { text << '|' << key << '=' << value; }
-    text << '|' << spec.application.name << '|' << spec.application.store << spec.application.journal_bytes;
-    for (const auto& word : spec.application.command) { text << '|' << word; }
-    for (const auto& table : spec.application.tables) {
-      text << '|' << table.name << ',' << table.key_bytes << ',' << table.value_bytes << ',' << table.capacity;
-    }
-    std::uint64_t hash = 0xcbf29ce484222325U;  // FNV-1a
-    for (const char c : text.str()) { hash = (hash ^ static_cast<std::uint8_t>(c)) * 0x100000001b3U; }
-    std::ostringstream hex;
-    hex << std::hex << hash;
-    return hex.str();
-  }
-
   std::string path_;
   Checks checks_;
   ConfigReader reader_;
   ServerConfig config_;
-  std::map<std::string, std::string> claims_;
+  Claims claims_;
 };
 
 }  // namespace

@@ -88,9 +88,12 @@ class CommandSwitch final : public SwitchDriver {
 
 }  // namespace
 
+std::string network_namespace_path(const std::string& netns) {
+  return netns.empty() || netns.front() == '/' ? netns : "/run/netns/" + netns;
+}
+
 Result<std::unique_ptr<SwitchDriver>> linux_bridge_switch(const std::string& netns) {
-  const std::string path = netns.empty() || netns.front() == '/' ? netns : "/run/netns/" + netns;
-  auto isolation = net::SwitchIsolation::attach(path);
+  auto isolation = net::SwitchIsolation::attach(network_namespace_path(netns));
   if (!isolation) { return failure("switch \"" + netns + "\": " + isolation.error().message, isolation.error().code); }
   return std::unique_ptr<SwitchDriver>(std::make_unique<LinuxBridgeSwitch>(std::move(isolation).value()));
 }

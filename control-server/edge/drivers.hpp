@@ -33,7 +33,10 @@ class SwitchDriver {
   virtual Result<bool> are_isolated(const std::vector<std::string>& ports) = 0;
 };
 
-/// Ports of Linux bridges in a network namespace (by name below /run/netns, or a path; empty: our own).
+/// A network namespace of the configuration, a name below /run/netns or a path, as a path; empty stays so: our own.
+std::string network_namespace_path(const std::string& netns);
+
+/// Ports of Linux bridges in a network namespace of the configuration.
 Result<std::unique_ptr<SwitchDriver>> linux_bridge_switch(const std::string& netns);
 std::unique_ptr<SwitchDriver> command_switch(std::vector<std::string> command, std::chrono::milliseconds limit);
 

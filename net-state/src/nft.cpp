@@ -1,9 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "understudy/net/nft.hpp"
 
+#include <sched.h>
+
 #include <cerrno>
 #include <cstring>
 #include <mutex>
+#include <thread>
 
 #include "understudy/net/namespace.hpp"
 
@@ -43,6 +46,14 @@ Error error_of(const Context& context, const std::string& commands) {
   if (text.find("syntax error") != std::string::npos) { code = Errc::BadInput; }
   // The library quotes the line that it refuses, however long that is.
   return failure("nftables refused \"" + commands.substr(0, 200) + "\": " + text.substr(0, 1000), code);
+}
+
+/// Of a dry run, which says "PATH:LINE:COLUMNS: Error: WHAT", the line itself, and a mark below it. Where the kernel
+/// was not asked (`alone` is false), only what the parser says counts.
+Status objection(const std::string& said, bool alone) {
+  if (!alone && said.find("syntax error") == std::string::npos) { return {}; }
+  const auto line = said.substr(0, said.find('\n'));
+  return failure(line.empty() ? "nftables does not say why" : line, Errc::BadInput);
 }
 
 }  // namespace
@@ -89,6 +100,23 @@ Result<std::string> Nft::list_json(const std::string& list_command) {
     return error_of(impl_->lists, list_command);
   }
   return std::string(nft_ctx_get_output_buffer(impl_->lists.get()));
+}
+
+Status check_ruleset(const std::string& path) {
+  Status checked;
+  std::thread([&] {
+    const bool alone = ::unshare(CLONE_NEWNET) == 0;  // ends with this thread
+    const std::lock_guard lock(library_mutex());
+    const Context context = make_context();
+    if (!context) {
+      checked = failure("cannot make an nftables context");
+      return;
+    }
+    nft_ctx_set_dry_run(context.get(), true);
+    if (nft_run_cmd_from_filename(context.get(), path.c_str()) == 0) { return; }
+    checked = objection(nft_ctx_get_error_buffer(context.get()), alone);
+  }).join();
+  return checked;
 }
 
 }  // namespace understudy::net

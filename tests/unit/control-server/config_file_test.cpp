@@ -1,4 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
+/// What can be said of group.toml from the file alone.
+/// Covers: control-server/edge/config_role.cpp, control-server/edge/config_values.cpp
 #include "edge/config_file.hpp"
 
 #include <gtest/gtest.h>
@@ -153,6 +155,9 @@ TEST_F(ConfigFileTest, AControlServerOnTheStandbyIsKnownAsSuch) {
 TEST_F(ConfigFileTest, EveryMistakeIsOneLineWithFileAndLine) {
   const std::vector<std::array<const char*, 3>> mistakes = {
       {"listen = \"192.168.1.250:7400\"", "listen = \"somewhere\"", "\"somewhere\" is no ADDRESS:PORT"},
+      {"192.168.1.250:7400", "192.168.1.250:0", "is no ADDRESS:PORT with a port from 1 to 65535"},
+      {"192.168.1.250:7400", "192.168.1.250:99999", "is no ADDRESS:PORT with a port from 1 to 65535"},
+      {"192.168.1.250:7400", "0.0.0.0:7400", "0.0.0.0 is the address of no host; write the address of one host"},
       {"listen = \"192.168.1.250:7400\"", "", "\"listen\" is missing in [control]"},
       {"state = \"/var", "stat = \"/var", "\"state\" is missing in [control]"},
       {"bfd_interval_ms = 20", "bfd_interval_ms = 0", "\"bfd_interval_ms\" in [detection] is wrong"},
@@ -164,7 +169,9 @@ TEST_F(ConfigFileTest, EveryMistakeIsOneLineWithFileAndLine) {
       {"driver = \"command\"", "driver = \"ipmi\"", "\"ipmi\" is no power driver"},
       {"name = \"blade-2\"", "name = \"blade-1\"", "blade blade-1 is used twice"},
       {"name = \"blade-2\"", "name = \"blade 2\"", "\"blade 2\" is no name"},
-      {"address = \"192.168.1.2\"", "address = \"192.168.1.1\"", "address 192.168.1.1 is used twice: by blade-1"},
+      {"address = \"192.168.1.2\"", "address = \"192.168.1.1\"",
+       "address 192.168.1.1 is used twice: by blade-1 and by blade-2; write another one for blade-2"},
+      {"address = \"192.168.1.2\"", "address = \"224.0.0.5\"", "224.0.0.5 is a multicast address"},
       {"address = \"192.168.1.2\"", "address = \"192.168.1\"", "\"address\":"},
       {"address = \"192.168.1.2\"", "address = \"fd00::2\"", "BFD needs an address of the family of [control] listen"},
       {"switch_ports = [\"b2-ext\", \"b2-int1\"]", "switch_ports = [\"b1-ext\"]", "switch port b1-ext is used twice"},
@@ -174,6 +181,7 @@ TEST_F(ConfigFileTest, EveryMistakeIsOneLineWithFileAndLine) {
       {"active = \"blade-1\"", "active = \"blade-7\"", "there is no [[blade]] named \"blade-7\""},
       {"active = \"blade-1\"", "active = \"blade-2\"", "blade-2 is the standby"},
       {"region_mib = 16", "region_mib = 17", "region_mib = 17 is no power of two; write 32"},
+      {"region_mib = 16", "region_mib = 1048576", "a power of two, 1 to 65536"},
       {"region_mib = 16", "region_mib = 4", "region_mib = 4 is too small for 16384 flows"},
       {"region_mib = 16", "region_mib = \"16\"", "\"region_mib\" in [[role]] is wrong"},
       {"flow_capacity = 16384", "flow_capacity = 100000000", "is too small for 100000000 flows"},
@@ -183,7 +191,22 @@ TEST_F(ConfigFileTest, EveryMistakeIsOneLineWithFileAndLine) {
        "address 192.168.1.1 is used twice: by blade-1 and by role-1's mirror"},
       {"mirror_mac = \"02:e2:00:00:00:01\"", "mirror_mac = \"02:e0:00:00:00:01\"",
        "MAC 02:e0:00:00:00:01 is used twice"},
+      {"mirror_address = \"192.168.1.41/24\"", "mirror_address = \"192.168.1.250/24\"",
+       "address 192.168.1.250 is used twice: by [control] listen and by role-1's mirror; write another one for"},
+      {"mirror_address = \"192.168.1.41/24\"", "mirror_address = \"fd00::41/64\"", "are of different families"},
+      {"10.23.4.121/24", "192.168.1.250/24", "is used twice: by [control] listen and by role-1 port ext"},
+      {"10.23.4.121/24", "10.23.4.0/24", "10.23.4.0/24 is the address of its whole network"},
+      {"10.23.4.121/24", "10.23.4.255/24", "10.23.4.255/24 is the broadcast address of its network"},
+      {"10.23.4.121/24", "224.0.0.1/24", "224.0.0.1/24 is a multicast address"},
+      {"fd00:23:4::121/64", "ff02::1/64", "ff02::1/64 is a multicast address"},
+      {"fd00:23:4::121/64", "fd00:23:4::/64", "fd00:23:4::/64 is the address of its whole network"},
       {"mirror_mac = \"02:e2:00:00:00:01\"", "mirror_mac = \"02:e2\"", "\"mirror_mac\":"},
+      {"mirror_mac = \"02:e2:00:00:00:01\"", "mirror_mac = \"02:E0:00:00:00:01\"",
+       "MAC 02:e0:00:00:00:01 is used twice: by role-1's mirror and by role-1 port ext; write another one for"},
+      {"mac = \"02:e0:00:00:00:01\"", "mac = \"01:e0:00:00:00:01\"", "01:e0:00:00:00:01 is a multicast MAC; write"},
+      {"mac = \"02:e0:00:00:00:01\"", "mac = \"00:00:00:00:00:00\"", "is the MAC of no interface; write"},
+      {"network = \"intranet-1\"", "network = \"external\"",
+       "network of role-1 external is used twice: by role-1 port"},
       {"ruleset_file = \"role-1.nft\"", "ruleset_file = \"role-9.nft\"", "cannot read the rule set"},
       {"ruleset_file = \"role-1.nft\"", "ruleset_file = \".\"", "cannot read the rule set"},
       {"\"10.50.1.1/24\", \"fe80::1/64\"", "\"10.23.4.121/24\"", "address 10.23.4.121 is used twice"},
@@ -198,6 +221,27 @@ TEST_F(ConfigFileTest, EveryMistakeIsOneLineWithFileAndLine) {
   for (const auto& [what, instead, words] : mistakes) { expect_problem(what, instead, words); }
 }
 
+TEST_F(ConfigFileTest, ARuleSetThatNftablesRefusesIsToldWithItsLine) {
+  const auto complaint = [&](const std::string& ruleset) {
+    std::ofstream(folder_ + "/role-1.nft") << ruleset;
+    const auto config = read(kGood);
+    return config ? "none" : config.error().message;
+  };
+  const auto told = [&](const std::string& line) {
+    return path() + ":42: nftables refuses " + folder_ + "/role-1.nft:" + line;
+  };
+  const auto garbage = complaint("table inet x {\n  {{{\n");
+  EXPECT_TRUE(garbage.starts_with(told("2:3-3: Error: syntax error"))) << garbage;
+  EXPECT_EQ(garbage.find('\n'), std::string::npos) << garbage;
+  EXPECT_NE(complaint(std::string("table\0", 6)).find("is no text"), std::string::npos);
+  EXPECT_EQ(complaint("table inet a\ndelete table inet a\ntable inet a { chain c { counter; }; }\n"), "none");
+  if (geteuid() != 0) { GTEST_SKIP() << "only root may ask the kernel"; }
+  const auto absent = complaint("delete table inet gateway\n");
+  EXPECT_TRUE(absent.starts_with(told("1:"))) << absent;
+  const auto jump = complaint("table inet x { chain c { jump nowhere; }; }\n");
+  EXPECT_TRUE(jump.starts_with(told("1:"))) << jump;
+}
+
 TEST_F(ConfigFileTest, TwoRolesOnOneBladeAreRefused) {
   std::string text = kGood;
   std::string second = text.substr(text.find("[[role]]"));
@@ -207,24 +251,10 @@ TEST_F(ConfigFileTest, TwoRolesOnOneBladeAreRefused) {
   }
   const auto config = read(text + second);
   ASSERT_FALSE(config.ok());
-  EXPECT_NE(config.error().message.find("active blade-1 is used twice: by role-1 and by role-2"), std::string::npos)
+  EXPECT_NE(config.error().message.find(
+                "active blade-1 is used twice: by role-1 and by role-2; write another one for role-2"),
+            std::string::npos)
       << config.error().message;
-}
-
-TEST_F(ConfigFileTest, WhatThisMachineLacksIsToldBeforeAnythingIsStarted) {
-  const auto complaint = [&](const std::string& listen, const std::string& state) {
-    std::string text = kGood;
-    text.replace(text.find("192.168.1.250:7400"), 18, listen);
-    text.replace(text.find("/var/lib/understudy/control.db"), 30, state);
-    std::ofstream(path()) << text;
-    const auto config = read_config(path(), Checks::FileAndMachine);
-    return config ? "none" : config.error().message.substr(path().size());
-  };
-  EXPECT_EQ(complaint("127.0.0.1:7400", folder_ + "/control.db"), "none");
-  EXPECT_EQ(complaint("192.0.2.250:7400", folder_ + "/control.db"),
-            ":2: this machine has no address 192.0.2.250; write one that `ip address` shows");
-  EXPECT_EQ(complaint("127.0.0.1:7400", "/nonexistent/control.db"),
-            ":3: there is no directory /nonexistent; make it, or write a path in another one");
 }
 
 TEST_F(ConfigFileTest, AFileThatIsNotThereIsAProblemOfTheSameForm) {

@@ -35,4 +35,9 @@ class Nft {
   std::unique_ptr<Impl> impl_;
 };
 
+/// Whether nftables would take the rule set in a file, tried without effect in an empty network namespace.
+/// BadInput, one line: "PATH:LINE:COLUMNS: " and what it objects to. A user who may not make a namespace learns of
+/// wrong syntax only.
+Status check_ruleset(const std::string& path);
+
 }  // namespace understudy::net
