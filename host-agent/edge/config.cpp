@@ -1,33 +1,21 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "edge/config.hpp"
 
+#include <linux/capability.h>
 #include <net/if.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include <charconv>
-#include <cstdlib>
+#include <filesystem>
 #include <set>
-#include <sstream>
 
 #include "understudy/common/config.hpp"
+#include "understudy/common/config_checks.hpp"
 #include "understudy/common/own_address.hpp"
 
 namespace understudy::host {
 
 namespace {
-
-bool is_endpoint(const std::string& text) {
-  const auto colon = text.rfind(':');
-  if (colon == std::string::npos) { return false; }
-  auto address = text.substr(0, colon);
-  if (address.size() > 2 && address.front() == '[' && address.back() == ']') {
-    address = address.substr(1, address.size() - 2);
-  }
-  std::uint16_t port = 0;
-  const auto [end, error] = std::from_chars(text.data() + colon + 1, text.data() + text.size(), port);
-  return IpAddress::parse(address).ok() && error == std::errc{} && end == text.data() + text.size() && port != 0;
-}
 
 void check_interface(ConfigTable& table, const std::string& key, const std::string& interface) {
   if (interface == "lo") { table.problem(key, "\"lo\" is this blade's own loopback; write a real interface"); }
@@ -37,8 +25,8 @@ void check_interface(ConfigTable& table, const std::string& key, const std::stri
 }
 
 void check_readable(ConfigTable& table, const std::string& key, const std::string& path) {
-  if (path.empty() || access(path.c_str(), R_OK) == 0) { return; }
-  table.problem(key, "\"" + path + "\" cannot be read; write the path of an existing file");
+  if (path.empty() || is_readable_file(path)) { return; }
+  table.problem(key, "\"" + path + "\" is no file that can be read; write the path of an existing one");
 }
 
 void check_directory(ConfigTable& table, const std::string& key, const std::string& path) {
@@ -47,14 +35,34 @@ void check_directory(ConfigTable& table, const std::string& key, const std::stri
   table.problem(key, "there is no directory \"" + path + "\"; make it, or write another one");
 }
 
-/// An absolute path, or a name that the shell would find.
-bool is_program(const std::string& program) {
-  if (program.find('/') != std::string::npos) { return access(program.c_str(), X_OK) == 0; }
-  std::istringstream folders(std::getenv("PATH") != nullptr ? std::getenv("PATH") : "/usr/sbin:/usr/bin:/sbin:/bin");
-  for (std::string folder; std::getline(folders, folder, ':');) {
-    if (access((folder + "/" + program).c_str(), X_OK) == 0) { return true; }
+/// The nearest folder that exists must be able to hold what is made below it. Whoever is not root only looks.
+void check_can_be_made(ConfigTable& table, const std::string& key, const std::string& path) {
+  if (path.empty()) { return; }
+  std::error_code ignored;
+  auto nearest = std::filesystem::absolute(path);
+  while (!std::filesystem::exists(nearest, ignored) && nearest != nearest.parent_path()) {
+    nearest = nearest.parent_path();
   }
-  return false;
+  const std::string advice = "; write a directory that is there or can be made, e.g. \"/run/understudy\"";
+  if (!std::filesystem::is_directory(nearest, ignored)) {
+    table.problem(key, "\"" + path + "\" cannot be made: " + nearest.string() + " is no directory" + advice);
+  } else if (geteuid() == 0 && access(nearest.c_str(), W_OK | X_OK) != 0) {
+    table.problem(key, "\"" + path + "\" cannot be used: " + nearest.string() + " cannot be written into" + advice);
+  }
+}
+
+/// Root may have been left without what it needs, as in a container. Whoever is not root only looks.
+void check_capabilities(ConfigTable& root) {
+  if (geteuid() != 0) { return; }
+  const std::map<int, std::string> names = {
+      {CAP_NET_ADMIN, "CAP_NET_ADMIN"}, {CAP_NET_RAW, "CAP_NET_RAW"}, {CAP_SYS_ADMIN, "CAP_SYS_ADMIN"}};
+  std::string missing;
+  for (const int one : missing_capabilities({CAP_NET_ADMIN, CAP_NET_RAW, CAP_SYS_ADMIN})) {
+    missing += (missing.empty() ? "" : ", ") + names.at(one);
+  }
+  if (missing.empty()) { return; }
+  root.problem("networks", "this process may not change these networks: root lacks " + missing +
+                               " here; start it with all capabilities, by systemd or sudo");
 }
 
 void read_mirrors(ConfigTable table, MirrorsConfig& mirrors) {
@@ -77,6 +85,19 @@ void read_mirrors(ConfigTable table, MirrorsConfig& mirrors) {
   mirrors.boot_deadline = std::chrono::seconds(table.integer_or(
       "boot_deadline_s", mirrors.boot_deadline.count(), "seconds until a started mirror must have spoken", 1, 3600));
   mirrors.debug_shell = table.boolean_or("debug_shell", false);
+}
+
+void read_control(ConfigTable& root, BladeConfig& config) {
+  config.control = root.strings("control", "the control-servers, e.g. [\"192.168.1.250:7400\"]");
+  for (const auto& text : config.control) {
+    const auto endpoint = parse_endpoint(text);
+    if (!endpoint) {
+      root.problem("control", "\"" + text + "\" is not an address and port; write e.g. \"192.168.1.250:7400\"");
+    } else if (config.address.address.family != 0 && endpoint->address.family != config.address.address.family) {
+      root.problem("control", "\"" + text + "\" is of another family than this blade's address " +
+                                  config.address.address.to_string() + "; BFD needs both IPv4, or both IPv6");
+    }
+  }
 }
 
 void read_networks(ConfigTable& root, BladeConfig& config) {
@@ -119,6 +140,9 @@ Result<BladeConfig> read_blade_config(const std::string& path) {
   auto root = reader.root();
   BladeConfig config;
   config.blade = BladeId{root.string("blade", "this blade's name, e.g. \"blade-2\"")};
+  if (!is_config_name(config.blade.value)) {
+    root.problem("blade", "\"" + config.blade.value + "\" is no name; use up to 64 letters, digits, '.', '_', '-'");
+  }
   const auto address =
       IpPrefix::parse(root.string("address", "this blade's maintenance address, e.g. \"192.168.1.2/24\""));
   if (address) {
@@ -130,17 +154,14 @@ Result<BladeConfig> read_blade_config(const std::string& path) {
   } else {
     root.problem("address", address.error().message);
   }
-  config.control = root.strings("control", "the control-servers, e.g. [\"192.168.1.250:7400\"]");
-  for (const auto& endpoint : config.control) {
-    if (!is_endpoint(endpoint)) {
-      root.problem("control", "\"" + endpoint + "\" is not an address and port; write e.g. \"192.168.1.250:7400\"");
-    }
-  }
+  read_control(root, config);
   config.run_dir = root.string_or("run_dir", config.run_dir, "a directory, e.g. \"/run/understudy\"");
+  check_can_be_made(root, "run_dir", config.run_dir);
   config.region_dir = root.string_or("region_dir", config.region_dir, "a directory on tmpfs, e.g. \"/dev/shm\"");
   check_directory(root, "region_dir", config.region_dir);
   config.replication_port =
       static_cast<std::uint16_t>(root.integer_or("replication_port", config.replication_port, "a TCP port", 1, 65535));
+  check_capabilities(root);
   read_networks(root, config);
   read_drill(root.table("drill"), config.drill);
   auto mirrors = root.table("mirrors");

@@ -11,6 +11,8 @@
 #include <cstring>
 #include <fstream>
 
+#include "support/without_capabilities.hpp"
+
 namespace understudy::host {
 namespace {
 
@@ -34,12 +36,15 @@ class BladeConfigTest : public testing::Test {
         "blade = \"blade-1\"\n"
         "address = \"127.0.0.1/24\"\n"
         "control = [\"192.168.1.250:7400\"]\n"
+        "run_dir = \"" +
+        testing::TempDir() +
+        "\"\n"
         "[networks]\n"
         "external = \"ext\"\n"
         "[mirrors]\n"
         "maintenance_interface = \"mnt\"\n"
-        "kernel = \"/dev/null\"\n"
-        "initramfs = \"/dev/null\"\n";
+        "kernel = \"/etc/passwd\"\n"
+        "initramfs = \"/etc/passwd\"\n";
     if (!from.empty()) { text.replace(text.find(from), from.size(), to); }
     path_ = testing::TempDir() + "blade_config_test_" + std::to_string(getpid()) + ".toml";
     std::ofstream(path_) << text;
@@ -62,24 +67,41 @@ TEST_F(BladeConfigTest, ReadsAGoodFile) {
 
 TEST_F(BladeConfigTest, EachMistakeIsOneLineWithFileAndLine) {
   EXPECT_EQ(complaint("external = \"ext\"", "external = \"nope0\""),
-            ":5: interface \"nope0\" does not exist on this blade; write the name of one that `ip link` shows");
+            ":6: interface \"nope0\" does not exist on this blade; write the name of one that `ip link` shows");
   EXPECT_EQ(complaint("[\"192.168.1.250:7400\"]", "[\"192.168.1.250\"]"),
             ":3: \"192.168.1.250\" is not an address and port; write e.g. \"192.168.1.250:7400\"");
   EXPECT_EQ(complaint("127.0.0.1/24", "192.168.1.1"),
             ":2: \"192.168.1.1\" is not an address with a prefix length such as 10.23.4.121/24");
-  EXPECT_EQ(complaint("kernel = \"/dev/null\"", "kernel = \"/nonexistent\""),
-            ":8: \"/nonexistent\" cannot be read; write the path of an existing file");
+  EXPECT_EQ(complaint("kernel = \"/etc/passwd\"", "kernel = \"/nonexistent\""),
+            ":9: \"/nonexistent\" is no file that can be read; write the path of an existing one");
+  EXPECT_EQ(complaint("kernel = \"/etc/passwd\"", "kernel = \"/etc\""),
+            ":9: \"/etc\" is no file that can be read; write the path of an existing one");
+  EXPECT_EQ(complaint("initramfs = \"/etc/passwd\"", "initramfs = \"/etc\""),
+            ":10: \"/etc\" is no file that can be read; write the path of an existing one");
+  EXPECT_EQ(complaint("[\"192.168.1.250:7400\"]", "[\"[fd00:1::250]:7400\"]"),
+            ":3: \"[fd00:1::250]:7400\" is of another family than this blade's address 127.0.0.1; BFD needs both IPv4, "
+            "or both IPv6");
+  EXPECT_EQ(complaint("\"blade-1\"", "\"../x\""),
+            ":1: \"../x\" is no name; use up to 64 letters, digits, '.', '_', '-'");
+  EXPECT_EQ(complaint("\"blade-1\"", "\"..\""), ":1: \"..\" is no name; use up to 64 letters, digits, '.', '_', '-'");
+  const std::string advice = "; write a directory that is there or can be made, e.g. \"/run/understudy\"";
+  EXPECT_EQ(complaint(testing::TempDir(), "/etc/passwd"),
+            ":4: \"/etc/passwd\" cannot be made: /etc/passwd is no directory" + advice);
+  EXPECT_EQ(complaint(testing::TempDir(), "/etc/passwd/x/y"),
+            ":4: \"/etc/passwd/x/y\" cannot be made: /etc/passwd is no directory" + advice);
   EXPECT_EQ(complaint("external = \"ext\"", "external = \"lo\""),
-            ":5: \"lo\" is this blade's own loopback; write a real interface");
+            ":6: \"lo\" is this blade's own loopback; write a real interface");
   EXPECT_EQ(complaint("external = \"ext\"", "external = \"mnt\""),
-            ":7: interface \"mnt\" is given to the network \"external\", whose gate would close it; the maintenance "
+            ":8: interface \"mnt\" is given to the network \"external\", whose gate would close it; the maintenance "
             "network needs its own");
   EXPECT_EQ(complaint("127.0.0.1/24", "192.0.2.250/24"),
             ":2: this blade has no address 192.0.2.250; write one that `ip address` shows");
   EXPECT_EQ(complaint("[networks]", "region_dir = \"/nonexistent\"\n[networks]"),
-            ":4: there is no directory \"/nonexistent\"; make it, or write another one");
+            ":5: there is no directory \"/nonexistent\"; make it, or write another one");
   EXPECT_EQ(complaint("kernel =", "qemu = \"/no/qemu\"\nkernel ="),
-            ":8: there is no program \"/no/qemu\"; install QEMU, or write qemu = its path");
+            ":9: there is no program \"/no/qemu\"; install QEMU, or write qemu = its path");
+  EXPECT_EQ(complaint("kernel =", "qemu = \"/usr/bin\"\nkernel ="),
+            ":9: there is no program \"/usr/bin\"; install QEMU, or write qemu = its path");
   EXPECT_EQ(complaint("blade = \"blade-1\"", "blade = 1"),
             ":1: \"blade\" in the file is wrong; write this blade's name, e.g. \"blade-2\"");
   EXPECT_NE(complaint("maintenance_interface", "maintainance_interface").find("\"maintenance_interface\" is missing"),
@@ -87,17 +109,24 @@ TEST_F(BladeConfigTest, EachMistakeIsOneLineWithFileAndLine) {
 }
 
 TEST_F(BladeConfigTest, ACommandAtATestPointMustBeAllowed) {
-  const std::string mirrors = "initramfs = \"/dev/null\"\n";
+  const std::string mirrors = "initramfs = \"/etc/passwd\"\n";
   EXPECT_EQ(complaint(mirrors, mirrors + "[drill]\nfrozen = [\"/bin/true\"]\n"),
-            ":11: a command at a test point stops service while it runs; remove it, or write allow = true in [drill]");
+            ":12: a command at a test point stops service while it runs; remove it, or write allow = true in [drill]");
   EXPECT_EQ(complaint(mirrors, mirrors + "[drill]\nallow = true\nfrozen = [\"true\"]\n"),
-            ":12: \"true\" is not an absolute path; write the program's path");
+            ":13: \"true\" is not an absolute path; write the program's path");
   EXPECT_EQ(complaint(mirrors, mirrors + "[drill]\nallow = true\nfrozen = [\"/bin/true\"]\n"), "no complaint");
+}
+
+TEST_F(BladeConfigTest, RootWithoutCapabilitiesIsToldWhatItLacks) {
+  EXPECT_EQ(
+      test::said_without_capabilities([&] { return complaint("", ""); }),
+      ":5: this process may not change these networks: root lacks CAP_NET_ADMIN, CAP_NET_RAW, CAP_SYS_ADMIN here; "
+      "start it with all capabilities, by systemd or sudo");
 }
 
 TEST_F(BladeConfigTest, ANetworkOfItsOwnForEachInterface) {
   EXPECT_EQ(complaint("external = \"ext\"", "external = \"ext\"\ninternal = \"ext\""),
-            ":6: interface \"ext\" is given to two networks; each network needs its own");
+            ":7: interface \"ext\" is given to two networks; each network needs its own");
 }
 
 }  // namespace
