@@ -82,10 +82,14 @@ class RoundTripTest : public ::testing::Test {
       ASSERT_OK(links.set_up(bridge, true));
     }
     isolation_.emplace(SwitchIsolation::attach(switch_->path()).value());
-    ASSERT_OK(isolation_->isolate(ports_of(2)));
     plug("c-int", "int", *client_, "int0");
     plug("s-ext", "ext", *server_, "ext0");
     configure_hosts();
+    for (std::size_t i = 0; i < 2; ++i) {
+      plug("g" + std::to_string(i + 1) + "-int", "int", *gateways_[i], "int0");
+      plug("g" + std::to_string(i + 1) + "-ext", "ext", *gateways_[i], "ext0");
+    }
+    ASSERT_OK(isolation_->isolate(ports_of(2)));
     for (std::size_t i = 0; i < 2; ++i) { configure_gateway(i + 1); }
   }
   void plug(const std::string& port, const std::string& bridge, const TestNamespace& where, const std::string& name) {
@@ -105,9 +109,6 @@ class RoundTripTest : public ::testing::Test {
   }
   void configure_gateway(std::size_t number) {
     const TestNamespace& gateway = *gateways_[number - 1];
-    const std::string g = "g" + std::to_string(number);
-    plug(g + "-int", "int", gateway, "int0");
-    plug(g + "-ext", "ext", gateway, "ext0");
     ASSERT_OK(gateway.links().set_mac("ext0", ext_mac_));
     ASSERT_OK(gateway.links().set_mac("int0", int_mac_));
     add_addresses(gateway, "ext0", {"10.23.4.121/24", "fd00:23:4::121/64"});

@@ -70,5 +70,34 @@ TEST_F(SwitchIsolationTest, ASetWithoutItsRulesIsNoEvidence) {
   EXPECT_FALSE(sut.value().isolate({"s-b0"}).ok());
 }
 
+TEST_F(SwitchIsolationTest, APortThatIsNotThereIsNoEvidenceButTheOthersAreIsolated) {
+  auto sut = SwitchIsolation::attach(switch_->path());
+  ASSERT_OK(sut);
+  const auto isolated = sut.value().isolate({"s-b0", "s-b0-misspelt"});
+  ASSERT_FALSE(isolated.ok());
+  EXPECT_EQ(isolated.error().code, Errc::NotFound);
+  EXPECT_NE(isolated.error().message.find("s-b0-misspelt"), std::string::npos) << isolated.error().message;
+  EXPECT_FALSE(sut.value().are_isolated({"s-b0", "s-b0-misspelt"}).ok());
+  EXPECT_TRUE(sut.value().are_isolated({"s-b0"}).value());
+}
+
+TEST_F(SwitchIsolationTest, AnInterfaceThatIsNoPortOfABridgeIsNoEvidence) {
+  connect(*switch_, "s-alone", *blade_, "b1");
+  auto sut = SwitchIsolation::attach(switch_->path());
+  ASSERT_OK(sut);
+  for (const auto* name : {"s-alone", "ext", "lo"}) {
+    EXPECT_FALSE(sut.value().isolate({"s-b0", name}).ok()) << name;
+    EXPECT_FALSE(sut.value().are_isolated({name}).ok()) << name;
+  }
+}
+
+TEST_F(SwitchIsolationTest, APortThatIsUnpluggedLaterIsNoEvidenceAnyMore) {
+  auto sut = SwitchIsolation::attach(switch_->path());
+  ASSERT_OK(sut);
+  ASSERT_OK(sut.value().isolate({"s-b0"}));
+  ASSERT_OK(switch_->links().delete_link("s-b0"));
+  EXPECT_FALSE(sut.value().are_isolated({"s-b0"}).ok());
+}
+
 }  // namespace
 }  // namespace understudy::net::test

@@ -23,6 +23,7 @@
 
 namespace understudy::net {
 
+class Links;
 class NftSet;
 
 /// Operations that both gates share. One thread at a time. Names are interface names.
@@ -82,15 +83,18 @@ class SwitchIsolation {
   SwitchIsolation& operator=(SwitchIsolation&&) noexcept;
   ~SwitchIsolation();
 
-  /// Success means that the kernel's own list shows all of `ports` isolated: stop-evidence.
+  /// Success means that all of `ports` are ports of a bridge and the kernel's own list shows them isolated:
+  /// stop-evidence. NotFound: no such port; the others are isolated nevertheless.
   Status isolate(const std::vector<std::string>& ports);
   Status readmit(const std::vector<std::string>& ports);
+  /// An error, not false, when one of `ports` is no port of a bridge: its isolation would mean nothing.
   Result<bool> are_isolated(const std::vector<std::string>& ports);
   Result<std::vector<std::string>> isolated();
 
  private:
-  explicit SwitchIsolation(std::unique_ptr<NftSet> set);
+  SwitchIsolation(std::unique_ptr<NftSet> set, std::unique_ptr<Links> links);
   std::unique_ptr<NftSet> set_;
+  std::unique_ptr<Links> links_;
 };
 
 }  // namespace understudy::net
