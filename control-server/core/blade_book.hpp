@@ -17,6 +17,7 @@ struct Blade {
   /// When its kernel showed that it lives although BFD hears no daemon: it closed the host-agent's stream (a dead blade
   /// closes nothing), or a new host-agent said Hello.
   std::optional<Instant> sign_of_life;
+  std::optional<Instant> away_since;  ///< its host-agent's stream ended then and no new one came
   std::string boot_id;
   Ballot bfd;                ///< this control-server's own view
   bool isolated = false;     ///< read back from the switch

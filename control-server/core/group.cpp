@@ -185,6 +185,7 @@ void Group::on_hello(StepContext& context, const link::Hello& hello) {
   auto& blade = blades_.at(hello.blade);
   const bool rebooted = !blade.boot_id.empty() && blade.boot_id != hello.boot_id;
   blade.connected = true;
+  blade.away_since.reset();
   blade.sign_of_life = blade.bfd.vote == Vote::Down ? std::optional(context.now) : std::nullopt;
   blade.boot_id = hello.boot_id;
   blade.powered_off = false;
@@ -231,6 +232,7 @@ void Group::handle(StepContext& context, const AgentLost& event) {
   auto* blade = blades_.find(event.blade);
   if (blade == nullptr || !std::exchange(blade->connected, false)) { return; }
   if (blade->bfd.vote != Vote::Down) { blade->sign_of_life = context.now; }
+  blade->away_since = context.now;
   note_blade(context, Severity::Warning, "agent", event.blade, "host-agent lost");
   for (auto& role : roles_) { role.on_agent_lost(context, event.blade); }
 }

@@ -127,6 +127,7 @@ void RoleMachine::application_is_down(StepContext& context, const std::string& d
 
 void RoleMachine::judge_active(StepContext& context, const Neighbours& neighbours) {
   disarm(Timer::Votes);
+  if (own_.place.kind == PlaceKind::Mirror) { judge_serving_mirror(context); }
   if (own_.place.kind != PlaceKind::Host || own_.term.value == 0 || pending_ || state_ == RoleState::TakingOver) {
     return;
   }
@@ -150,6 +151,36 @@ void RoleMachine::judge_active(StepContext& context, const Neighbours& neighbour
     }
   }
   act_on(context, judgement.verdict);
+}
+
+/// Nothing understudies a role on its mirror: when the mirror's blade is gone, what is left is to say so. The way back
+/// is the blade's next Hello, for a blade that has rebooted without the role answers BFD too.
+void RoleMachine::judge_serving_mirror(StepContext& context) {
+  const auto& blade = context.blades.at(standby_);
+  const bool serves = state_ == RoleState::OnMirror || state_ == RoleState::Moving;
+  if (!blade.away_since) {
+    clear(context, "agent");
+    clear(context, "silent");
+    return;
+  }
+  if (!serves) { return; }
+  const Instant back = *blade.away_since + context.config.timings.agent_restart;
+  if (context.now < back) {
+    arm(Timer::Votes, back);
+    return;
+  }
+  if (blade.bfd.vote != Vote::Down) {
+    clear(context, "silent");
+    raise(context, "agent",
+          "the host-agent of " + standby_.value +
+              ", whose mirror serves the role, is away: the mirror is not watched " + "and cannot be moved");
+    return;
+  }
+  clear(context, "agent");
+  raise(context, "silent", standby_.value + ", whose mirror serves the role, is silent: nothing can take over");
+  if (state_ == RoleState::OnMirror) {  // only the host-agent ends a movement: its successor will tell
+    become(context, RoleState::Lost, standby_.value + " is silent and serves the role by its mirror");
+  }
 }
 
 void RoleMachine::act_on(StepContext& context, Verdict verdict) {

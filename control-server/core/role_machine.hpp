@@ -130,6 +130,7 @@ class RoleMachine {
   // role_failure.cpp: protection and failures
   void update_protection(StepContext& context, const Neighbours& neighbours);
   void judge_active(StepContext& context, const Neighbours& neighbours);
+  void judge_serving_mirror(StepContext& context);
   void act_on(StepContext& context, Verdict verdict);
   void application_is_down(StepContext& context, const std::string& detail);
   void handle_application_failure(StepContext& context);
