@@ -10,9 +10,10 @@ using link::Vote;
 void RoleMachine::begin_takeover(StepContext& context, const std::string& why, std::optional<StopEvidence> evidence) {
   const auto& active = context.blades.at(config_.active);
   by_silence_ = !application_failed_ && active.bfd.vote == Vote::Down;
-  const Instant seen = by_silence_ ? std::min(active.bfd.since, mirror_.ballot.since) : context.now;
+  const Ballot& first = active.bfd.since < mirror_.ballot.since ? active.bfd : mirror_.ballot;
+  const Instant spoke = by_silence_ ? context.last_word(first) : context.now;
   const Instant both = by_silence_ ? std::max(active.bfd.since, mirror_.ballot.since) : context.now;
-  note_phase(context, "detect", both - seen, "from the first observer's word to the second's: " + why);
+  note_phase(context, "detect", both - spoke, "from the blade's last word to the second observer's vote: " + why);
   note_phase(context, "decide", context.now - both, "take over on " + standby_.value);
   decided_at_ = context.now;
   stopping_since_ = context.now;

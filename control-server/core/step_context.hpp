@@ -19,6 +19,8 @@ struct StepContext {
   std::vector<Effect>& effects;
   bool standby_free = true;  ///< no role lives on the standby's host: it still runs mirrors
 
+  /// When a blade that this ballot says is silent can have spoken last: its observer waited for the detection time.
+  [[nodiscard]] Instant last_word(const Ballot& down) const { return down.since - config.timings.detection; }
   /// Only to a connected host-agent. Whoever comes later is told what it needs when it says Hello.
   void send(const BladeId& blade, link::Order order) {
     if (blades.at(blade).connected) { effects.emplace_back(Send{blade, std::move(order)}); }

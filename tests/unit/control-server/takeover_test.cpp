@@ -35,6 +35,21 @@ TEST(Takeover, IsolatesThenStoresThenActivates) {
   }
 }
 
+TEST(Takeover, DetectBeginsAtTheLastWordThatTheSilentBladeCanHaveSaid) {
+  Chassis chassis(2);
+  chassis.bring_up();
+  chassis.silence(1);  // the second vote comes 10 ms after the first
+  const auto took = [&](unsigned role) {
+    for (const auto& note : chassis.notes) {
+      if (note.role == Chassis::role_id(role) && note.phase == "detect") { return note.ms; }
+    }
+    return -1.0;
+  };
+  EXPECT_DOUBLE_EQ(took(1), 160.0) << "BFD's detection time is a part of the outage";
+  chassis.report(BladeId{"blade-2"}, link::ApplicationFailed{RoleId{"role-2"}, Term{1}, "exit status 1"});
+  EXPECT_DOUBLE_EQ(took(2), 0.0) << "told by the blade itself";
+}
+
 TEST(Takeover, NothingIsStoredWhileTheSwitchHasNotAnswered) {
   Chassis chassis(1);
   chassis.bring_up();
