@@ -3,6 +3,17 @@
 
 namespace understudy::control {
 
+bool Blade::silent() const {
+  const bool said_hello = connected && sign_of_life && *sign_of_life >= bfd.since;
+  return bfd.vote == link::Vote::Down && !said_hello;
+}
+
+std::optional<Instant> Blade::gone_from(Duration agent_restart) const {
+  if (powered_off) { return Instant{}; }
+  if (connected || bfd.vote != link::Vote::Down) { return std::nullopt; }
+  return sign_of_life ? *sign_of_life + agent_restart : bfd.since;
+}
+
 BladeBook::BladeBook(const GroupConfig& config) : standby_(config.standby().id) {
   for (const auto& blade : config.blades) { blades_[blade.id].config = blade; }
 }

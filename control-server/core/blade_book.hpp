@@ -25,6 +25,12 @@ struct Blade {
   bool readmitting = false;  ///< likewise
   bool powered_off = false;  ///< confirmed, and not heard of since
   bool powering_off = false;
+
+  /// BFD does not hear it, and no host-agent of it has said Hello since.
+  [[nodiscard]] bool silent() const;
+  /// From when on it counts as gone for good; nothing: something of it is heard. A host-agent that was killed looks the
+  /// same as a dead blade but for the sign of life, so it is given `agent_restart`.
+  [[nodiscard]] std::optional<Instant> gone_from(Duration agent_restart) const;
 };
 
 class BladeBook {

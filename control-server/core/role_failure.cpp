@@ -37,45 +37,79 @@ void RoleMachine::on_report(StepContext& context, const BladeId& blade, const li
   }
 }
 
+bool RoleMachine::mirror_known(const StepContext& context) const {
+  const auto& standby = context.blades.at(standby_);
+  return mirror_.phase && mirror_.term == own_.term && standby.connected && !standby.powered_off;
+}
+
 void RoleMachine::update_protection(StepContext& context, const Neighbours& neighbours) {
+  disarm(Timer::StandbyGone);
   if (!on_own_blade() || state_ == RoleState::TakingOver || step_ == Step::AwaitMirrorsWord) {
     for (const auto timer : {Timer::Grace, Timer::SyncAlarm, Timer::Mirror}) { disarm(timer); }
     return;
   }
-  const bool known = mirror_.phase && mirror_.term == own_.term && context.blades.at(standby_).connected;
-  const bool broken = known && (mirror_.phase == MirrorPhase::Failed || mirror_.phase == MirrorPhase::Stopped);
+  const bool known = mirror_known(context);
   if (known && mirror_.phase == MirrorPhase::Synced) {
+    const bool sure = !context.blades.at(standby_).silent();
     disarm(Timer::Grace);
-    disarm(Timer::SyncAlarm);
+    if (sure) { disarm(Timer::SyncAlarm); }
+    if (sure || state_ != RoleState::Protected) { clear(context, "mirror"); }
     synced_nonce_ = mirror_.boot_nonce;
-    clear(context, "mirror");
     become(context, RoleState::Protected, "the mirror is synced under term " + std::to_string(own_.term.value));
+    if (!sure) { watch_sync(context); }
   } else if (state_ == RoleState::Protected) {
-    // What was synced a moment ago is still as good as the last change that arrived, but only for a moment, in the
-    // same boot of the guest, and never once a new sync began to overwrite it (rule 23).
-    const bool other_boot = known && mirror_.boot_nonce != synced_nonce_;
-    const bool at_once = broken || other_boot || (known && mirror_.phase == MirrorPhase::Syncing);
-    if (!at_once && !armed(Timer::Grace)) {
-      arm(Timer::Grace, context.now + context.config.timings.sync_grace);
-      arm(Timer::SyncAlarm, context.now + context.config.timings.sync_alarm);
-    }
-    if (due(Timer::SyncAlarm, context.now)) { raise(context, "mirror", "the mirror's sync has stopped"); }
-    if (at_once || due(Timer::Grace, context.now)) {
-      disarm(Timer::Grace);
-      disarm(Timer::SyncAlarm);
-      const std::string why = broken       ? "the mirror failed: " + mirror_.detail
-                              : other_boot ? "the mirror's guest has restarted"
-                              : known ? std::string("the mirror's sync stopped (") + to_string(*mirror_.phase) + ")" +
-                                            (mirror_.detail.empty() ? "" : ": " + mirror_.detail)
-                                      : "the mirror is out of reach";
-      raise(context, "mirror", why);
-      become(context, RoleState::Exposed, why);
-    }
+    doubt_protection(context);
   }
+  const bool broken = known && (mirror_.phase == MirrorPhase::Failed || mirror_.phase == MirrorPhase::Stopped);
   if (broken && neighbours.standby_free && !armed(Timer::Mirror)) {
     arm(Timer::Mirror, context.now + context.config.timings.mirror_retry);
   }
   if (due(Timer::Mirror, context.now) && broken && neighbours.standby_free) { send_run_mirror(context); }
+}
+
+/// What was synced a moment ago is still as good as the last change that arrived, but only for a moment, in the same
+/// boot of the guest, never once a new sync began to overwrite it (rule 23), and only while its blade can be there.
+void RoleMachine::doubt_protection(StepContext& context) {
+  const auto& timings = context.config.timings;
+  const auto& standby = context.blades.at(standby_);
+  const bool known = mirror_known(context);
+  const bool broken = known && (mirror_.phase == MirrorPhase::Failed || mirror_.phase == MirrorPhase::Stopped);
+  const bool other_boot = known && mirror_.boot_nonce != synced_nonce_;
+  const auto gone_from = standby.gone_from(timings.agent_restart);
+  const bool gone = gone_from && context.now >= *gone_from;
+  const bool at_once = broken || other_boot || gone || (known && mirror_.phase == MirrorPhase::Syncing);
+  if (!at_once) {
+    if (gone_from) { arm(Timer::StandbyGone, *gone_from); }
+    if (!armed(Timer::Grace)) { arm(Timer::Grace, context.now + timings.sync_grace); }
+    watch_sync(context);
+    if (!due(Timer::Grace, context.now)) { return; }
+  }
+  disarm(Timer::Grace);
+  disarm(Timer::SyncAlarm);
+  const std::string sync_stopped = known ? std::string("the mirror's sync stopped (") + to_string(*mirror_.phase) +
+                                               ")" + (mirror_.detail.empty() ? "" : ": " + mirror_.detail)
+                                         : "";
+  const std::string why = broken                ? "the mirror failed: " + mirror_.detail
+                          : other_boot          ? "the mirror's guest has restarted"
+                          : known               ? sync_stopped
+                          : standby.powered_off ? standby_.value + " is off"
+                          : gone                ? standby_.value + " is silent and its host-agent is lost"
+                                                : "the mirror is out of reach";
+  raise(context, "mirror", why);
+  become(context, RoleState::Exposed, why);
+}
+
+/// The alarm within a second: counted from the mirror's own word that it is not synced any more, or from the last word
+/// that its blade can have said, whichever is known first.
+void RoleMachine::watch_sync(StepContext& context) {
+  const auto& standby = context.blades.at(standby_);
+  const Instant from = standby.silent() ? context.last_word(standby.bfd) : context.now;
+  const Instant at = from + context.config.timings.sync_alarm;
+  if (!armed(Timer::SyncAlarm) && !alarms_.contains("mirror")) { arm(Timer::SyncAlarm, at); }
+  if (!due(Timer::SyncAlarm, context.now)) { return; }
+  raise(context, "mirror",
+        standby.silent() ? standby_.value + " is silent: as far as anybody can tell the mirror's sync has stopped"
+                         : "the mirror's sync has stopped");
 }
 
 void RoleMachine::on_mirrors_released(StepContext& context, const BladeId& blade) {

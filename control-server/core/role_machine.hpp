@@ -16,6 +16,10 @@
 ///   - Activate is sent only after stop-evidence of this life of the control-server (rule 6);
 ///   - PROTECTED means: the mirror itself said SYNCED for the stored term, in this boot of its guest;
 ///   - a term is used once: what was reserved and rolled back is never given again.
+/// Two silences that are told, not acted upon: PROTECTED becomes EXPOSED as soon as the standby is silent and its
+/// host-agent is lost; ON_MIRROR becomes LOST when its blade is silent and no host-agent came back in time. A
+/// host-agent that restarts looks the same but for the order: its kernel closes the stream first, so it is given
+/// agent_restart.
 /// The surprising rule: a blade that comes back without its role does not get the same term again. Its old state is
 /// gone, and (term, sequence) must never mean two different things.
 
@@ -97,13 +101,14 @@ class RoleMachine {
     Mirror,
     Grace,
     SyncAlarm,
+    StandbyGone,
     Votes,
     Isolate,
     Activation,
     Move,
     MoveDeadline
   };
-  static constexpr std::size_t kTimers = 12;
+  static constexpr std::size_t kTimers = 13;
 
   struct Mirror {  ///< what the mirror said since its host-agent connected
     std::optional<link::MirrorPhase> phase;
@@ -129,12 +134,16 @@ class RoleMachine {
 
   // role_failure.cpp: protection and failures
   void update_protection(StepContext& context, const Neighbours& neighbours);
+  void doubt_protection(StepContext& context);
+  void watch_sync(StepContext& context);
   void judge_active(StepContext& context, const Neighbours& neighbours);
   void judge_serving_mirror(StepContext& context);
   void act_on(StepContext& context, Verdict verdict);
   void application_is_down(StepContext& context, const std::string& detail);
   void handle_application_failure(StepContext& context);
   [[nodiscard]] bool can_take_over(const StepContext& context) const;
+  /// What the mirror says counts: of this term, by a host-agent that is there.
+  [[nodiscard]] bool mirror_known(const StepContext& context) const;
 
   // role_takeover.cpp
   void begin_takeover(StepContext& context, const std::string& why, std::optional<link::StopEvidence> evidence);

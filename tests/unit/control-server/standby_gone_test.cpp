@@ -94,5 +94,103 @@ TEST(ServingMirror, AMovementWhoseBladeIsGoneIsAnAlarmAndIsNotEndedFromHere) {
   EXPECT_NE(chassis.status(1).detail.find("is silent: nothing can take over"), std::string::npos);
 }
 
+TEST(Protection, AStandbysSilenceIsToldWithinASecondOfItsLastWord) {
+  Chassis chassis(2);
+  chassis.bring_up();
+  chassis.pass(1s);  // dead by now: BFD says so one detection time later
+  chassis.pass(chassis.config.timings.detection);
+  chassis.own_vote(chassis.standby(), Vote::Down);
+  chassis.pass(840ms);
+  EXPECT_EQ(chassis.status(1).detail, "");
+  chassis.pass(10ms);
+  for (unsigned role = 1; role <= 2; ++role) {
+    EXPECT_NE(chassis.status(role).detail.find("sync has stopped"), std::string::npos);
+    EXPECT_EQ(chassis.state(role), RoleState::Protected) << "its host-agent's stream still stands";
+  }
+}
+
+TEST(Protection, AStandbyThatIsSilentAndLostExposesAtOnce) {
+  Chassis chassis(2);
+  chassis.bring_up();
+  chassis.own_vote(chassis.standby(), Vote::Down);
+  chassis.pass(1100ms);
+  chassis.step(AgentLost{chassis.standby()});
+  for (unsigned role = 1; role <= 2; ++role) {
+    EXPECT_EQ(chassis.state(role), RoleState::Exposed);
+    EXPECT_NE(chassis.status(role).detail.find("blade-3 is silent and its host-agent is lost"), std::string::npos);
+  }
+}
+
+TEST(Protection, AStandbyThatIsOffExposesAtOnce) {
+  Chassis chassis(1);
+  chassis.bring_up();
+  chassis.step(PowerDone{chassis.standby()});
+  EXPECT_EQ(chassis.state(1), RoleState::Exposed);
+}
+
+TEST(Protection, AHostAgentOfTheStandbyThatIsBackInTimeDoesNotExpose) {
+  Chassis chassis(1);
+  chassis.bring_up();
+  chassis.step(AgentLost{chassis.standby()});  // its kernel closes the stream, then BFD falls silent with the daemon
+  chassis.pass(chassis.config.timings.detection);
+  chassis.own_vote(chassis.standby(), Vote::Down);
+  chassis.pass(1700ms);
+  EXPECT_EQ(chassis.state(1), RoleState::Protected);
+  chassis.hello(chassis.standby(), {{RoleId{"role-1"}, Term{1}, PlaceKind::Mirror, false}});
+  chassis.mirror_vote(1, Vote::Up);
+  chassis.pass(500ms);
+  EXPECT_EQ(chassis.state(1), RoleState::Protected) << "it is there, its mirror's word is about to come";
+  chassis.mirror_state(1, MirrorPhase::Synced);
+  EXPECT_EQ(chassis.status(1).detail, "") << "what it says now is newer than BFD's silence";
+  chassis.pass(2s);
+  chassis.own_vote(chassis.standby(), Vote::Up);
+  chassis.pass(10s);
+  EXPECT_EQ(chassis.state(1), RoleState::Protected);
+  EXPECT_EQ(chassis.status(1).detail, "");
+  EXPECT_FALSE(chassis.noted("state", "exposed: the mirror"));
+}
+
+TEST(Protection, AHostAgentOfTheStandbyThatStaysAwayExposesWhenItsRestartHasHadItsTime) {
+  Chassis chassis(1);
+  chassis.bring_up();
+  chassis.step(AgentLost{chassis.standby()});
+  chassis.pass(150ms);
+  chassis.own_vote(chassis.standby(), Vote::Down);
+  chassis.pass(1800ms);
+  EXPECT_EQ(chassis.state(1), RoleState::Protected);
+  chassis.pass(100ms);
+  EXPECT_EQ(chassis.state(1), RoleState::Exposed);
+}
+
+TEST(Protection, ABlinkOfTheStandbyIsNeitherToldNorExposes) {
+  Chassis chassis(2);
+  chassis.bring_up();
+  chassis.forget();
+  for (int i = 0; i < 20; ++i) {
+    chassis.own_vote(chassis.standby(), Vote::Down);
+    chassis.pass(700ms);
+    chassis.own_vote(chassis.standby(), Vote::Up);
+    chassis.pass(700ms);
+  }
+  EXPECT_EQ(chassis.state(1), RoleState::Protected);
+  EXPECT_FALSE(chassis.noted("alarm", ""));
+}
+
+TEST(Protection, ALongSilenceOfAConnectedStandbyIsAnAlarmThatEndsWithIt) {
+  Chassis chassis(1);
+  chassis.bring_up();
+  chassis.own_vote(chassis.standby(), Vote::Down);
+  chassis.pass(60s);
+  EXPECT_EQ(chassis.state(1), RoleState::Protected) << "its host-agent answers, its mirror says synced";
+  EXPECT_NE(chassis.status(1).detail.find("sync has stopped"), std::string::npos);
+  chassis.own_vote(chassis.standby(), Vote::Up);
+  EXPECT_EQ(chassis.status(1).detail, "");
+  chassis.mirror_state(1, MirrorPhase::Connected);
+  chassis.pass(3900ms);
+  EXPECT_EQ(chassis.state(1), RoleState::Protected) << "the grace counts from the mirror's own word";
+  chassis.pass(200ms);
+  EXPECT_EQ(chassis.state(1), RoleState::Exposed);
+}
+
 }  // namespace
 }  // namespace understudy::control::test

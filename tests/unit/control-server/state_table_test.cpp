@@ -131,6 +131,13 @@ std::vector<Row> table() {
          chassis.pass(4100ms);
        },
        {"starting", "exposed", "exposed", "taking-over", "on-mirror", "moving", "on-host", "lost"}},
+      {"the standby dies",
+       [](Chassis& chassis) {
+         chassis.own_vote(chassis.standby(), Vote::Down);
+         chassis.step(AgentLost{chassis.standby()});
+         chassis.pass(2100ms);
+       },
+       {"starting", "exposed", "exposed", "taking-over", "lost", "moving", "lost", "lost"}},
       {"the active comes back without the role",
        [](Chassis& chassis) { chassis.hello(kActive); },
        {"starting", "starting", "taking-over", "taking-over", "on-mirror", "moving", "on-host", "starting"}},
