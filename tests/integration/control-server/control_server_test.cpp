@@ -141,7 +141,6 @@ class ControlServerTest : public testing::Test, protected test::Loop {
     folder_ = testing::TempDir() + "control_server_test_" + std::to_string(getpid());
     std::filesystem::remove_all(folder_);
     std::filesystem::create_directories(folder_);
-    std::ofstream(folder_ + "/group.toml") << group_file();
     auto isolation = net::SwitchIsolation::attach();
     ASSERT_TRUE(isolation.ok()) << isolation.error().message;
     isolation_.emplace(std::move(isolation).value());
@@ -177,7 +176,8 @@ driver = "linux-bridge"
 [[blade]]
 name = "blade-1"
 address = "127.0.0.1"
-switch_ports = ["b1-ext"]
+switch_ports = [")" +
+           port_of_active_ + R"("]
 [[blade]]
 name = "blade-2"
 address = "127.0.0.2"
@@ -200,6 +200,7 @@ addresses = ["10.23.4.121/24"]
   }
 
   void start_server() {
+    std::ofstream(folder_ + "/group.toml") << group_file();
     server_.emplace(std::vector<std::string>{CONTROL_SERVER, "--config", folder_ + "/group.toml"},
                     folder_ + "/server.log");
   }
@@ -268,7 +269,19 @@ addresses = ["10.23.4.121/24"]
     })) << operate("status");
   }
 
+  void lose_active() {
+    active_->die();
+    standby_->client->send(PeerVote{RoleId{"role-1"}, BladeId{"blade-1"}, Vote::Down});
+  }
+  bool run_until_detail(const std::string& words) {
+    return run_until([&] {
+      const auto role = role_status();
+      return role.is_object() && role.at("detail").as_string().find(words) != boost::json::string::npos;
+    });
+  }
+
   std::string folder_;
+  std::string port_of_active_ = "b1-ext";
   std::optional<net::SwitchIsolation> isolation_;
   std::optional<Child> server_;
   std::optional<Blade> active_;
@@ -336,6 +349,39 @@ TEST_F(ControlServerTest, ASecondOneAndAWrongFileEndWithOneLine) {
   std::getline(log, line);
   EXPECT_NE(line.find("wrong.toml:2: "), std::string::npos) << line;
   EXPECT_FALSE(std::getline(log, line));
+}
+
+TEST_F(ControlServerTest, AMisspeltPortIsNoStopEvidence) {
+  server_->terminate();
+  port_of_active_ = "b1-extt";
+  start_server();
+  bring_up();
+  lose_active();
+  ASSERT_TRUE(run_until_detail("the switch has no port \"b1-extt\"")) << operate("status") << operate("events");
+  EXPECT_EQ(role_status().at("state").as_string(), "taking-over");
+  EXPECT_EQ(standby_->got<Activate>(), nullptr);
+}
+
+TEST_F(ControlServerTest, ADeadStandbyIsToldAndThenExposesItsRoles) {
+  bring_up();
+  standby_->die();
+  ASSERT_TRUE(run_until_detail("blade-2 is silent: as far as anybody can tell the mirror's sync has stopped"))
+      << operate("status") << operate("events");
+  EXPECT_EQ(role_status().at("state").as_string(), "protected") << "its stream still stands";
+  standby_->client.reset();
+  ASSERT_TRUE(run_until_state("exposed")) << operate("status") << operate("events");
+  EXPECT_TRUE(run_until_detail("blade-2 is silent and its host-agent is lost")) << operate("status");
+}
+
+TEST_F(ControlServerTest, ARoleWhoseServingMirrorsBladeDiesIsLost) {
+  bring_up();
+  operate("policy manual");
+  lose_active();
+  ASSERT_TRUE(run_until_state("on-mirror")) << operate("status") << operate("events");
+  standby_->die();
+  standby_->client.reset();
+  ASSERT_TRUE(run_until_state("lost")) << operate("status") << operate("events");
+  EXPECT_TRUE(run_until_detail("blade-2, whose mirror serves the role, is silent: nothing can take over"));
 }
 
 TEST_F(ControlServerTest, TheOperatorsCommandAnswersClearly) {
