@@ -102,6 +102,8 @@ void Agent::remove_surplus() {
   const auto store = place_->region().store(net::net_store_name);
   auto ports = net::PortMap::resolve(place_->options().ports);
   if (!store || !ports || !installer_) { return alarm("after a snapshot the kernel could not be compared"); }
+  // What waits to be installed may be of the former time too: it must be seen below, not come after.
+  if (auto flushed = installer_->flush(); !flushed) { return alarm("installing: " + flushed.error().message); }
   net::CollectorOptions options;
   options.flows = place_->flow_filter();
   auto looking = net::Collector::open(*std::move(ports), options);
