@@ -13,6 +13,7 @@ int main(int argc, char** argv) {
   CLI11_PARSE(app, argc, argv);
   try {
     const auto socket = lab::bind_udp(port);
+    lab::hold_seconds(socket.get());
     lab::prefer_real_time();
     char bytes[2048];
     while (true) {

@@ -111,6 +111,7 @@ int run(const Options& options) {
   const Address target = parse_address(options.target, options.port);
   const Descriptor socket(checked(::socket(target.storage.ss_family, SOCK_DGRAM | SOCK_CLOEXEC, 0), "socket"));
   checked(connect(socket.get(), target.get(), target.length), "connect to " + to_text(target));
+  hold_seconds(socket.get());
   const int one = 1;
   checked(setsockopt(socket.get(), SOL_SOCKET, SO_TIMESTAMPNS, &one, sizeof one), "SO_TIMESTAMPNS");
   std::FILE* file = std::fopen(options.replies.c_str(), "wb");

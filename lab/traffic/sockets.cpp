@@ -114,6 +114,11 @@ Descriptor listen_tcp(std::uint16_t port) {
 
 Descriptor bind_udp(std::uint16_t port) { return bind_any(SOCK_DGRAM, port); }
 
+void hold_seconds(int socket) {
+  constexpr int queue_bytes = 16 << 20;
+  checked(setsockopt(socket, SOL_SOCKET, SO_RCVBUFFORCE, &queue_bytes, sizeof queue_bytes), "SO_RCVBUFFORCE");
+}
+
 void send_all(int socket, std::string_view bytes) {
   while (!bytes.empty()) {
     const ssize_t sent = send(socket, bytes.data(), bytes.size(), MSG_NOSIGNAL);

@@ -57,6 +57,9 @@ Descriptor connect_tcp(const Address& to, double connect_timeout_s, double timeo
 /// Bound to every address of both families.
 Descriptor listen_tcp(std::uint16_t port);
 Descriptor bind_udp(std::uint16_t port);
+/// Room for seconds of a probe. The ordinary 277 small datagrams are gone when a busy machine lets the reader wait, and
+/// what the measuring lost would look like a loss of what is measured. Needs root.
+void hold_seconds(int socket);
 void set_timeouts(int socket, double seconds);
 void send_all(int socket, std::string_view bytes);
 /// What a blocking receive brought; empty at the end of the stream.
