@@ -21,11 +21,13 @@ struct Blade {
   std::string boot_id;
   Ballot bfd;                ///< this control-server's own view
   bool isolated = false;     ///< read back from the switch
+  bool half_closed = false;  ///< an isolation failed: it is none, but some port may be closed
   bool isolating = false;    ///< an answer of the switch is awaited
   bool readmitting = false;  ///< likewise
   bool powered_off = false;  ///< confirmed, and not heard of since
   bool powering_off = false;
 
+  [[nodiscard]] bool maybe_closed() const { return isolated || half_closed; }
   /// BFD does not hear it, and no host-agent of it has said Hello since.
   [[nodiscard]] bool silent() const;
   /// From when on it counts as gone for good; nothing: something of it is heard. A host-agent that was killed looks the

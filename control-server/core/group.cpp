@@ -267,12 +267,14 @@ void Group::handle(StepContext& context, const IsolateFailed& event) {
   auto* blade = blades_.find(event.blade);
   if (blade == nullptr) { return; }
   blade->isolating = false;
+  blade->half_closed = true;
   for (auto& role : roles_) { role.on_isolate_failed(context, event.blade, event.detail); }
 }
 void Group::handle(StepContext& context, const ReadmitDone& event) {
   auto* blade = blades_.find(event.blade);
   if (blade == nullptr) { return; }
   blade->readmitting = false;
+  blade->half_closed = false;
   if (std::exchange(blade->isolated, false)) {
     note_blade(context, Severity::Info, "isolation", event.blade, "readmitted");
   }

@@ -143,7 +143,7 @@ void RoleMachine::on_report(StepContext& context, const BladeId& blade, const li
 }
 
 void RoleMachine::on_report(StepContext& context, const BladeId& blade, const link::ApplicationFailed& report) {
-  if (blade != own_.place.blade || report.term != own_.term || pending_) {
+  if (blade != own_.place.blade || report.term != own_.term) {
     ignore(context, blade, "application failure", report.term);
     return;
   }
@@ -161,7 +161,11 @@ void RoleMachine::application_is_down(StepContext& context, const std::string& d
 
 void RoleMachine::judge_active(StepContext& context, const Neighbours& neighbours) {
   disarm(Timer::Votes);
-  if (own_.place.kind == PlaceKind::Mirror) { judge_serving_mirror(context); }
+  if (own_.place.kind == PlaceKind::Mirror) {
+    judge_serving_mirror(context);
+  } else {
+    clear(context, "agent");  // it was about the mirror that served
+  }
   if (own_.place.kind != PlaceKind::Host || own_.term.value == 0 || pending_ || state_ == RoleState::TakingOver) {
     return;
   }

@@ -205,7 +205,7 @@ void RoleMachine::confirm_serving(StepContext& context) {
   disarm(Timer::Serve);
   disarm(Timer::MirrorsWord);
   serve_tries_ = 0;
-  if (context.blades.at(own_.place.blade).isolated) { context.readmit(own_.place.blade); }
+  if (context.blades.at(own_.place.blade).maybe_closed()) { context.readmit(own_.place.blade); }
   for (const auto* topic : {"start", "application", "silent"}) { clear(context, topic); }
   if (state_ != RoleState::Starting && state_ != RoleState::Lost) { return; }
   become(context, on_own_blade() ? RoleState::Exposed : RoleState::OnHost,
@@ -224,7 +224,7 @@ void RoleMachine::on_report(StepContext& context, const BladeId& blade, const li
 void RoleMachine::send_serve(StepContext& context) {
   if (own_.place.kind != PlaceKind::Host) { return; }
   came_empty_ = false;
-  if (context.blades.at(own_.place.blade).isolated) { context.readmit(own_.place.blade); }
+  if (context.blades.at(own_.place.blade).maybe_closed()) { context.readmit(own_.place.blade); }
   context.send(own_.place.blade, link::ServeRole{config_.spec, own_.term});
 }
 

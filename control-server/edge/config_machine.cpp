@@ -9,6 +9,7 @@
 
 #include "edge/drivers.hpp"
 #include "understudy/common/config_checks.hpp"
+#include "understudy/common/log.hpp"
 #include "understudy/common/own_address.hpp"
 #include "understudy/net/namespace.hpp"
 #include "understudy/net/nft.hpp"
@@ -91,8 +92,14 @@ void check_machine_blade(ConfigTable& table, const ServerConfig& config, const B
   if (!entered) { return; }  // told at [switch]
   for (const auto& port : blade.switch_ports) {
     if (if_nametoindex(port.c_str()) != 0) { continue; }
-    table.problem("switch_ports",
-                  "the switch has no port \"" + port + "\"; write names that `ip link` shows in its network namespace");
+    const std::string what = "the switch has no port \"" + port + "\"";
+    // A group that was there before may have lost the port with its blade, and needs its control-server now: such a
+    // port is no evidence of isolation, and said so then.
+    if (std::filesystem::exists(config.state_path)) {
+      log::warn("{}: {}: is {} off, or is its name in switch_ports wrong?", blade.id.value, what, blade.id.value);
+      continue;
+    }
+    table.problem("switch_ports", what + "; write names that `ip link` shows in its network namespace");
   }
 }
 

@@ -55,6 +55,10 @@ Effects Blade::on(Instant, const ControlConnected&) {
     const bool serving = held.stage == RoleStage::ServingHost || held.stage == RoleStage::ServingMirror ||
                          held.stage == RoleStage::Moving;
     hello.held.push_back({role, held.term, mirror ? PlaceKind::Mirror : PlaceKind::Host, serving});
+    // A report may have been lost with the connection, and a role whose application is dead looks served.
+    if (held.stage == RoleStage::ServingHost && !held.down.empty()) {
+      mirrors.push_back(SendReport{link::ApplicationFailed{role, held.term, held.down}});
+    }
     if (!mirror || held.stage == RoleStage::Moving) { continue; }
     append(mirrors, mirror_state(role));
     if (held.stage == RoleStage::Mirroring) {
@@ -77,7 +81,7 @@ Effects Blade::on(Instant now, const Tick&) {
       ++held.tries;
       if (is_mirror_stage(held.stage)) {
         effects.push_back(Do{role, Step::StartGuest, held.term});
-      } else {
+      } else if (held.stage == RoleStage::ServingHost) {
         append(effects, adopt_host(held));
       }
     }
@@ -94,6 +98,7 @@ Effects Blade::settle_movement(const RoleId& role, Effects effects) {
     held->moved = true;
     held->opened = true;
     held->application_end.clear();
+    held->down.clear();
     held->mirror.reset();
   } else if (held->movement.state() == MovementState::Failed) {
     held->stage = RoleStage::ServingMirror;

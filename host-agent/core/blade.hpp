@@ -53,7 +53,9 @@ struct HeldRoleState {
   bool opened = false;  ///< the host's gate, or it may be: then a role is not forgotten before it has closed
   bool failed = false;  ///< ClosingHost: since it cannot serve, not since it was told to stand down
   std::string application_end;  ///< host stages: how it ended since it was last ordered to start; empty: it did not
-  bool committed = false;       ///< Moving, adopted: a former daemon had passed the commit
+  std::string down;       ///< ServingHost: why its application is not known to run; told with each Hello, until it runs
+  bool adopting = false;  ///< ServingHost: AdoptHost is under way
+  bool committed = false;  ///< Moving, adopted: a former daemon had passed the commit
   link::Vote vote = link::Vote::Unknown;
 };
 

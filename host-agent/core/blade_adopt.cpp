@@ -81,6 +81,7 @@ Effects Blade::adopt(Instant now, const HeldRecord& record, const HostFindings& 
 
 Effects Blade::adopt_host(HeldRoleState& held) {
   held.application_end.clear();
+  held.adopting = true;
   return {Do{held.spec.id, Step::AdoptHost, held.term}};
 }
 
@@ -89,12 +90,14 @@ Effects Blade::on_adoption(Instant now, HeldRoleState& held, Step step, const st
   // An application that became active and ended before this answer was heard.
   const std::string failure = answer.empty() && step == Step::AdoptHost ? held.application_end : answer;
   if (step == Step::AdoptHost) {
-    if (held.stage != RoleStage::ServingHost) { return {}; }
+    if (held.stage != RoleStage::ServingHost || !std::exchange(held.adopting, false)) { return {}; }
     if (failure.empty()) {
       held.tries = 1;
+      held.down.clear();
       return {SendReport{link::Serving{role, held.term}}};
     }
     // The kernel forwards on and the application may run: nothing is taken away by a failure that may pass.
+    held.down = failure;
     if (held.tries < adoptions_max) {
       held.again_at = now + adoption_pause;
       return {

@@ -78,6 +78,9 @@ Effects Blade::on(Instant now, const StepFailed& event) {
 Effects Blade::serving_failed(HeldRoleState& held, const std::string& detail) {
   const RoleId role = held.spec.id;
   const SendReport report{link::ServeFailed{role, held.term, detail}};
+  held.again_at.reset();
+  held.adopting = false;
+  held.down.clear();
   if (held.opened) {
     held.stage = RoleStage::ClosingHost;
     held.failed = true;
@@ -255,8 +258,9 @@ Effects Blade::on(Instant now, const ApplicationExited& event) {
       return serving_failed(*held, "the application ended: " + event.detail);
     case RoleStage::ServingHost:
       held->application_end = event.detail;
+      held->down = event.detail;
       // No mirror follows a role that was moved here. Any other may be taken over: the control-server says what next.
-      if (held->moved) { held->again_at = now + application_restart_delay; }
+      if (held->moved && !held->adopting) { held->again_at = now + application_restart_delay; }
       return {SendReport{link::ApplicationFailed{event.role, held->term, event.detail}}};
     case RoleStage::Moving:
       return settle_movement(event.role, held->movement.on_application_exited(now, event.detail));

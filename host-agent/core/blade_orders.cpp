@@ -16,8 +16,8 @@ Effects Blade::on_order(Instant, const link::ServeRole& order) {
   if (auto* held = find(order.spec.id)) {
     if (order.term < held->term) { return {stale(order.spec.id, "serve", order.term, held->term)}; }
     if (held->stage == RoleStage::ServingHost && held->term == order.term) {
-      if (held->application_end.empty()) { return {SendReport{link::Serving{order.spec.id, order.term}}}; }
-      if (held->again_at) { return {}; }
+      if (held->adopting || held->again_at) { return {}; }  // its own answer comes
+      if (held->down.empty()) { return {SendReport{link::Serving{order.spec.id, order.term}}}; }
       held->tries = 1;
       return adopt_host(*held);
     }
@@ -35,6 +35,8 @@ Effects Blade::on_order(Instant, const link::ServeRole& order) {
   held.stage = RoleStage::PreparingHost;
   held.parked = false;
   held.application_end.clear();
+  held.down.clear();
+  held.adopting = false;
   held.again_at.reset();
   return {HoldSpec{order.spec}, Remember{order.spec.id}, Do{order.spec.id, Step::PrepareHost, order.term}};
 }
@@ -46,6 +48,8 @@ Effects Blade::on_order(Instant, const link::StandDown& order) {
   if (held->stage == RoleStage::Moving) {
     return {Note{Severity::Alarm, order.role, "told to stand down in the middle of a movement, which ends by itself"}};
   }
+  // A guest that was about to be started again waits for an order then.
+  held->given_up = held->given_up || (is_mirror_stage(held->stage) && held->again_at);
   held->again_at.reset();
   held->deadline.reset();
   held->term = order.term;

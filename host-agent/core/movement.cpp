@@ -61,7 +61,7 @@ Effects Movement::on_step_done(Instant now, Step step) {
   }
   if (step == Step::Resume && state_ == MovementState::Resuming) {
     // It had become active and ended before this answer was heard.
-    if (application_ended_) { return become(now, MovementState::Resuming, Step::Resume); }
+    if (application_ended_) { return on_step_failed(now, Step::Resume, "its application ended"); }
     close_phase(now, "resume");
     state_ = MovementState::Done;
     return {SendReport{link::Moved{role_, host_term_, phases_}}};

@@ -12,6 +12,7 @@ from .shell import in_network, run
 
 CONTROL_ADDRESS = "192.168.1.250:7400"
 CONTROL_NICE = -5
+LOST_FOR_GOOD_S = 10  # a moment of silence on a busy machine heals by itself
 
 
 def spawn(state, what, command, node, log=None, nice=0):
@@ -79,6 +80,7 @@ def wait_protected(state, binaries, say, seconds):
     """Until every role has a synced mirror."""
     deadline = time.monotonic() + seconds
     shown, last = {}, "the control-server does not answer"
+    served_at = time.monotonic()
     while time.monotonic() < deadline:
         check_alive(state)
         try:
@@ -94,7 +96,10 @@ def wait_protected(state, binaries, say, seconds):
         shown, last = now, ", ".join(f"{role} {text}" for role, text in now.items())
         if roles and all(role["protected"] for role in roles):
             return
-        if lost := [role["role"] for role in roles if role["state"] == "lost" and role.get("detail")]:
+        lost = [role["role"] for role in roles if role["state"] == "lost" and role.get("detail")]
+        if not lost:
+            served_at = time.monotonic()
+        elif time.monotonic() - served_at > LOST_FOR_GOOD_S:
             raise LabError(f"{', '.join(lost)} cannot be served: {last}")
         time.sleep(0.3)
     raise LabError(f"not every role is protected after {seconds:.0f} s: {last}\n"

@@ -125,6 +125,12 @@ TEST_F(ConfigMachineTest, ASwitchThatCannotBeReached) {
             ":18: the switch has no port \"b2-extt\"; write names that `ip link` shows in its network namespace");
 }
 
+TEST_F(ConfigMachineTest, AGroupThatWasThereBeforeStartsWithoutThePortOfABladeThatIsOff) {
+  std::filesystem::copy_file(folder_ + "/store", folder_ + "/control.db");
+  EXPECT_EQ(complaint("b2-ext", "b2-extt"), "none");
+  std::filesystem::remove(folder_ + "/control.db");
+}
+
 TEST_F(ConfigMachineTest, ASwitchThatThisUserMayNotChange) {
   const auto said = test::said_without_capabilities([&] { return complaint(); });
   EXPECT_TRUE(said.starts_with(":6: ")) << said;

@@ -152,6 +152,19 @@ TEST(Takeover, ABladeThatWasIsolatedForNothingIsReadmitted) {
   EXPECT_TRUE(chassis.isolated.empty());
 }
 
+TEST(Takeover, PortsThatAnIsolationClosedBeforeItFailedAreOpenedWithTheNextConfirmation) {
+  Chassis chassis(1);
+  chassis.bring_up();
+  chassis.step(IsolateFailed{BladeId{"blade-1"}, "the switch has no port \"b1-int\""});
+  chassis.forget();
+  chassis.hello(BladeId{"blade-1"}, {{RoleId{"role-1"}, Term{1}, PlaceKind::Host, true}});
+  EXPECT_EQ(chassis.all<Readmit>().size(), 1U);
+  chassis.step(ReadmitDone{BladeId{"blade-1"}});
+  chassis.forget();
+  chassis.hello(BladeId{"blade-1"}, {{RoleId{"role-1"}, Term{1}, PlaceKind::Host, true}});
+  EXPECT_TRUE(chassis.all<Readmit>().empty()) << "they are open";
+}
+
 TEST(Takeover, AFailedActivationGivesAHealthyOldActiveItsRoleBack) {
   Chassis chassis(2);
   chassis.bring_up();

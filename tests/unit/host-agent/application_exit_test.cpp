@@ -250,6 +250,54 @@ TEST_F(ApplicationExitTest, DuringAnAdoptionItIsToldAndTheAdoptionTriedAgain) {
   EXPECT_TRUE(reports<link::Serving>(done(Step::AdoptHost)));
 }
 
+TEST_F(ApplicationExitTest, EveryHelloTellsItUntilTheApplicationRunsAgain) {
+  host_serves();
+  (void)exits();  // its report may be lost with the connection
+  const auto hello = step(ControlConnected{});
+  ASSERT_TRUE(reports<link::ApplicationFailed>(hello));
+  EXPECT_TRUE(std::holds_alternative<link::Hello>(std::get<SendReport>(hello.front()).report)) << "in this order";
+  (void)order(link::ServeRole{spec(), Term{1}});
+  EXPECT_TRUE(reports<link::ApplicationFailed>(step(ControlConnected{}))) << "it is only being started";
+  EXPECT_TRUE(reports<link::Serving>(done(Step::AdoptHost)));
+  EXPECT_FALSE(reports<link::ApplicationFailed>(step(ControlConnected{})));
+}
+
+TEST_F(ApplicationExitTest, ServingIsNotSaidBeforeTheApplicationRunsAgain) {
+  host_serves();
+  (void)exits();
+  EXPECT_TRUE(does(order(link::ServeRole{spec(), Term{1}}), Step::AdoptHost));
+  EXPECT_TRUE(order(link::ServeRole{spec(), Term{1}}).empty()) << "it is under way";
+  (void)failed(Step::AdoptHost);
+  EXPECT_TRUE(order(link::ServeRole{spec(), Term{1}}).empty()) << "it is tried again soon";
+  EXPECT_TRUE(does(sut_.step(*sut_.next_deadline(), Tick{}), Step::AdoptHost));
+  EXPECT_TRUE(reports<link::Serving>(done(Step::AdoptHost)));
+}
+
+TEST_F(ApplicationExitTest, ARoleThatIsGivenUpHereIsNotStartedAgainByItself) {
+  moved();
+  (void)exits();
+  for (int i = 0; i < 20 && stage() == RoleStage::ServingHost; ++i) {
+    if (const auto next = sut_.next_deadline()) { (void)sut_.step(*next, Tick{}); }
+    (void)exits();  // it starts and ends at once
+    (void)failed(Step::AdoptHost);
+  }
+  ASSERT_EQ(stage(), RoleStage::ClosingHost);
+  EXPECT_FALSE(sut_.next_deadline());
+  (void)done(Step::CloseHostGate);
+  EXPECT_FALSE(sut_.next_deadline());
+}
+
+TEST_F(ApplicationExitTest, AfterTheCommitOneThatAlwaysEndsAtOnceIsTriedWithPauses) {
+  moves_until(MovementState::Resuming);
+  bool paused = false;
+  for (int i = 0; i < 20 && !paused; ++i) {
+    (void)exits();
+    paused = !does(done(Step::Resume), Step::Resume);
+  }
+  ASSERT_TRUE(paused);
+  EXPECT_TRUE(does(sut_.step(*sut_.next_deadline(), Tick{}), Step::Resume));
+}
+
 TEST_F(ApplicationExitTest, WhereNothingOfOursShouldRunItChangesNothing) {
   EXPECT_TRUE(exits().empty());
   host_serves();

@@ -159,6 +159,15 @@ TEST_F(BladeTest, AnActivationPastItsDeadlineClosesTheGate) {
   EXPECT_EQ(reports<link::ActivateFailed>(done(Step::CloseMirrorGate)).size(), 1U);
 }
 
+TEST_F(BladeTest, AGuestThatWasAboutToBeStartedAgainWhenToldToStandDownIsStartedByTheNextOrder) {
+  mirror_synced();
+  (void)sut_.step(at(++now_), GuestExited{role, "killed"});
+  (void)order(link::StandDown{role, Term{2}});
+  (void)done(Step::CloseMirrorGate);
+  ASSERT_EQ(stage(), RoleStage::StartingGuest);
+  EXPECT_TRUE(does(order(link::RunMirror{spec(), Term{2}, BladeId{"blade-2"}, {}, {}}), Step::StartGuest));
+}
+
 TEST_F(BladeTest, AMovedRoleIsServedByTheHostUnderTheReservedTerm) {
   mirror_serves();
   (void)order(link::Move{role, Term{3}});
