@@ -3,6 +3,7 @@
 """Style that a machine can check: sizes, banned calls with their replacement, links, purity of cores, SPDX lines,
 and that every source file has a test."""
 
+import fnmatch
 import pathlib
 import re
 import subprocess
@@ -10,6 +11,8 @@ import sys
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 LINES_MAX = 600
+SPECIFICATION = "docs/SPECIFICATION.md"
+TEST_MACRO = re.compile(r"\bTEST(?:_F|_P)?\(\s*(\w+),\s*(\w+)\s*\)")
 COLUMNS_MAX = 120
 
 # (pattern, where it applies, what to use instead)
@@ -99,10 +102,23 @@ def untested(names):
             yield f"{source}: no test; write tests/unit/{part}/{stem}_test.cpp, or tell who tests it by a Covers: line"
 
 
+def promised_by_nobody(names):
+    """A promise whose test is not there any more, or never was."""
+    tests = set()
+    for name in names:
+        if re.match(r"tests/.*\.cpp$", name) and (ROOT / name).exists():
+            tests |= {".".join(found) for found in TEST_MACRO.findall((ROOT / name).read_text())}
+    for number, line in enumerate((ROOT / SPECIFICATION).read_text().splitlines(), 1):
+        for named in re.findall(r"`([A-Z]\w*(?:\.\w+\*?|\*|\.\*))`", line):
+            if not fnmatch.filter(tests, named if named.endswith("*") or "." in named else named + ".*"):
+                yield f"{SPECIFICATION}:{number}: there is no test {named}"
+
+
 def main():
     names = tracked()
     found = [problem for name in names for problem in problems_of(name)]
     found += untested(names)
+    found += promised_by_nobody(names)
     for problem in found:
         print(problem)
     return 1 if found else 0
