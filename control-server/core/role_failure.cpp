@@ -211,7 +211,7 @@ void RoleMachine::judge_serving_mirror(StepContext& context) {
     clear(context, "silent");
     raise(context, "agent",
           "the host-agent of " + standby_.value +
-              ", whose mirror serves the role, is away: the mirror is not watched " + "and cannot be moved");
+              ", whose mirror serves the role, is away: the mirror is not watched and cannot be moved");
     return;
   }
   clear(context, "agent");

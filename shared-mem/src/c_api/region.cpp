@@ -3,6 +3,7 @@
 #include <array>
 
 #include "handles.hpp"
+#include "understudy/app/commit_mirrored.hpp"
 
 namespace us = understudy;
 namespace shm = understudy::shm;
@@ -158,9 +159,18 @@ uint64_t understudy_store_committed(const understudy_store* store) { return stor
 uint64_t understudy_store_term(const understudy_store* store) { return store->store.term().value; }
 
 understudy_mirrored understudy_store_commit_mirrored(const understudy_store* store, uint64_t sequence) {
-  const auto mirrored = store->store.mirrored();
-  if (mirrored.acknowledged.value >= sequence) { return UNDERSTUDY_MIRRORED_NOW; }
-  return mirrored.protected_by_mirror ? UNDERSTUDY_MIRRORED_WAIT : UNDERSTUDY_MIRRORED_EXPOSED;
+  using us::app::CommitMirrored;
+  constexpr us::Instant never{us::Duration::max()};  // the deadline is the caller's
+  switch (CommitMirrored(us::Sequence{sequence}, never).check(store->store.mirrored(), us::Instant{})) {
+    case CommitMirrored::Answer::Now:
+      return UNDERSTUDY_MIRRORED_NOW;
+    case CommitMirrored::Answer::Exposed:
+      return UNDERSTUDY_MIRRORED_EXPOSED;
+    case CommitMirrored::Answer::Wait:
+    case CommitMirrored::Answer::Expired:
+      break;
+  }
+  return UNDERSTUDY_MIRRORED_WAIT;
 }
 
 // --- writing ---
