@@ -155,6 +155,8 @@ struct MirrorState {
   bool operator==(const MirrorState&) const = default;
 };
 enum class Vote : std::uint8_t { Unknown, Up, Down };
+/// An observer that lost its peer, or never heard it, is Unknown for this long at most (rule 2).
+inline constexpr Duration kVoteUnknownMax = std::chrono::seconds(5);
 struct PeerVote {  ///< the mirror's view of its active
   RoleId role;
   BladeId peer;
