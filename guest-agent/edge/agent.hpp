@@ -57,6 +57,7 @@ class Agent {
   Status configure_maintenance(net::Links& links, const std::vector<net::LinkState>& found);
   Status make_place(bool with_grace);
   Status watch_active();
+  void on_configure(const link::guest::Configure& order);
   Status receive();
   void drain(Done done);
   Status install();
@@ -84,7 +85,14 @@ class Agent {
   std::unique_ptr<link::replication::ReplicationReceiver> receiver_;
   std::unique_ptr<link::bfd::Observer> observer_;
   bool drained_ = false;  ///< the copy is whole and final
-  std::optional<IpAddress> watched_;
+  std::string bfd_key_;
+  struct Watched {
+    IpAddress active;
+    link::BfdParameters bfd;
+    std::string key;
+    bool operator==(const Watched&) const = default;
+  };
+  std::optional<Watched> watched_;
   boost::asio::steady_timer settle_timer_;
   bool install_pending_ = false;
   boost::asio::steady_timer install_timer_;

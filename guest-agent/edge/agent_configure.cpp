@@ -110,18 +110,31 @@ Status Agent::watch_active() {
   if (!observer_) {
     link::bfd::Observer::Options options;
     options.service.local_addresses = {mirror_.spec.mirror_address.address};
+    options.service.sequence_file = std::string(run_dir) + "/guest-agent.bfd";
     auto observer = link::bfd::Observer::start(
         io_, options, [this](const IpAddress&, link::Vote vote) { handle(PeerChanged{vote}); });
     if (!observer) { return observer.error(); }
     observer_ = std::move(observer).value();
   }
-  if (watched_ == mirror_.active_address) { return {}; }
-  if (watched_) { (void)observer_->remove_peer(*watched_); }
-  watched_ = mirror_.active_address;
+  const Watched wanted{mirror_.active_address, mirror_.bfd, bfd_key_};
+  if (watched_ == wanted) { return {}; }
+  if (watched_) { (void)observer_->remove_peer(watched_->active); }
+  watched_ = wanted;
   link::bfd::PeerOptions peer;
   peer.interval = std::chrono::milliseconds(mirror_.bfd.interval_ms);
   peer.multiplier = static_cast<std::uint8_t>(std::clamp<std::uint32_t>(mirror_.bfd.multiplier, 1, 255));
+  peer.authentication = {mirror_.bfd.authentication, mirror_.bfd.key_id, bfd_key_};
   return observer_->add_peer(mirror_.active_address, peer);
+}
+
+/// The key stays in memory: a restarted agent is configured again. Another key or interval for the same mirror is no
+/// other configuration to the core.
+void Agent::on_configure(const link::guest::Configure& order) {
+  bfd_key_ = order.bfd_key;
+  handle(ConfigureOrder{order.mirror});
+  if (!observer_ || core_.activity() != Activity::Mirroring) { return; }
+  mirror_.bfd = order.mirror.bfd;
+  if (const auto watching = watch_active(); !watching) { alarm("BFD: " + watching.error().message); }
 }
 
 Status Agent::receive() {

@@ -82,6 +82,9 @@ class Agent {
   void on_guest_event(const RoleId& role, const link::guest::GuestEvent& event);
   place::RolePlaceCallbacks place_callbacks(const RoleId& role);
   Status start_bfd();
+  /// BFD answers this observer of the group.
+  Status let_watch(const IpAddress& observer);
+  [[nodiscard]] link::guest::Configure configuration_of(const MirrorPlace& mirror) const;
 
   boost::asio::io_context& io_;
   BladeConfig config_;

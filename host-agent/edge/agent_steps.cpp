@@ -9,7 +9,6 @@
 namespace understudy::host {
 
 namespace {
-constexpr auto mirror_bfd_interval = std::chrono::milliseconds(10);
 
 link::MirrorPhase phase_of(link::guest::GuestPhase phase) {
   switch (phase) {
@@ -139,8 +138,7 @@ void Agent::let_mirror_follow(const RoleId& role, Term term) {
       !listens) {
     perform(Note{Severity::Alarm, role, "no mirror can follow: " + log::describe(listens.error())});
   }
-  const auto added = bfd_->add_peer(specs_.at(role).mirror_address.address, {.interval = mirror_bfd_interval});
-  if (!added && added.error().code != Errc::Refused) {
+  if (const auto added = let_watch(specs_.at(role).mirror_address.address); !added) {
     perform(Note{Severity::Alarm, role, "the mirror cannot watch this blade: " + log::describe(added.error())});
   }
 }

@@ -30,6 +30,7 @@ def progress():
 
 def up(options):
     chosen = {"bfd_interval_ms": options.bfd_interval_ms, "bfd_multiplier": options.bfd_multiplier,
+              "bfd_auth": options.bfd_auth,
               "policy": options.policy, "region_mib": options.region_mib, "daemons": not options.without_daemons,
               "ready_s": options.ready_s, "power": not options.no_power}
     with_signals_raised()
@@ -221,6 +222,8 @@ def parser():
     sub.add_argument("--bfd-multiplier", type=number(int, 1, 255), metavar="N",
                      default=lab.DEFAULTS["bfd_multiplier"],
                      help="lost packets that mean silence (default: %(default)s)")
+    sub.add_argument("--bfd-auth", choices=config_files.BFD_AUTHENTICATIONS, default=lab.DEFAULTS["bfd_auth"],
+                     help="how BFD is authenticated (default: %(default)s)")
     sub.add_argument("--policy", choices=config_files.POLICIES, default=lab.DEFAULTS["policy"],
                      help="when a role moves to the host")
     sub.add_argument("--region-mib", type=power_of_two, metavar="MIB", default=lab.DEFAULTS["region_mib"],

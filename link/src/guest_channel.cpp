@@ -51,7 +51,7 @@ Result<json::value> parse_line(std::string_view text) {
 struct OrderWriter {
   json::object operator()(const Identify&) const { return {{"order", "identify"}}; }
   json::object operator()(const Configure& order) const {
-    return {{"order", "configure"}, {"mirror", to_json(order.mirror)}};
+    return {{"order", "configure"}, {"mirror", to_json(order.mirror)}, {"bfd_key", order.bfd_key}};
   }
   json::object operator()(const Activate& order) const {
     return {{"order", "activate"}, {"term", order.term.value}, {"deadline_ms", order.deadline_ms}};
@@ -167,7 +167,7 @@ Result<GuestOrder> parse_order(std::string_view text) {
     const auto* found = fields.find("mirror");
     auto mirror = found == nullptr ? Result<RunMirror>(failure("mirror is missing")) : run_mirror_from_json(*found);
     if (mirror) {
-      order = Configure{*std::move(mirror)};
+      order = Configure{*std::move(mirror), fields.string("bfd_key")};
     } else {
       fields.problem(mirror.error().message);
     }

@@ -25,6 +25,7 @@ using namespace std::chrono_literals;
 namespace channel = link::guest;
 
 constexpr Term active_term{7};
+constexpr const char* bfd_key = "group-key";
 constexpr std::uint64_t region_bytes = std::uint64_t{16} << 20;
 
 net::AddressBytes bytes_of(const char* text) { return IpAddress::parse(text).value().bytes; }
@@ -116,7 +117,9 @@ class MirrorTest : public GuestFixture {
     auto bfd = link::bfd::BfdService::start(watching, [](const link::bfd::PeerEvent&) {});
     ASSERT_TRUE(bfd) << bfd.error().message;
     bfd_ = *std::move(bfd);
-    ASSERT_TRUE(bfd_->add_peer(IpAddress::parse("192.168.1.41").value(), {}));
+    link::bfd::PeerOptions peer;
+    peer.authentication = {link::BfdAuthentication::MeticulousSha1, 7, bfd_key};
+    ASSERT_TRUE(bfd_->add_peer(IpAddress::parse("192.168.1.41").value(), peer));
   }
 
   void start_sender(Term term) {
@@ -159,7 +162,11 @@ class MirrorTest : public GuestFixture {
     spec.flow_capacity = 1024;
     spec.mirror_address = IpPrefix::parse("192.168.1.41/24").value();
     spec.mirror_mac = MacAddress::parse("02:e2:00:00:00:01").value();
-    return {spec, active_term, BladeId{"blade-1"}, IpAddress::parse("192.168.1.2").value(), {50, 3}};
+    return {spec,
+            active_term,
+            BladeId{"blade-1"},
+            IpAddress::parse("192.168.1.2").value(),
+            {50, 3, link::BfdAuthentication::MeticulousSha1, 7}};
   }
 
   void start_mirror() {
@@ -170,7 +177,7 @@ class MirrorTest : public GuestFixture {
     guest_ = start(wanted);
     ASSERT_TRUE(guest_);
     ASSERT_TRUE(run_until([&] { return !hellos_.empty(); }));
-    ASSERT_TRUE(guest_->send(channel::Configure{mirror_order()}));
+    ASSERT_TRUE(guest_->send(channel::Configure{mirror_order(), bfd_key}));
   }
   void start_synced_mirror() {
     ASSERT_NO_FATAL_FAILURE(start_mirror());
@@ -281,7 +288,7 @@ TEST_F(MirrorTest, ARestartedAgentGoesOnServingUnderItsTerm) {
 
   // A host-agent that was restarted repeats what it knew: nothing changes.
   events_.clear();
-  ASSERT_TRUE(guest_->send(channel::Configure{mirror_order()}));
+  ASSERT_TRUE(guest_->send(channel::Configure{mirror_order(), bfd_key}));
   ASSERT_TRUE(guest_->send(channel::Activate{term, 60000}));
   ASSERT_TRUE(wait_for<channel::Ready>()) << story();
 }
@@ -302,7 +309,7 @@ TEST_F(MirrorTest, AfterAFullSnapshotTheKernelHasWhatTheActiveHasAndNothingElse)
   auto order = mirror_order();
   order.term = Term{20};
   events_.clear();
-  ASSERT_TRUE(guest_->send(channel::Configure{order}));
+  ASSERT_TRUE(guest_->send(channel::Configure{order, bfd_key}));
   ASSERT_TRUE(run_until([&] { return phase() == channel::GuestPhase::Synced; })) << story();
   EXPECT_EQ(copy->count(net::FlowTable), 1U);
 
@@ -347,7 +354,7 @@ TEST_F(MirrorTest, AConfigurationThatDoesNotFitIsAFailureThatSaysWhy) {
   guest_ = start(wanted);
   ASSERT_TRUE(guest_);
   ASSERT_TRUE(run_until([&] { return !hellos_.empty(); }));
-  ASSERT_TRUE(guest_->send(channel::Configure{mirror_order()}));
+  ASSERT_TRUE(guest_->send(channel::Configure{mirror_order(), bfd_key}));
   ASSERT_TRUE(run_until([&] { return phase() == channel::GuestPhase::Failed; })) << story();
   EXPECT_NE(last<channel::State>()->detail.find("02:e0:00:00:00:01"), std::string::npos) << story();
 }

@@ -3,6 +3,7 @@
 
 #include <gtest/gtest.h>
 #include <sched.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <cerrno>
@@ -106,6 +107,28 @@ TEST_F(BladeConfigTest, EachMistakeIsOneLineWithFileAndLine) {
             ":1: \"blade\" in the file is wrong; write this blade's name, e.g. \"blade-2\"");
   EXPECT_NE(complaint("maintenance_interface", "maintainance_interface").find("\"maintenance_interface\" is missing"),
             std::string::npos);
+}
+
+TEST_F(BladeConfigTest, BfdHasAKeyOfTheGroupAndPeersWithTheirOwn) {
+  const std::string key_file = testing::TempDir() + "blade_config_test_" + std::to_string(getpid()) + ".key";
+  std::ofstream(key_file) << "group-key\n";
+  const std::string networks = "[networks]\n";
+  const std::string bfd = "[bfd]\nauth = \"meticulous-sha1\"\nkey_id = 7\nkey_file = \"" + key_file +
+                          "\"\n[[bfd.peer]]\naddress = \"127.0.0.9\"\ninterval_ms = 300\nmultiplier = 5\n";
+  EXPECT_EQ(complaint(networks, bfd + networks), ":8: " + key_file + " is open to others than its owner; chmod 600 it");
+  ASSERT_EQ(chmod(key_file.c_str(), 0600), 0);
+  const auto config = read(networks, bfd + networks);
+  ASSERT_TRUE(config.ok()) << config.error().message;
+  const auto& read_bfd = config.value().bfd;
+  EXPECT_EQ(read_bfd.authentication,
+            (link::bfd::Authentication{link::BfdAuthentication::MeticulousSha1, 7, "group-key"}));
+  ASSERT_EQ(read_bfd.peers.size(), 1u);
+  EXPECT_EQ(read_bfd.peers[0].first.to_string(), "127.0.0.9");
+  EXPECT_EQ(read_bfd.peers[0].second.interval, std::chrono::milliseconds(300));
+  EXPECT_EQ(read_bfd.peers[0].second.authentication, link::bfd::Authentication{}) << "a router chooses for itself";
+  EXPECT_EQ(complaint(networks, "[[bfd.peer]]\naddress = \"fd00::9\"\n" + networks),
+            ":6: fd00::9 is of another family than this blade's address 127.0.0.1; BFD needs both IPv4, or both IPv6");
+  std::remove(key_file.c_str());
 }
 
 TEST_F(BladeConfigTest, ACommandAtATestPointMustBeAllowed) {

@@ -5,74 +5,12 @@
 
 #include <vector>
 
+#include "bfd_bench.hpp"
+
 namespace understudy::link::bfd {
 namespace {
 
-using namespace std::chrono_literals;
 using enum SessionState;
-
-constexpr std::uint32_t own = 11;
-constexpr std::uint32_t peers = 22;
-
-SessionParameters parameters(std::uint32_t discriminator = own) {
-  SessionParameters out;
-  out.local_discriminator = discriminator;
-  return out;
-}
-
-/// A packet of a well-behaved peer that knows us.
-ControlPacket from_peer(SessionState state) {
-  ControlPacket packet;
-  packet.state = state;
-  packet.detect_multiplier = 3;
-  packet.my_discriminator = peers;
-  packet.your_discriminator = own;
-  packet.desired_min_tx_us = state == Up ? 50'000 : 1'000'000;
-  packet.required_min_rx_us = 50'000;
-  return packet;
-}
-
-/// A session with the clock in the test's hand and every packet decoded.
-struct Bench {
-  explicit Bench(const SessionParameters& with = parameters(), double jitter = 1.0)
-      : session(
-            with, [jitter] { return jitter; }, now) {}
-
-  void keep(const Session::Output& output) {
-    discard = output.discard;
-    if (output.packet) { sent.push_back(std::get<ControlPacket>(decode(output.packet->bytes()))); }
-    if (output.change) { changes.push_back(*output.change); }
-  }
-  void receive(const ControlPacket& packet) { keep(session.on_packet(now, encode(packet).bytes())); }
-  void tick_at(Duration since_start) {
-    now = Instant{since_start};
-    keep(session.on_tick(now));
-  }
-  /// Lets the session run on time, as a daemon that is never late, until `until`.
-  void run_until(Duration until) {
-    while (session.next_deadline() <= Instant{until}) { tick_at(std::max(session.next_deadline(), now).since_boot); }
-    now = Instant{until};
-  }
-  /// Brings the session Up at the present time, its Poll answered.
-  void come_up() {
-    keep(session.on_tick(now));
-    receive(from_peer(Down));
-    receive(from_peer(Up));
-    auto answer = from_peer(Up);
-    answer.final_bit = true;
-    receive(answer);
-    ASSERT_EQ(session.state(), Up);
-    ASSERT_FALSE(session.polling());
-    sent.clear();
-    changes.clear();
-  }
-
-  Instant now{1s};
-  Session session;
-  std::vector<ControlPacket> sent;
-  std::vector<StateChange> changes;
-  Discard discard = Discard::Kept;
-};
 
 void bring_to(Bench& bench, SessionState state) {
   bench.keep(bench.session.on_tick(bench.now));

@@ -38,6 +38,7 @@ class Observer {
  private:
   Observer(boost::asio::io_context& io, Duration unknown_max, OnVote on_vote);
   void on_event(const PeerEvent& event);
+  [[nodiscard]] BfdService::Refused tell_refusals();
   void arm();
 
   boost::asio::io_context& io_;

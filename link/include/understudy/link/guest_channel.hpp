@@ -36,6 +36,8 @@ struct Identify {  ///< first on every connection: answer Hello. A restarted hos
 };
 struct Configure {  ///< be the mirror of this role; a repeated one with a newer version is applied as a difference
   RunMirror mirror;
+  /// Of the standby's own file: stays in the guest's memory and is in nothing that the control API carries (rule 25).
+  std::string bfd_key = {};
   bool operator==(const Configure&) const = default;
 };
 struct Activate {  ///< make everything ready to serve under `term`, answer Ready; the tap's gate is still closed

@@ -69,9 +69,14 @@ struct RoleSpec {
   bool operator==(const RoleSpec&) const = default;
 };
 
+/// How a BFD session proves who speaks (RFC 5880, section 6.7), numbered as on the wire. MD5 (2, 3) is not offered.
+enum class BfdAuthentication : std::uint8_t { None = 0, Simple = 1, Sha1 = 4, MeticulousSha1 = 5 };
+
 struct BfdParameters {
   std::uint32_t interval_ms = 50;
   std::uint32_t multiplier = 3;
+  BfdAuthentication authentication = BfdAuthentication::None;  ///< the key itself is each blade's own file
+  std::uint8_t key_id = 0;                                     ///< 0 without authentication
   bool operator==(const BfdParameters&) const = default;
 };
 
