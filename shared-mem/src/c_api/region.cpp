@@ -60,6 +60,19 @@ Result<shm::StoreSchema> schema_of(const understudy_store_schema* described) {
   return schema;
 }
 
+namespace {
+
+Result<shm::RegionSchema> region_schema(const understudy_store_schema* stores, std::size_t store_count) {
+  shm::RegionSchema schema;
+  for (std::size_t i = 0; i < store_count; ++i) {
+    auto store = schema_of(stores + i);
+    if (!store) { return store.error(); }
+    schema.stores.push_back(std::move(store).value());
+  }
+  return schema;
+}
+
+}  // namespace
 }  // namespace understudy::c_api
 
 using us::c_api::bytes;
@@ -73,24 +86,35 @@ const char* understudy_last_error(void) { return us::c_api::last_error.c_str(); 
 understudy_status understudy_region_create(const char* path, uint64_t size_bytes, const understudy_store_schema* stores,
                                            size_t store_count, understudy_region** region) {
   *region = nullptr;
-  shm::RegionSchema schema;
-  for (std::size_t i = 0; i < store_count; ++i) {
-    auto store = us::c_api::schema_of(stores + i);
-    if (!store) { return told(store.error()); }
-    schema.stores.push_back(std::move(store).value());
-  }
+  const auto schema = us::c_api::region_schema(stores, store_count);
+  if (!schema) { return told(schema.error()); }
   if (size_bytes == 0) {
-    const auto needed = shm::Region::size_needed(schema);
+    const auto needed = shm::Region::size_needed(*schema);
     if (!needed) { return told(needed.error()); }
     size_bytes = needed.value();
   }
-  return us::c_api::handed_out(shm::Region::create(path, size_bytes, schema), region);
+  return us::c_api::handed_out(shm::Region::create(path, size_bytes, *schema), region);
 }
 
 understudy_status understudy_region_open(const char* path, int writable, uint64_t size_bytes,
                                          understudy_region** region) {
   const auto size = size_bytes == 0 ? std::nullopt : std::optional(size_bytes);
   return us::c_api::handed_out(shm::Region::open(path, us::c_api::access_of(writable), size), region);
+}
+
+understudy_status understudy_region_open_fd(int fd, int writable, uint64_t size_bytes, uint64_t offset,
+                                            understudy_region** region) {
+  const auto size = size_bytes == 0 ? std::nullopt : std::optional(size_bytes);
+  return us::c_api::handed_out(shm::Region::open(fd, us::c_api::access_of(writable), size, offset), region);
+}
+
+understudy_status understudy_region_format_fd(int fd, uint64_t size_bytes, uint64_t offset,
+                                              const understudy_store_schema* stores, size_t store_count,
+                                              understudy_region** region) {
+  *region = nullptr;
+  const auto schema = us::c_api::region_schema(stores, store_count);
+  if (!schema) { return told(schema.error()); }
+  return us::c_api::handed_out(shm::Region::format(fd, size_bytes, *schema, offset), region);
 }
 
 understudy_region_state understudy_region_inspect(const char* path, uint64_t size_bytes) {
