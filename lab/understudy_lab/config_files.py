@@ -18,6 +18,7 @@ ROLE_SYSCTLS = {
 # Where blades (lab-init --program) and mirrors (build-image --add) have the roles' applications.
 APPLICATIONS = "/srv/bin"
 POLICIES = ("always", "when-slow", "when-quiet", "manual")
+MEMORIES = ("auto", "ivshmem", "nvdimm")  # what a region is to its guest
 
 
 def quoted(value):
@@ -144,6 +145,7 @@ qemu = {quoted(options["qemu"])}
 kernel = {quoted(os.path.join(mirror, "vmlinux"))}
 initramfs = {quoted(os.path.join(mirror, "initramfs"))}
 accelerator = "auto"
+memory = {quoted(options["memory"])}
 boot_deadline_s = {options["boot_deadline_s"]}
 debug_shell = true
 {drill_section(options["drill"])}"""
