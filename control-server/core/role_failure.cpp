@@ -128,6 +128,14 @@ void RoleMachine::on_mirrors_released(StepContext& context, const BladeId& blade
   if (state_ == RoleState::Protected) { become(context, RoleState::Exposed, why); }
 }
 
+void RoleMachine::on_report(StepContext& context, const BladeId& blade, const link::MirrorWarning& report) {
+  if (blade != standby_ || report.term > own_.highest()) {
+    ignore(context, blade, "mirror warning", report.term);
+    return;
+  }
+  note(context, link::Severity::Warning, "mirror", blade, report.detail);
+}
+
 // --- failures ---
 
 void RoleMachine::on_report(StepContext& context, const BladeId& blade, const link::PeerVote& report) {

@@ -65,17 +65,18 @@ Result<place::PlaceOptions> Agent::find_ports() {
     options.ports.emplace_back(port.name, nic->name);
   }
   options.run_dir = run_dir;
-  options.region_path = bar_->path;
-  options.is_bar = true;
+  options.region_path = memory_->path;
+  options.is_device = true;
   options.excluded = {mirror_.spec.mirror_address};
   return options;
 }
 
 Status Agent::make_place(bool with_grace) {
+  if (!memory_) { return memory_.error(); }
   auto options = find_ports();
   if (!options) { return options.error(); }
-  if (bar_->bytes != mirror_.spec.region_bytes) {
-    return failure("the ivshmem device has " + std::to_string(bar_->bytes) + " bytes, the role's region " +
+  if (memory_->bytes != mirror_.spec.region_bytes) {
+    return failure(describe(*memory_) + " has " + std::to_string(memory_->bytes) + " bytes, the role's region " +
                    std::to_string(mirror_.spec.region_bytes));
   }
   place::RolePlaceCallbacks callbacks;

@@ -83,6 +83,11 @@ void read_mirrors(ConfigTable table, MirrorsConfig& mirrors) {
   if (accelerator != "auto" && accelerator != "kvm" && accelerator != "tcg") {
     table.problem("accelerator", "accelerator \"" + accelerator + R"(" is unknown; write "auto", "kvm" or "tcg")");
   }
+  auto& memory = mirrors.memory;
+  memory = table.string_or("memory", "auto", "\"auto\", \"ivshmem\" or \"nvdimm\"");
+  if (memory != "auto" && memory != "ivshmem" && memory != "nvdimm") {
+    table.problem("memory", "memory \"" + memory + R"(" is unknown; write "auto", "ivshmem" or "nvdimm")");
+  }
   mirrors.boot_deadline = std::chrono::seconds(table.integer_or(
       "boot_deadline_s", mirrors.boot_deadline.count(), "seconds until a started mirror must have spoken", 1, 3600));
   mirrors.debug_shell = table.boolean_or("debug_shell", false);

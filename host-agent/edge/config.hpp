@@ -21,6 +21,7 @@ struct MirrorsConfig {
   std::string kernel;
   std::string initramfs;
   std::string accelerator = "auto";        ///< "auto" (by trying), "kvm", "tcg"
+  std::string memory = "auto";             ///< what a region is to a guest: "auto", "ivshmem", "nvdimm"
   std::chrono::seconds boot_deadline{90};  ///< a guest that has not spoken until then is started again
   bool debug_shell = false;                ///< root shell and a second monitor of every mirror, for laboratories
 };

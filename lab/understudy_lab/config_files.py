@@ -20,6 +20,7 @@ ROLE_SYSCTLS = {
 APPLICATIONS = "/srv/bin"
 BFD_AUTHENTICATIONS = ("meticulous-sha1", "sha1", "simple", "none")
 POLICIES = ("always", "when-slow", "when-quiet", "manual")
+MEMORIES = ("auto", "ivshmem", "nvdimm")  # what a region is to its guest
 
 
 def quoted(value):
@@ -159,6 +160,7 @@ qemu = {quoted(options["qemu"])}
 kernel = {quoted(os.path.join(mirror, "vmlinux"))}
 initramfs = {quoted(os.path.join(mirror, "initramfs"))}
 accelerator = "auto"
+memory = {quoted(options["memory"])}
 boot_deadline_s = {options["boot_deadline_s"]}
 debug_shell = true
 {drill_section(options["drill"])}"""

@@ -5,7 +5,7 @@
 ///     ReplicationSender, BfdService at 192.168.1.2 ── us-mnt ── tap ── mirror-1 (192.168.1.41)
 ///     us-ext, us-int: bridges, the service networks  ────────── taps ── its service ports
 /// Covers: guest-agent/edge/agent.cpp, guest-agent/edge/agent_configure.cpp, guest-agent/edge/agent_restore.cpp,
-/// guest-agent/edge/host_channel.cpp, guest-agent/edge/ivshmem.cpp, host-agent/place/role_place.cpp
+/// guest-agent/edge/host_channel.cpp, host-agent/place/role_place.cpp
 
 #include <arpa/inet.h>
 #include <sched.h>
@@ -100,7 +100,8 @@ class MirrorTest : public GuestFixture {
   }
 
   void make_regions() {
-    auto mirror = shm::Region::create(region_path(), region_bytes, schema());
+    const auto offset = device_ == host::RegionDevice::Nvdimm ? shm::nvdimm_info_bytes : 0;
+    auto mirror = shm::Region::create(region_path(), region_bytes, schema(), offset);
     ASSERT_TRUE(mirror) << mirror.error().message;
     make_active_region(active_term, 40001);
   }
@@ -170,7 +171,7 @@ class MirrorTest : public GuestFixture {
   }
 
   void start_mirror() {
-    auto wanted = options(region_bytes, false);
+    auto wanted = options(region_bytes, false, device_);
     wanted.nics = {{"mnt", "mnt-tap", mirror_order().spec.mirror_mac},
                    {"ext", "ext-tap", mirror_order().spec.ports[0].mac},
                    {"int", "int-tap", mirror_order().spec.ports[1].mac}};
@@ -205,6 +206,7 @@ class MirrorTest : public GuestFixture {
     for (const auto& event : events_) { text += channel::to_line(event); }
     return text;
   }
+  host::RegionDevice device_ = host::RegionDevice::Ivshmem;
   std::optional<shm::Region> active_region_;
   std::optional<shm::StoreWriter> writer_;
   std::unique_ptr<link::replication::ReplicationSender> sender_;
@@ -357,6 +359,41 @@ TEST_F(MirrorTest, AConfigurationThatDoesNotFitIsAFailureThatSaysWhy) {
   ASSERT_TRUE(guest_->send(channel::Configure{mirror_order(), bfd_key}));
   ASSERT_TRUE(run_until([&] { return phase() == channel::GuestPhase::Failed; })) << story();
   EXPECT_NE(last<channel::State>()->detail.find("02:e0:00:00:00:01"), std::string::npos) << story();
+}
+
+/// The same mirror with its region in an nvdimm, which its agent finds raw and makes a device-dax.
+class NvdimmTest : public MirrorTest {
+ protected:
+  NvdimmTest() { device_ = host::RegionDevice::Nvdimm; }
+};
+
+TEST_F(NvdimmTest, SyncsAndTakesOverInTheHostsBytesBehindTheInfoBlock) {
+  ASSERT_NO_FATAL_FAILURE(start_synced_mirror());
+  EXPECT_EQ(hellos_[0].memory, "device-dax /dev/dax0.0");
+  EXPECT_GT(hellos_[0].load_ns, 0);
+
+  put_flow(40002);
+  auto mirrored = shm::Region::open(region_path(), shm::Access::ReadOnly, region_bytes, shm::nvdimm_info_bytes);
+  ASSERT_TRUE(mirrored) << mirrored.error().message;
+  auto copy = mirrored->store(net::net_store_name);
+  ASSERT_TRUE(copy);
+  ASSERT_TRUE(run_until([&] { return copy->committed() == writer_->committed(); })) << story();
+  EXPECT_EQ(copy->count(net::FlowTable), 2U);
+
+  const Term term = active_term.next();
+  ASSERT_TRUE(guest_->send(channel::Activate{term, 60000}));
+  ASSERT_TRUE(wait_for<channel::Ready>()) << story();
+  EXPECT_EQ(copy->term(), term);
+  auto sessions = mirrored->store("sessions");
+  ASSERT_TRUE(sessions);
+  EXPECT_EQ(sessions->term(), term) << "the application in the guest has the device-dax mapped, too";
+
+  // A restarted agent finds the device-dax as it is: the file is the same one, the echo goes through.
+  const auto hellos = hellos_.size();
+  ASSERT_EQ(shell("kill -9 " + hellos_.back().instance).status, 0);
+  ASSERT_TRUE(run_until([&] { return hellos_.size() > hellos; })) << story();
+  EXPECT_EQ(hellos_.back().memory, "device-dax /dev/dax0.0");
+  EXPECT_TRUE(failures_.empty()) << failures_[0];
 }
 
 }  // namespace

@@ -230,6 +230,17 @@ TEST(Takeover, TheSecondOfTwoActivesMayFailLater) {
   EXPECT_EQ(chassis.state(2), RoleState::OnMirror);
 }
 
+TEST(Takeover, AWarningAboutAMirrorIsAnEventOfItsStandbyOnly) {
+  Chassis chassis(2);
+  chassis.bring_up();
+  chassis.forget();
+  chassis.report(BladeId{"blade-2"}, link::MirrorWarning{RoleId{"role-1"}, Term{1}, "its region is slow"});
+  EXPECT_FALSE(chassis.noted("mirror", "slow"));
+  chassis.report(chassis.standby(), link::MirrorWarning{RoleId{"role-1"}, Term{1}, "its region is slow"});
+  EXPECT_TRUE(chassis.noted("mirror", "its region is slow"));
+  EXPECT_EQ(chassis.state(1), RoleState::Protected);
+}
+
 TEST(Takeover, AnApplicationsDeathFailsOverAtOnceAndKeepsTheBladeOn) {
   Chassis chassis(2);
   chassis.bring_up();

@@ -63,6 +63,7 @@ TEST_F(BladeConfigTest, ReadsAGoodFile) {
   const auto config = read();
   ASSERT_TRUE(config.ok()) << config.error().message;
   EXPECT_EQ(config.value().networks.at("external"), "ext");
+  EXPECT_EQ(config.value().mirrors.memory, "auto");
   EXPECT_EQ(config.value().region_path(RoleId{"role-1"}), "/dev/shm/understudy-role-1");
 }
 
@@ -105,6 +106,9 @@ TEST_F(BladeConfigTest, EachMistakeIsOneLineWithFileAndLine) {
             ":9: there is no program \"/usr/bin\"; install QEMU, or write qemu = its path");
   EXPECT_EQ(complaint("blade = \"blade-1\"", "blade = 1"),
             ":1: \"blade\" in the file is wrong; write this blade's name, e.g. \"blade-2\"");
+  EXPECT_EQ(complaint("kernel =", "memory = \"shmem\"\nkernel ="),
+            ":9: memory \"shmem\" is unknown; write \"auto\", \"ivshmem\" or \"nvdimm\"");
+  EXPECT_EQ(complaint("kernel =", "memory = \"nvdimm\"\nkernel ="), "no complaint");
   EXPECT_NE(complaint("maintenance_interface", "maintainance_interface").find("\"maintenance_interface\" is missing"),
             std::string::npos);
 }

@@ -63,7 +63,8 @@ inline std::vector<Report> every_report() {
           ActivateFailed{role, Term{4}, "no region"},
           Moved{role, Term{5}, {{"prepare", 100}, {"freeze", 0.5}}},
           MoveFailed{role, Term{5}, "quiesce deadline"},
-          MirrorsReleased{1, 250.5}};
+          MirrorsReleased{1, 250.5},
+          MirrorWarning{role, Term{3}, "its region is slow"}};
 }
 
 inline GroupStatus status() {

@@ -161,6 +161,12 @@ struct MirrorState {
   std::string detail;      ///< for Failed: what, and where the console log is
   bool operator==(const MirrorState&) const = default;
 };
+struct MirrorWarning {  ///< something about a mirror that an operator must know, and that changes no state
+  RoleId role;
+  Term term;
+  std::string detail;
+  bool operator==(const MirrorWarning&) const = default;
+};
 enum class Vote : std::uint8_t { Unknown, Up, Down };
 /// An observer that lost its peer, or never heard it, is Unknown for this long at most (rule 2).
 inline constexpr Duration kVoteUnknownMax = std::chrono::seconds(5);
@@ -212,6 +218,6 @@ struct MirrorsReleased {
   bool operator==(const MirrorsReleased&) const = default;
 };
 using Report = std::variant<Hello, Serving, ServeFailed, Stopped, MirrorState, PeerVote, ApplicationFailed, Activated,
-                            ActivateFailed, Moved, MoveFailed, MirrorsReleased>;
+                            ActivateFailed, Moved, MoveFailed, MirrorsReleased, MirrorWarning>;
 
 }  // namespace understudy::link
