@@ -120,12 +120,14 @@ Status Agent::watch_active() {
   const Watched wanted{mirror_.active_address, mirror_.bfd, bfd_key_};
   if (watched_ == wanted) { return {}; }
   if (watched_) { (void)observer_->remove_peer(watched_->active); }
-  watched_ = wanted;
+  watched_.reset();
   link::bfd::PeerOptions peer;
   peer.interval = std::chrono::milliseconds(mirror_.bfd.interval_ms);
   peer.multiplier = static_cast<std::uint8_t>(std::clamp<std::uint32_t>(mirror_.bfd.multiplier, 1, 255));
   peer.authentication = {mirror_.bfd.authentication, mirror_.bfd.key_id, bfd_key_};
-  return observer_->add_peer(mirror_.active_address, peer);
+  auto added = observer_->add_peer(mirror_.active_address, peer);
+  if (added) { watched_ = wanted; }
+  return added;
 }
 
 /// The key stays in memory: a restarted agent is configured again. Another key or interval for the same mirror is no

@@ -281,8 +281,8 @@ EncodedPacket Session::transmit(Instant now, bool final_bit) {
   return encoded;
 }
 
-/// 6.7.4: with every packet where it is meticulous, else with every packet that says something new. What is the same
-/// under the same number cannot be told from its replay, and says nothing that is not so.
+/// 6.7.4: with every packet where it is meticulous, else with every packet that says something new. The last packet of
+/// a dead peer can then be replayed for ever: what only meticulous authentication refuses.
 void Session::advance_sequence(const ControlPacket& packet) {
   const bool meticulous = authentication().type == BfdAuthentication::MeticulousSha1;
   if (meticulous || !last_sent_ || *last_sent_ != packet) { ++transmit_sequence_; }

@@ -169,6 +169,8 @@ struct Case {
   const char* dissected;  ///< what tshark says of each packet, see check_packets()
 };
 
+void PrintTo(const Case& one, std::ostream* out) { *out << one.name; }
+
 std::string bird_password(const char* type, const char* password, int id) {
   return std::string("    authentication ") + type + "; password \"" + password + "\" { id " + std::to_string(id) +
          "; };\n";
@@ -239,7 +241,8 @@ class BfdInterop : public BfdNetwork {
   }
   /// BFD packets no longer reach the speaker; its own still go out.
   static constexpr const char* deaf =
-      "nft 'table inet deaf { chain in { type filter hook input priority 0; udp dport 3784 drop; } }'";
+      "nft 'add table inet deaf; add chain inet deaf in { type filter hook input priority 0; }; "
+      "add rule inet deaf in udp dport 3784 drop'";
 };
 
 class BfdInteropWithBird : public BfdInterop, public testing::WithParamInterface<Case> {};

@@ -10,7 +10,7 @@ namespace understudy::cli {
 namespace {
 
 link::GroupStatus status() {
-  link::GroupStatus status{BladeId{"blade-4"}, link::MovementPolicy::Always, {}, {}};
+  link::GroupStatus status{BladeId{"blade-4"}, link::MovementPolicy::Always, {}, {}, {}};
   status.roles.push_back(
       {RoleId{"role-1"}, "protected", {BladeId{"blade-1"}, PlaceKind::Host}, Term{3}, true, "synced", ""});
   status.roles.push_back({RoleId{std::string(64, 'r')},

@@ -116,6 +116,7 @@ TEST_F(BladeConfigTest, EachMistakeIsOneLineWithFileAndLine) {
 TEST_F(BladeConfigTest, BfdHasAKeyOfTheGroupAndPeersWithTheirOwn) {
   const std::string key_file = testing::TempDir() + "blade_config_test_" + std::to_string(getpid()) + ".key";
   std::ofstream(key_file) << "group-key\n";
+  ASSERT_EQ(chmod(key_file.c_str(), 0644), 0);
   const std::string networks = "[networks]\n";
   const std::string bfd = "[bfd]\nauth = \"meticulous-sha1\"\nkey_id = 7\nkey_file = \"" + key_file +
                           "\"\n[[bfd.peer]]\naddress = \"127.0.0.9\"\ninterval_ms = 300\nmultiplier = 5\n";

@@ -280,6 +280,53 @@ TEST(BfdSession, StricterListeningWaitsUntilThePeerConfirmedIt) {
   EXPECT_EQ(bench.session.detection_time(), 150ms);
 }
 
+TEST(BfdSession, AnIntervalOfMoreThanASecondIsKeptUpAndDown) {
+  auto slow = parameters();
+  slow.desired_min_tx = slow.required_min_rx = 4s;
+  Bench bench(slow);
+  bench.tick_at(1s);
+  EXPECT_EQ(bench.session.next_deadline() - bench.now, 4s);
+  bench.come_up();
+  EXPECT_EQ(bench.session.transmit_interval(), 4s);
+  EXPECT_EQ(bench.session.detection_time(), 12s);
+}
+
+TEST(BfdSession, APollIsAnsweredByAFinalAloneWhileItPollsItself) {
+  Bench bench;
+  bench.come_up();
+  bench.keep(bench.session.set_intervals(bench.now, 300ms, 50ms));
+  auto packet = from_peer(Up);
+  packet.poll = true;
+  bench.receive(packet);
+  ASSERT_EQ(bench.sent.size(), 1u);
+  EXPECT_TRUE(bench.sent[0].final_bit && !bench.sent[0].poll) << "never both (6.5)";
+  EXPECT_TRUE(bench.session.polling()) << "its own question is still open";
+}
+
+TEST(BfdSession, AFinalThatNobodyAskedForChangesNothing) {
+  Bench bench;
+  bench.come_up();
+  auto packet = from_peer(Up);
+  packet.final_bit = true;
+  bench.receive(packet);
+  EXPECT_TRUE(bench.sent.empty());
+  EXPECT_EQ(bench.session.transmit_interval(), 50ms);
+  EXPECT_EQ(bench.session.detection_time(), 150ms);
+}
+
+TEST(BfdSession, EveryDiagnosticOfThePeerIsToldAndNamed) {
+  for (std::uint8_t diagnostic = 0; diagnostic < 32; ++diagnostic) {
+    Bench bench;
+    bench.come_up();
+    auto packet = from_peer(Down);
+    packet.diagnostic = diagnostic;
+    bench.receive(packet);
+    ASSERT_EQ(bench.changes.size(), 1u);
+    EXPECT_EQ(bench.changes[0].remote_diagnostic, diagnostic);
+    EXPECT_EQ(std::string(diagnostic_name(diagnostic)) == "reserved", diagnostic > 9);
+  }
+}
+
 TEST(BfdSession, FasterSendingAndLooserListeningHoldAtOnce) {
   Bench bench;
   bench.come_up();
