@@ -6,6 +6,8 @@
 ///   device-dax    /dev/daxN.M of an nvdimm; a raw namespace is made one through sysfs, as ndctl would
 ///   fs-dax        the one file of a file system that is mounted from an nvdimm with DAX
 ///
+/// The host looks for the region 2 MiB behind the begin of the nvdimm's file, where a device-dax begins. A file on
+/// fs-dax lies elsewhere unless its file system was made for it: the echo test tells.
 /// A raw /dev/pmemN is never used: its mapping is page cache. Making a device-dax writes an info block at 4 KiB of the
 /// nvdimm and nothing else; one that was broken off begins anew with the next start.
 
