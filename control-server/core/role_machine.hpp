@@ -150,7 +150,7 @@ class RoleMachine {
   void evidence_found(StepContext& context, link::StopEvidence evidence);
   void verify_and_activate(StepContext& context);
   void send_activate(StepContext& context);
-  void activation_failed(StepContext& context, const std::string& why, bool gate_is_closed);
+  void activation_failed(StepContext& context, const std::string& why);
   void consider_cancelling(StepContext& context);
   void retry_takeover(StepContext& context);
   void now_on_mirror(StepContext& context);

@@ -81,8 +81,12 @@ void RoleMachine::consider_first_term(StepContext& context) {
 /// A blade serves under a term that the store never heard of: the store is older than the truth.
 void RoleMachine::newer_than_the_store(StepContext& context, const BladeId& blade, const HeldRole& held) {
   if (!held.serving) {  // a number to stay above, nothing more
-    if (blade == own_.place.blade && own_.place.kind == PlaceKind::Host) {
+    if (blade != own_.place.blade || step_ == Step::AwaitGiveBack) { return; }
+    if (own_.place.kind == PlaceKind::Host) {
       serve_under_new_term(context, blade, StopEvidence::StoodDown);
+    } else if (held.kind == PlaceKind::Mirror) {  // whoever took the role from it did not live to give it to anybody
+      become(context, RoleState::TakingOver, "the mirror was told to stand down, and nobody else has the role");
+      verify_and_activate(context);
     }
     return;
   }
