@@ -92,7 +92,7 @@ class RoleMachine {
 
  private:
   enum class Step : std::uint8_t { None, AwaitMirrorsWord, AwaitEvidence, AwaitActivated, AwaitGiveBack, AwaitMoved };
-  enum class AfterStore : std::uint8_t { Serve, Adopt, Activate, Move, Moved };
+  enum class AfterStore : std::uint8_t { Serve, Adopt, AskMirror, Activate, Move, Moved };
   enum class Timer : std::uint8_t {
     Hello,
     MirrorsWord,
@@ -121,6 +121,7 @@ class RoleMachine {
   // role_start.cpp: who owns what, and does it know
   void consider_first_term(StepContext& context);
   void owner_on_host_says_hello(StepContext& context, const std::optional<link::HeldRole>& held);
+  void ask_mirror(StepContext& context);
   void take_over_from_returned(StepContext& context);
   void owner_on_mirror_says_hello(StepContext& context, const std::optional<link::HeldRole>& held);
   void other_says_hello(StepContext& context, const BladeId& blade, const std::optional<link::HeldRole>& held);

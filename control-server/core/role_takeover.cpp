@@ -157,7 +157,9 @@ void RoleMachine::activation_failed(StepContext& context, const std::string& why
   ++activate_tries_;
   disarm(Timer::Activation);
   raise(context, "activation", "the mirror does not take over: " + why);
-  if (!old_active_is_healthy(context) || application_failed_) {
+  // An application that failed there is tried there again only when the mirror cannot do it either.
+  const bool mirror_first = application_failed_ && activate_tries_ < kActivationTries;
+  if (!old_active_is_healthy(context) || mirror_first) {
     step_ = Step::AwaitEvidence;
     arm(Timer::Isolate, context.now + context.config.timings.retry * std::min(activate_tries_, 10U));
   } else {

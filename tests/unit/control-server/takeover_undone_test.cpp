@@ -244,6 +244,36 @@ TEST(Takeover, AMirrorThatWasToldToStandDownByAnEarlierLifeIsActivatedUnderANewe
   EXPECT_EQ(chassis.own(1).term, Term{4});
 }
 
+/// Powered off in the takeover; an operator brought it back; the mirror, which cannot do it, is ordered again.
+TEST(Takeover, ABladeThatIsBackIsNotPoweredOffOnceMore) {
+  Chassis chassis(2);
+  chassis.bring_up();
+  chassis.silent_agents.insert(chassis.standby());
+  chassis.silence(1);
+  ASSERT_EQ(chassis.all<PowerOff>().size(), 1U);
+  chassis.powered_off.clear();
+  chassis.hello(BladeId{"blade-1"});
+  chassis.pass(8s);
+  ASSERT_GE(chassis.orders<link::Activate>().size(), 2U);
+  EXPECT_EQ(chassis.all<PowerOff>().size(), 1U);
+}
+
+TEST(Takeover, AnApplicationThatFailedIsTriedAgainWhenTheMirrorCannotServeEither) {
+  Chassis chassis(2);
+  chassis.bring_up();
+  chassis.silent_agents.insert(chassis.standby());
+  chassis.report(BladeId{"blade-1"}, link::ApplicationFailed{RoleId{"role-1"}, Term{1}, "exit status 1"});
+  for (int i = 0; i < 3; ++i) {
+    chassis.forget();
+    chassis.report(chassis.standby(), link::ActivateFailed{RoleId{"role-1"}, Term{2}, "the application has ended"});
+    chassis.pass(4s);
+  }
+  ASSERT_EQ(chassis.orders<link::StandDown>().size(), 1U);
+  chassis.report(chassis.standby(), link::Stopped{RoleId{"role-1"}, Term{3}});
+  EXPECT_EQ(chassis.own(1).place, kBlade1);
+  EXPECT_EQ(chassis.state(1), RoleState::Exposed);
+}
+
 TEST(Takeover, AContradictingStoreStopsEveryAutomaticDecision) {
   Chassis chassis(1);
   chassis.bring_up();
