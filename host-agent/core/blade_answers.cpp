@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // The blade's core: what the edge and the guests answer (see blade.hpp).
+#include <algorithm>
 #include <utility>
 
 #include "core/blade.hpp"
@@ -197,6 +198,7 @@ Effects Blade::activation_failed(const RoleId& role, const std::string& detail) 
     return {};
   }
   const Term refused = std::exchange(held->term, held->mirrored_term);
+  held->spent = std::max(held->spent, refused);
   held->stage = RoleStage::Mirroring;
   held->deadline.reset();
   // Told when the gate has closed: the role may be given back on this word.
@@ -218,13 +220,13 @@ Effects Blade::on(Instant now, const GuestExited& event) {
     held->whole_copy = false;
     return settle_movement(event.role, held->movement.on_guest_exited(now, event.detail));
   }
-  const bool served = held->stage == RoleStage::ServingMirror || held->stage == RoleStage::Activating ||
-                      held->stage == RoleStage::OpeningMirror;
   held->phase = link::MirrorPhase::Failed;
   held->whole_copy = false;
   held->vote = link::Vote::Unknown;
   auto effects = mirror_state(event.role, event.detail);
-  if (served) {
+  // One that was only about to serve is a mirror that failed: nothing else would ever start it again.
+  append(effects, activation_failed(event.role, event.detail));
+  if (held->stage == RoleStage::ServingMirror) {
     effects.push_back(Note{Severity::Alarm, event.role, "the mirror that served this role died: " + event.detail});
     return effects;  // the control-server orders the movement: the region outlives its guest (rule 15)
   }
