@@ -53,7 +53,7 @@ struct Store::Impl {
   }
 
   /// The committed value of a key; Changed only when it never held still (read_tries_max).
-  Seen get(const Table& in, const KeyWords& key, std::span<std::byte> value) const;
+  Seen get(const Table& in, std::uint64_t home, const KeyWords& key, std::span<std::byte> value) const;
 
   /// Readers ignore versions above this. While syncing every record stands for itself.
   [[nodiscard]] std::uint64_t visible_limit() const {
