@@ -19,7 +19,7 @@ using bench::Operation;
 
 struct Options {
   std::vector<std::size_t> sizes = {10'000, 100'000, 1'000'000, 10'000'000};
-  bench::BedSettings bed = {8, 4'000'000, 2.0, ""};
+  bench::BedSettings bed = {8, 2'000'000, 1.0, ""};
   int repetitions = 5;
   std::string directory = "/dev/shm";
   std::string huge_directory;
@@ -118,7 +118,7 @@ int main(int argc, char** argv) {
       ->check(CLI::Range(0.01, 600.0));
   app.add_option("--repetitions", options.repetitions)->check(CLI::Range(1, 100));
   app.add_option("--directory", options.directory, "for files, in memory");
-  app.add_option("--huge-directory", options.huge_directory, "a hugetlbfs with room for a region");
+  app.add_option("--huge-directory", options.huge_directory, "the same on huge pages");
   app.add_option("--redis-socket", options.bed.redis_socket);
   app.add_option("--peers", options.peers, "only these")->delimiter(',');
   CLI11_PARSE(app, argc, argv);

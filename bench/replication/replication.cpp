@@ -94,18 +94,20 @@ struct Replication::Impl {
         writer(checked(store.become_writer(Term{1}))) {
     fill(Work::insertion(key_bytes, records), records);
     // While the backlog is written nothing is heard of the sender: that is part of the measurement, not a failure.
-    repl::SenderOptions sender_options{.role = RoleId{"role-1"},
-                                       .term = Term{1},
-                                       .address = checked(IpAddress::parse("127.0.0.1")),
-                                       .port = 0,
-                                       .silence = limit,
-                                       .stall = limit};
+    repl::SenderOptions sender_options;
+    sender_options.role = RoleId{"role-1"};
+    sender_options.term = Term{1};
+    sender_options.address = checked(IpAddress::parse("127.0.0.1"));
+    sender_options.port = 0;
+    sender_options.silence = sender_options.stall = limit;
     sending.run([&] {
       sender = std::make_unique<repl::ReplicationSender>(sending.io, sender_options, active,
                                                          [](repl::SenderPhase, const std::string&) {});
       checked(sender->start());
     });
-    repl::ReceiverOptions receiver_options{.role = RoleId{"role-1"}, .silence = limit};
+    repl::ReceiverOptions receiver_options;
+    receiver_options.role = RoleId{"role-1"};
+    receiver_options.silence = limit;
     receiving.run([&] {
       receiver = std::make_unique<repl::ReplicationReceiver>(receiving.io, receiver_options, mirror,
                                                              repl::ReceiverCallbacks{});

@@ -1,10 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
-"""`./dev bench region` and `./dev bench replication`: run, table, JSON."""
+"""`./dev bench region`, `replication` and `capture`: run, table, JSON."""
 import contextlib
 import json
 import os
 import subprocess
 import sys
+import tempfile
 
 from understudy_demo import schema
 from understudy_lab.errors import LabError
@@ -18,7 +19,6 @@ SIZES = [10_000, 100_000, 1_000_000, 10_000_000]
 QUICK_SIZES = [10_000, 100_000]
 REPLICATION_SIZES = [10_000, 1_000_000]
 PEERS = ["region", "region_huge", "flat_map", "interprocess", "lmdb", "redis"]
-JOURNAL_BYTES = 64 << 20
 
 
 def sizes(text):
@@ -36,18 +36,23 @@ def names(text):
 
 
 def parser():
-    top = Parser(prog="./dev bench", description="Speed, with peers in the same run. How to read it: docs/BENCHMARKS.md")
-    kinds = top.add_subparsers(dest="what", required=True, metavar="region|replication")
-    region = kinds.add_parser("region", prog="./dev bench region", help="the region beside a map in memory (the limit), "
-                              "LMDB, a Boost.Interprocess map and Redis")
+    top = Parser(prog="./dev bench",
+                 description="Speed, with peers in the same run. How to read it: docs/BENCHMARKS.md")
+    kinds = top.add_subparsers(dest="what", required=True, metavar="region|replication|capture")
+    region = kinds.add_parser("region", prog="./dev bench region",
+                              help="the region beside a map in memory (the limit), LMDB, Boost.Interprocess and Redis")
     common(region)
     region.add_argument("--sizes", type=sizes, metavar="N,...", help="records (default: 10k,100k,1M,10M)")
     region.add_argument("--key-bytes", type=int, choices=(8, 16), default=8, help="default: 8")
     region.add_argument("--peers", type=names, metavar="NAME,...", help=f"only these of {','.join(PEERS)}")
-    region.add_argument("--budget-s", type=number(float, 0.01, 600), help="the most that one measurement takes (default: 2)")
+    region.add_argument("--budget-s", type=number(float, 0.01, 600),
+                        help="the most that a measurement takes (default: 1)")
     replication = kinds.add_parser("replication", prog="./dev bench replication",
                                    help="a sender and a receiver over loopback beside raw TCP")
     common(replication)
+    capture = kinds.add_parser("capture", prog="./dev bench capture",
+                               help="what an event of conntrack costs; needs root")
+    common(capture)
     replication.add_argument("--sizes", type=sizes, metavar="N,...", help="records of the table (default: 10k,1M)")
     return top
 
@@ -74,14 +79,6 @@ def program(name):
     return path
 
 
-def huge_bytes(options):
-    """What a region of the largest size takes (shared-mem's layout.hpp)."""
-    records = max(options.sizes)
-    slots = 1 << (records + records // 2 + 128 - 1).bit_length()
-    slot_bytes = 8 * (2 + options.key_bytes // 8 + 2 * 3)
-    return 1 << (slots * slot_bytes + JOURNAL_BYTES + (1 << 20) - 1).bit_length()
-
-
 def wanted(options, peer):
     return not options.peers or peer in options.peers
 
@@ -95,7 +92,7 @@ def region_words(options, directory, resources, notes):
         words += ["--peers", ",".join(options.peers)]
     for peer, option, resource in (("redis", "--redis-socket", lambda: machine.redis(directory)),
                                    ("region_huge", "--huge-directory",
-                                    lambda: machine.huge_pages(huge_bytes(options), directory))):
+                                    lambda: machine.huge_pages(directory))):
         if not wanted(options, peer):
             continue
         path, reason = resources.enter_context(resource())
@@ -111,16 +108,28 @@ def replication_words(options, directory):
             str(options.repetitions), "--changes", str(options.changes), "--directory", directory]
 
 
+def capture_words(options, directory):
+    if os.geteuid() != 0:
+        raise LabError("capture needs root for a network namespace of its own", 2)
+    return [program("understudy_bench_capture"), "--flows", str(options.flows), "--repetitions",
+            str(options.repetitions), "--directory", directory]
+
+
+CAPTURE_NOTES = [
+    "New flows are put into the kernel of a namespace of its own; their events wait in the collector's socket and are "
+    "then collected in one go: decoded, looked up, journalled and committed in a region.",
+    "The kernel tells the user's part of a thread's time from its ticks: a sample, not a count.",
+]
 REPLICATION_NOTES = [
-    "Plain text on both sides. A backlog of committed changes is sent; the time ends when the last one is acknowledged, "
-    "which means that it was checked and lies in the mirror's table.",
+    "Plain text on both sides. A backlog of committed changes is sent; the time ends when the last one is "
+    "acknowledged, which means that it was checked and lies in the mirror's table.",
     "Loopback carries more than a maintenance network does (1 Gbit/s: 125 MB/s, 10 Gbit/s: 1250 MB/s), so the ratio is "
     "the worst case: what binds is the receiver's work on its table, not the path.",
 ]
 
 
 def region_notes(options):
-    notes = ["flat_map is the limit: a map in the memory of one process, without journal, readers or a life after death.",
+    notes = ["flat_map is the limit: a map in one process's memory; no journal, no readers, gone with its process.",
              "lmdb: MDB_NOSYNC | MDB_WRITEMAP on a file in memory; inserts are in transactions of 64.",
              "redis: over a Unix socket, nothing on disk; inserts are in pipelines of 64, update and get wait for each "
              "answer, a batched get is an MGET of 64 keys. Its server runs on another core."]
@@ -132,15 +141,17 @@ def region_notes(options):
 def run(words, progress):
     """Google Benchmark's JSON. The program ends with us, whatever ends us."""
     out = progress.raw_path
-    child = subprocess.Popen([*words, f"--benchmark_out={out}", "--benchmark_out_format=json"], stdout=subprocess.PIPE,
-                             text=True)
-    try:
-        for line in child.stdout:
-            progress.line(line)
-        if child.wait() != 0:
-            raise LabError(f"{os.path.basename(words[0])} ended with {child.returncode}")
-    finally:
-        machine.end(child)
+    with tempfile.TemporaryFile("w+") as told:  # what Google Benchmark says of the machine; asked for when it fails
+        child = subprocess.Popen([*words, f"--benchmark_out={out}", "--benchmark_out_format=json"], text=True,
+                                 stdout=subprocess.PIPE, stderr=told)
+        try:
+            for line in child.stdout:
+                progress.line(line)
+            if child.wait() != 0:
+                told.seek(0)
+                raise LabError(f"{os.path.basename(words[0])} ended with {child.returncode}\n{told.read().strip()}")
+        finally:
+            machine.end(child)
     with open(out, encoding="utf-8") as file:
         return json.load(file)
 
@@ -164,10 +175,12 @@ def defaults(options):
     if options.what == "replication":
         options.sizes = options.sizes or REPLICATION_SIZES
         options.changes = 200_000 if options.quick else 2_000_000
+    elif options.what == "capture":
+        options.flows = 10_000 if options.quick else 40_000
     else:
-        options.picks = 300_000 if options.quick else 4_000_000
+        options.picks = 300_000 if options.quick else 2_000_000
         options.sizes = options.sizes or (QUICK_SIZES if options.quick else SIZES)
-        options.budget_s = options.budget_s or (0.2 if options.quick else 2)
+        options.budget_s = options.budget_s or (0.2 if options.quick else 1)
 
 
 def measure(options):
@@ -177,6 +190,8 @@ def measure(options):
         if options.what == "region":
             notes = region_notes(options)
             words = region_words(options, directory, resources, notes)
+        elif options.what == "capture":
+            notes, words = list(CAPTURE_NOTES), capture_words(options, directory)
         else:
             notes, words = list(REPLICATION_NOTES), replication_words(options, directory)
         raw_path = os.path.abspath(options.raw) if options.raw else os.path.join(directory, "raw.json")

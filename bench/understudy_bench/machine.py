@@ -8,7 +8,6 @@ import subprocess
 import tempfile
 import time
 
-HUGE_PAGES = "/proc/sys/vm/nr_hugepages"
 HUGE_BYTES = 2 << 20
 REDIS_READY_S = 10
 
@@ -32,47 +31,43 @@ def directory_in_memory():
         shutil.rmtree(path, ignore_errors=True)
 
 
-def read_number(path):
-    with open(path, encoding="utf-8") as file:
-        return int(file.read())
-
-
-def write_number(path, value):
-    with open(path, "w", encoding="utf-8") as file:
-        file.write(str(value))
+def huge_kilobytes():
+    with open("/proc/meminfo", encoding="utf-8") as file:
+        return sum(int(line.split()[1]) for line in file if line.startswith("ShmemHugePages:"))
 
 
 @contextlib.contextmanager
-def huge_pages(needed_bytes, beside):
-    """(a hugetlbfs with room for so many bytes, None), or (None, why there is none). The reservation of before comes
-    back at the end."""
+def huge_pages(beside):
+    """(a tmpfs on huge pages, None), or (None, why there is none). /dev/shm itself has them only where it was mounted
+    with huge=; a tmpfs of its own needs no reservation, and gives back what it took."""
     if os.geteuid() != 0:
-        yield None, "huge pages were not measured: reserving them needs root"
+        yield None, "huge pages were not measured: mounting a tmpfs needs root"
         return
-    before = read_number(HUGE_PAGES)
-    mounted = None
+    place = os.path.join(beside, "huge")
+    os.mkdir(place)
+    done = subprocess.run(["mount", "-t", "tmpfs", "-o", "huge=always,mode=700", "none", place], check=False,
+                          capture_output=True, text=True)
+    if done.returncode:
+        yield None, f"huge pages were not measured: {done.stderr.strip()}"
+        return
     try:
-        wanted = before + -(-needed_bytes // HUGE_BYTES)
-        write_number(HUGE_PAGES, wanted)
-        got = read_number(HUGE_PAGES)
-        if got < wanted:
-            yield None, (f"huge pages were not measured: the kernel found {got - before} of "
-                         f"{wanted - before} pages of 2 MiB")
-            return
-        mounted = os.path.join(beside, "huge")
-        os.mkdir(mounted)
-        done = subprocess.run(["mount", "-t", "hugetlbfs", "-o", "pagesize=2M", "none", mounted], check=False,
-                              capture_output=True, text=True)
-        if done.returncode:
-            os.rmdir(mounted)
-            mounted = None
-            yield None, f"huge pages were not measured: {done.stderr.strip()}"
-            return
-        yield mounted, None
+        if gets_huge_pages(place):
+            yield place, None
+        else:
+            yield None, "huge pages were not measured: this kernel gives a tmpfs with huge=always none"
     finally:
-        if mounted:
-            subprocess.run(["umount", mounted], check=False)
-        write_number(HUGE_PAGES, before)
+        subprocess.run(["umount", place], check=False)
+
+
+def gets_huge_pages(place):
+    """Looks, with a file of four of them."""
+    path, size = os.path.join(place, "look"), 4 * HUGE_BYTES
+    before = huge_kilobytes()
+    with open(path, "wb") as file:
+        os.posix_fallocate(file.fileno(), 0, size)
+    got = huge_kilobytes() - before
+    os.unlink(path)
+    return got >= size // 1024
 
 
 def redis_command():

@@ -6,7 +6,8 @@ from understudy_bench import cli, report
 from understudy_demo import schema
 
 MACHINE = {"cpu": "a processor", "cores": 2, "virtual": True, "kernel": "6.1", "memory_bytes": 1 << 34, "load": 0.5}
-CONTEXT = {"date": "today", "key_bytes": "8", "value_bytes": "24", "batch": "64", "picks": "1000", "budget_s": "0.500000"}
+CONTEXT = {"date": "today", "key_bytes": "8", "value_bytes": "24", "batch": "64", "picks": "1000",
+           "budget_s": "0.500000"}
 
 
 def one(name, **more):
@@ -96,12 +97,19 @@ class Targets(unittest.TestCase):
                          [("raw_tcp", 0.6, False)])
 
 
+    def test_an_event_of_conntrack_costs_at_most_two_microseconds_however_many_there_are(self):
+        built = build([one("capture/collector/40000", real_time=2.5, total_us=9.0)], what="capture")
+        self.assertEqual([(one["operation"], one["bound"], one["met"]) for one in built["targets"]],
+                         [("capture", 2, False)])
+        self.assertEqual(figure(built, "capture_total", "collector", 40_000)["median"], 9)
+
+
 class Shown(unittest.TestCase):
     def full(self):
         """Every operation at every size, with large ratios."""
         benchmarks = []
         for operation, (unit, _, _) in report.OPERATIONS.items():
-            if operation in ("memory", "mapping"):
+            if operation in ("memory", "mapping", "replicate_changes", "capture_total"):
                 continue
             for peer in ("region", "region_huge", "interprocess", "redis"):
                 for size in cli.SIZES:
@@ -153,10 +161,6 @@ class Schema(unittest.TestCase):
 class Options(unittest.TestCase):
     def test_sizes_are_numbers_with_k_or_m(self):
         self.assertEqual(cli.sizes("10k,1M,2500"), [10_000, 1_000_000, 2500])
-
-    def test_room_for_huge_pages_is_that_of_the_largest_region(self):
-        options = cli.parser().parse_args(["region", "--sizes", "10k,10M"])
-        self.assertEqual(cli.huge_bytes(options), 2 << 30)
 
 
 if __name__ == "__main__":
