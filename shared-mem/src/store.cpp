@@ -2,6 +2,7 @@
 /// A reader's view of one store. Never waits: a record or mark that changes under its eyes is read again, a bounded
 /// number of times.
 #include <algorithm>
+#include <array>
 
 #include "region_impl.hpp"
 #include "understudy/shm/region.hpp"
@@ -44,10 +45,10 @@ Result<TableIndex> Store::table(const std::string& name) const {
   return static_cast<TableIndex>(found - tables.begin());
 }
 
-Seen Store::Impl::get(TableIndex in, const KeyWords& key, std::span<std::byte> value) const {
+Seen Store::Impl::get(TableIndex in, std::uint64_t home, const KeyWords& key, std::span<std::byte> value) const {
   for (int tries = 0; tries < read_tries_max; ++tries) {
     const std::uint64_t limit = visible_limit();
-    const Seen seen = table(in).get(key, limit, value);
+    const Seen seen = table(in).get_from(home, key, limit, value);
     if (seen == Seen::Present) [[likely]] { return seen; }
     // Absent is true of the instant of `limit` only if no later change hid what was there.
     if (seen == Seen::Absent && visible_limit() == limit) { return seen; }
@@ -62,7 +63,8 @@ Status Store::get(TableIndex table, Bytes key, std::span<std::byte> value) const
   if (key.size() != in.key_bytes() || value.size() != in.value_bytes()) [[unlikely]] {
     return wrong_size(impl.schema().tables[table]);
   }
-  const Seen seen = impl.get(table, KeyWords(key), value);
+  const KeyWords words(key);
+  const Seen seen = impl.get(table, in.home(words), words, value);
   if (seen == Seen::Present) [[likely]] { return {}; }
   return seen == Seen::Absent ? no_record() : changed_too_often();
 }
@@ -87,7 +89,7 @@ Result<std::size_t> Store::get_blob(TableIndex table, Bytes key, std::span<std::
 
 Result<std::size_t> Store::get_many(TableIndex table, Bytes keys, std::span<std::byte> values,
                                     std::span<std::uint8_t> found) const {
-  constexpr std::size_t ahead = 16;  // misses under way at once
+  constexpr std::size_t ahead = keys_ahead;
   const Impl& impl = *impl_;
   if (table >= impl.tables.size()) { return no_table(table); }
   const Table& in = impl.tables[table];
@@ -96,18 +98,23 @@ Result<std::size_t> Store::get_many(TableIndex table, Bytes keys, std::span<std:
   if (keys.size() != found.size() * key_bytes || values.size() != found.size() * value_bytes) {
     return wrong_size(impl.schema().tables[table]);
   }
+  const Table& now =
+      impl.table(table);  // a rebuild may go on: then lines are asked for in vain, and found all the same
+  const auto key_at = [&](std::size_t i) { return KeyWords(keys.subspan(i * key_bytes, key_bytes)); };
+  std::array<std::uint64_t, ahead> homes;  // NOLINT(cppcoreguidelines-pro-type-member-init): written before it is read
+  const auto ask_for = [&](std::size_t i) {
+    homes[i % ahead] = in.home(key_at(i));
+    now.prefetch_home(homes[i % ahead]);
+  };
+  for (std::size_t i = 0; i < std::min(ahead, found.size()); ++i) { ask_for(i); }
   std::size_t present = 0;
-  for (std::size_t first = 0; first < found.size(); first += ahead) {
-    const std::size_t last = std::min(first + ahead, found.size());
-    const Table& now = impl.table(table);
-    for (std::size_t i = first; i < last; ++i) { now.prefetch(KeyWords(keys.subspan(i * key_bytes, key_bytes))); }
-    for (std::size_t i = first; i < last; ++i) {
-      const KeyWords key(keys.subspan(i * key_bytes, key_bytes));
-      const Seen seen = impl.get(table, key, values.subspan(i * value_bytes, value_bytes));
-      if (seen == Seen::Changed) { return changed_too_often(); }
-      found[i] = seen == Seen::Present ? 1 : 0;
-      present += found[i];
-    }
+  for (std::size_t i = 0; i < found.size(); ++i) {
+    const std::uint64_t home = homes[i % ahead];
+    if (i + ahead < found.size()) { ask_for(i + ahead); }
+    const Seen seen = impl.get(table, home, key_at(i), values.subspan(i * value_bytes, value_bytes));
+    if (seen == Seen::Changed) { return changed_too_often(); }
+    found[i] = seen == Seen::Present ? 1 : 0;
+    present += found[i];
   }
   return present;
 }

@@ -70,8 +70,7 @@ Status read_transaction(Bytes entries, const StoreSchema& schema, Transaction& t
 
 /// Asks for the cache lines of the next entries; nothing is believed of them yet. Returns how far it looked.
 const std::byte* look_ahead(Bytes entries, const std::vector<Table>& tables) {
-  constexpr int ahead = 32;
-  for (int i = 0; i < ahead && entries.size() >= sizeof(layout::JournalEntryHeader); ++i) {
+  for (std::size_t i = 0; i < keys_ahead && entries.size() >= sizeof(layout::JournalEntryHeader); ++i) {
     layout::JournalEntryHeader header;
     std::memcpy(&header, entries.data(), sizeof header);
     const auto size = entry_size(header);

@@ -17,6 +17,7 @@ bool is_vacant(const Versions& seen, std::uint64_t reusable_up_to) {
 Table::Place Table::locate(const KeyWords& key, std::uint64_t reusable_up_to) const {
   Place place;
   std::uint64_t index = home(key) & mask_;
+  prefetch_second_line(slots_ + index * slot_words_);
   for (std::uint64_t probe = 0; probe < slot_count_; ++probe, index = (index + 1) & mask_) {
     Word* at = slots_ + index * slot_words_;
     const Versions seen = versions(at);

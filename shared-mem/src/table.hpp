@@ -68,6 +68,9 @@ struct Versions {
   }
 };
 
+/// So many keys ahead their lines are asked for. Two lines each: what a core has no buffer for any more (16 to 24 of
+/// them) it forgets, so that asking for more makes it slower.
+inline constexpr std::size_t keys_ahead = 8;
 inline constexpr std::size_t words_per_line = layout::cache_line_bytes / sizeof(Word);
 
 class Table {
@@ -118,15 +121,24 @@ class Table {
 
   /// Asks for the cache lines where `key` should be found; a slot begins in one and ends in the next.
   /// Always inline: GCC takes a function that only prefetches for one without effect and drops the call.
-  [[gnu::always_inline]] void prefetch(const KeyWords& key) const {
-    const Word* at = slot(home(key));
+  [[gnu::always_inline]] void prefetch(const KeyWords& key) const { prefetch_home(home(key)); }
+  [[gnu::always_inline]] void prefetch_home(std::uint64_t home) const {
+    const Word* at = slot(home);
     __builtin_prefetch(at);
     __builtin_prefetch(at + words_per_line);
   }
+  /// The line where a slot that begins here ends: which copy is read depends on the versions, so that otherwise the
+  /// second miss would begin when the first one has ended.
+  [[gnu::always_inline]] static void prefetch_second_line(const Word* at) { __builtin_prefetch(at + words_per_line); }
 
   /// Reader: the record of `key` as committed up to `limit`, copied to `value`.
   Seen get(const KeyWords& key, std::uint64_t limit, std::span<std::byte> value) const {
-    std::uint64_t index = home(key) & mask_;
+    return get_from(home(key), key, limit, value);
+  }
+  /// The same for who has the key's home already; it is the same before and after a rebuild.
+  Seen get_from(std::uint64_t home, const KeyWords& key, std::uint64_t limit, std::span<std::byte> value) const {
+    std::uint64_t index = home & mask_;
+    prefetch_second_line(slots_ + index * slot_words_);
     for (std::uint64_t probe = 0; probe < slot_count_; ++probe, index = (index + 1) & mask_) {
       const Word* at = slots_ + index * slot_words_;
       const Versions seen = versions(at);

@@ -37,6 +37,7 @@ Status StoreWriter::begin() {
   if (impl_->in_transaction) { return failure("a transaction is open already", Errc::BadInput); }
   impl_->in_transaction = true;
   impl_->changes.clear();
+  impl_->hashes_seen.fill(0);
   impl_->arena_used = 0;
   impl_->transaction_bytes = 0;
   impl_->records_after = impl_->records;
@@ -104,6 +105,8 @@ Error StoreWriter::Impl::is_full(TableIndex table) const {
 /// The fast path: one change, one look at the table, no copy and no allocation.
 Result<Sequence> StoreWriter::Impl::write_one(const Change& change) {
   const Table& in = tables[change.table];
+  in.prefetch(KeyWords(change.key));
+  const std::uint64_t size = compose(change);  // while the slot is on its way
   const auto place = in.locate(KeyWords(change.key), committed);
   if (!is_present(place)) {
     if (change.op == layout::op_erase) { return failure("no such record", Errc::NotFound); }
@@ -111,14 +114,21 @@ Result<Sequence> StoreWriter::Impl::write_one(const Change& change) {
     if (place.match == nullptr && place.vacant == nullptr) { return no_room(change.table, false); }
   }
   note_own_term();
-  write_entries({&change, 1});
+  reserve(size);
+  write_composed(change.sequence, size);
   if (!change_table(change, place)) [[unlikely]] { return undo(change.table).error(); }
   if (!commit_point(change.sequence)) { return not_ours(); }
   if (change.op == layout::op_erase) { in.shorten_probing(place.match, committed); }
   return Sequence{committed};
 }
 
-bool StoreWriter::Impl::is_buffered(const Change& change) const {
+/// Almost always told by one bit: the changes are looked at only when another key has set it.
+bool StoreWriter::Impl::is_buffered(const Change& change) {
+  std::uint64_t& word = hashes_seen[change.hash / 64 % hashes_seen.size()];
+  const std::uint64_t bit = std::uint64_t{1} << (change.hash % 64);
+  const bool seen = (word & bit) != 0;
+  word |= bit;
+  if (!seen) { return false; }
   return std::any_of(changes.begin(), changes.end(), [&](const Change& earlier) {
     return earlier.hash == change.hash && earlier.table == change.table && std::ranges::equal(earlier.key, change.key);
   });
@@ -188,9 +198,11 @@ Status StoreWriter::Impl::undo(TableIndex table) {
 /// Several changes, all checked, with sequences from committed + 1 on.
 Status StoreWriter::Impl::commit_all(std::span<Change> all) {
   const std::uint64_t before = committed;
-  for (const Change& change : all) { tables[change.table].prefetch(KeyWords(change.key)); }
+  const auto ask_for = [this](const Change& change) { tables[change.table].prefetch(KeyWords(change.key)); };
+  for (const Change& change : all.first(std::min(keys_ahead, all.size()))) { ask_for(change); }
   write_entries(all);
   for (const Change& change : all) {
+    if (static_cast<std::size_t>(&all.back() - &change) >= keys_ahead) { ask_for(*(&change + keys_ahead)); }
     const auto place = tables[change.table].locate(KeyWords(change.key), before);
     if (change_table(change, place)) { continue; }
     return undo(change.table);
@@ -224,22 +236,32 @@ void StoreWriter::Impl::note_own_term() {
   words::publish(&shared.count, count + 1);
 }
 
+/// The entry in this writer's own memory; its size in bytes.
+std::uint64_t StoreWriter::Impl::compose(const Change& change) {
+  const EntryHead head{change.sequence, change.op,
+                       change.ends_transaction ? layout::flag_ends_transaction : std::uint8_t{0},
+                       static_cast<std::uint16_t>(change.table)};
+  return compose_entry(entry, head, change.key, change.value);
+}
+
+void StoreWriter::Impl::reserve(std::uint64_t bytes) {
+  if (end_position + bytes <= reserved_end) { return; }
+  reserved_end = end_position + bytes;
+  words::invalidate(&control.commit.reserved_end, reserved_end);
+}
+
+/// What was composed last; its bytes are reserved.
+void StoreWriter::Impl::write_composed(std::uint64_t sequence, std::uint64_t size) {
+  journal.write(end_position, std::span(entry.words).first(size / 8));
+  journal.note_anchor(end_position, sequence);
+  end_position += size;
+}
+
 void StoreWriter::Impl::write_entries(std::span<const Change> all) {
   std::uint64_t total = 0;
   for (const Change& change : all) { total += layout::entry_bytes(change.key.size(), change.value.size()); }
-  if (end_position + total > reserved_end) {
-    reserved_end = end_position + total;
-    words::invalidate(&control.commit.reserved_end, reserved_end);
-  }
-  for (const Change& change : all) {
-    const EntryHead head{change.sequence, change.op,
-                         change.ends_transaction ? layout::flag_ends_transaction : std::uint8_t{0},
-                         static_cast<std::uint16_t>(change.table)};
-    const std::uint64_t size = compose_entry(entry, head, change.key, change.value);
-    journal.write(end_position, std::span(entry.words).first(size / 8));
-    journal.note_anchor(end_position, change.sequence);
-    end_position += size;
-  }
+  reserve(total);
+  for (const Change& change : all) { write_composed(change.sequence, compose(change)); }
 }
 
 /// A blob's value goes to a slab of its own, and `ref` tells which. `replaces`: the slot with the record so far, if

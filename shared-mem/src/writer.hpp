@@ -98,6 +98,7 @@ struct StoreWriter::Impl {
   // An open transaction: changes whose bytes lie in `arena`. Nothing of it is in the region yet.
   bool in_transaction = false;
   std::vector<Change> changes;
+  std::array<std::uint64_t, 32> hashes_seen{};  ///< a bit for each of `changes`, shared by few
   std::vector<std::byte> arena;
   std::size_t arena_used = 0;
   std::uint64_t transaction_bytes = 0;
@@ -125,12 +126,15 @@ struct StoreWriter::Impl {
   [[gnu::cold, nodiscard]] Error is_full(TableIndex table) const;
   Result<Sequence> write_one(const Change& change);
   Result<Sequence> buffer(Change change);
-  [[nodiscard]] bool is_buffered(const Change& change) const;
+  [[nodiscard]] bool is_buffered(const Change& change);
   void count_transaction(TableIndex table);
   void keep_bytes(Change& change);
   [[gnu::cold]] Status undo(TableIndex table);
   Status commit_all(std::span<Change> all);
   void note_own_term();
+  std::uint64_t compose(const Change& change);
+  void reserve(std::uint64_t bytes);
+  void write_composed(std::uint64_t sequence, std::uint64_t size);
   void write_entries(std::span<const Change> all);
   bool change_table(const Change& change, const Table::Place& place);
   bool store_value(const Change& change, const Word* replaces, Word& ref);
