@@ -176,6 +176,9 @@ int understudy_lifecycle_has_agent(const understudy_lifecycle* lifecycle);
 /** The store in a fresh mapping; its writer needs `writable`. */
 understudy_status understudy_lifecycle_open_store(const understudy_lifecycle* lifecycle, int writable,
                                                   understudy_store** store);
+/** Before understudy_lifecycle_ready(): a movement may freeze this application only after its
+ *  understudy_lifecycle_quiesced(); one whose deadline passes first is rolled back. */
+void understudy_lifecycle_needs_quiescing(understudy_lifecycle* lifecycle);
 /* The application's reports. */
 void understudy_lifecycle_ready(understudy_lifecycle* lifecycle);
 void understudy_lifecycle_active(understudy_lifecycle* lifecycle, uint64_t term);

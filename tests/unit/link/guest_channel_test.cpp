@@ -32,6 +32,7 @@ TEST(GuestChannel, EveryEventSurvivesItsLine) {
                                        ActivateFailed{"no"},
                                        Announced{},
                                        Quiesced{{{"net", Sequence{~0ULL}}, {"sessions", Sequence{3}}}, 2.5},
+                                       QuiesceFailed{"not in time"},
                                        Alarm{"slow"}};
   for (const auto& event : events) {
     const auto read = parse_event(without_newline(to_line(event)));
