@@ -241,9 +241,8 @@ Result<Store> Region::store(const std::string& name) const {
     store->journal = Journal(store->control, reinterpret_cast<Word*>(base + plan.journal_offset), schema.journal_bytes);
     for (std::size_t t = 0; t < schema.tables.size(); ++t) {
       const auto& table = schema.tables[t];
-      store->tables.emplace_back(reinterpret_cast<Word*>(base + plan.slots_offsets[t]),
-                                 layout::slots_for(table.capacity), table.key_bytes, table.value_bytes,
-                                 impl_->hash_seed);
+      store->tables.emplace_back(reinterpret_cast<Word*>(base + plan.tables[t].slots_offset), plan.tables[t].slot_count,
+                                 table.key_bytes, table.value_bytes, impl_->hash_seed);
     }
     return Store(std::move(store));
   }
