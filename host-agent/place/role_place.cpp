@@ -19,6 +19,7 @@ constexpr auto application_ready_deadline = std::chrono::seconds(10);
 constexpr auto application_active_deadline = std::chrono::seconds(2);
 constexpr int announcements_max = 6;
 constexpr int drain_rounds_max = 64;
+constexpr auto table_look_interval = std::chrono::seconds(1);
 constexpr auto announcement_interval = std::chrono::milliseconds(200);
 
 const std::string* interface_of(const std::vector<std::pair<std::string, std::string>>& ports,
@@ -54,7 +55,8 @@ RolePlace::RolePlace(boost::asio::io_context& io, link::RoleSpec spec, PlaceOpti
       spec_(std::move(spec)),
       options_(std::move(options)),
       callbacks_(std::move(callbacks)),
-      announcements_(io) {}
+      announcements_(io),
+      look_at_tables_(io) {}
 
 RolePlace::~RolePlace() { stop_writing(); }
 
@@ -190,7 +192,18 @@ Status RolePlace::begin_writing(Term term) {
     events_.push_back(std::make_unique<boost::asio::posix::stream_descriptor>(io_, dup(fd)));
     watch(*events_.back());
   }
+  watch_tables();
   return {};
+}
+
+/// A table that is full is told while the role is served here, the application's tables too.
+void RolePlace::watch_tables() {
+  const Instant now{std::chrono::steady_clock::now().time_since_epoch()};
+  for (const auto& sentence : full_tables_.look(*region_, now)) { callbacks_.on_alarm(sentence); }
+  look_at_tables_.expires_after(table_look_interval);
+  look_at_tables_.async_wait([this, alive = std::weak_ptr(alive_)](const boost::system::error_code& error) {
+    if (!error && !alive.expired() && sink_) { watch_tables(); }
+  });
 }
 
 void RolePlace::watch(boost::asio::posix::stream_descriptor& descriptor) {
@@ -218,6 +231,7 @@ void RolePlace::drain() {
 }
 
 void RolePlace::stop_writing() {
+  look_at_tables_.cancel();
   for (auto& events : events_) {
     boost::system::error_code ignored;
     events->close(ignored);

@@ -40,6 +40,8 @@ void fill_spec(pb::RoleSpec& to, const RoleSpec& from) {
     wire.set_key_bytes(table.key_bytes);
     wire.set_value_bytes(table.value_bytes);
     wire.set_capacity(table.capacity);
+    wire.set_kind(table.kind);
+    wire.set_capacity_max(table.capacity_max);
   }
   application.set_journal_bytes(from.application.journal_bytes);
   to.set_region_bytes(from.region_bytes);
@@ -57,8 +59,8 @@ ApplicationSpec read_application(Check& check, const pb::Application& from) {
   to.store = check.optional_name(from.store(), "application.store");
   check.count(from.tables_size(), "application.tables", bounds::kTables);
   for (const auto& table : from.tables()) {
-    to.tables.push_back(
-        {check.name(table.name(), "table.name"), table.key_bytes(), table.value_bytes(), table.capacity()});
+    to.tables.push_back({check.name(table.name(), "table.name"), table.key_bytes(), table.value_bytes(),
+                         table.capacity(), table.kind(), table.capacity_max()});
     check.require(table.key_bytes() > 0 && table.capacity() > 0, "table", "with key_bytes and capacity above 0");
   }
   to.journal_bytes = from.journal_bytes();

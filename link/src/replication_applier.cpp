@@ -127,8 +127,7 @@ Status Applier::on_snapshot_records(StoreState& store, const Frame& frame) {
   if (!records) { return records.error(); }
   if (store.mode != Mode::Snapshot) { return out_of_order("SnapshotRecords"); }
   entries_.clear();
-  for (std::uint32_t i = 0; i < records.value().count; ++i) {
-    const auto record = records.value().at(i);
+  for (const auto& record : records.value().records) {
     auto applied = store.writer.apply_snapshot_record(records.value().table, record.key, record.value, record.sequence);
     if (!applied) { return applied; }
     entries_.push_back({record.sequence, records.value().table, shm::JournalEntry::Op::Put, record.key, record.value});

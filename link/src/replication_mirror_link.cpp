@@ -5,12 +5,14 @@
 #include <limits>
 
 #include "understudy/common/log.hpp"
+#include "understudy/shm/layout.hpp"
 
 namespace understudy::link::replication {
 
 namespace {
 
 constexpr Sequence no_limit{std::numeric_limits<std::uint64_t>::max()};
+static_assert(shm::layout::transaction_bytes_max <= payload_bytes_max, "a transaction travels in one frame");
 constexpr auto idle_after = std::chrono::milliseconds(250);
 
 bool same(const std::vector<shm::TermStart>& a, const std::vector<shm::TermStart>& b) {

@@ -32,7 +32,9 @@ json::value to_json(const ApplicationSpec& application) {
     tables.push_back({{"name", table.name},
                       {"key_bytes", table.key_bytes},
                       {"value_bytes", table.value_bytes},
-                      {"capacity", table.capacity}});
+                      {"capacity", table.capacity},
+                      {"kind", table.kind},
+                      {"capacity_max", table.capacity_max}});
   }
   return {{"name", application.name},
           {"command", command},
@@ -68,6 +70,8 @@ Result<TableSpec> table_from_json(const json::value& value) {
   table.key_bytes = fields.number32("key_bytes");
   table.value_bytes = fields.number32("value_bytes");
   table.capacity = fields.number("capacity");
+  table.kind = fields.number32("kind");
+  table.capacity_max = fields.number("capacity_max");
   if (auto done = fields.finish(); !done) { return done.error(); }
   return table;
 }

@@ -39,8 +39,8 @@ Status check_table(const TableSchema& table) {
     return bad("capacity " + std::to_string(table.capacity) + " is not between 1 and 2^" + std::to_string(bits));
   }
   if (table.capacity_max != 0 &&
-      (table.capacity_max < table.capacity || table.capacity_max > std::uint64_t{1} << bits)) {
-    return bad("capacity_max " + std::to_string(table.capacity_max) + " is not between the capacity and 2^" +
+      (table.capacity_max <= table.capacity || table.capacity_max > std::uint64_t{1} << bits)) {
+    return bad("capacity_max " + std::to_string(table.capacity_max) + " is not above the capacity and at most 2^" +
                std::to_string(bits));
   }
   switch (table.kind) {

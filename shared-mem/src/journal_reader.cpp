@@ -92,9 +92,8 @@ Result<JournalReader::Chunk> JournalReader::read(std::size_t max_bytes) {
 
   const std::uint64_t available = *end - impl.position;
   if (available > store.journal.ring_bytes()) { return lapped(); }
-  constexpr std::uint64_t transaction_max = StoreWriter::max_transaction * EntryBuffer::words_max * 8;
   Chunk chunk{State::Entries, {}, Sequence{impl.sequence + 1}, {}};
-  for (std::uint64_t want : {std::uint64_t{max_bytes} & ~std::uint64_t{7}, transaction_max}) {
+  for (std::uint64_t want : {std::uint64_t{max_bytes} & ~std::uint64_t{7}, layout::transaction_bytes_max}) {
     chunk.bytes.resize(std::min(available, want));
     store.journal.copy(impl.position, chunk.bytes);
     if (store.journal.lapped(impl.position)) { return lapped(); }

@@ -56,11 +56,10 @@ StoreWriter::Impl::Impl(Store of, WriterLock held)
       control(*store.impl_->control),
       journal(store.impl_->journal),
       tables(store.impl_->tables),
+      slabs(store.impl_->slabs),
       lock(std::move(held)) {
   changes.reserve(max_transaction);
-  for (std::size_t table = 0; table < tables.size(); ++table) {
-    capacities[table] = store.schema().tables[table].capacity;
-  }
+  pools.resize(tables.size());
 }
 
 Status StoreWriter::Impl::adopt(std::uint64_t new_term) {
@@ -76,6 +75,10 @@ Status StoreWriter::Impl::adopt(std::uint64_t new_term) {
   words::publish(&control.writer.term, term);
   words::publish(&control.writer.epoch, epoch);
 
+  for (TableIndex table = 0; table < tables.size(); ++table) {
+    tables[table] = store.impl_->table(table);
+    capacities[table] = store.capacity(table);
+  }
   committed = words::load_acquire(&control.commit.committed);
   reserved_end = words::load(&control.commit.reserved_end);
   purged_up_to = words::load(&control.commit.purged_up_to);
@@ -125,6 +128,8 @@ Status StoreWriter::Impl::take_back_unfinished() {
     }
   }
   counts_changed = 0;
+  replaced.clear();
+  for (SlabPool& pool : pools) { pool.forget(); }  // what was taken back freed the slabs that it referred to
   return {};
 }
 

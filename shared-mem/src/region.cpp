@@ -120,7 +120,22 @@ Opened refused(RegionState state, std::string message, Errc code = Errc::Damaged
   return {state, nullptr, failure(std::move(message), code)};
 }
 
-Opened open_checked(const std::string& path, Access access, std::optional<std::uint64_t> size_bytes) {
+/// A store written last by an owner before the one that the caller knows.
+std::optional<std::string> stale_store(const Region_impl& region, Term lowest) {
+  for (std::size_t s = 0; s < region.plan.stores.size(); ++s) {
+    const auto* control =
+        reinterpret_cast<const layout::StoreControl*>(region.mapping->address() + region.plan.stores[s].control_offset);
+    const std::uint64_t term = words::load_acquire(&control->writer.term);
+    if (term < lowest.value) {
+      return "store \"" + region.schema.stores[s].name + "\" was last written under term " + std::to_string(term) +
+             ", and " + std::to_string(lowest.value) + " is the lowest to accept";
+    }
+  }
+  return std::nullopt;
+}
+
+Opened open_checked(const std::string& path, Access access, std::optional<std::uint64_t> size_bytes,
+                    const Wanted& wanted) {
   auto size = size_to_map(path, size_bytes);
   if (!size) {
     return {size.error().code == Errc::Damaged ? RegionState::Damaged : RegionState::Absent, nullptr, size.error()};
@@ -157,6 +172,12 @@ Opened open_checked(const std::string& path, Access access, std::optional<std::u
   }
   auto impl = std::make_shared<Region_impl>();
   *impl = {path, access, std::move(*schema), std::move(*plan), header.hash_seed, std::move(*mapping)};
+  if (wanted.schema && *wanted.schema != impl->schema) {
+    return refused(RegionState::OtherSchema, path + " has another schema than the one that is wanted");
+  }
+  if (const auto stale = stale_store(*impl, wanted.lowest_term)) {
+    return refused(RegionState::StaleTerm, path + " is stale: " + *stale, Errc::Refused);
+  }
   return {RegionState::Good, std::move(impl), {}};
 }
 
@@ -208,14 +229,15 @@ Result<Region> Region::format(const std::string& path, std::uint64_t size_bytes,
   return open(path, Access::ReadWrite, size_bytes);
 }
 
-Result<Region> Region::open(const std::string& path, Access access, std::optional<std::uint64_t> size_bytes) {
-  auto opened = open_checked(path, access, size_bytes);
+Result<Region> Region::open(const std::string& path, Access access, std::optional<std::uint64_t> size_bytes,
+                            const Wanted& wanted) {
+  auto opened = open_checked(path, access, size_bytes, wanted);
   if (opened.state != RegionState::Good) { return opened.error; }
   return Region(std::move(opened.impl));
 }
 
-RegionState Region::inspect(const std::string& path, std::optional<std::uint64_t> size_bytes) {
-  return open_checked(path, Access::ReadOnly, size_bytes).state;
+RegionState Region::inspect(const std::string& path, std::optional<std::uint64_t> size_bytes, const Wanted& wanted) {
+  return open_checked(path, Access::ReadOnly, size_bytes, wanted).state;
 }
 
 Result<std::uint64_t> Region::size_needed(const RegionSchema& schema) {
@@ -241,8 +263,14 @@ Result<Store> Region::store(const std::string& name) const {
     store->journal = Journal(store->control, reinterpret_cast<Word*>(base + plan.journal_offset), schema.journal_bytes);
     for (std::size_t t = 0; t < schema.tables.size(); ++t) {
       const auto& table = schema.tables[t];
-      store->tables.emplace_back(reinterpret_cast<Word*>(base + plan.tables[t].slots_offset), plan.tables[t].slot_count,
-                                 table.key_bytes, table.value_bytes, impl_->hash_seed);
+      const auto& placed = plan.tables[t];
+      store->tables.emplace_back(reinterpret_cast<Word*>(base + placed.slots_offset), placed.slot_count,
+                                 table.key_bytes, table.value_bytes, impl_->hash_seed, table.kind);
+      store->larger.emplace_back(reinterpret_cast<Word*>(base + placed.grown_slots_offset), placed.grown_slot_count,
+                                 table.key_bytes, table.value_bytes, impl_->hash_seed, table.kind);
+      store->growable |= table.can_grow() ? 1U << t : 0U;
+      store->slabs.emplace_back(reinterpret_cast<Word*>(base + placed.slabs_offset), placed.slab_count,
+                                placed.slab_bytes, table.value_bytes);
     }
     return Store(std::move(store));
   }

@@ -26,6 +26,7 @@
 #include <span>
 
 #include "understudy/shm/layout.hpp"
+#include "understudy/shm/schema.hpp"
 #include "words.hpp"
 
 namespace understudy::shm {
@@ -72,20 +73,22 @@ inline constexpr std::size_t words_per_line = layout::cache_line_bytes / sizeof(
 class Table {
  public:
   Table() = default;
-  Table(Word* slots, std::uint64_t slot_count, std::uint32_t key_bytes, std::uint32_t value_bytes, std::uint64_t seed)
+  /// `kind`: of a blob table the slots hold refs (slabs.hpp), and value_bytes() is a size that no value has.
+  Table(Word* slots, std::uint64_t slot_count, std::uint32_t key_bytes, std::uint32_t value_bytes, std::uint64_t seed,
+        TableKind kind = TableKind::Hashed)
       : slots_(slots),
         slot_count_(slot_count),
         mask_(slot_count - 1),
         seed_(seed),
         key_bytes_(key_bytes),
-        value_bytes_(value_bytes),
+        value_bytes_(kind == TableKind::Blob ? ~std::uint64_t{0} : value_bytes),
         key_words_(layout::words_of(key_bytes)),
-        value_words_(layout::words_of(value_bytes)),
-        slot_words_(layout::slot_words(key_bytes, value_bytes)) {}
+        value_words_(kind == TableKind::Blob ? 1 : layout::words_of(value_bytes)),
+        slot_words_(layout::slot_words(key_bytes, 8 * value_words_)) {}
 
   [[nodiscard]] std::uint64_t slot_count() const { return slot_count_; }
   [[nodiscard]] std::uint32_t key_bytes() const { return key_bytes_; }
-  [[nodiscard]] std::uint32_t value_bytes() const { return value_bytes_; }
+  [[nodiscard]] std::uint64_t value_bytes() const { return value_bytes_; }
   [[nodiscard]] Word* slot(std::uint64_t index) const { return slots_ + (index & mask_) * slot_words_; }
   [[nodiscard]] std::uint64_t index_of(const Word* slot) const {
     return static_cast<std::uint64_t>(slot - slots_) / slot_words_;
@@ -133,6 +136,22 @@ class Table {
     return Seen::Absent;
   }
 
+  /// Reader: as get(), and which change wrote it.
+  Seen get(const KeyWords& key, std::uint64_t limit, std::span<std::byte> value, std::uint64_t& sequence) const {
+    std::uint64_t index = home(key) & mask_;
+    for (std::uint64_t probe = 0; probe < slot_count_; ++probe, index = (index + 1) & mask_) {
+      const Word* at = slots_ + index * slot_words_;
+      const Versions seen = versions(at);
+      if (key_equals(at, key) && seen.has_sequence()) {
+        const unsigned copy = seen.visible(limit);
+        if (copy < 2) { sequence = version::sequence(seen.copy[copy]); }
+        return read_visible(at, seen, limit, value);
+      }
+      if (seen.is_empty()) { return Seen::Absent; }
+    }
+    return Seen::Absent;
+  }
+
   /// Reader: the record in a slot, whatever its key is.
   Seen read(const Word* at, std::uint64_t limit, std::span<std::byte> key, std::span<std::byte> value,
             std::uint64_t& sequence) const {
@@ -156,6 +175,10 @@ class Table {
   void write_copy(Word* at, std::uint64_t sequence, std::uint64_t kind, std::span<const std::byte> value) const;
   /// Gives a vacant slot to `key` and publishes its first copy.
   void occupy(Word* at, const KeyWords& key, std::uint64_t sequence, std::span<const std::byte> value) const;
+  /// Makes the slot Empty. Only of a table that nobody reads.
+  void make_empty(Word* at) const;
+  /// The newest copy of a slot of another table of the same sizes, whose key is not here; its new slot, or nothing.
+  const Word* take_over(const Table& from, const Word* at) const;
   /// Takes back the copy of exactly `sequence`, if there is one. Idempotent.
   void take_back(Word* at, std::uint64_t sequence) const;
   /// Marks the slot free, whatever it held: the older copy first, so that no older value comes to light.
@@ -188,7 +211,7 @@ class Table {
   std::uint64_t mask_ = 0;
   std::uint64_t seed_ = 0;
   std::uint32_t key_bytes_ = 0;
-  std::uint32_t value_bytes_ = 0;
+  std::uint64_t value_bytes_ = 0;
   std::uint64_t key_words_ = 0;
   std::uint64_t value_words_ = 0;
   std::uint64_t slot_words_ = 0;

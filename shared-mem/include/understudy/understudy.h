@@ -40,18 +40,27 @@ const char* understudy_last_error(void);
 
 /* --- regions ---------------------------------------------------------------------------------------------------- */
 
+typedef enum understudy_table_kind {
+  UNDERSTUDY_TABLE_HASHED = 0, /**< any key, values of one size */
+  UNDERSTUDY_TABLE_BLOB = 1,   /**< any key, values of 0 to value_bytes bytes */
+  UNDERSTUDY_TABLE_DENSE = 2   /**< the key is a uint64_t below capacity */
+} understudy_table_kind;
+
 typedef struct understudy_table_schema {
-  const char* name;     /**< 1-31 bytes */
-  uint32_t key_bytes;   /**< 1-256 */
-  uint32_t value_bytes; /**< 1-4096 */
-  uint64_t capacity;    /**< records that fit for certain */
+  const char* name;           /**< 1-31 bytes */
+  uint32_t key_bytes;         /**< 1-256 */
+  uint32_t value_bytes;       /**< 1-4096; of a blob table the largest, 1-65536 */
+  uint64_t capacity;          /**< records that fit for certain */
+  understudy_table_kind kind; /**< 0: hashed */
+  uint64_t capacity_max;      /**< what understudy_writer_rebuild brings; above capacity; 0: no rebuild */
 } understudy_table_schema;
 
 typedef struct understudy_store_schema {
   const char* name; /**< 1-31 bytes */
   const understudy_table_schema* tables;
   size_t table_count;     /**< 1-16 */
-  uint64_t journal_bytes; /**< a power of two, at least 65536 */
+  uint64_t journal_bytes; /**< a power of two, at least 65536, and room for two largest changes */
+  uint64_t arena_bytes;   /**< whole pages of 4096 bytes; 0: no arena */
 } understudy_store_schema;
 
 typedef enum understudy_region_state {
@@ -60,7 +69,8 @@ typedef enum understudy_region_state {
   UNDERSTUDY_REGION_OTHER_LAYOUT_VERSION = 2,
   UNDERSTUDY_REGION_OTHER_SCHEMA = 3,
   UNDERSTUDY_REGION_DAMAGED = 4,
-  UNDERSTUDY_REGION_GOOD = 5
+  UNDERSTUDY_REGION_GOOD = 5,
+  UNDERSTUDY_REGION_STALE_TERM = 6
 } understudy_region_state;
 
 typedef struct understudy_region understudy_region;
@@ -74,7 +84,18 @@ understudy_status understudy_region_create(const char* path, uint64_t size_bytes
 /** `writable`: 0 maps it read-only. `size_bytes`: 0: as the file says; an ivshmem BAR needs it. */
 understudy_status understudy_region_open(const char* path, int writable, uint64_t size_bytes,
                                          understudy_region** region);
-understudy_region_state understudy_region_inspect(const char* path, uint64_t size_bytes);
+/** What the caller knows of the region that it wants. */
+typedef struct understudy_wanted {
+  uint64_t lowest_term;                  /**< a store last written under a lower one: STALE_TERM; 0 accepts any */
+  const understudy_store_schema* stores; /**< another schema than these: OTHER_SCHEMA; NULL accepts any */
+  size_t store_count;
+} understudy_wanted;
+/** As understudy_region_open; `wanted` may be NULL. REFUSED: stale term. */
+understudy_status understudy_region_open_wanted(const char* path, int writable, uint64_t size_bytes,
+                                                const understudy_wanted* wanted, understudy_region** region);
+/** `wanted` may be NULL; a schema in it that cannot be is OTHER_SCHEMA. */
+understudy_region_state understudy_region_inspect(const char* path, uint64_t size_bytes,
+                                                  const understudy_wanted* wanted);
 void understudy_region_close(understudy_region* region);
 
 /* --- reading ---------------------------------------------------------------------------------------------------- */
@@ -83,17 +104,27 @@ understudy_status understudy_store_open(const understudy_region* region, const c
 void understudy_store_close(understudy_store* store);
 understudy_status understudy_store_table(const understudy_store* store, const char* name, uint32_t* table);
 
-/** `key` and `value` have exactly the table's sizes, in every function below. */
+/** `key` and `value` have exactly the table's sizes, in every function below that does not say another one. */
 understudy_status understudy_store_get(const understudy_store* store, uint32_t table, const void* key, void* value);
 /** `count` keys and values back to back; found[i] is 1 or 0. */
 understudy_status understudy_store_get_many(const understudy_store* store, uint32_t table, size_t count,
                                             const void* keys, void* values, uint8_t* found);
+/** Of a blob table. `value` has room for the table's value_bytes; `*value_bytes` is set to the value's length. */
+understudy_status understudy_store_get_blob(const understudy_store* store, uint32_t table, const void* key, void* value,
+                                            size_t* value_bytes);
 /** Returns 0 to end the scan. */
-typedef int (*understudy_visit)(void* context, const void* key, const void* value, uint64_t sequence);
+typedef int (*understudy_visit)(void* context, const void* key, const void* value, size_t value_bytes,
+                                uint64_t sequence);
 /** Every committed record that was written after `after`, in no order. */
 understudy_status understudy_store_scan(const understudy_store* store, uint32_t table, uint64_t after,
                                         understudy_visit visit, void* context);
-uint64_t understudy_store_count(const understudy_store* store, uint32_t table); /**< 0 also for no such table */
+/** Every record as it was at one committed sequence (`*at`, may be NULL), in the order of the keys' bytes, while the
+ *  writer goes on. EXPIRED: lapped by the journal again and again. */
+understudy_status understudy_store_scan_ordered(const understudy_store* store, uint32_t table, understudy_visit visit,
+                                                void* context, uint64_t* at);
+uint64_t understudy_store_count(const understudy_store* store, uint32_t table);        /**< 0 also for no such table */
+uint64_t understudy_store_capacity(const understudy_store* store, uint32_t table);     /**< 0: no such table */
+uint64_t understudy_store_refused_full(const understudy_store* store, uint32_t table); /**< puts refused as full */
 uint64_t understudy_store_committed(const understudy_store* store);
 uint64_t understudy_store_term(const understudy_store* store);
 
@@ -106,9 +137,14 @@ void understudy_writer_close(understudy_writer* writer);
 /** `sequence` may be NULL. Inside a transaction it is not set: the commit has the sequence. */
 understudy_status understudy_writer_put(understudy_writer* writer, uint32_t table, const void* key, const void* value,
                                         uint64_t* sequence);
+/** Of a blob table: `value_bytes` from 0 to the table's. */
+understudy_status understudy_writer_put_blob(understudy_writer* writer, uint32_t table, const void* key,
+                                             const void* value, size_t value_bytes, uint64_t* sequence);
 understudy_status understudy_writer_erase(understudy_writer* writer, uint32_t table, const void* key,
                                           uint64_t* sequence);
-#define UNDERSTUDY_TRANSACTION_MAX 64 /**< changes of one transaction, each key once */
+/** Gives the table its capacity_max while readers go on; takes as long as writing every record anew. */
+understudy_status understudy_writer_rebuild(understudy_writer* writer, uint32_t table);
+#define UNDERSTUDY_TRANSACTION_MAX 64 /**< changes of one transaction, each key once; 1 MiB or half of the journal */
 understudy_status understudy_writer_begin(understudy_writer* writer);
 understudy_status understudy_writer_commit(understudy_writer* writer, uint64_t* sequence);
 understudy_status understudy_writer_rollback(understudy_writer* writer);
@@ -129,7 +165,8 @@ typedef struct understudy_change {
   uint32_t table;
   int erased;        /**< 1: `value` is NULL */
   const void* key;   /**< of the table's size */
-  const void* value; /**< of the table's size */
+  const void* value; /**< of the table's size, of a blob table of value_bytes */
+  size_t value_bytes;
   int ends_transaction;
 } understudy_change;
 typedef void (*understudy_visit_change)(void* context, const understudy_change* change);

@@ -39,6 +39,7 @@ understudy_status handed_out(Result<Value> result, Handle** handle) {
 }
 
 Result<shm::StoreSchema> schema_of(const understudy_store_schema* described);
+Result<shm::RegionSchema> schema_of(const understudy_store_schema* stores, std::size_t count);
 
 inline shm::Access access_of(int writable) { return writable != 0 ? shm::Access::ReadWrite : shm::Access::ReadOnly; }
 

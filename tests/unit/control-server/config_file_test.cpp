@@ -78,6 +78,13 @@ name = "session"
 key_bytes = 16
 value_bytes = 64
 capacity = 1000
+[[role.application.table]]
+name = "rules"
+kind = "blob"
+key_bytes = 8
+value_bytes = 20000
+capacity = 10
+capacity_max = 40
 )";
 
 class ConfigFileTest : public testing::Test {
@@ -136,6 +143,9 @@ TEST_F(ConfigFileTest, AGoodFileIsReadWhole) {
   EXPECT_EQ(spec.sysctls, (std::vector<std::pair<std::string, std::string>>{{"net.ipv4.ip_forward", "1"}}));
   EXPECT_EQ(spec.application.journal_bytes, 1U << 20);
   EXPECT_EQ(spec.application.tables[0].key_bytes, 16U);
+  EXPECT_EQ(spec.application.tables[0].kind, 0U);
+  EXPECT_EQ(spec.application.tables[1].kind, 1U);
+  EXPECT_EQ(spec.application.tables[1].capacity_max, 40U);
   EXPECT_FALSE(spec.version.empty());
 }
 
@@ -215,6 +225,8 @@ TEST_F(ConfigFileTest, EveryMistakeIsOneLineWithFileAndLine) {
       {"gateway = \"10.23.4.1\"", "gateway = \"fd00::1\"", "are of different families"},
       {"journal_kib = 1024", "journal_kib = 1000", "journal_kib = 1000 is no power of two; write 1024"},
       {"store = \"sessions\"", "", "tables without a store"},
+      {"kind = \"blob\"", "kind = \"heap\"", "kind = \"heap\" is none; write \"hashed\", \"blob\" or \"dense\""},
+      {"capacity_max = 40", "capacity_max = 9", "capacity_max 9 is not above the capacity"},
       {"key_bytes = 16", "key_bytes = 0", "\"key_bytes\" in [[table]] is wrong"},
       {"[[role]]\nname", "[[roll]]\nname", ""},
   };

@@ -26,7 +26,7 @@ inline RoleSpec spec() {
   spec.application = {"session-service",
                       {"/usr/bin/session-service", "--port", "80"},
                       "sessions",
-                      {{"session", 16, 64, 1000}},
+                      {{"session", 16, 64, 1000}, {"rules", 8, 20000, 10, 1, 40}},
                       1 << 20};
   spec.region_bytes = 16 << 20;
   spec.flow_capacity = 16384;

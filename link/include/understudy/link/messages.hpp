@@ -35,6 +35,8 @@ struct TableSpec {
   std::uint32_t key_bytes = 0;
   std::uint32_t value_bytes = 0;
   std::uint64_t capacity = 0;
+  std::uint32_t kind = 0;          ///< 0 hashed, 1 blob, 2 dense
+  std::uint64_t capacity_max = 0;  ///< after a rebuild; 0: none
   bool operator==(const TableSpec&) const = default;
 };
 

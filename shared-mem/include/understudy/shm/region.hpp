@@ -33,7 +33,13 @@ using TableIndex = std::uint32_t;
 enum class Access { ReadOnly, ReadWrite };
 
 /// What opening found (Region::inspect). Only Good opens.
-enum class RegionState { Absent, Foreign, OtherLayoutVersion, OtherSchema, Damaged, Good };
+enum class RegionState { Absent, Foreign, OtherLayoutVersion, OtherSchema, Damaged, StaleTerm, Good };
+
+/// What the caller knows of the region that it wants.
+struct Wanted {
+  Term lowest_term{};                  ///< a store last written under a lower one is of an owner before: StaleTerm
+  std::optional<RegionSchema> schema;  ///< another one than this: OtherSchema
+};
 
 struct Region_impl;
 class Store;
@@ -47,12 +53,14 @@ class Region {
 
   /// Opens a file in /dev/shm or an ivshmem BAR (/sys/bus/pci/devices/*/resource2; pass its size, as
   /// the size of a sysfs file is not told by stat on every kernel). Errors name which of RegionState it was.
-  static Result<Region> open(const std::string& path, Access access, std::optional<std::uint64_t> size_bytes = {});
+  static Result<Region> open(const std::string& path, Access access, std::optional<std::uint64_t> size_bytes = {},
+                             const Wanted& wanted = {});
 
   /// Writes an empty region into memory that exists already, such as a BAR (guest) or QEMU's file.
   static Result<Region> format(const std::string& path, std::uint64_t size_bytes, const RegionSchema& schema);
 
-  static RegionState inspect(const std::string& path, std::optional<std::uint64_t> size_bytes = {});
+  static RegionState inspect(const std::string& path, std::optional<std::uint64_t> size_bytes = {},
+                             const Wanted& wanted = {});
 
   /// Smallest power of two that holds `schema`.
   static Result<std::uint64_t> size_needed(const RegionSchema& schema);
@@ -84,7 +92,13 @@ class Store {
   /// one by one when the table is larger than the processor's caches. Returns how many were found.
   Result<std::size_t> get_many(TableIndex table, Bytes keys, std::span<std::byte> values,
                                std::span<std::uint8_t> found) const;
+  /// The same of a blob table: copies the value and returns how long it is. `value` has room for the largest, the
+  /// table's value_bytes. Damaged: the record refers to bytes that are not its own, which only foreign bytes bring
+  /// about.
+  Result<std::size_t> get_blob(TableIndex table, Bytes key, std::span<std::byte> value) const;
   [[nodiscard]] std::uint64_t count(TableIndex table) const;
+  [[nodiscard]] std::uint64_t capacity(TableIndex table) const;      ///< as it is now; 0: no such table
+  [[nodiscard]] std::uint64_t refused_full(TableIndex table) const;  ///< puts refused so far because it was full
 
   struct Record {
     Bytes key;
@@ -94,6 +108,10 @@ class Store {
   /// Every committed record with sequence > `after`, in no order; the visitor's spans are copies valid for
   /// the call. Records that change during the scan show their old or their new value. False stops.
   Status scan(TableIndex table, Sequence after, const std::function<bool(const Record&)>& visit) const;
+  /// The table as it was at one committed sequence, which is returned: whole transactions, in the order of the keys'
+  /// bytes (numbers stored big-endian come in their own order), while the writer goes on. Takes memory for a copy of
+  /// the table. False stops. Expired: lapped by the journal five times. Refused: a mirror's copy that is syncing.
+  Result<Sequence> scan_ordered(TableIndex table, const std::function<bool(const Record&)>& visit) const;
 
   [[nodiscard]] Sequence committed() const;     ///< last committed change
   [[nodiscard]] Sequence purged_up_to() const;  ///< deletions up to here are no longer known (rule 22)
@@ -128,20 +146,26 @@ class Store {
 };
 
 /// The one writer. Every call is a complete transaction unless begin() was called. Refused: no longer the
-/// writer (its epoch or term was overtaken). Full: table at capacity; nothing changed.
+/// writer (its epoch or term was overtaken). Full: table at capacity; nothing changed, and Store::refused_full() grew.
 class StoreWriter {
  public:
   StoreWriter(StoreWriter&&) noexcept;
   StoreWriter& operator=(StoreWriter&&) noexcept;
   ~StoreWriter();
 
+  /// `value` has the table's size; of a blob table 0 bytes to that size.
   Result<Sequence> put(TableIndex table, Bytes key, Bytes value);
   Result<Sequence> erase(TableIndex table, Bytes key);  ///< NotFound when absent; commits nothing then
 
-  /// Several changes that become visible together. Bounded: at most max_transaction changes, each key once.
+  /// Several changes that become visible together. Bounded: at most max_transaction changes, each key once, and 1 MiB
+  /// or half of the journal (Full).
   static constexpr std::size_t max_transaction = 64;
   Status begin();
   Result<Sequence> commit();
+  /// Gives a table the capacity_max of its schema, once; readers go on meanwhile. Takes as long as writing every record
+  /// anew (10 million of them: seconds), and this writer does nothing else until it is done. Good also when it was done
+  /// before. BadInput: nothing was reserved. Refused: not synced. A mirror does it by itself when it needs the room.
+  Status rebuild(TableIndex table);
   Status rollback();  ///< forgets the open transaction; nothing of it was ever in the region
 
   /// --- mirror side: the records of a sender, with the sender's sequence numbers ---

@@ -22,7 +22,7 @@ struct TableSchema {
   std::uint32_t value_bytes = 0;  ///< 1-4096; of a blob table the largest, 1-65536
   std::uint64_t capacity = 0;     ///< records that fit for certain
   TableKind kind = TableKind::Hashed;
-  std::uint64_t capacity_max = 0;  ///< what a rebuild brings; memory is reserved for both. 0: as capacity, no rebuild
+  std::uint64_t capacity_max = 0;  ///< above capacity: what a rebuild brings, reserved as well. 0: no rebuild
   bool operator==(const TableSchema&) const = default;
   [[nodiscard]] bool can_grow() const { return capacity_max > capacity; }
 };
