@@ -3,7 +3,7 @@
 ///
 ///   1  whatever an interrupted rebuild left in the larger slots is emptied; nobody reads them yet
 ///   2  every record is copied there with its sequence
-///   3  is the store still ours?
+///   3  is the store still ours? (asked before each record too)
 ///   4  grown = 1     <- one word; from here on writer and readers use the larger slots
 ///
 /// Stopped before 4: the table is as it was, a later rebuild starts over. Stopped after 4: all done. Records, counts
@@ -42,7 +42,10 @@ bool StoreWriter::Impl::can_grow(TableIndex table) const {
 bool StoreWriter::Impl::grow(TableIndex table) {
   const Table& from = tables[table];
   const Table& to = store.impl_->larger[table];
-  for (std::uint64_t index = 0; index < to.slot_count(); ++index) { to.make_empty(to.slot(index)); }
+  for (std::uint64_t index = 0; index < to.slot_count(); ++index) {
+    if (!still_ours()) { return false; }  // asked for each: the slots may be a later writer's table by now
+    to.make_empty(to.slot(index));
+  }
   const bool marking = snapshot_slots.marking();
   std::vector<bool> seen(marking ? to.slot_count() : 0);
   for (std::uint64_t index = 0; index < from.slot_count(); ++index) {
@@ -51,6 +54,7 @@ bool StoreWriter::Impl::grow(TableIndex table) {
     // Between two states of the sender a deletion still keeps older records out.
     const bool kept = version::is_live(newest) || (sync != 0 && version::sequence(newest) != 0);
     if (!kept) { continue; }
+    if (!still_ours()) { return false; }
     const Word* copied = to.take_over(from, at);
     if (marking && copied != nullptr && snapshot_slots.has(table, index)) { seen[to.index_of(copied)] = true; }
   }

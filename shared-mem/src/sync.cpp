@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 /// The mirror's side: a sender's changes keep their sequence numbers.
 ///
-///   SYNCED --begin_sync--> SNAPSHOT --end_sync(at >= newest record)--> SYNCED
-///                             |                                          ^
-///                             +--end_sync(at <  newest record)--> CATCHING_UP --apply() reached it--+
+///   SYNCED --begin_sync--> SNAPSHOT --end_sync(at >= newest record and deletion)--> SYNCED
+///                             |                                                       ^
+///                             +--end_sync(at <  one of them)--> CATCHING_UP --apply() reached it--+
 ///
 ///   SYNCED, CATCHING_UP  apply() writes the own journal, tables and commit point as a writer does: without gaps.
 ///   SNAPSHOT             records and entries change slots one by one, each only if it is newer than the slot; the
@@ -176,14 +176,18 @@ Status StoreWriter::end_sync(Sequence at, const std::vector<TermStart>& history,
   auto& impl = *impl_;
   if (auto ours = impl.check_ours(); !ours) { return ours; }
   if (!impl.snapshot_begun) { return failure("no snapshot was begun", Errc::BadInput); }
-  if (at.value > layout::sequence_max) { return failure("received an end that cannot be", Errc::Damaged); }
+  if (at.value > layout::sequence_max || purged_up_to.value > layout::sequence_max) {
+    return failure("received an end that cannot be", Errc::Damaged);
+  }
   for (TableIndex t = 0; impl.snapshot_slots.marking() && t < impl.tables.size(); ++t) { impl.sweep_unseen(t); }
   impl.write_history(history);
   impl.purged_up_to = purged_up_to.value;
   words::publish(&impl.control.commit.purged_up_to, purged_up_to.value);
   impl.recount(at.value);
   impl.restart_journal(at.value);
-  impl.sync = impl.sync_highest > at.value ? impl.sync_highest : 0;
+  // The scan may have seen changes later than `at`: newer records, and deletions, which it shows by showing nothing.
+  const std::uint64_t seen = std::max(impl.sync_highest, purged_up_to.value);
+  impl.sync = seen > at.value ? seen : 0;
   words::publish(&impl.control.commit.sync, impl.sync);  // the last store: from here on the content holds
   impl.snapshot_begun = false;
   impl.snapshot_slots.stop();

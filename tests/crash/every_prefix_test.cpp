@@ -267,6 +267,69 @@ TEST_P(EveryPrefixOfASnapshot, SaysSyncingOrIsWhole) {
   EXPECT_EQ(mirror.capacity(0), capacity_rebuilt);
 }
 
+/// Records of the snapshot are newer than its end, since the sender went on: the copy stays SYNCING until the journal
+/// has brought every change up to the newest of them, and what it holds then is a state of the sender.
+TEST_P(EveryPrefixOfASnapshot, WhoseSenderWentOnSaysSyncingUntilItCaughtUp) {
+  ImageFile sender_file("sender");
+  ImageFile mirror_file("mirror");
+  auto sender_region = Region::create(sender_file.path(), crash_region_bytes, crash_schema(GetParam())).value();
+  auto mirror_region = Region::create(mirror_file.path(), crash_region_bytes, crash_schema(GetParam())).value();
+  auto sender = sender_region.store("state").value();
+  auto writer = sender.become_writer(Term{1}).value();
+  auto receiver = mirror_region.store("state").value().become_writer(Term{1}).value();
+  Expected sent;
+  std::map<std::uint64_t, Content> states;
+  const auto change = [&](std::uint64_t id, std::optional<std::uint64_t> seed) {
+    sent = write(writer, sent, {{id, seed}}).value();
+    states[sent.committed] = sent.content;
+  };
+  for (std::uint64_t id = 0; id < 20; ++id) { change(id, id); }
+  const Sequence at = sender.committed();
+  ASSERT_TRUE(receiver.begin_sync(true).ok());
+  std::uint64_t taken = 0;
+  const auto take = [&](const Store::Record& record) {
+    if (++taken == 5) {
+      for (std::uint64_t id = 0; id < 20; id += 2) { change(id, id + 500); }
+      for (std::uint64_t id = 1; id < 20; id += 6) { change(id, std::nullopt); }
+    }
+    return receiver.apply_snapshot_record(0, record.key, record.value, record.sequence).ok();
+  };
+  ASSERT_TRUE(sender.scan(0, {}, take).ok());
+  ASSERT_TRUE(receiver.end_sync(at, sender.history(), sender.purged_up_to()).ok());
+  ASSERT_TRUE(receiver.store().syncing());
+  std::vector<std::string> violations;
+  std::uint64_t syncing = 0;
+  std::uint64_t whole = 0;
+  points::on_store = [&] {
+    const auto suspended = std::exchange(points::on_store, nullptr);
+    const auto region = Region::open(mirror_file.path(), Access::ReadOnly).value();
+    const auto store = region.store("state").value();
+    if (store.syncing()) {
+      ++syncing;
+    } else {
+      ++whole;
+      Expected state{store.committed().value, states[store.committed().value]};
+      Content content;
+      for (std::uint64_t id = 0; id < 20; ++id) {
+        const auto got = get(store, id);
+        if (got) { std::memcpy(&content[id], got->data(), 8); }
+      }
+      if (content != state.content) { violations.push_back("not the sender's at " + std::to_string(state.committed)); }
+    }
+    points::on_store = suspended;
+  };
+  JournalReader journal(sender, at);
+  for (auto chunk = journal.read(64); chunk.ok() && chunk->state == JournalReader::State::Entries;
+       chunk = journal.read(64)) {
+    ASSERT_TRUE(receiver.apply(chunk->bytes).ok());
+  }
+  points::on_store = nullptr;
+  EXPECT_TRUE(violations.empty()) << first_of(violations);
+  EXPECT_GT(syncing, 20U);
+  EXPECT_GE(whole, 1U);
+  EXPECT_EQ(receiver.committed(), sender.committed());
+}
+
 TEST(EveryPrefixOfAFormatting, DoesNotOpenBeforeItIsWhole) {
   ImageFile file("format");
   ASSERT_TRUE(Region::create(file.path(), crash_region_bytes, crash_schema()).ok());

@@ -253,6 +253,10 @@ understudy_status understudy_writer_put(understudy_writer* writer, uint32_t tabl
                                         uint64_t* sequence) {
   const auto* schema = table_of(writer->writer.store(), table);
   if (schema == nullptr) { return told(no_table(writer->writer.store(), table)); }
+  if (schema->kind == shm::TableKind::Blob) {
+    return told(us::failure("table \"" + schema->name + "\" has blobs: understudy_writer_put_blob writes them",
+                            us::Errc::BadInput));
+  }
   return us::c_api::told_with(
       writer->writer.put(table, bytes(key, schema->key_bytes), bytes(value, schema->value_bytes)), sequence);
 }

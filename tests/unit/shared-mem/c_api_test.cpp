@@ -146,9 +146,9 @@ TEST_F(CApi, EveryErrorHasItsStatusAndAText) {
   std::uint64_t value = 0;
   EXPECT_EQ(understudy_store_get(store_, 0, &key, &value), UNDERSTUDY_NOT_FOUND);
   EXPECT_EQ(understudy_writer_erase(writer_, 0, &key, nullptr), UNDERSTUDY_NOT_FOUND);
-  EXPECT_EQ(understudy_store_get(store_, 2, &key, &value), UNDERSTUDY_BAD_INPUT);
-  EXPECT_STREQ(understudy_last_error(), "the store \"orders\" has no table 2");
-  EXPECT_EQ(understudy_writer_put(writer_, 2, &key, &value, nullptr), UNDERSTUDY_BAD_INPUT);
+  EXPECT_EQ(understudy_store_get(store_, 3, &key, &value), UNDERSTUDY_BAD_INPUT);
+  EXPECT_STREQ(understudy_last_error(), "the store \"orders\" has no table 3");
+  EXPECT_EQ(understudy_writer_put(writer_, 3, &key, &value, nullptr), UNDERSTUDY_BAD_INPUT);
 
   auto status = UNDERSTUDY_OK;
   for (std::uint64_t i = 0; status == UNDERSTUDY_OK && i < 10000; ++i) {
@@ -173,6 +173,7 @@ TEST_F(CApi, BlobsHaveTheirOwnLengths) {
   ASSERT_EQ(understudy_store_get_blob(store_, 2, &key, found.data(), &bytes), UNDERSTUDY_OK);
   EXPECT_EQ(found.substr(0, bytes), text);
   EXPECT_EQ(understudy_writer_put_blob(writer_, 2, &key, text.data(), 1001, nullptr), UNDERSTUDY_BAD_INPUT);
+  EXPECT_EQ(understudy_writer_put(writer_, 2, &key, text.data(), nullptr), UNDERSTUDY_BAD_INPUT) << "of unknown length";
   EXPECT_EQ(understudy_store_get_blob(store_, 0, &key, found.data(), &bytes), UNDERSTUDY_BAD_INPUT);
   std::size_t scanned = 0;
   const auto visit = [](void* context, const void*, const void*, std::size_t value_bytes, std::uint64_t) {

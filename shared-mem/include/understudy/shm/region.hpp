@@ -176,8 +176,9 @@ class StoreWriter {
   /// full: records not seen since begin_sync are swept away (mark and sweep), history replaced.
   Status begin_sync(bool full);
   Status apply_snapshot_record(TableIndex table, Bytes key, Bytes value, Sequence sequence);
-  /// A snapshot of a store that went on changing holds records newer than `at`: the store stays SYNCING then, until
-  /// apply() has brought every change up to the newest of them.
+  /// A snapshot of a store that went on changing holds records newer than `at`, and lacks what was erased since: the
+  /// store stays SYNCING then, until apply() has brought every change up to the newest of them. `purged_up_to`: the
+  /// sender's, asked after the scan.
   Status end_sync(Sequence at, const std::vector<TermStart>& history, Sequence purged_up_to);
   /// The sender's history as it is now, for a receiver that went on without a snapshot. Refused: not a continuation
   /// of the history held.
