@@ -63,7 +63,7 @@ std::string local_time(std::int64_t time_ns) {
 std::string status_text(const link::GroupStatus& status) {
   std::string out = "standby " +
                     (status.standby.empty() ? std::string("none: it has become an active") : status.standby.value) +
-                    ", movement " + link::to_string(status.movement) + "\n\n";
+                    ", movement " + link::to_string(status.movement) + ", BFD " + link::to_string(status.bfd) + "\n\n";
   out +=
       trimmed(cell("ROLE", 20) + cell("STATE", 14) + cell("PLACE", 28) + cell("TERM", 8) + cell("MIRROR", 12)) + "\n";
   for (const auto& role : status.roles) {
@@ -100,10 +100,16 @@ std::string status_json(const link::GroupStatus& status) {
                       {"bfd", link::to_string(blade.bfd)},
                       {"isolated", blade.isolated}});
   }
-  const boost::json::object root = {
-      {"group", {{"standby", status.standby.value}, {"movement", link::to_string(status.movement)}}},
-      {"roles", roles},
-      {"blades", blades}};
+  const boost::json::object root = {{"group",
+                                     {{"standby", status.standby.value},
+                                      {"movement", link::to_string(status.movement)},
+                                      {"bfd",
+                                       {{"interval_ms", status.bfd.interval_ms},
+                                        {"multiplier", status.bfd.multiplier},
+                                        {"authentication", link::to_string(status.bfd.authentication)},
+                                        {"key_id", status.bfd.key_id}}}}},
+                                    {"roles", roles},
+                                    {"blades", blades}};
   return boost::json::serialize(root);
 }
 

@@ -60,6 +60,7 @@ class RoleMachine {
   void on_report(StepContext& context, const BladeId& blade, const link::ApplicationFailed& report);
   void on_report(StepContext& context, const BladeId& blade, const link::Stopped& report);
   void on_report(StepContext& context, const BladeId& blade, const link::MirrorState& report);
+  void on_report(StepContext& context, const BladeId& blade, const link::MirrorWarning& report);
   void on_report(StepContext& context, const BladeId& blade, const link::PeerVote& report);
   void on_report(StepContext& context, const BladeId& blade, const link::Activated& report);
   void on_report(StepContext& context, const BladeId& blade, const link::ActivateFailed& report);

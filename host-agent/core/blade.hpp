@@ -85,6 +85,7 @@ class Blade {
   Effects on(Instant now, const GuestHello& event);
   Effects on(Instant now, const GuestLost& event);
   Effects on(Instant now, const GuestPhase& event);
+  Effects on(Instant now, const GuestWarning& event);
   Effects on(Instant now, const GuestVote& event);
   Effects on(Instant now, const GuestReady& event);
   Effects on(Instant now, const GuestRefused& event);

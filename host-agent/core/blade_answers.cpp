@@ -155,6 +155,13 @@ Effects Blade::on(Instant, const GuestLost& event) {
   return effects;
 }
 
+Effects Blade::on(Instant, const GuestWarning& event) {
+  auto* held = find(event.role);
+  if (held == nullptr || !is_mirror_stage(held->stage)) { return {}; }
+  return {Note{Severity::Alarm, event.role, event.detail},
+          SendReport{link::MirrorWarning{event.role, held->term, event.detail}}};
+}
+
 Effects Blade::on(Instant, const GuestPhase& event) {
   auto* held = find(event.role);
   if (held == nullptr || !is_mirror_stage(held->stage)) { return {}; }

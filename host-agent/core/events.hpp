@@ -54,6 +54,10 @@ struct GuestLost {  ///< the guest-agent is gone; the guest may serve on
   RoleId role;
   std::string detail;
 };
+struct GuestWarning {  ///< of the edge about a mirror: told to the control-server, changes nothing
+  RoleId role;
+  std::string detail;
+};
 struct GuestPhase {
   RoleId role;
   link::MirrorPhase phase = link::MirrorPhase::Starting;
@@ -96,8 +100,9 @@ struct ApplicationExited {
 struct ControlConnected {};
 struct Tick {};
 
-using Event = std::variant<OrderArrived, StepDone, StepFailed, GuestHello, GuestLost, GuestPhase, GuestVote, GuestReady,
-                           GuestRefused, GuestQuiesced, GuestNotQuiesced, ApplicationNeedsQuiescing, GuestExited,
-                           GuestsReleased, ApplicationExited, ControlConnected, Tick>;
+using Event =
+    std::variant<OrderArrived, StepDone, StepFailed, GuestHello, GuestLost, GuestWarning, GuestPhase, GuestVote,
+                 GuestReady, GuestRefused, GuestQuiesced, GuestNotQuiesced, ApplicationNeedsQuiescing, GuestExited,
+                 GuestsReleased, ApplicationExited, ControlConnected, Tick>;
 
 }  // namespace understudy::host

@@ -4,6 +4,7 @@
 /// copied where it is memory, and ahead of time where it is kernel state.
 ///
 ///   region file ──mapped by QEMU──► guest writes          (the guest serves)
+///        └─ (an nvdimm's: behind its info block)
 ///        └──────mapped here, read only──► Installer ──► namespace of the role on this host, gate closed
 ///                                   journal followed          application: started, standing by, region mapped
 ///

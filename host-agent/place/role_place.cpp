@@ -119,21 +119,27 @@ Status RolePlace::configure() {
 
 Status RolePlace::open_region(bool create) {
   const auto path = options_.region_path;
-  const auto size = options_.is_bar ? std::optional(spec_.region_bytes) : std::nullopt;
-  const auto state = shm::Region::inspect(path, size);
+  const auto offset = region_offset();
+  const auto size = options_.is_device || offset != 0 ? std::optional(spec_.region_bytes) : std::nullopt;
+  const auto state = shm::Region::inspect(path, size, offset);
   if (state == shm::RegionState::Absent && create) {
     auto made = shm::Region::create(path, spec_.region_bytes, region_schema(spec_));
     if (!made) { return made.error(); }
     region_.emplace(std::move(made).value());
     return {};
   }
-  auto opened = shm::Region::open(path, shm::Access::ReadWrite, size);
+  auto opened = shm::Region::open(path, shm::Access::ReadWrite, size, offset);
   if (!opened) { return opened.error(); }
   if (!(opened->schema() == region_schema(spec_))) {
     return failure("region " + path + " was made for another version of role " + spec_.id.value, Errc::Refused);
   }
   region_.emplace(std::move(opened).value());
   return {};
+}
+
+/// A guest's device is all region; the host's file may have an nvdimm's info block before it.
+std::uint64_t RolePlace::region_offset() const {
+  return options_.is_device ? 0 : shm::region_offset(options_.region_path, spec_.region_bytes);
 }
 
 void RolePlace::start_application(std::function<void(Status)> done) {
@@ -153,6 +159,7 @@ void RolePlace::start_application(std::function<void(Status)> done) {
   options.log_path = options_.run_dir + "/" + spec_.id.value + ".application.log";
   options.region_path = options_.region_path;
   options.region_bytes = spec_.region_bytes;
+  options.region_offset = region_offset();
   options.store = spec_.application.store;
   application_ =
       std::make_unique<app::Supervisor>(io_, options,

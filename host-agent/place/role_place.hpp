@@ -35,7 +35,7 @@ struct PlaceOptions {
   std::vector<std::pair<std::string, std::string>> ports;  ///< logical port -> interface there
   std::string run_dir;
   std::string region_path;
-  bool is_bar = false;             ///< the region is an ivshmem BAR: its size is not told by the file
+  bool is_device = false;          ///< the region is all of a guest's BAR, device-dax or file on fs-dax
   std::vector<IpPrefix> excluded;  ///< networks whose flows are not the role's (maintenance)
 };
 
@@ -80,6 +80,7 @@ class RolePlace {
   [[nodiscard]] net::FlowFilter flow_filter() const;
 
  private:
+  [[nodiscard]] std::uint64_t region_offset() const;
   Status configure_port(net::Links& links, const link::PortSpec& port, const std::string& interface);
   void watch(boost::asio::posix::stream_descriptor& descriptor);
   void announce_once(int left);

@@ -120,8 +120,7 @@ pb::Order to_proto(const Order& order) {
                           to.set_term(o.term.value);
                           to.set_active(o.active.value);
                           to.set_active_address(bytes_of(o.active_address));
-                          to.mutable_bfd()->set_interval_ms(o.bfd.interval_ms);
-                          to.mutable_bfd()->set_multiplier(o.bfd.multiplier);
+                          fill(*to.mutable_bfd(), o.bfd);
                         },
                         [&](const Activate& o) {
                           auto& to = *wire.mutable_activate();
@@ -154,13 +153,9 @@ Result<Order> from_proto(const pb::Order& wire) {
     case pb::Order::kRunMirror: {
       const auto& from = wire.run_mirror();
       Check check("RunMirror");
-      RunMirror plain{read_spec(check, from.spec()),
-                      check.term(from.term(), "term"),
+      RunMirror plain{read_spec(check, from.spec()), check.term(from.term(), "term"),
                       BladeId{check.name(from.active(), "active")},
-                      check.address(from.active_address(), "active_address"),
-                      {from.bfd().interval_ms(), from.bfd().multiplier()}};
-      check.require(plain.bfd.interval_ms >= 1 && plain.bfd.interval_ms <= 60000, "bfd.interval_ms", "1 to 60000");
-      check.require(plain.bfd.multiplier >= 1 && plain.bfd.multiplier <= 255, "bfd.multiplier", "1 to 255");
+                      check.address(from.active_address(), "active_address"), read_bfd(check, from.bfd())};
       return check.result<Order>(std::move(plain));
     }
     case pb::Order::kActivate: {

@@ -1,70 +1,22 @@
 // SPDX-License-Identifier: Apache-2.0
-/// Files, mappings and the header. The only file that includes Boost.Interprocess and catches its exceptions.
+/// Regions: made, found, checked. What is mapped, and from what, is in mapping.cpp.
 ///
 /// Order of the formatting: the old magic goes first, then everything is zeroed and described, the new magic comes
 /// last. A region file of create() gets its name only after that, so a name always leads to a whole region.
 #include "understudy/shm/region.hpp"
 
-#include <fcntl.h>
 #include <sys/random.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include <bit>
-#include <boost/interprocess/file_mapping.hpp>
-#include <boost/interprocess/mapped_region.hpp>
 #include <cerrno>
 #include <cstring>
 
+#include "mapping.hpp"
 #include "region_impl.hpp"
 
 namespace understudy::shm {
 namespace {
-
-namespace bip = boost::interprocess;
-
-class FileMapping final : public Mapping {
- public:
-  FileMapping(const std::string& path, Access access, std::uint64_t bytes)
-      : file_(path.c_str(), mode(access)), region_(file_, mode(access), 0, static_cast<std::size_t>(bytes)) {}
-
-  [[nodiscard]] std::byte* address() const override { return static_cast<std::byte*>(region_.get_address()); }
-  [[nodiscard]] int open_again() const override {
-    // Through /proc, so that it is this inode even when the name leads elsewhere by now.
-    const std::string self = "/proc/self/fd/" + std::to_string(file_.get_mapping_handle().handle);
-    return ::open(self.c_str(), O_RDWR | O_CLOEXEC);
-  }
-
- private:
-  static bip::mode_t mode(Access access) { return access == Access::ReadOnly ? bip::read_only : bip::read_write; }
-  bip::file_mapping file_;
-  bip::mapped_region region_;
-};
-
-Result<std::unique_ptr<Mapping>> map_file(const std::string& path, Access access, std::uint64_t bytes) {
-  try {
-    return std::unique_ptr<Mapping>(std::make_unique<FileMapping>(path, access, bytes));
-  } catch (const bip::interprocess_exception& error) {
-    const auto code = error.get_error_code() == bip::not_found_error ? Errc::NotFound : Errc::Failed;
-    return failure("cannot map " + path + ": " + error.what(), code);
-  }
-}
-
-/// The size to map: as told, or the file's. NotFound, or Damaged when the file is shorter than told.
-Result<std::uint64_t> size_to_map(const std::string& path, std::optional<std::uint64_t> told) {
-  struct stat info {};
-  if (::stat(path.c_str(), &info) != 0) {
-    return failure(path + " is absent: " + std::strerror(errno), errno == ENOENT ? Errc::NotFound : Errc::Failed);
-  }
-  const auto file_bytes = static_cast<std::uint64_t>(info.st_size);
-  if (!told) { return file_bytes; }
-  const bool size_is_true = S_ISREG(info.st_mode) && !path.starts_with("/sys/");
-  if (size_is_true && *told > file_bytes) {
-    return failure(path + " is damaged: it has " + std::to_string(file_bytes) + " bytes, not " + std::to_string(*told),
-                   Errc::Damaged);
-  }
-  return *told;
-}
 
 Status check_size(std::uint64_t size_bytes, const RegionPlan& plan) {
   if (!std::has_single_bit(size_bytes) || size_bytes < layout::region_bytes_min) {
@@ -110,6 +62,7 @@ void write_empty(std::byte* memory, const RegionSchema& schema, const RegionPlan
   words::publish(first, layout::region_magic);
 }
 
+/// What opening found; `impl` when it is Good.
 struct Opened {
   RegionState state = RegionState::Damaged;
   std::shared_ptr<Region_impl> impl;
@@ -134,16 +87,16 @@ std::optional<std::string> stale_store(const Region_impl& region, Term lowest) {
   return std::nullopt;
 }
 
-Opened open_checked(const std::string& path, Access access, std::optional<std::uint64_t> size_bytes,
-                    const Wanted& wanted) {
-  auto size = size_to_map(path, size_bytes);
+Opened open_checked(const Source& source, Access access, const Wanted& wanted) {
+  const auto& path = source.name;
+  auto size = size_to_map(source);
   if (!size) {
     return {size.error().code == Errc::Damaged ? RegionState::Damaged : RegionState::Absent, nullptr, size.error()};
   }
   if (*size < layout::region_bytes_min) {
     return refused(RegionState::Foreign, path + " is foreign: it is smaller than any region");
   }
-  auto mapping = map_file(path, access, *size);
+  auto mapping = map_source(source, access, *size);
   if (!mapping) { return {RegionState::Absent, nullptr, mapping.error()}; }
 
   layout::RegionHeader header;
@@ -181,63 +134,99 @@ Opened open_checked(const std::string& path, Access access, std::optional<std::u
   return {RegionState::Good, std::move(impl), {}};
 }
 
-/// A file of its full size, with its memory allocated: no writer ever dies of SIGBUS in it.
-Status allocate_file(const std::string& path, std::uint64_t size_bytes) {
-  const int fd = ::open(path.c_str(), O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
-  if (fd < 0) { return failure("cannot create " + path + ": " + std::strerror(errno)); }
-  const int error = ::posix_fallocate(fd, 0, static_cast<off_t>(size_bytes));
-  ::close(fd);
-  if (error == 0) { return {}; }
-  ::unlink(path.c_str());
-  return failure("cannot allocate " + std::to_string(size_bytes) + " bytes for " + path + ": " + std::strerror(error),
-                 error == ENOSPC ? Errc::Full : Errc::Failed);
+/// A source that could not be opened is absent, one that may not be a region's memory is something else's.
+Opened no_source(const Error& error) {
+  return {error.code == Errc::Refused ? RegionState::Foreign : RegionState::Absent, nullptr, error};
+}
+
+Opened open_named(const std::string& path, Access access, std::optional<std::uint64_t> size_bytes, std::uint64_t offset,
+                  const Wanted& wanted) {
+  auto source = open_source(path, access, size_bytes, offset);
+  if (!source) { return no_source(source.error()); }
+  return open_checked(*source, access, wanted);
+}
+
+Opened open_described(int fd, Access access, std::optional<std::uint64_t> size_bytes, std::uint64_t offset,
+                      const Wanted& wanted) {
+  auto source = open_source(fd, access, size_bytes, offset);
+  if (!source) { return no_source(source.error()); }
+  return open_checked(*source, access, wanted);
+}
+
+Opened format_source(const Source& source, std::uint64_t size_bytes, const RegionSchema& schema, bool zeroed) {
+  auto plan = checked_plan(schema, size_bytes);
+  if (!plan) { return {RegionState::Absent, nullptr, plan.error()}; }
+  if (auto size = size_to_map(source); !size) { return {RegionState::Absent, nullptr, size.error()}; }
+  {
+    auto mapping = map_source(source, Access::ReadWrite, size_bytes);
+    if (!mapping) { return {RegionState::Absent, nullptr, mapping.error()}; }
+    write_empty((*mapping)->address(), schema, *plan, size_bytes, zeroed);
+  }
+  return open_checked(source, Access::ReadWrite, {});
 }
 
 }  // namespace
 
-Result<Region> Region::create(const std::string& path, std::uint64_t size_bytes, const RegionSchema& schema) {
-  auto plan = checked_plan(schema, size_bytes);
-  if (!plan) { return plan.error(); }
+Result<Region> Region::handed_out(std::shared_ptr<Region_impl> impl, const Error& error) {
+  if (!impl) { return error; }
+  return Region(std::move(impl));
+}
+
+Result<Region> Region::create(const std::string& path, std::uint64_t size_bytes, const RegionSchema& schema,
+                              std::uint64_t offset) {
+  if (auto plan = checked_plan(schema, size_bytes); !plan) { return plan.error(); }
   const std::string unnamed = path + ".new." + std::to_string(::getpid());
   ::unlink(unnamed.c_str());
-  if (auto allocated = allocate_file(unnamed, size_bytes); !allocated) { return allocated.error(); }
-  {
-    auto mapping = map_file(unnamed, Access::ReadWrite, size_bytes);
-    if (!mapping) {
-      ::unlink(unnamed.c_str());
-      return mapping.error();
-    }
-    write_empty((*mapping)->address(), schema, *plan, size_bytes, true);
+  if (auto allocated = allocate_file(unnamed, offset + size_bytes); !allocated) { return allocated.error(); }
+  auto source = open_source(unnamed, Access::ReadWrite, size_bytes, offset);
+  if (!source) {
+    ::unlink(unnamed.c_str());
+    return source.error();
+  }
+  if (const auto made = format_source(*source, size_bytes, schema, true); made.state != RegionState::Good) {
+    ::unlink(unnamed.c_str());
+    return made.error;
   }
   if (::rename(unnamed.c_str(), path.c_str()) != 0) {
     const int error = errno;
     ::unlink(unnamed.c_str());
     return failure("cannot name the new region " + path + ": " + std::strerror(error));
   }
-  return open(path, Access::ReadWrite);
+  return open(path, Access::ReadWrite, size_bytes, offset);
 }
 
-Result<Region> Region::format(const std::string& path, std::uint64_t size_bytes, const RegionSchema& schema) {
-  auto plan = checked_plan(schema, size_bytes);
-  if (!plan) { return plan.error(); }
-  if (auto size = size_to_map(path, size_bytes); !size) { return size.error(); }
-  {
-    auto mapping = map_file(path, Access::ReadWrite, size_bytes);
-    if (!mapping) { return mapping.error(); }
-    write_empty((*mapping)->address(), schema, *plan, size_bytes, false);
-  }
-  return open(path, Access::ReadWrite, size_bytes);
+Result<Region> Region::format(const std::string& path, std::uint64_t size_bytes, const RegionSchema& schema,
+                              std::uint64_t offset) {
+  if (auto plan = checked_plan(schema, size_bytes); !plan) { return plan.error(); }
+  auto source = open_source(path, Access::ReadWrite, size_bytes, offset);
+  if (!source) { return source.error(); }
+  const auto made = format_source(*source, size_bytes, schema, false);
+  return handed_out(made.impl, made.error);
+}
+
+Result<Region> Region::format(int fd, std::uint64_t size_bytes, const RegionSchema& schema, std::uint64_t offset) {
+  if (auto plan = checked_plan(schema, size_bytes); !plan) { return plan.error(); }
+  auto source = open_source(fd, Access::ReadWrite, size_bytes, offset);
+  if (!source) { return source.error(); }
+  const auto made = format_source(*source, size_bytes, schema, false);
+  return handed_out(made.impl, made.error);
 }
 
 Result<Region> Region::open(const std::string& path, Access access, std::optional<std::uint64_t> size_bytes,
-                            const Wanted& wanted) {
-  auto opened = open_checked(path, access, size_bytes, wanted);
-  if (opened.state != RegionState::Good) { return opened.error; }
-  return Region(std::move(opened.impl));
+                            std::uint64_t offset, const Wanted& wanted) {
+  const auto opened = open_named(path, access, size_bytes, offset, wanted);
+  return handed_out(opened.impl, opened.error);
 }
 
-RegionState Region::inspect(const std::string& path, std::optional<std::uint64_t> size_bytes, const Wanted& wanted) {
-  return open_checked(path, Access::ReadOnly, size_bytes, wanted).state;
+Result<Region> Region::open(int fd, Access access, std::optional<std::uint64_t> size_bytes, std::uint64_t offset,
+                            const Wanted& wanted) {
+  const auto opened = open_described(fd, access, size_bytes, offset, wanted);
+  return handed_out(opened.impl, opened.error);
+}
+
+RegionState Region::inspect(const std::string& path, std::optional<std::uint64_t> size_bytes, std::uint64_t offset,
+                            const Wanted& wanted) {
+  return open_named(path, Access::ReadOnly, size_bytes, offset, wanted).state;
 }
 
 Result<std::uint64_t> Region::size_needed(const RegionSchema& schema) {

@@ -13,20 +13,12 @@
 #include "description.hpp"
 #include "journal.hpp"
 #include "live_area.hpp"
+#include "mapping.hpp"
 #include "slabs.hpp"
 #include "table.hpp"
 #include "understudy/shm/region.hpp"
 
 namespace understudy::shm {
-
-/// Keeps the memory mapped and the file open (region.cpp: the only file that knows what maps it).
-class Mapping {
- public:
-  virtual ~Mapping() = default;
-  [[nodiscard]] virtual std::byte* address() const = 0;
-  /// Another open description of the same file, for a lock of its own; below 0 when there is none.
-  [[nodiscard]] virtual int open_again() const = 0;
-};
 
 struct Region_impl {
   std::string path;

@@ -13,4 +13,4 @@ sources=("$root"/tests/fuzz/region_fuzz.cpp "$root"/shared-mem/src/*.cpp
   -I"$root"/common/include -I"$root"/shared-mem/include -I"$root"/shared-mem/src -I"$root"/link/include -I"$root"/link/src \
   "${sources[@]}" -o "$folder/region_fuzz"
 cd "$folder"
-exec ./region_fuzz -max_total_time="$seconds" -max_len=6000 -timeout=20 -rss_limit_mb=2048 -print_final_stats=1 corpus
+exec ./region_fuzz -max_total_time="$seconds" -max_len=6000 -len_control=0 -timeout=20 -rss_limit_mb=2048 -print_final_stats=1 corpus

@@ -84,6 +84,15 @@ understudy_status understudy_region_create(const char* path, uint64_t size_bytes
 /** `writable`: 0 maps it read-only. `size_bytes`: 0: as the file says; an ivshmem BAR needs it. */
 understudy_status understudy_region_open(const char* path, int writable, uint64_t size_bytes,
                                          understudy_region** region);
+/** What a descriptor refers to (a memfd, a file in /dev/shm, device-dax), from byte `offset` on: a multiple of 4096.
+ * The descriptor stays the caller's, who may close it at once. `size_bytes`: 0: all that is there. BAD_INPUT: not open,
+ * or not for writing where `writable`. */
+understudy_status understudy_region_open_fd(int fd, int writable, uint64_t size_bytes, uint64_t offset,
+                                            understudy_region** region);
+/** Writes an empty region into memory that exists already; `size_bytes`: a power of two of at least 1 MiB. */
+understudy_status understudy_region_format_fd(int fd, uint64_t size_bytes, uint64_t offset,
+                                              const understudy_store_schema* stores, size_t store_count,
+                                              understudy_region** region);
 /** What the caller knows of the region that it wants. */
 typedef struct understudy_wanted {
   uint64_t lowest_term;                  /**< a store last written under a lower one: STALE_TERM; 0 accepts any */

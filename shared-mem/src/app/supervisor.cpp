@@ -184,6 +184,9 @@ Status Supervisor::Impl::find_or_start() {
                                       {"UNDERSTUDY_AGENT", socket_path}}) {
       spawn_options.environment.emplace_back(name, value);
     }
+    if (options.region_offset != 0) {
+      spawn_options.environment.emplace_back("UNDERSTUDY_REGION_OFFSET", std::to_string(options.region_offset));
+    }
     found = spawn(spawn_options);
   }
   if (!found) { return found.error(); }

@@ -102,15 +102,14 @@ const char* understudy_last_error(void) { return us::c_api::last_error.c_str(); 
 understudy_status understudy_region_create(const char* path, uint64_t size_bytes, const understudy_store_schema* stores,
                                            size_t store_count, understudy_region** region) {
   *region = nullptr;
-  const auto described = us::c_api::schema_of(stores, store_count);
-  if (!described) { return told(described.error()); }
-  const shm::RegionSchema& schema = described.value();
+  const auto schema = us::c_api::schema_of(stores, store_count);
+  if (!schema) { return told(schema.error()); }
   if (size_bytes == 0) {
-    const auto needed = shm::Region::size_needed(schema);
+    const auto needed = shm::Region::size_needed(*schema);
     if (!needed) { return told(needed.error()); }
     size_bytes = needed.value();
   }
-  return us::c_api::handed_out(shm::Region::create(path, size_bytes, schema), region);
+  return us::c_api::handed_out(shm::Region::create(path, size_bytes, *schema), region);
 }
 
 understudy_status understudy_region_open(const char* path, int writable, uint64_t size_bytes,
@@ -119,13 +118,28 @@ understudy_status understudy_region_open(const char* path, int writable, uint64_
   return us::c_api::handed_out(shm::Region::open(path, us::c_api::access_of(writable), size), region);
 }
 
+understudy_status understudy_region_open_fd(int fd, int writable, uint64_t size_bytes, uint64_t offset,
+                                            understudy_region** region) {
+  const auto size = size_bytes == 0 ? std::nullopt : std::optional(size_bytes);
+  return us::c_api::handed_out(shm::Region::open(fd, us::c_api::access_of(writable), size, offset), region);
+}
+
+understudy_status understudy_region_format_fd(int fd, uint64_t size_bytes, uint64_t offset,
+                                              const understudy_store_schema* stores, size_t store_count,
+                                              understudy_region** region) {
+  *region = nullptr;
+  const auto schema = us::c_api::schema_of(stores, store_count);
+  if (!schema) { return told(schema.error()); }
+  return us::c_api::handed_out(shm::Region::format(fd, size_bytes, *schema, offset), region);
+}
+
 understudy_status understudy_region_open_wanted(const char* path, int writable, uint64_t size_bytes,
                                                 const understudy_wanted* wanted, understudy_region** region) {
   *region = nullptr;
   const auto size = size_bytes == 0 ? std::nullopt : std::optional(size_bytes);
   const auto known = us::c_api::wanted_of(wanted);
   if (!known) { return told(known.error()); }
-  return us::c_api::handed_out(shm::Region::open(path, us::c_api::access_of(writable), size, known.value()), region);
+  return us::c_api::handed_out(shm::Region::open(path, us::c_api::access_of(writable), size, 0, known.value()), region);
 }
 
 understudy_region_state understudy_region_inspect(const char* path, uint64_t size_bytes,
@@ -133,7 +147,7 @@ understudy_region_state understudy_region_inspect(const char* path, uint64_t siz
   const auto size = size_bytes == 0 ? std::nullopt : std::optional(size_bytes);
   const auto known = us::c_api::wanted_of(wanted);
   if (!known) { return UNDERSTUDY_REGION_OTHER_SCHEMA; }
-  switch (shm::Region::inspect(path, size, known.value())) {
+  switch (shm::Region::inspect(path, size, 0, known.value())) {
     case shm::RegionState::Absent:
       return UNDERSTUDY_REGION_ABSENT;
     case shm::RegionState::Foreign:

@@ -156,6 +156,16 @@ TEST_F(ConfigFileTest, TheVersionChangesWithTheRuleSet) {
   EXPECT_NE(read(kGood).value().group.roles[0].spec.version, before);
 }
 
+TEST_F(ConfigFileTest, BfdIsAuthenticatedAsTheFileSaysAndTheKeyIsReadWhereItIsUsed) {
+  std::string text = kGood;
+  text += "[bfd]\nauth = \"meticulous-sha1\"\nkey_id = 7\nkey_file = \"bfd.key\"\n";
+  const auto config = read(text);
+  ASSERT_TRUE(config.ok()) << config.error().message;
+  EXPECT_EQ(config->group.bfd, (link::BfdParameters{20, 4, link::BfdAuthentication::MeticulousSha1, 7}));
+  EXPECT_EQ(config->bfd_authentication.key, "") << "on any machine: the key is not there";
+  expect_problem("[movement]", "[bfd]\nauth = \"md5\"\n[movement]", "is no BFD authentication");
+}
+
 TEST_F(ConfigFileTest, AControlServerOnTheStandbyIsKnownAsSuch) {
   std::string text = kGood;
   text.replace(text.find("192.168.1.250:7400"), 18, "192.168.1.2:7400");

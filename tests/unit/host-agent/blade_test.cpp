@@ -127,6 +127,17 @@ TEST_F(BladeTest, AVoteIsForgottenWithTheGuestAgentThatGaveIt) {
   EXPECT_EQ(votes[0].vote, link::Vote::Unknown);
 }
 
+TEST_F(BladeTest, AWarningAboutAMirrorIsToldAndChangesNothing) {
+  mirror_synced();
+  const auto before = stage();
+  const auto told = reports<link::MirrorWarning>(sut_.step(at(++now_), GuestWarning{role, "its region is slow"}));
+  ASSERT_EQ(told.size(), 1U);
+  EXPECT_EQ(told[0].detail, "its region is slow");
+  EXPECT_EQ(stage(), before);
+  const auto unknown = sut_.step(at(++now_), GuestWarning{RoleId{"role-9"}, "slow"});
+  EXPECT_TRUE(reports<link::MirrorWarning>(unknown).empty());
+}
+
 TEST_F(BladeTest, ARebootedGuestIsNoLongerSynced) {
   mirror_synced();
   (void)sut_.step(at(++now_), GuestHello{role, "boot-b", GuestActivity::Idle});

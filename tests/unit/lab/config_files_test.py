@@ -51,10 +51,22 @@ class ConfigFiles(unittest.TestCase):
         self.assertEqual(len(role["route"]), 2)
 
     def test_a_blade_maps_each_network_to_its_interface(self):
-        read = lambda name: tomllib.loads(config_files.blade(self.chassis, name, "/m", DEFAULTS))  # noqa: E731
+        def read(name):
+            return tomllib.loads(config_files.blade(self.chassis, name, "/m", DEFAULTS, State("lab")))
+
         self.assertEqual(read("blade-1")["networks"], {"external": "ext0", "intranet-1": "int0"})
         self.assertEqual(read("blade-3")["networks"], {"external": "ext0", "intranet-1": "int1", "intranet-2": "int2"})
         self.assertEqual(read("blade-3")["address"], "192.168.1.3/24")
+        self.assertEqual(read("blade-1")["mirrors"]["memory"], "auto")
+        chosen = config_files.blade(self.chassis, "blade-1", "/m", DEFAULTS | {"memory": "nvdimm"})
+        self.assertEqual(tomllib.loads(chosen)["mirrors"]["memory"], "nvdimm")
+
+    def test_both_ends_of_every_bfd_session_name_the_same_key(self):
+        blade = tomllib.loads(config_files.blade(self.chassis, "blade-1", "/m", DEFAULTS, State("lab")))
+        self.assertEqual(blade["bfd"], self.group()["bfd"])
+        self.assertEqual(blade["bfd"]["auth"], "meticulous-sha1")
+        bare = config_files.blade(self.chassis, "blade-1", "/m", DEFAULTS | {"bfd_auth": "none"}, State("lab"))
+        self.assertNotIn("bfd", tomllib.loads(bare))
 
     def test_a_rule_set_can_be_loaded_twice_and_names_no_interface(self):
         text = config_files.ruleset(2)

@@ -4,6 +4,7 @@
 /// shared-mem/src/c_api/arena.cpp, shared-mem/src/c_api/region.cpp, shared-mem/src/c_api/lifecycle.cpp
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <sys/mman.h>
 #include <unistd.h>
 
 #include <cstdint>
@@ -68,6 +69,25 @@ TEST_F(CApi, WhatIsPutIsRead) {
   EXPECT_THAT(found, ::testing::ElementsAre(1, 0, 1));
   EXPECT_EQ(values[0], 20U);
   EXPECT_EQ(values[2], 10U);
+}
+
+TEST_F(CApi, ARegionIsMadeAndOpenedByADescriptor) {
+  const int fd = ::memfd_create("c-api-test", MFD_CLOEXEC);
+  ASSERT_EQ(::ftruncate(fd, 3 << 20), 0);
+  understudy_region* made = nullptr;
+  ASSERT_EQ(understudy_region_format_fd(fd, 1 << 20, 2 << 20, &schema_, 1, &made), UNDERSTUDY_OK)
+      << understudy_last_error();
+  understudy_region* opened = nullptr;
+  ASSERT_EQ(understudy_region_open_fd(fd, 0, 1 << 20, 2 << 20, &opened), UNDERSTUDY_OK) << understudy_last_error();
+  ::close(fd);
+  understudy_store* store = nullptr;
+  EXPECT_EQ(understudy_store_open(opened, "orders", &store), UNDERSTUDY_OK) << understudy_last_error();
+  understudy_store_close(store);
+  understudy_region_close(opened);
+  understudy_region_close(made);
+  EXPECT_EQ(understudy_region_open_fd(-1, 0, 0, 0, &opened), UNDERSTUDY_BAD_INPUT);
+  EXPECT_EQ(opened, nullptr);
+  EXPECT_THAT(understudy_last_error(), HasSubstr("descriptor -1"));
 }
 
 TEST_F(CApi, AScanTellsEveryRecordAfterASequenceUntilItIsEnded) {

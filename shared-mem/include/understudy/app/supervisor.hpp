@@ -43,6 +43,7 @@ struct ApplicationOptions {
   std::string region_path;
   std::uint64_t region_bytes = 0;
   std::string store;
+  std::uint64_t region_offset = 0;  ///< where in its file the region begins
 };
 
 /// How the application ended.

@@ -101,7 +101,19 @@ struct RegionHeader {
 static_assert(sizeof(RegionHeader) == 64 + stores_max * sizeof(StoreDescription));
 static_assert(offsetof(RegionHeader, stores) == 64);
 inline constexpr std::uint64_t header_area_bytes = 5 * page_bytes;
-static_assert(sizeof(RegionHeader) <= header_area_bytes);
+
+/// Last line of the header area, no part of the description: shows that two sides have the same bytes before them
+/// (echo.hpp, rule 24). It stays where it is in every later layout version, so that the question can be asked before
+/// the answer is a region. Written by: each side its own word. If it dies: nothing, the next conversation asks anew.
+struct EchoLine {
+  std::uint64_t host;
+  std::uint64_t guest;
+  std::uint64_t reserved[6];
+};
+static_assert(sizeof(EchoLine) == cache_line_bytes);
+inline constexpr std::uint64_t echo_offset = header_area_bytes - sizeof(EchoLine);
+static_assert(echo_offset == 20416);
+static_assert(sizeof(RegionHeader) <= echo_offset);
 
 /// Who writes the store (rule 20). Written by: the one who becomes the writer, term first, then epoch.
 /// If it dies between the two: the former writer already sees a foreign term and stops; the next one goes on.

@@ -32,6 +32,13 @@ using TableIndex = std::uint32_t;
 
 enum class Access { ReadOnly, ReadWrite };
 
+/// The file of an nvdimm is longer than its region by this: info block first (at 4 KiB), region behind.
+inline constexpr std::uint64_t nvdimm_info_bytes = std::uint64_t{2} << 20;
+
+/// Where a region of `region_bytes` begins in the host's file: behind the info block when the file is as much longer,
+/// else at 0. The length is the host's word, which a guest cannot change.
+[[nodiscard]] std::uint64_t region_offset(const std::string& path, std::uint64_t region_bytes);
+
 /// What opening found (Region::inspect). Only Good opens.
 enum class RegionState { Absent, Foreign, OtherLayoutVersion, OtherSchema, Damaged, StaleTerm, Good };
 
@@ -48,20 +55,30 @@ class Arena;
 
 class Region {
  public:
-  /// Creates a file of `size_bytes` (a power of two, at least 1 MiB; allocated, not sparse; mode 0600) and
-  /// writes an empty region. An existing file is replaced (new inode). BadInput: size or schema do not fit.
-  static Result<Region> create(const std::string& path, std::uint64_t size_bytes, const RegionSchema& schema);
+  /// Creates a file of `offset` + `size_bytes` (a power of two, at least 1 MiB; allocated, not sparse; mode 0600)
+  /// and writes an empty region at `offset`. An existing file is replaced (new inode). BadInput: size or schema do not
+  /// fit. Full: the file system has no room.
+  static Result<Region> create(const std::string& path, std::uint64_t size_bytes, const RegionSchema& schema,
+                               std::uint64_t offset = 0);
 
-  /// Opens a file in /dev/shm or an ivshmem BAR (/sys/bus/pci/devices/*/resource2; pass its size, as
-  /// the size of a sysfs file is not told by stat on every kernel). Errors name which of RegionState it was.
+  /// Opens the region at `offset` of a file in /dev/shm, of an ivshmem BAR (/sys/bus/pci/devices/*/resource2; pass its
+  /// size, as the size of a sysfs file is not told by stat on every kernel), of a device-dax (/dev/daxN.M) or of a file
+  /// on fs-dax: the same code for all. Errors name which of RegionState it was. Refused: memory that is not shared, or
+  /// not in order (rule 24): a block device, a file on an nvdimm without DAX, a write-combining BAR (resource2_wc).
   static Result<Region> open(const std::string& path, Access access, std::optional<std::uint64_t> size_bytes = {},
-                             const Wanted& wanted = {});
+                             std::uint64_t offset = 0, const Wanted& wanted = {});
+  /// What `fd` refers to, a memfd for instance. The descriptor stays the caller's, who may close it at once. BadInput:
+  /// it is not open, or for reading only where `access` is ReadWrite.
+  static Result<Region> open(int fd, Access access, std::optional<std::uint64_t> size_bytes = {},
+                             std::uint64_t offset = 0, const Wanted& wanted = {});
 
   /// Writes an empty region into memory that exists already, such as a BAR (guest) or QEMU's file.
-  static Result<Region> format(const std::string& path, std::uint64_t size_bytes, const RegionSchema& schema);
+  static Result<Region> format(const std::string& path, std::uint64_t size_bytes, const RegionSchema& schema,
+                               std::uint64_t offset = 0);
+  static Result<Region> format(int fd, std::uint64_t size_bytes, const RegionSchema& schema, std::uint64_t offset = 0);
 
   static RegionState inspect(const std::string& path, std::optional<std::uint64_t> size_bytes = {},
-                             const Wanted& wanted = {});
+                             std::uint64_t offset = 0, const Wanted& wanted = {});
 
   /// Smallest power of two that holds `schema`.
   static Result<std::uint64_t> size_needed(const RegionSchema& schema);
@@ -73,6 +90,7 @@ class Region {
  private:
   std::shared_ptr<Region_impl> impl_;  ///< shared with the Stores made from it, so that the mapping outlives them
   explicit Region(std::shared_ptr<Region_impl> impl) : impl_(std::move(impl)) {}
+  static Result<Region> handed_out(std::shared_ptr<Region_impl> impl, const Error& error);
   friend class Store;
 };
 

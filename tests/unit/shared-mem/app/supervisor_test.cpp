@@ -323,6 +323,7 @@ TEST_F(LifecycleSupervisor, TheApplicationGetsItsEnvironmentAndAGroupOfItsOwn) {
                             "UNDERSTUDY_AGENT=" + supervisor_->socket_path()}) {
     EXPECT_NE(environment.find(entry), std::string::npos) << entry;
   }
+  EXPECT_EQ(environment.find("UNDERSTUDY_REGION_OFFSET"), std::string::npos) << "the region begins the file";
   ASSERT_TRUE(stop());
 }
 
