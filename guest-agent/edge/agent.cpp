@@ -17,7 +17,8 @@ namespace {
 constexpr auto drain_quiet = std::chrono::milliseconds(5);
 constexpr auto drain_limit = std::chrono::milliseconds(100);
 constexpr auto install_pause = std::chrono::milliseconds(50);
-constexpr auto memory_deadline = std::chrono::seconds(5);  ///< until the kernel has found its devices
+constexpr auto application_quiesce_limit = std::chrono::milliseconds(800);  ///< below the host's own
+constexpr auto memory_deadline = std::chrono::seconds(5);                   ///< until the kernel has found its devices
 constexpr auto grace_time = std::chrono::seconds(2);
 
 }  // namespace
@@ -272,11 +273,21 @@ Status Agent::install() {
 
 void Agent::start_application(Term term, Done done) { place_->activate(term, std::move(done)); }
 
-/// The application is not asked: a store survives any instant (D5), and while the tap is closed every millisecond is a
-/// gap. Only what the kernel has told and nobody has written down yet must reach the region.
+/// While the tap is closed every millisecond is a gap, and a store survives any instant (D5): only an application that
+/// declared that it needs quiescing is asked. What the kernel has told and nobody has written down yet must reach the
+/// region in any case.
 void Agent::quiesce(Done done) {
-  place_->drain();
-  done({});
+  auto* application = place_->application();
+  const auto status = application == nullptr ? app::ApplicationStatus{} : application->status();
+  // One that has not connected again since this agent was restarted may be one that needs it.
+  if (!status.running || (status.connected && !status.needs_quiescing)) {
+    place_->drain();
+    return done({});
+  }
+  application->quiesce(application_quiesce_limit, [this, done = std::move(done)](const Status& quiesced) {
+    place_->drain();
+    done(quiesced);
+  });
 }
 
 void Agent::settle_later() {

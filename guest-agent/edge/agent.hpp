@@ -50,6 +50,7 @@ class Agent {
   void perform(const TellReady& effect) { channel_.send(link::guest::Ready{effect.term, effect.phases}); }
   void perform(const TellActivateFailed& effect) { channel_.send(link::guest::ActivateFailed{effect.detail}); }
   void perform(const TellQuiesced& effect);
+  void perform(const TellQuiesceFailed& effect) { channel_.send(link::guest::QuiesceFailed{effect.detail}); }
   void perform(const TellAlarm& effect) { alarm(effect.text); }
   void perform(const Announce& effect);
   void perform(const PowerOff& effect);

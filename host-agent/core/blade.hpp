@@ -91,6 +91,8 @@ class Blade {
   Effects on(Instant now, const GuestReady& event);
   Effects on(Instant now, const GuestRefused& event);
   Effects on(Instant now, const GuestQuiesced& event);
+  Effects on(Instant now, const GuestNotQuiesced& event);
+  Effects on(Instant now, const ApplicationNeedsQuiescing& event);
   Effects on(Instant now, const GuestExited& event);
   Effects on(Instant now, const GuestsReleased& event);
   Effects on(Instant now, const ApplicationExited& event);

@@ -212,6 +212,18 @@ Effects Blade::on(Instant now, const GuestQuiesced& event) {
   return settle_movement(event.role, held->movement.on_guest_quiesced(now));
 }
 
+Effects Blade::on(Instant now, const GuestNotQuiesced& event) {
+  auto* held = find(event.role);
+  if (held == nullptr || held->stage != RoleStage::Moving) { return {}; }
+  return settle_movement(event.role, held->movement.on_guest_not_quiesced(now, event.detail));
+}
+
+Effects Blade::on(Instant, const ApplicationNeedsQuiescing& event) {
+  auto* held = find(event.role);
+  if (held != nullptr && held->stage == RoleStage::Moving) { held->movement.must_quiesce(); }
+  return {};
+}
+
 Effects Blade::on(Instant now, const GuestExited& event) {
   auto* held = find(event.role);
   if (held == nullptr || !is_mirror_stage(held->stage)) { return {}; }

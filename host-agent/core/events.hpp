@@ -79,6 +79,13 @@ struct GuestRefused {  ///< activate-failed
 struct GuestQuiesced {
   RoleId role;
 };
+struct GuestNotQuiesced {  ///< its application, which must be quiesced, is not
+  RoleId role;
+  std::string detail;
+};
+struct ApplicationNeedsQuiescing {  ///< the one prepared here says so, and with it the one in the guest
+  RoleId role;
+};
 struct GuestExited {
   RoleId role;
   std::string detail;
@@ -93,8 +100,9 @@ struct ApplicationExited {
 struct ControlConnected {};
 struct Tick {};
 
-using Event = std::variant<OrderArrived, StepDone, StepFailed, GuestHello, GuestLost, GuestWarning, GuestPhase,
-                           GuestVote, GuestReady, GuestRefused, GuestQuiesced, GuestExited, GuestsReleased,
-                           ApplicationExited, ControlConnected, Tick>;
+using Event =
+    std::variant<OrderArrived, StepDone, StepFailed, GuestHello, GuestLost, GuestWarning, GuestPhase, GuestVote,
+                 GuestReady, GuestRefused, GuestQuiesced, GuestNotQuiesced, ApplicationNeedsQuiescing, GuestExited,
+                 GuestsReleased, ApplicationExited, ControlConnected, Tick>;
 
 }  // namespace understudy::host

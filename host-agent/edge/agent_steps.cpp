@@ -259,6 +259,7 @@ void Agent::on_guest_event(const RoleId& role, const link::guest::GuestEvent& ev
   if (const auto* ready = std::get_if<Ready>(&event)) { handle(GuestReady{role, ready->term, ready->phases}); }
   if (const auto* failed = std::get_if<ActivateFailed>(&event)) { handle(GuestRefused{role, failed->detail}); }
   if (std::holds_alternative<Quiesced>(event)) { handle(GuestQuiesced{role}); }
+  if (const auto* failed = std::get_if<QuiesceFailed>(&event)) { handle(GuestNotQuiesced{role, failed->detail}); }
   if (const auto* alarm = std::get_if<Alarm>(&event)) {
     perform(Note{Severity::Alarm, role, "mirror: " + alarm->text});
   }
@@ -283,6 +284,11 @@ void Agent::movement_step(const RoleId& role, Step step, Term term) {
     if (status && step == Step::Resume) {
       boost::asio::post(io_, [this, role] { resumed(role); });
       return;
+    }
+    const auto moving = movements_.find(role);
+    if (status && step == Step::PrepareMovement && moving != movements_.end() &&
+        moving->second->application_needs_quiescing()) {
+      boost::asio::post(io_, [this, role] { handle(ApplicationNeedsQuiescing{role}); });  // before the step's answer
     }
     if (status && step == Step::Rollback) {
       boost::asio::post(io_, [this, role] { movements_.erase(role); });

@@ -39,6 +39,9 @@ class TransferUnit {
   void take_over(Term term, std::function<void(Status)> done);
   void discard(std::function<void(Status)> done);
 
+  [[nodiscard]] bool application_needs_quiescing() const {
+    return place_ && place_->application() != nullptr && place_->application()->status().needs_quiescing;
+  }
   [[nodiscard]] std::unique_ptr<place::RolePlace> release_place() { return std::move(place_); }
 
  private:

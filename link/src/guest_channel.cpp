@@ -94,6 +94,9 @@ struct EventWriter {
     for (const auto& [store, sequence] : event.sequences) { sequences[store] = sequence.value; }
     return {{"event", "quiesced"}, {"sequences", sequences}, {"ms", event.ms}};
   }
+  json::object operator()(const QuiesceFailed& event) const {
+    return {{"event", "quiesce-failed"}, {"detail", event.detail}};
+  }
   json::object operator()(const Alarm& event) const { return {{"event", "alarm"}, {"text", event.text}}; }
 };
 
@@ -162,6 +165,7 @@ GuestEvent read_event(JsonFields& fields, const std::string& name) {
   if (name == "activate-failed") { return ActivateFailed{fields.string("detail")}; }
   if (name == "announced") { return Announced{}; }
   if (name == "quiesced") { return read_quiesced(fields); }
+  if (name == "quiesce-failed") { return QuiesceFailed{fields.string("detail")}; }
   if (name == "alarm") { return Alarm{fields.string("text")}; }
   fields.problem("\"" + name.substr(0, 32) + "\" is no event");
   return Alarm{};

@@ -48,9 +48,23 @@ Status check_table(const TableSchema& table) {
     case TableKind::Blob:
       return {};
     case TableKind::Dense:
-      return bad("dense tables are not built yet");
+      if (table.key_bytes != sizeof(std::uint64_t)) { return bad("a dense table's key has 8 bytes"); }
+      if (table.can_grow()) { return bad("a dense table has one capacity for ever"); }
+      return {};
   }
   return bad("kind " + std::to_string(static_cast<std::uint32_t>(table.kind)) + " is none");
+}
+
+/// A live area needs its table of checkpointed pages (with_arena() makes it).
+Status check_arena(const StoreSchema& store) {
+  const std::uint64_t pages = store.arena_bytes / layout::page_bytes;
+  if (store.arena_bytes == 0) { return {}; }
+  const TableSchema wanted{arena_table_name, 8, layout::page_bytes, pages, TableKind::Dense};
+  if (std::ranges::find(store.tables, wanted) != store.tables.end()) { return {}; }
+  return failure("store \"" + store.name + "\": an arena of " + std::to_string(store.arena_bytes) +
+                     " bytes needs a dense table \"" + arena_table_name + "\" of " + std::to_string(pages) +
+                     " pages of 4096 bytes",
+                 Errc::BadInput);
 }
 
 /// The largest entry of any of its tables.
@@ -83,7 +97,7 @@ Status check_store(const StoreSchema& store) {
   if (store.arena_bytes % layout::page_bytes != 0 || store.arena_bytes > bytes_max) {
     return bad("arena_bytes " + std::to_string(store.arena_bytes) + " is not a number of whole pages of 4096 bytes");
   }
-  return {};
+  return check_arena(store);
 }
 
 template <std::size_t Size>

@@ -261,6 +261,11 @@ Result<Store> Region::store(const std::string& name) const {
       store->slabs.emplace_back(reinterpret_cast<Word*>(base + placed.slabs_offset), placed.slab_count,
                                 placed.slab_bytes, table.value_bytes);
     }
+    if (schema.arena_bytes != 0) {
+      const TableIndex pages = Store(store).table(arena_table_name).value();  // check_schema() saw it
+      store->live.emplace(store->control->arena, reinterpret_cast<Word*>(base + plan.arena_offset), pages,
+                          store->tables[pages]);
+    }
     return Store(std::move(store));
   }
   return failure("region " + impl_->path + " has no store \"" + name + "\"", Errc::NotFound);

@@ -6,11 +6,13 @@
 #include <array>
 #include <cstddef>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "description.hpp"
 #include "journal.hpp"
+#include "live_area.hpp"
 #include "mapping.hpp"
 #include "slabs.hpp"
 #include "table.hpp"
@@ -33,10 +35,11 @@ struct Store::Impl {
   std::size_t index = 0;
   layout::StoreControl* control = nullptr;
   Journal journal;
-  std::vector<Table> tables;   ///< where each table's records are as long as it was not rebuilt
-  std::vector<Table> larger;   ///< and after that; without slots where nothing is reserved
-  std::vector<Slabs> slabs;    ///< one for each table
-  std::uint32_t growable = 0;  ///< bit for each table that may be rebuilt
+  std::vector<Table> tables;     ///< where each table's records are as long as it was not rebuilt
+  std::vector<Table> larger;     ///< and after that; without slots where nothing is reserved
+  std::vector<Slabs> slabs;      ///< one for each table
+  std::uint32_t growable = 0;    ///< bit for each table that may be rebuilt
+  std::optional<LiveArea> live;  ///< of a store with an arena
 
   [[nodiscard]] const StoreSchema& schema() const { return region->schema.stores[index]; }
   [[nodiscard]] std::uint64_t committed() const { return words::load_acquire(&control->commit.committed); }

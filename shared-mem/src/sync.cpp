@@ -43,7 +43,7 @@ Status read_transaction(Bytes entries, const StoreSchema& schema, Transaction& t
   const auto damaged = [](const std::string& what) {
     return failure("received journal bytes are damaged: " + what, Errc::Damaged);
   };
-  for (std::size_t i = 0; i < StoreWriter::max_transaction; ++i) {
+  for (std::size_t i = 0;; ++i) {
     const Bytes rest = entries.subspan(transaction.bytes);
     layout::JournalEntryHeader header;
     if (rest.size() < sizeof header) { return damaged("a transaction has no end"); }
@@ -65,7 +65,6 @@ Status read_transaction(Bytes entries, const StoreSchema& schema, Transaction& t
     transaction.bytes += *size;
     if (ends) { return {}; }
   }
-  return damaged("a transaction is longer than 64 changes");
 }
 
 /// Asks for the cache lines of the next entries; nothing is believed of them yet. Returns how far it looked.
@@ -81,6 +80,18 @@ const std::byte* look_ahead(Bytes entries, const std::vector<Table>& tables) {
     entries = entries.subspan(*size);
   }
   return entries.data();
+}
+
+/// The pages of an arena's checkpoint, in ascending order.
+bool is_checkpoint(const std::vector<Change>& changes, const std::optional<LiveArea>& live) {
+  std::optional<std::uint64_t> before;
+  for (const Change& change : changes) {
+    if (!live || change.table != live->table_index() || change.op != layout::op_put) { return false; }
+    const std::uint64_t page = KeyWords(change.key).words[0];
+    if (before && page <= *before) { return false; }
+    before = page;
+  }
+  return true;
 }
 
 /// Each key once (rule 17 would not hold otherwise).
@@ -125,10 +136,12 @@ Result<Sequence> StoreWriter::apply(Bytes entries) {
                          std::to_string(impl.committed),
                      Errc::BadInput);
     }
-    if (has_key_twice(changes) ||
-        transaction.bytes > std::min(impl.journal.ring_bytes() / 2, layout::transaction_bytes_max)) {
-      return failure("received a transaction that no sender writes", Errc::Damaged);
-    }
+    const std::uint64_t bytes_max = impl.journal.ring_bytes() / 2;
+    const bool allowed = is_checkpoint(changes, impl.store.impl_->live)
+                             ? transaction.bytes <= bytes_max
+                             : transaction.bytes <= std::min(bytes_max, layout::transaction_bytes_max) &&
+                                   changes.size() <= max_transaction && !has_key_twice(changes);
+    if (!allowed) { return failure("received a transaction that no sender writes", Errc::Damaged); }
     if (impl.store.impl_->growable != 0 && !impl.grow_for(changes)) { return impl.not_ours(); }
     if (auto done = impl.commit_all(changes); !done) { return done.error(); }
     last = impl.committed;
@@ -136,8 +149,27 @@ Result<Sequence> StoreWriter::apply(Bytes entries) {
       words::publish(&impl.control.commit.sync, 0);
       impl.sync = 0;
     }
+    impl.follow_arena(changes);
   }
   return Sequence{last};
+}
+
+/// Keeps the live area at the last checkpoint, so that a takeover finds it there. Not while the copy is unfinished.
+void StoreWriter::Impl::follow_arena(std::span<const Change> applied) {
+  const auto& live = store.impl_->live;
+  if (!live || sync != 0) { return; }
+  bool brought = !live_follows;
+  if (!live_follows) {
+    live->restore(committed);
+    live_follows = true;
+  } else {
+    for (const Change& page : applied) {
+      if (page.table != live->table_index()) { continue; }
+      live->bring(KeyWords(page.key).words[0], page.value);
+      brought = true;
+    }
+  }
+  if (brought) { live->note_exact(committed); }
 }
 
 Status StoreWriter::begin_sync(bool full) {
@@ -149,8 +181,10 @@ Status StoreWriter::begin_sync(bool full) {
   impl.snapshot_begun = true;
   impl.sync_highest = 0;
   impl.snapshot_slots.stop();
+  impl.live_follows = false;
   if (full || impl.committed == 0) {  // from nothing means that nothing that is there may stay unseen
     impl.snapshot_slots.start(impl.tables);
+    if (impl.store.impl_->live) { impl.store.impl_->live->forget(); }  // sequences begin anew
     words::publish(&impl.control.history.count, 0);
     impl.restart_journal(0);
   } else {
@@ -190,6 +224,7 @@ Status StoreWriter::end_sync(Sequence at, const std::vector<TermStart>& history,
   words::publish(&impl.control.commit.sync, impl.sync);  // the last store: from here on the content holds
   impl.snapshot_begun = false;
   impl.snapshot_slots.stop();
+  impl.follow_arena({});
   return {};
 }
 

@@ -16,6 +16,12 @@ bool is_vacant(const Versions& seen, std::uint64_t reusable_up_to) {
 
 Table::Place Table::locate(const KeyWords& key, std::uint64_t reusable_up_to) const {
   Place place;
+  if (dense_) {
+    if (key.words[0] >= slot_count_) { return place; }
+    Word* at = slot(key.words[0]);
+    (versions(at).has_sequence() ? place.match : place.vacant) = at;
+    return place;
+  }
   std::uint64_t index = home(key) & mask_;
   prefetch_second_line(slots_ + index * slot_words_);
   for (std::uint64_t probe = 0; probe < slot_count_; ++probe, index = (index + 1) & mask_) {
@@ -81,6 +87,7 @@ void Table::free_slot(Word* at) const {
 }
 
 void Table::shorten_probing(Word* at, std::uint64_t reusable_up_to) const {
+  if (dense_) { return; }
   constexpr int run_max = 64;  // bounds the work of one erase
   const std::uint64_t index = index_of(at);
   if (!versions(slot(index + 1)).is_empty()) { return; }

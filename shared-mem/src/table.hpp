@@ -13,6 +13,8 @@
 ///       both versions are marked free first, then key, value, version (rule 18).
 ///   T4  A version never takes a value again that a reader may have seen committed.
 ///
+/// A dense table needs no T1: a key is its slot's index, and the slot never belongs to another key.
+///
 /// Cases of a reader, numbered in read_visible():
 ///   (1) no copy is visible: absent, or the table changed meanwhile;
 ///   (2) the visible copy is a deletion: absent;
@@ -81,17 +83,22 @@ class Table {
         TableKind kind = TableKind::Hashed)
       : slots_(slots),
         slot_count_(slot_count),
-        mask_(slot_count - 1),
+        dense_(kind == TableKind::Dense),
+        mask_(dense_ ? ~std::uint64_t{0} : slot_count - 1),
         seed_(seed),
         key_bytes_(key_bytes),
         value_bytes_(kind == TableKind::Blob ? ~std::uint64_t{0} : value_bytes),
-        key_words_(layout::words_of(key_bytes)),
+        key_words_(dense_ ? 0 : layout::words_of(key_bytes)),
         value_words_(kind == TableKind::Blob ? 1 : layout::words_of(value_bytes)),
-        slot_words_(layout::slot_words(key_bytes, 8 * value_words_)) {}
+        slot_words_(layout::slot_words(8 * key_words_, 8 * value_words_)) {}
 
   [[nodiscard]] std::uint64_t slot_count() const { return slot_count_; }
   [[nodiscard]] std::uint32_t key_bytes() const { return key_bytes_; }
   [[nodiscard]] std::uint64_t value_bytes() const { return value_bytes_; }
+  /// Is it a key that this table can ever have? Any but of a dense table.
+  [[nodiscard]] bool can_hold(std::span<const std::byte> key) const {
+    return !dense_ || KeyWords(key).words[0] < slot_count_;
+  }
   [[nodiscard]] Word* slot(std::uint64_t index) const { return slots_ + (index & mask_) * slot_words_; }
   [[nodiscard]] std::uint64_t index_of(const Word* slot) const {
     return static_cast<std::uint64_t>(slot - slots_) / slot_words_;
@@ -106,6 +113,7 @@ class Table {
 
   /// Home slot of a key; part of the layout, as both sides must agree.
   [[nodiscard]] std::uint64_t home(const KeyWords& key) const {
+    if (dense_) { return key.words[0] < slot_count_ ? key.words[0] : 0; }
     std::uint64_t hash = seed_;
     for (std::size_t i = 0; i < key_words_; ++i) { hash = mix(hash ^ key.words[i], 0x9e3779b97f4a7c15); }
     return mix(hash ^ key_bytes_, 0xd6e8feb86659fd93);
@@ -137,6 +145,11 @@ class Table {
   }
   /// The same for who has the key's home already; it is the same before and after a rebuild.
   Seen get_from(std::uint64_t home, const KeyWords& key, std::uint64_t limit, std::span<std::byte> value) const {
+    if (dense_) [[unlikely]] {
+      if (key.words[0] >= slot_count_) { return Seen::Absent; }
+      const Word* at = slot(key.words[0]);
+      return read_visible(at, versions(at), limit, value);
+    }
     std::uint64_t index = home & mask_;
     prefetch_second_line(slots_ + index * slot_words_);
     for (std::uint64_t probe = 0; probe < slot_count_; ++probe, index = (index + 1) & mask_) {
@@ -171,7 +184,12 @@ class Table {
     if (!seen.has_sequence()) { return Seen::Absent; }
     const unsigned copy = seen.visible(limit);
     if (copy < 2) { sequence = version::sequence(seen.copy[copy]); }
-    words::load_bytes(key, key_of(at));
+    if (dense_) {
+      const std::uint64_t index = index_of(at);
+      std::memcpy(key.data(), &index, sizeof index);
+    } else {
+      words::load_bytes(key, key_of(at));
+    }
     return read_visible(at, seen, limit, value);
   }
 
@@ -220,6 +238,7 @@ class Table {
 
   Word* slots_ = nullptr;
   std::uint64_t slot_count_ = 0;
+  bool dense_ = false;
   std::uint64_t mask_ = 0;
   std::uint64_t seed_ = 0;
   std::uint32_t key_bytes_ = 0;

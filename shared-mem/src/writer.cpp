@@ -74,7 +74,8 @@ bool StoreWriter::Impl::can_change(TableIndex table, Bytes key, Bytes value, std
   const std::size_t value_bytes = op == layout::op_put ? tables[table].value_bytes() : 0;
   const bool fits = value.size() == value_bytes ||
                     (slabs[table].exist() && op == layout::op_put && value.size() <= slabs[table].value_bytes());
-  return fits && key.size() == tables[table].key_bytes() && committed <= layout::sequence_max - max_transaction;
+  return fits && key.size() == tables[table].key_bytes() && tables[table].can_hold(key) &&
+         committed <= layout::sequence_max - max_transaction;
 }
 
 Error StoreWriter::Impl::cannot_change(TableIndex table) const {
@@ -82,6 +83,11 @@ Error StoreWriter::Impl::cannot_change(TableIndex table) const {
   if (sync != 0) { return failure("store \"" + store.schema().name + "\" is not synced", Errc::Refused); }
   if (table >= tables.size()) { return failure("no table " + std::to_string(table), Errc::BadInput); }
   if (committed > layout::sequence_max - max_transaction) { return failure("no sequence numbers left", Errc::Full); }
+  if (store.schema().tables[table].kind == TableKind::Dense) {
+    return failure("dense table \"" + store.schema().tables[table].name + "\": the key is not below its " +
+                       std::to_string(tables[table].slot_count()) + " slots, or a size is wrong",
+                   Errc::BadInput);
+  }
   return failure("key or value has not the size of table \"" + store.schema().tables[table].name + "\"",
                  Errc::BadInput);
 }

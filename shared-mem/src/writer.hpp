@@ -88,6 +88,7 @@ struct StoreWriter::Impl {
   std::uint32_t counts_changed = 0;  ///< bit for each table whose count is not written yet
   bool history_has_term = false;
   SeenSlots snapshot_slots;
+  bool live_follows = false;    ///< as the applier: the live area is the last applied checkpoint
   std::vector<SlabPool> pools;  ///< one for each table
   struct Replaced {
     TableIndex table;
@@ -152,6 +153,7 @@ struct StoreWriter::Impl {
   // --- sync.cpp ---
   void restart_journal(std::uint64_t at);
   void write_history(const std::vector<TermStart>& history);
+  void follow_arena(std::span<const Change> applied);
   Status change_unordered(const Change& change);
   Status put_unordered(const Change& change, const Table::Place& place);
   void release_slot(TableIndex table, Word* at);

@@ -60,7 +60,7 @@ typedef struct understudy_store_schema {
   const understudy_table_schema* tables;
   size_t table_count;     /**< 1-16 */
   uint64_t journal_bytes; /**< a power of two, at least 65536, and room for two largest changes */
-  uint64_t arena_bytes;   /**< whole pages of 4096 bytes; 0: no arena */
+  uint64_t arena_bytes;   /**< whole pages of 4096 bytes, with understudy_arena_table() among the tables; 0: no arena */
 } understudy_store_schema;
 
 typedef enum understudy_region_state {
@@ -167,6 +167,38 @@ typedef enum understudy_mirrored {
 /** commit(mirrored): ask again about every millisecond while it says WAIT; the deadline is the caller's. */
 understudy_mirrored understudy_store_commit_mirrored(const understudy_store* store, uint64_t sequence);
 
+/* --- the arena: memory of the application's own, replicated at its checkpoints -------------------------------------
+ */
+
+/** The table that a store with an arena of `arena_bytes` (whole pages of 4096 bytes) must have, and the journal that
+ *  takes any of its checkpoints. */
+understudy_table_schema understudy_arena_table(uint64_t arena_bytes);
+uint64_t understudy_arena_journal_bytes(uint64_t arena_bytes);
+
+typedef struct understudy_arena understudy_arena;
+typedef enum understudy_find_changes {
+  UNDERSTUDY_FIND_AUTOMATIC = 0,    /**< userfaultfd where kernel and mapping allow it, else comparison */
+  UNDERSTUDY_FIND_BY_COMPARISON = 1 /**< each page with its last checkpoint */
+} understudy_find_changes;
+
+/** The area as it was at the last checkpoint. The writer must outlive it. NOT_FOUND: the store has no arena. REFUSED:
+ * no longer the writer, or not synced. understudy/shm/arena.hpp says what may lie in the area. */
+understudy_status understudy_arena_attach(understudy_writer* writer, understudy_find_changes find,
+                                          understudy_arena** arena);
+/** Without understudy_arena_detach(): what was written after the last checkpoint is as if it had never been. */
+void understudy_arena_close(understudy_arena* arena);
+/** Page aligned; NULL and 0 bytes after understudy_arena_detach(). `bytes` may be NULL. */
+void* understudy_arena_memory(const understudy_arena* arena, size_t* bytes);
+int understudy_arena_is_empty(const understudy_arena* arena); /**< 1: no checkpoint was ever made, all zeros */
+/** What lies in the area now becomes the last checkpoint, at once or not at all; no thread writes in it meanwhile.
+ *  `sequence`, for understudy_store_commit_mirrored(), may be NULL. FULL: more pages have changed than the journal can
+ *  take at once, the message names the size that is needed. */
+understudy_status understudy_arena_checkpoint(understudy_arena* arena, uint64_t* sequence);
+/** A checkpoint after which the area is not written until it is attached again: for the quiesce of a movement. */
+understudy_status understudy_arena_detach(understudy_arena* arena, uint64_t* sequence);
+/** How changed pages are found, for the log. Valid as long as the handle. */
+const char* understudy_arena_method(const understudy_arena* arena);
+
 /* --- the journal ------------------------------------------------------------------------------------------------ */
 
 typedef struct understudy_change {
@@ -222,6 +254,9 @@ int understudy_lifecycle_has_agent(const understudy_lifecycle* lifecycle);
 /** The store in a fresh mapping; its writer needs `writable`. */
 understudy_status understudy_lifecycle_open_store(const understudy_lifecycle* lifecycle, int writable,
                                                   understudy_store** store);
+/** Before understudy_lifecycle_ready(): a movement may freeze this application only after its
+ *  understudy_lifecycle_quiesced(); one whose deadline passes first is rolled back. */
+void understudy_lifecycle_needs_quiescing(understudy_lifecycle* lifecycle);
 /* The application's reports. */
 void understudy_lifecycle_ready(understudy_lifecycle* lifecycle);
 void understudy_lifecycle_active(understudy_lifecycle* lifecycle, uint64_t term);

@@ -307,6 +307,11 @@ Term Lifecycle::term() const { return impl_->status.term; }
 bool Lifecycle::has_agent() const { return !impl_->agent_path.empty(); }
 bool Lifecycle::connected() const { return static_cast<bool>(impl_->socket); }
 
+void Lifecycle::needs_quiescing() {
+  impl_->status.needs_quiescing = true;
+  impl_->tell();
+}
+
 void Lifecycle::ready() {
   impl_->status.ready = true;
   impl_->tell();

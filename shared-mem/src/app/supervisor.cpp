@@ -144,6 +144,7 @@ void Supervisor::Impl::on_line(const StatusLine& line) {
   const auto before = status;
   status.connected = true;
   status.ready = line.ready;
+  status.needs_quiescing = line.needs_quiescing;
   status.quiesced = line.quiesced;
   status.duty = line.duty;
   status.term = line.term;

@@ -6,6 +6,7 @@
 #include <string>
 
 #include "understudy/common/result.hpp"
+#include "understudy/shm/arena.hpp"
 #include "understudy/shm/region.hpp"
 #include "understudy/understudy.h"
 
@@ -17,6 +18,10 @@ struct understudy_store {
 };
 struct understudy_writer {
   understudy::shm::StoreWriter writer;
+};
+struct understudy_arena {
+  understudy::shm::Arena arena;
+  std::string method{};
 };
 struct understudy_journal {
   understudy::shm::Store store;

@@ -4,7 +4,11 @@
 /// link/src/replication_mirror_link.cpp, link/src/replication_receiver.cpp, link/src/replication_sender.cpp
 #include <gtest/gtest.h>
 
+#include <algorithm>
+
 #include "replication_bench.hpp"
+#include "understudy/link/replication_frame.hpp"
+#include "understudy/shm/arena.hpp"
 
 namespace understudy::link::replication {
 namespace {
@@ -93,6 +97,28 @@ TEST(Replication, MirrorsBlobsBySnapshotAndGrowsTheMirrorsTableAsFarAsTheActives
   pair.expect_same();
   EXPECT_EQ(pair.net_status().delta_snapshots + pair.net_status().full_snapshots, 1u);
   EXPECT_EQ(pair.mirror.store("net").capacity(0), 400U);
+}
+
+TEST(Replication, ACheckpointOfAnArenaThatIsLargerThanAFrameIsMirroredWhole) {
+  auto schema = two_stores();
+  schema.stores[0] = shm::with_arena(schema.stores[0], 4 * payload_bytes_max);
+  Pair pair(schema);
+  auto net = pair.active.writer(1);
+  auto arena = shm::Arena::attach(net).value();
+  pair.start_sender();
+  pair.start_receiver();
+  ASSERT_TRUE(pair.synced());
+  std::ranges::fill(arena.memory(), std::byte{1});
+  ASSERT_TRUE(arena.checkpoint());
+  put(net, 1, 1);
+  arena.memory()[5000] = std::byte{2};
+  ASSERT_TRUE(arena.checkpoint());
+  pair.expect_same();
+  EXPECT_EQ(pair.net_status().laps, 0U);
+  pair.receiver.reset();  // gives the writer up
+  auto mirror = pair.mirror.writer(2);
+  const auto taken_over = shm::Arena::attach(mirror).value();
+  EXPECT_TRUE(std::ranges::equal(taken_over.memory(), arena.memory()));
 }
 
 TEST(Replication, AMirrorThatComesAfterTheRingWasLappedGetsASnapshot) {

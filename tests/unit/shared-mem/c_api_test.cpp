@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /// The C API as a C program uses it. What the calls mean is tested at their C++ twins; here: that each reaches its
 /// twin, that sizes come from the schema, and that every error has its status and its text. Covers:
-/// shared-mem/src/c_api/region.cpp, shared-mem/src/c_api/lifecycle.cpp
+/// shared-mem/src/c_api/arena.cpp, shared-mem/src/c_api/region.cpp, shared-mem/src/c_api/lifecycle.cpp
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <sys/mman.h>
@@ -269,6 +269,46 @@ TEST(CApiMisuse, ASchemaWithoutNamesIsBadInputAndMakesNothing) {
   EXPECT_FALSE(std::filesystem::exists("/dev/shm/understudy-c-api-none"));
   const understudy_store_schema nameless = {nullptr, nullptr, 0, 65536, 0};
   EXPECT_EQ(understudy_region_create("/dev/shm/understudy-c-api-none", 0, &nameless, 1, &region), UNDERSTUDY_BAD_INPUT);
+}
+
+TEST(CApiArena, WhatIsCheckpointedIsThereAgain) {
+  const std::string path = "/dev/shm/understudy-c-arena-" + std::to_string(::getpid());
+  constexpr std::uint64_t bytes = 16 * 4096;
+  const auto table = understudy_arena_table(bytes);
+  const understudy_store_schema schema = {"heap", &table, 1, understudy_arena_journal_bytes(bytes), bytes};
+  understudy_region* region = nullptr;
+  understudy_store* store = nullptr;
+  understudy_writer* writer = nullptr;
+  understudy_arena* arena = nullptr;
+  ASSERT_EQ(understudy_region_create(path.c_str(), 0, &schema, 1, &region), UNDERSTUDY_OK) << understudy_last_error();
+  ASSERT_EQ(understudy_store_open(region, "heap", &store), UNDERSTUDY_OK);
+  ASSERT_EQ(understudy_store_become_writer(store, 1, &writer), UNDERSTUDY_OK);
+  for (const auto find : {UNDERSTUDY_FIND_AUTOMATIC, UNDERSTUDY_FIND_BY_COMPARISON}) {
+    ASSERT_EQ(understudy_arena_attach(writer, find, &arena), UNDERSTUDY_OK) << understudy_last_error();
+    EXPECT_EQ(understudy_arena_is_empty(arena), find == UNDERSTUDY_FIND_AUTOMATIC ? 1 : 0);
+    EXPECT_STRNE(understudy_arena_method(arena), "");
+    std::size_t size = 0;
+    auto* memory = static_cast<unsigned char*>(understudy_arena_memory(arena, &size));
+    ASSERT_EQ(size, bytes);
+    const unsigned char before = memory[5000];
+    EXPECT_EQ(before, find == UNDERSTUDY_FIND_AUTOMATIC ? 0 : 1);
+    ++memory[5000];
+    std::uint64_t sequence = 0;
+    EXPECT_EQ(understudy_arena_checkpoint(arena, &sequence), UNDERSTUDY_OK) << understudy_last_error();
+    EXPECT_EQ(sequence, understudy_store_committed(store));
+    memory[5000] = 99;
+    understudy_arena_close(arena);
+  }
+  ASSERT_EQ(understudy_arena_attach(writer, UNDERSTUDY_FIND_AUTOMATIC, &arena), UNDERSTUDY_OK);
+  EXPECT_EQ(static_cast<unsigned char*>(understudy_arena_memory(arena, nullptr))[5000], 2);
+  EXPECT_EQ(understudy_arena_detach(arena, nullptr), UNDERSTUDY_OK);
+  EXPECT_EQ(understudy_arena_memory(arena, nullptr), nullptr);
+  EXPECT_EQ(understudy_arena_checkpoint(arena, nullptr), UNDERSTUDY_BAD_INPUT);
+  understudy_arena_close(arena);
+  understudy_writer_close(writer);
+  understudy_store_close(store);
+  understudy_region_close(region);
+  std::filesystem::remove(path);
 }
 
 class CApiLifecycle : public ::testing::Test {

@@ -8,6 +8,8 @@
 #include <cstring>
 #include <functional>
 
+#include "understudy/shm/arena.hpp"
+
 namespace understudy::shm {
 namespace {
 
@@ -42,7 +44,7 @@ TEST(CheckSchema, TakesEveryLimitItself) {
   largest.stores[0].name = std::string(31, 'n');
   largest.stores[0].tables[0] = {std::string(31, 't'), 256, 4096, std::uint64_t{1} << 32};
   largest.stores[1].tables[0] = {"t", 1, 1, 1};
-  largest.stores[1].arena_bytes = 4096;
+  largest.stores[1] = with_arena(largest.stores[1], 1);
   EXPECT_TRUE(check_schema(largest).ok());
   largest.stores[0].tables.resize(1);
   for (int i = 1; i < 16; ++i) { largest.stores[0].tables.push_back({"t" + std::to_string(i), 8, 8, 1}); }
@@ -87,8 +89,14 @@ TEST(CheckSchema, RefusesSizesBeyondTheLimits) {
   }
   EXPECT_EQ(complaint([](auto& s) { s.stores[0].tables[0].kind = static_cast<TableKind>(3); }),
             "table \"routes\": kind 3 is none");
-  EXPECT_EQ(complaint([](auto& s) { s.stores[0].tables[0].kind = TableKind::Dense; }),
-            "table \"routes\": dense tables are not built yet");
+  EXPECT_EQ(complaint([](auto& s) {
+              s.stores[0].tables[0] = {"pages", 4, 4096, 10, TableKind::Dense};
+            }),
+            "table \"pages\": a dense table's key has 8 bytes");
+  EXPECT_EQ(complaint([](auto& s) { s.stores[0].tables[0] = {"pages", 8, 4096, 10, TableKind::Dense, 20}; }),
+            "table \"pages\": a dense table has one capacity for ever");
+  EXPECT_NE(complaint([](auto& s) { s.stores[0].arena_bytes = 4096; }).find("needs a dense table \"arena\" of 1 pages"),
+            std::string::npos);
   EXPECT_NE(complaint([](auto& s) { s.stores[0].arena_bytes = 4097; }).find("whole pages"), std::string::npos);
   EXPECT_NE(complaint([](auto& s) {
               s.stores[0].tables[0] = {"lsas", 8, 64 << 10, 10, TableKind::Blob};
@@ -165,7 +173,7 @@ TEST(ReadSchema, FindsWhatWasDescribed) {
   EXPECT_EQ(read.value(), schema());
   auto more = schema();
   more.stores[1].tables.push_back({"lsas", 12, 3000, 100, TableKind::Blob, 400});
-  more.stores[1].arena_bytes = 1 << 20;
+  more.stores[1] = with_arena(more.stores[1], 1 << 20);
   EXPECT_EQ(read_schema(header_of(more)).value(), more);
 }
 

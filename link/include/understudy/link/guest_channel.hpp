@@ -112,11 +112,16 @@ struct Quiesced {
   double ms = 0;
   bool operator==(const Quiesced&) const = default;
 };
+struct QuiesceFailed {  ///< the application, which must be quiesced, was not in time: the movement must roll back
+  std::string detail;
+  bool operator==(const QuiesceFailed&) const = default;
+};
 struct Alarm {
   std::string text;
   bool operator==(const Alarm&) const = default;
 };
-using GuestEvent = std::variant<Hello, Echoed, State, PeerSeen, Ready, ActivateFailed, Announced, Quiesced, Alarm>;
+using GuestEvent =
+    std::variant<Hello, Echoed, State, PeerSeen, Ready, ActivateFailed, Announced, Quiesced, QuiesceFailed, Alarm>;
 
 /// One line, the newline included.
 [[nodiscard]] std::string to_line(const GuestOrder& order);

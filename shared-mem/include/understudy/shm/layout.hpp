@@ -103,8 +103,8 @@ static_assert(offsetof(RegionHeader, stores) == 64);
 inline constexpr std::uint64_t header_area_bytes = 5 * page_bytes;
 
 /// Last line of the header area, no part of the description: shows that two sides have the same bytes before them
-/// (echo.hpp, rule 24). It stays where it is in every later layout version, so that the question can be asked before the
-/// answer is a region. Written by: each side its own word. If it dies: nothing, the next conversation asks anew.
+/// (echo.hpp, rule 24). It stays where it is in every later layout version, so that the question can be asked before
+/// the answer is a region. Written by: each side its own word. If it dies: nothing, the next conversation asks anew.
 struct EchoLine {
   std::uint64_t host;
   std::uint64_t guest;
@@ -192,6 +192,18 @@ struct TableState {
 };
 static_assert(sizeof(TableState) == 16);
 
+/// How far the live area of a store's arena is known to be the last checkpoint (the dense table "arena").
+///   Written by: whoever the live area belongs to, the writer in any case. One word, so nothing can be half.
+///   `live_up_to`: every page whose newest committed copy has a sequence up to this is that copy in the live area, and
+///   zeros where there is none. arena_unknown: an application may write in it; nothing is known of any page.
+///   If the writer dies: what is not known is compared and copied by the next one (Arena::attach).
+struct ArenaLine {
+  std::uint64_t live_up_to;
+  std::uint64_t reserved[31];
+};
+static_assert(sizeof(ArenaLine) == 256);
+inline constexpr std::uint64_t arena_unknown = ~std::uint64_t{0};
+
 struct StoreControl {
   WriterLine writer;
   CommitLine commit;
@@ -200,7 +212,7 @@ struct StoreControl {
   TableCount counts[tables_max];
   JournalAnchor anchors[journal_anchors];
   TableState tables[tables_max];
-  std::uint64_t arena[32];  ///< of the arena's checkpoints; 0 as long as there is none
+  ArenaLine arena;
   std::uint8_t reserved[768];
 };
 static_assert(sizeof(StoreControl) == page_bytes);

@@ -51,6 +51,7 @@ struct Wanted {
 struct Region_impl;
 class Store;
 class StoreWriter;
+class Arena;
 
 class Region {
  public:
@@ -158,6 +159,7 @@ class Store {
   friend class Region;
   friend class StoreWriter;
   friend class JournalReader;
+  friend class Arena;
   struct Impl;
   explicit Store(std::shared_ptr<Impl> impl) : impl_(std::move(impl)) {}
   std::shared_ptr<Impl> impl_;
@@ -176,7 +178,7 @@ class StoreWriter {
   Result<Sequence> erase(TableIndex table, Bytes key);  ///< NotFound when absent; commits nothing then
 
   /// Several changes that become visible together. Bounded: at most max_transaction changes, each key once, and 1 MiB
-  /// or half of the journal (Full).
+  /// or half of the journal (Full). An arena's checkpoint is bounded by half of the journal alone.
   static constexpr std::size_t max_transaction = 64;
   Status begin();
   Result<Sequence> commit();
@@ -209,6 +211,7 @@ class StoreWriter {
 
  private:
   friend class Store;
+  friend class Arena;
   struct Impl;
   explicit StoreWriter(std::unique_ptr<Impl> impl);
   std::unique_ptr<Impl> impl_;
@@ -248,6 +251,14 @@ struct JournalEntry {
 };
 /// Calls `visit` for each entry of `chunk`; Damaged on the first byte that does not fit.
 Status for_each_entry(Bytes chunk, const std::function<void(const JournalEntry&)>& visit);
+
+/// What the first `max_bytes` of journal bytes hold; by the lengths and flags alone, nothing is checked.
+struct WholeEntries {
+  std::size_t bytes = 0;              ///< of whole entries
+  std::size_t count = 0;              ///< so many
+  std::size_t transaction_bytes = 0;  ///< of whole transactions
+};
+[[nodiscard]] WholeEntries whole_entries(Bytes entries, std::size_t max_bytes);
 
 /// Typed convenience over a store's table: structs in, structs out.
 template <class T>

@@ -27,12 +27,19 @@ struct TableSchema {
   [[nodiscard]] bool can_grow() const { return capacity_max > capacity; }
 };
 
+/// The dense table that holds the checkpointed pages of a store's arena.
+inline constexpr const char* arena_table_name = "arena";
+inline constexpr std::uint32_t arena_page_bytes = 4096;
+[[nodiscard]] inline bool is_arena_table(const TableSchema& table) {
+  return table.name == arena_table_name && table.kind == TableKind::Dense && table.value_bytes == arena_page_bytes;
+}
+
 /// One writer's part of a region.
 struct StoreSchema {
   std::string name;                 ///< 1-31 bytes
   std::vector<TableSchema> tables;  ///< 1-16
   std::uint64_t journal_bytes = 0;  ///< ring size, a power of two, at least 64 KiB and room for two largest entries
-  std::uint64_t arena_bytes = 0;    ///< whole pages; 0: no arena
+  std::uint64_t arena_bytes = 0;    ///< whole pages; 0: no arena. Set by with_arena() (arena.hpp)
   bool operator==(const StoreSchema&) const = default;
 };
 

@@ -129,6 +129,17 @@ TEST_F(LifecycleSupervisor, AMissedDeadlineIsExpiredAndTheApplicationRunsOn) {
   ASSERT_TRUE(stop());
 }
 
+TEST_F(LifecycleSupervisor, AnApplicationsWordThatItNeedsQuiescingIsKnownWhenItIsReady) {
+  start();
+  ASSERT_TRUE(ready());
+  EXPECT_FALSE(supervisor_->status().needs_quiescing);
+  ASSERT_TRUE(stop());
+  start({"needs-quiescing"});
+  ASSERT_TRUE(ready());
+  EXPECT_TRUE(supervisor_->status().needs_quiescing);
+  ASSERT_TRUE(stop());
+}
+
 TEST_F(LifecycleSupervisor, ANewOrderReplacesTheOneUnderWay) {
   start({"never-activates"});
   ASSERT_TRUE(ready());
