@@ -3,6 +3,7 @@
 /// killed ones committed and go on; the invariant is one that only whole transactions keep.
 #include <gtest/gtest.h>
 #include <sys/prctl.h>
+#include <sys/time.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -29,6 +30,13 @@ RegionSchema kill_schema() {
 }
 constexpr std::uint64_t kill_region_bytes = 2 << 20;
 
+/// By the kernel's timer, whose default is death, so that how busy the machine is does not decide where.
+void die_within_microseconds(std::uint64_t random) {
+  ::itimerval at{};
+  at.it_value.tv_usec = static_cast<suseconds_t>(1 + random % 200);
+  ::setitimer(ITIMER_REAL, &at, nullptr);
+}
+
 /// Each transaction writes key k of "fixed" and key k + pairs of "blobs" with the same seed, or erases both.
 [[noreturn]] void write_for_ever(const std::string& path, std::uint64_t seed) {
   ::prctl(PR_SET_PDEATHSIG, SIGKILL);
@@ -38,7 +46,10 @@ constexpr std::uint64_t kill_region_bytes = 2 << 20;
   if (!writer) { ::_exit(3); }
   std::mt19937_64 random(seed);
   for (int n = 0;; ++n) {
-    if (n == 100 && (!writer->rebuild(fixed) || !writer->rebuild(blobs))) { ::_exit(8); }
+    if (n == 100) {
+      die_within_microseconds(random());
+      if (!writer->rebuild(fixed) || !writer->rebuild(blobs)) { ::_exit(8); }
+    }
     const Key low{random() % pairs};
     const Key high{low.id + pairs};
     const std::uint64_t value = random();

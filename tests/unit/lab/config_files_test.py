@@ -58,7 +58,7 @@ class ConfigFiles(unittest.TestCase):
         self.assertEqual(read("blade-3")["networks"], {"external": "ext0", "intranet-1": "int1", "intranet-2": "int2"})
         self.assertEqual(read("blade-3")["address"], "192.168.1.3/24")
         self.assertEqual(read("blade-1")["mirrors"]["memory"], "auto")
-        chosen = config_files.blade(self.chassis, "blade-1", "/m", DEFAULTS | {"memory": "nvdimm"})
+        chosen = config_files.blade(self.chassis, "blade-1", "/m", DEFAULTS | {"memory": "nvdimm"}, State("lab"))
         self.assertEqual(tomllib.loads(chosen)["mirrors"]["memory"], "nvdimm")
 
     def test_both_ends_of_every_bfd_session_name_the_same_key(self):
