@@ -50,6 +50,10 @@ class ConfigFiles(unittest.TestCase):
         self.assertEqual(role["sysctls"]["net.ipv4.ip_forward"], "1")
         self.assertEqual(len(role["route"]), 2)
 
+    def test_whatever_the_application_is_blades_and_mirrors_have_it_in_one_place(self):
+        options = DEFAULTS | {"application": '[role.application]\ncommand = ["/y/arena-map", "--port", "7500"]\n'}
+        self.assertIn('command = ["/srv/bin/arena-map", "--port", "7500"]', config_files.application_section(options))
+
     def test_a_blade_maps_each_network_to_its_interface(self):
         def read(name):
             return tomllib.loads(config_files.blade(self.chassis, name, "/m", DEFAULTS, State("lab")))
@@ -58,7 +62,7 @@ class ConfigFiles(unittest.TestCase):
         self.assertEqual(read("blade-3")["networks"], {"external": "ext0", "intranet-1": "int1", "intranet-2": "int2"})
         self.assertEqual(read("blade-3")["address"], "192.168.1.3/24")
         self.assertEqual(read("blade-1")["mirrors"]["memory"], "auto")
-        chosen = config_files.blade(self.chassis, "blade-1", "/m", DEFAULTS | {"memory": "nvdimm"})
+        chosen = config_files.blade(self.chassis, "blade-1", "/m", DEFAULTS | {"memory": "nvdimm"}, State("lab"))
         self.assertEqual(tomllib.loads(chosen)["mirrors"]["memory"], "nvdimm")
 
     def test_both_ends_of_every_bfd_session_name_the_same_key(self):
