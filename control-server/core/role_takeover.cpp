@@ -157,8 +157,8 @@ void RoleMachine::activation_failed(StepContext& context, const std::string& why
   ++activate_tries_;
   disarm(Timer::Activation);
   raise(context, "activation", "the mirror does not take over: " + why);
-  // An application that failed there is tried there again only when the mirror cannot do it either.
-  const bool mirror_first = application_failed_ && activate_tries_ < kActivationTries;
+  // Where the application failed, or nothing is left of the state, it is tried only when the mirror cannot do it.
+  const bool mirror_first = (application_failed_ || came_empty_) && activate_tries_ < kActivationTries;
   if (!old_active_is_healthy(context) || mirror_first) {
     step_ = Step::AwaitEvidence;
     arm(Timer::Isolate, context.now + context.config.timings.retry * std::min(activate_tries_, 10U));
