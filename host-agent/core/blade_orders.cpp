@@ -57,6 +57,7 @@ Effects Blade::on_order(Instant, const link::StandDown& order) {
     held->spoiled = held->stage == RoleStage::Activating || held->stage == RoleStage::OpeningMirror ||
                     held->stage == RoleStage::ServingMirror || held->spoiled;
     held->stage = RoleStage::ClosingMirror;
+    if (held->phase == link::MirrorPhase::Synced) { held->phase = link::MirrorPhase::Connected; }  // not to this term
     return {Remember{order.role}, Do{order.role, Step::CloseMirrorGate, order.term}};
   }
   held->stage = RoleStage::ClosingHost;
@@ -74,6 +75,9 @@ Effects Blade::on_order(Instant, const link::RunMirror& order) {
     if (held->stage != RoleStage::StartingGuest && held->stage != RoleStage::Mirroring) { return {}; }
     const bool news = held->mirror != order;
     held->whole_copy = held->whole_copy && held->term == order.term;
+    // Synced is said by the guest, and of the term that it follows.
+    const bool other_term = held->term != order.term;
+    if (other_term && held->phase == link::MirrorPhase::Synced) { held->phase = link::MirrorPhase::Connected; }
     held->term = order.term;
     held->spec = order.spec;
     held->mirror = order;

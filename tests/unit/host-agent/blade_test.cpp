@@ -237,6 +237,19 @@ TEST_F(BladeTest, ATermThatAFailedActivationUsedUpIsTold) {
   EXPECT_FALSE(hello[0].held[0].serving);
 }
 
+TEST_F(BladeTest, SyncedIsNotSaidOfATermThatTheGuestDoesNotFollowYet) {
+  mirror_synced();
+  const auto ordered = order(link::RunMirror{spec(), Term{3}, BladeId{"blade-2"}, {}, {}});
+  ASSERT_EQ(reports<link::MirrorState>(ordered).size(), 1U);
+  EXPECT_EQ(reports<link::MirrorState>(ordered)[0].phase, link::MirrorPhase::Connected);
+  (void)sut_.step(at(++now_), GuestPhase{role, link::MirrorPhase::Synced, ""});
+  (void)order(link::StandDown{role, Term{4}});
+  (void)done(Step::CloseMirrorGate);
+  const auto again = order(link::RunMirror{spec(), Term{4}, BladeId{"blade-2"}, {}, {}});
+  ASSERT_EQ(reports<link::MirrorState>(again).size(), 1U);
+  EXPECT_EQ(reports<link::MirrorState>(again)[0].phase, link::MirrorPhase::Connected);
+}
+
 TEST_F(BladeTest, SaysWhatIsReallyThereAfterAReconnection) {
   mirror_serves();
   const auto hello = reports<link::Hello>(sut_.step(at(++now_), ControlConnected{}));
