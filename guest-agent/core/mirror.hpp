@@ -15,6 +15,7 @@
 ///   I4  An activation under a term that is not above the known one is refused.
 /// The surprising rule: while serving, the loss of the replication stream means nothing; it was closed on purpose.
 
+#include <optional>
 #include <string>
 #include <variant>
 #include <vector>
@@ -152,9 +153,11 @@ class Mirror {
   Activity activity_ = Activity::Idle;
   SyncPhase sync_ = SyncPhase::Connecting;
   link::Vote vote_ = link::Vote::Unknown;
-  Term term_;  ///< the active's while mirroring, our own from the activation on
+  Term term_;           ///< the active's while mirroring, our own from the activation on
   Term mirrored_term_;  ///< the term before an activation: a failed one goes back to it
   std::string bundle_;
+  std::optional<link::RunMirror> next_;  ///< a newer order that came while an older one is carried out
+  bool application_ended_ = false;       ///< in the present activation
   std::vector<link::PhaseTime> phases_;
 };
 
