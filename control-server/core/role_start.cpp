@@ -194,6 +194,7 @@ void RoleMachine::other_says_hello(StepContext& context, const BladeId& blade, c
              "; it stays isolated, the role is at " + to_string(own_.place));
     by_silence_ = false;  // its power is not cut once more because a mirror is ordered once more
     came_empty_ = !held;
+    if (!held) { activate_tries_ = 0; }  // the mirror's tries count from here: there is somewhere else to go
     context.isolate(blade);
     if (held) { context.send(blade, link::StandDown{id(), own_.term}); }
     if (place_gone_ && !held) { serve_under_new_term(context, blade, StopEvidence::StoodDown); }

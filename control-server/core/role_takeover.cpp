@@ -9,7 +9,7 @@ using link::Vote;
 
 void RoleMachine::begin_takeover(StepContext& context, const std::string& why, std::optional<StopEvidence> evidence) {
   const auto& active = context.blades.at(config_.active);
-  by_silence_ = !application_failed_ && active.bfd.vote == Vote::Down;
+  by_silence_ = !application_failed_ && active.silent();  // one that has just said Hello keeps its power
   const Ballot& first = active.bfd.since < mirror_.ballot.since ? active.bfd : mirror_.ballot;
   const Instant spoke = by_silence_ ? context.last_word(first) : context.now;
   const Instant both = by_silence_ ? std::max(active.bfd.since, mirror_.ballot.since) : context.now;

@@ -146,6 +146,18 @@ TEST(Start, AMirrorThatFollowedIsTriedBeforeTheRoleStartsFromNothing) {
   EXPECT_EQ(chassis.own(1).term, Term{2});
 }
 
+TEST(Start, ABladeThatIsBackIsNotPoweredOffBecauseBfdDoesNotHearItYet) {
+  Chassis chassis(2);
+  chassis.bring_up();
+  chassis.mirror_state(1, MirrorPhase::Connected);
+  chassis.pass(5s);
+  chassis.own_vote(BladeId{"blade-1"}, Vote::Down);
+  chassis.hello(BladeId{"blade-1"});
+  chassis.pass(3100ms);
+  EXPECT_EQ(chassis.state(1), RoleState::OnMirror);
+  EXPECT_TRUE(chassis.all<PowerOff>().empty());
+}
+
 TEST(Start, WhenTheMirrorRefusesTheRoleStartsFromNothing) {
   Chassis chassis(2);
   chassis.bring_up();
