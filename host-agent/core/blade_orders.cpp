@@ -81,6 +81,10 @@ Effects Blade::on_order(Instant, const link::RunMirror& order) {
     held->term = order.term;
     held->spec = order.spec;
     held->mirror = order;
+    if (held->stage == RoleStage::Mirroring && other_term && std::exchange(held->spoiled, false)) {
+      held->stage = RoleStage::StartingGuest;  // when its exit is heard
+      return {HoldMirror{order}, Remember{role}, Do{role, Step::StopGuest, order.term}};
+    }
     Effects effects{HoldMirror{order}};
     if (news) { effects.push_back(Remember{role}); }
     if (held->stage == RoleStage::Mirroring) {
