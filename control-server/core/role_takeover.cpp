@@ -41,6 +41,7 @@ void RoleMachine::on_isolated(StepContext& context, const BladeId& blade) {
   if (blade != config_.active) { return; }
   clear(context, "isolation");
   disarm(Timer::Isolate);
+  isolate_tries_ = 0;  // the switch obeys: what it refused before is no reason to cut a power
   if (state_ == RoleState::TakingOver && step_ == Step::AwaitEvidence && !pending_) {
     evidence_found(context, StopEvidence::Isolated);
   } else if (on_own_blade() && state_ != RoleState::TakingOver && !pending_) {
