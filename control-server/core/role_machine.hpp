@@ -93,7 +93,7 @@ class RoleMachine {
 
  private:
   enum class Step : std::uint8_t { None, AwaitMirrorsWord, AwaitEvidence, AwaitActivated, AwaitGiveBack, AwaitMoved };
-  enum class AfterStore : std::uint8_t { Serve, Adopt, AskMirror, Activate, Move, Moved };
+  enum class AfterStore : std::uint8_t { Serve, Adopt, Activate, Move, Moved };
   enum class Timer : std::uint8_t {
     Hello,
     MirrorsWord,
@@ -197,7 +197,7 @@ class RoleMachine {
   std::string synced_nonce_;  ///< the guest's boot that PROTECTED is bound to
   std::optional<std::string> application_failed_;
   bool silent_ = false;      ///< LOST because the blade is silent: its voice is enough to come back
-  bool came_empty_ = false;  ///< the owner's last Hello did not name the role at all
+  bool came_empty_ = false;  ///< the last Hello of the role's blade did not name the role at all
   bool place_gone_ = false;  ///< the mirror that owned the role does not exist any more
   link::StopEvidence evidence_ = link::StopEvidence::None;
   bool by_silence_ = false;  ///< this takeover: the blade fell silent, so its power goes off too

@@ -11,7 +11,7 @@ void RoleMachine::consider_movement(StepContext& context, const Neighbours& neig
   if (due(Timer::Move, context.now)) { move_due_ = true; }
   if (state_ != RoleState::OnMirror || pending_) { return; }
   if (!context.blades.at(standby_).connected) { return; }
-  if (!operator_move_ && move_tries_ >= kMovementTries) { return; }
+  if (!operator_move_ && !urgent_move_ && move_tries_ >= kMovementTries) { return; }
   if (!operator_move_ && !urgent_move_) {
     if (context.policy != MovementPolicy::Always || !move_due_) { return; }
     if (!neighbours.other_on_mirror.empty()) {  // nothing is moved that would stop another served role
@@ -59,12 +59,12 @@ void RoleMachine::on_report(StepContext& context, const BladeId& blade, const li
   ++move_tries_;
   step_ = Step::None;
   disarm(Timer::MoveDeadline);
-  const bool again = move_tries_ < kMovementTries;
+  const bool again = urgent_move_ || move_tries_ < kMovementTries;  // behind a dead guest nobody serves
   const std::string why = "the movement rolled back: " + report.detail;
   become(context, RoleState::OnMirror, why);
   if (again) {
     note(context, link::Severity::Warning, "movement", blade, why);
-    arm(Timer::Move, context.now + context.config.timings.movement_retry * (1U << (move_tries_ - 1)));
+    arm(Timer::Move, context.now + context.config.timings.movement_retry * (1U << std::min(move_tries_ - 1, 2U)));
   } else {
     raise(context, "movement",
           "stays on its mirror after " + std::to_string(move_tries_) + " movements that rolled back: " + report.detail);

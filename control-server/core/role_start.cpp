@@ -72,13 +72,12 @@ void RoleMachine::consider_first_term(StepContext& context) {
     }
   }
   if (best == nullptr) {
-    // Nobody serves it, and its blade has nothing of it; but a mirror has followed it once.
+    // Nobody serves it, and its blade has nothing of it; but a mirror has followed it once, and may have it all.
     const auto mirror = held_.find(standby_);
     const bool followed = mirror != held_.end() && mirror->second.kind == PlaceKind::Mirror;
     if (followed && !held_.contains(config_.active)) {
-      const Term term = mirror->second.term;
-      persist(context, {id(), term, {config_.active, PlaceKind::Host}, StopEvidence::None, Term{}},
-              AfterStore::AskMirror);
+      came_empty_ = true;
+      begin_takeover(context, config_.active.value + " has nothing of the role", StopEvidence::StoodDown);
     } else {
       serve_under_new_term(context, config_.active, StopEvidence::NeverServed);
     }
@@ -194,6 +193,8 @@ void RoleMachine::other_says_hello(StepContext& context, const BladeId& blade, c
          blade.value + " is back" + (held ? " and still holds term " + std::to_string(held->term.value) : "") +
              "; it stays isolated, the role is at " + to_string(own_.place));
     by_silence_ = false;  // its power is not cut once more because a mirror is ordered once more
+    came_empty_ = !held;
+    if (!held) { activate_tries_ = 0; }  // the mirror's tries count from here: there is somewhere else to go
     context.isolate(blade);
     if (held) { context.send(blade, link::StandDown{id(), own_.term}); }
     if (place_gone_ && !held) { serve_under_new_term(context, blade, StopEvidence::StoodDown); }

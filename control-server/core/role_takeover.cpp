@@ -9,7 +9,7 @@ using link::Vote;
 
 void RoleMachine::begin_takeover(StepContext& context, const std::string& why, std::optional<StopEvidence> evidence) {
   const auto& active = context.blades.at(config_.active);
-  by_silence_ = !application_failed_ && active.bfd.vote == Vote::Down;
+  by_silence_ = !application_failed_ && active.silent();  // one that has just said Hello keeps its power
   const Ballot& first = active.bfd.since < mirror_.ballot.since ? active.bfd : mirror_.ballot;
   const Instant spoke = by_silence_ ? context.last_word(first) : context.now;
   const Instant both = by_silence_ ? std::max(active.bfd.since, mirror_.ballot.since) : context.now;
@@ -41,6 +41,7 @@ void RoleMachine::on_isolated(StepContext& context, const BladeId& blade) {
   if (blade != config_.active) { return; }
   clear(context, "isolation");
   disarm(Timer::Isolate);
+  isolate_tries_ = 0;  // the switch obeys: what it refused before is no reason to cut a power
   if (state_ == RoleState::TakingOver && step_ == Step::AwaitEvidence && !pending_) {
     evidence_found(context, StopEvidence::Isolated);
   } else if (on_own_blade() && state_ != RoleState::TakingOver && !pending_) {
@@ -157,8 +158,8 @@ void RoleMachine::activation_failed(StepContext& context, const std::string& why
   ++activate_tries_;
   disarm(Timer::Activation);
   raise(context, "activation", "the mirror does not take over: " + why);
-  // An application that failed there is tried there again only when the mirror cannot do it either.
-  const bool mirror_first = application_failed_ && activate_tries_ < kActivationTries;
+  // Where the application failed, or nothing is left of the state, it is tried only when the mirror cannot do it.
+  const bool mirror_first = (application_failed_ || came_empty_) && activate_tries_ < kActivationTries;
   if (!old_active_is_healthy(context) || mirror_first) {
     step_ = Step::AwaitEvidence;
     arm(Timer::Isolate, context.now + context.config.timings.retry * std::min(activate_tries_, 10U));

@@ -39,7 +39,10 @@ bool Mirror::is_activating() const {
 
 Effects Mirror::on(const ConfigureOrder& event) {
   if (activity_ != Activity::Idle && activity_ != Activity::Mirroring) {
-    return activity_ == Activity::Configuring ? Effects{} : Effects{TellAlarm{"configure while serving is ignored"}};
+    if (activity_ != Activity::Configuring) { return {TellAlarm{"configure while serving is ignored"}}; }
+    // The step under way is of an older order: what has changed since is done when it has ended.
+    if (event.mirror.term > term_ || event.mirror.spec.version != bundle_) { next_ = event.mirror; }
+    return {};
   }
   if (event.mirror.term < term_) { return {TellAlarm{"configure under a stale term is ignored"}}; }
   if (activity_ == Activity::Mirroring && bundle_ == event.mirror.spec.version && event.mirror.term == term_) {
@@ -60,6 +63,7 @@ Effects Mirror::on(const ActivateOrder& event) {
     return {TellActivateFailed{"the copy is unfinished"}};
   }
   mirrored_term_ = std::exchange(term_, event.term);
+  application_ended_ = false;
   phases_.clear();
   activity_ = Activity::Draining;
   return {Do{Step::Drain, term_}};
@@ -98,6 +102,7 @@ Effects Mirror::on(const StepDone& event) {
     case Step::Configure:
       if (activity_ == Activity::Configuring) {
         activity_ = Activity::Mirroring;
+        if (const auto next = std::exchange(next_, std::nullopt)) { return on(ConfigureOrder{*next}); }
         return {phase_of(sync_, ""), TellVote{vote_}};
       }
       break;
@@ -139,14 +144,21 @@ Effects Mirror::on(const StepFailed& event) {
   if (activity_ == Activity::Configuring) {
     activity_ = Activity::Idle;
     bundle_.clear();
-    return {TellPhase{link::MirrorPhase::Failed, event.detail}};
+    Effects effects{TellPhase{link::MirrorPhase::Failed, event.detail}};
+    if (const auto next = std::exchange(next_, std::nullopt)) {
+      for (auto& effect : on(ConfigureOrder{*next})) { effects.push_back(std::move(effect)); }
+    }
+    return effects;
   }
   if (is_activating()) {
     // The same term may be tried again, from the copy as it is; one that could not be drained is not whole.
     sync_ = activity_ == Activity::Draining ? SyncPhase::Connecting : SyncPhase::Lost;
     activity_ = Activity::Mirroring;
     term_ = mirrored_term_;
-    return {TellActivateFailed{event.detail}, Do{Step::BackToMirroring, term_}};
+    Effects effects{TellActivateFailed{event.detail}, Do{Step::BackToMirroring, term_}};
+    // Without it no later try could succeed.
+    if (std::exchange(application_ended_, false)) { effects.emplace_back(Do{Step::RestartApplication, term_}); }
+    return effects;
   }
   if (event.step == Step::Quiesce) {  // until the host says Resume; an answer after that is of no use to anybody
     return activity_ == Activity::Quiescing ? Effects{TellQuiesceFailed{event.detail}} : Effects{};
@@ -177,6 +189,8 @@ Effects Mirror::on(const ApplicationEnded& event) {
   // In a movement it is started on the host; in an activation the step fails and decides.
   if (activity_ == Activity::Mirroring || activity_ == Activity::Serving) {
     effects.emplace_back(Do{Step::RestartApplication, term_});
+  } else {
+    application_ended_ = true;
   }
   return effects;
 }

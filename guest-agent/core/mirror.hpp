@@ -16,6 +16,7 @@
 ///   I5  An application that needs quiescing and is not quiesced in time is told to the host, which rolls back.
 /// The surprising rule: while serving, the loss of the replication stream means nothing; it was closed on purpose.
 
+#include <optional>
 #include <string>
 #include <variant>
 #include <vector>
@@ -160,6 +161,8 @@ class Mirror {
   Term term_;           ///< the active's while mirroring, our own from the activation on
   Term mirrored_term_;  ///< the term before an activation: a failed one goes back to it
   std::string bundle_;
+  std::optional<link::RunMirror> next_;  ///< a newer order that came while an older one is carried out
+  bool application_ended_ = false;       ///< in the present activation
   std::vector<link::PhaseTime> phases_;
 };
 

@@ -49,10 +49,10 @@ struct HeldRoleState {
   Movement movement;
   bool moved = false;                     ///< see HeldRecord
   std::optional<link::RunMirror> mirror;  ///< the order that the guest follows
-  bool spoiled = false;                   ///< ClosingMirror: the guest wrote its region itself, it is no copy any more
-  bool parked = false;  ///< PreparingHost: nothing is done until it is ordered again (a former daemon, or a failure)
-  bool opened = false;  ///< the host's gate, or it may be: then a role is not forgotten before it has closed
-  bool failed = false;  ///< ClosingHost: since it cannot serve, not since it was told to stand down
+  bool spoiled = false;  ///< the guest wrote its region itself, or serves for all it knows: it is no mirror any more
+  bool parked = false;   ///< PreparingHost: nothing is done until it is ordered again (a former daemon, or a failure)
+  bool opened = false;   ///< the host's gate, or it may be: then a role is not forgotten before it has closed
+  bool failed = false;   ///< ClosingHost: since it cannot serve, not since it was told to stand down
   std::string application_end;  ///< host stages: how it ended since it was last ordered to start; empty: it did not
   std::string down;       ///< ServingHost: why its application is not known to run; told with each Hello, until it runs
   bool adopting = false;  ///< ServingHost: AdoptHost is under way

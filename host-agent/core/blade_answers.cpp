@@ -190,7 +190,13 @@ Effects Blade::on(Instant, const GuestReady& event) {
   return {Do{event.role, Step::OpenMirrorGate, held->term}};
 }
 
-Effects Blade::on(Instant, const GuestRefused& event) { return activation_failed(event.role, event.detail); }
+Effects Blade::on(Instant, const GuestRefused& event) {
+  auto* held = find(event.role);
+  const bool spoiled = held != nullptr && held->spoiled;
+  auto effects = activation_failed(event.role, event.detail);
+  if (held != nullptr) { held->spoiled = spoiled; }  // this guest has gone back to mirroring by itself
+  return effects;
+}
 
 Effects Blade::activation_failed(const RoleId& role, const std::string& detail) {
   auto* held = find(role);
@@ -199,6 +205,7 @@ Effects Blade::activation_failed(const RoleId& role, const std::string& detail) 
   }
   const Term refused = std::exchange(held->term, held->mirrored_term);
   held->spent = std::max(held->spent, refused);
+  held->spoiled = true;  // its guest goes on with the activation, and will serve for all it knows
   held->stage = RoleStage::Mirroring;
   held->deadline.reset();
   // Told when the gate has closed: the role may be given back on this word.
@@ -243,11 +250,8 @@ Effects Blade::on(Instant now, const GuestExited& event) {
     return effects;  // the control-server orders the movement: the region outlives its guest (rule 15)
   }
   held->boot_nonce.clear();
-  if (held->stage == RoleStage::ClosingMirror) {
-    held->spoiled = false;
-  } else {
-    held->stage = RoleStage::StartingGuest;
-  }
+  held->spoiled = false;
+  if (held->stage != RoleStage::ClosingMirror) { held->stage = RoleStage::StartingGuest; }
   if (held->tries < guest_starts_max) {
     held->again_at = now + guest_restart_delay;
   } else {

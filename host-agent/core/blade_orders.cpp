@@ -57,6 +57,7 @@ Effects Blade::on_order(Instant, const link::StandDown& order) {
     held->spoiled = held->stage == RoleStage::Activating || held->stage == RoleStage::OpeningMirror ||
                     held->stage == RoleStage::ServingMirror || held->spoiled;
     held->stage = RoleStage::ClosingMirror;
+    if (held->phase == link::MirrorPhase::Synced) { held->phase = link::MirrorPhase::Connected; }  // not to this term
     return {Remember{order.role}, Do{order.role, Step::CloseMirrorGate, order.term}};
   }
   held->stage = RoleStage::ClosingHost;
@@ -74,9 +75,16 @@ Effects Blade::on_order(Instant, const link::RunMirror& order) {
     if (held->stage != RoleStage::StartingGuest && held->stage != RoleStage::Mirroring) { return {}; }
     const bool news = held->mirror != order;
     held->whole_copy = held->whole_copy && held->term == order.term;
+    // Synced is said by the guest, and of the term that it follows.
+    const bool other_term = held->term != order.term;
+    if (other_term && held->phase == link::MirrorPhase::Synced) { held->phase = link::MirrorPhase::Connected; }
     held->term = order.term;
     held->spec = order.spec;
     held->mirror = order;
+    if (held->stage == RoleStage::Mirroring && other_term && std::exchange(held->spoiled, false)) {
+      held->stage = RoleStage::StartingGuest;  // when its exit is heard
+      return {HoldMirror{order}, Remember{role}, Do{role, Step::StopGuest, order.term}};
+    }
     Effects effects{HoldMirror{order}};
     if (news) { effects.push_back(Remember{role}); }
     if (held->stage == RoleStage::Mirroring) {

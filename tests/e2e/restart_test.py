@@ -31,7 +31,6 @@ class RestartedHostAgent(GroupCase):
         since = time.time_ns()
         init = blades.running_init(self.state, blade)
 
-
         def started():  # a signal that comes before the last thread of the killed one has ended starts nothing
             processes.send(init, signal.SIGHUP)
             return self.agent(blade) not in (None, self.killed)

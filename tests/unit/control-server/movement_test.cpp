@@ -214,5 +214,21 @@ TEST(Movement, NoMovementEndsByItsDeadline) {
   EXPECT_NE(chassis.status(1).detail.find("unusually long"), std::string::npos);
 }
 
+TEST(Movement, BehindADeadGuestItIsTriedUntilItSucceeds) {
+  Chassis chassis(1);
+  chassis.bring_up();
+  chassis.power_works = false;
+  chassis.report(BladeId{"blade-1"}, link::ApplicationFailed{RoleId{"role-1"}, Term{1}, "x"});
+  ASSERT_EQ(chassis.state(1), RoleState::OnMirror);
+  chassis.silent_agents.insert(chassis.standby());
+  chassis.forget();
+  chassis.mirror_state(1, MirrorPhase::Failed);
+  for (int i = 0; i < 6; ++i) {
+    ASSERT_EQ(chassis.state(1), RoleState::Moving) << "nobody serves it, try " << i;
+    chassis.report(chassis.standby(), link::MoveFailed{RoleId{"role-1"}, chassis.own(1).reserved, "x"});
+    chassis.pass(9s);
+  }
+}
+
 }  // namespace
 }  // namespace understudy::control::test

@@ -258,6 +258,24 @@ TEST(Takeover, ABladeThatIsBackIsNotPoweredOffOnceMore) {
   EXPECT_EQ(chassis.all<PowerOff>().size(), 1U);
 }
 
+/// The switch refused once and obeyed then; the mirror, which cannot serve, is ordered again and again.
+TEST(Takeover, ASwitchThatObeysAgainIsNoReasonToPowerOff) {
+  Chassis chassis(2);
+  chassis.bring_up();
+  chassis.silent_agents = {chassis.standby(), BladeId{"blade-1"}};
+  chassis.stuck_ports.insert(BladeId{"blade-1"});
+  chassis.power_works = false;
+  chassis.report(BladeId{"blade-1"}, link::ApplicationFailed{RoleId{"role-1"}, Term{1}, "x"});
+  chassis.stuck_ports.clear();
+  chassis.pass(1s);
+  ASSERT_EQ(chassis.orders<link::Activate>().size(), 1U);
+  chassis.forget();
+  chassis.report(chassis.standby(), link::ActivateFailed{RoleId{"role-1"}, Term{2}, "x"});
+  chassis.pass(2s);
+  ASSERT_EQ(chassis.orders<link::Activate>().size(), 1U);
+  EXPECT_TRUE(chassis.all<PowerOff>().empty());
+}
+
 TEST(Takeover, AnApplicationThatFailedIsTriedAgainWhenTheMirrorCannotServeEither) {
   Chassis chassis(2);
   chassis.bring_up();

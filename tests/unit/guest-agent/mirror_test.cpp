@@ -113,6 +113,22 @@ TEST_F(MirrorTest, AnActivationThatFailedAfterTheDrainMayBeTriedAgainUnderTheSam
   EXPECT_TRUE(does(sut_.step(ActivateOrder{Term{2}}), Step::Drain));
 }
 
+TEST_F(MirrorTest, AnApplicationThatEndsInAnActivationIsStartedAgainWhenThatHasFailed) {
+  mirroring(SyncPhase::Synced);
+  (void)sut_.step(ActivateOrder{Term{2}});
+  EXPECT_FALSE(does(sut_.step(ApplicationEnded{"killed"}), Step::RestartApplication));
+  EXPECT_TRUE(does(sut_.step(StepFailed{Step::Drain, "x"}), Step::RestartApplication));
+}
+
+/// The control-server gave the role to its blade under term 2 while the guest was still made the mirror of term 1.
+TEST_F(MirrorTest, ANewerOrderThatComesWhileOneIsCarriedOutIsCarriedOutAfterIt) {
+  (void)sut_.step(ConfigureOrder{mirror(Term{1})});
+  EXPECT_TRUE(sut_.step(ConfigureOrder{mirror(Term{2})}).empty());
+  const auto after = sut_.step(StepDone{Step::Configure});
+  EXPECT_TRUE(does(after, Step::Configure));
+  EXPECT_EQ(sut_.term(), Term{2});
+}
+
 TEST_F(MirrorTest, AnnouncesOnlyWhatItServes) {
   mirroring(SyncPhase::Synced);
   EXPECT_EQ(tells<Announce>(sut_.step(AnnounceOrder{})), nullptr);

@@ -248,6 +248,30 @@ TEST_F(BladeTest, ATermThatAFailedActivationUsedUpIsTold) {
   EXPECT_FALSE(hello[0].held[0].serving);
 }
 
+TEST_F(BladeTest, SyncedIsNotSaidOfATermThatTheGuestDoesNotFollowYet) {
+  mirror_synced();
+  const auto ordered = order(link::RunMirror{spec(), Term{3}, BladeId{"blade-2"}, {}, {}});
+  ASSERT_EQ(reports<link::MirrorState>(ordered).size(), 1U);
+  EXPECT_EQ(reports<link::MirrorState>(ordered)[0].phase, link::MirrorPhase::Connected);
+  (void)sut_.step(at(++now_), GuestPhase{role, link::MirrorPhase::Synced, ""});
+  (void)order(link::StandDown{role, Term{4}});
+  (void)done(Step::CloseMirrorGate);
+  const auto again = order(link::RunMirror{spec(), Term{4}, BladeId{"blade-2"}, {}, {}});
+  ASSERT_EQ(reports<link::MirrorState>(again).size(), 1U);
+  EXPECT_EQ(reports<link::MirrorState>(again)[0].phase, link::MirrorPhase::Connected);
+}
+
+/// The mirror's gate did not open: the guest was told nothing of it, serves for all it knows, and follows nobody.
+TEST_F(BladeTest, AGuestThatWasReadyInAFailedActivationIsReplacedBeforeItMirrorsAgain) {
+  mirror_synced();
+  (void)order(link::Activate{role, Term{2}, link::StopEvidence::Isolated, 1000});
+  (void)sut_.step(at(++now_), GuestReady{role, Term{2}, {}});
+  (void)sut_.step(at(++now_), StepFailed{role, Step::OpenMirrorGate, "x"});
+  (void)done(Step::CloseMirrorGate);
+  (void)order(link::StandDown{role, Term{3}});
+  EXPECT_TRUE(does(done(Step::CloseMirrorGate), Step::StopGuest));
+}
+
 TEST_F(BladeTest, SaysWhatIsReallyThereAfterAReconnection) {
   mirror_serves();
   const auto hello = reports<link::Hello>(sut_.step(at(++now_), ControlConnected{}));

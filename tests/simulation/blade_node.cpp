@@ -1,0 +1,281 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "blade_edge.hpp"
+#include "trace_words.hpp"
+
+namespace understudy::sim {
+
+namespace {
+constexpr Duration last_backoff = 1s;
+constexpr Duration attach_timeout = 2s;
+}  // namespace
+
+BladeNode::Impl::Impl(Chassis& the_chassis, unsigned its_site)
+    : chassis(the_chassis),
+      world(the_chassis.world),
+      site(its_site),
+      blade(*world.blades[site]),
+      process(blade.agent) {}
+
+void BladeNode::Impl::start() {
+  process.start();
+  world.trace(name(), "host-agent starts");
+  core.emplace(world.blade_id(site), "boot-" + std::to_string(blade.machine.boot));
+  specs.clear();
+  mirror_orders.clear();
+  served.clear();
+  mirrors.clear();
+  movements.clear();
+  stream.reset();
+  connected = false;
+  backoff = 100ms;
+  depth = 0;
+  world.control_bfd[site]->answer(process, site);
+  if (!blade.bridges) { blade.host_gate = true; }
+  if (world.has(Bug::GateOpenAtBoot) && site < world.roles() && blade.machine.boot > 1 && !blade.regions[site]) {
+    world.create_region(site, site);
+    place(site).configured = place(site).gate_open = true;
+  }
+  if (site == world.standby()) {  // it does not know any more whether its mirrors' copies are whole
+    for (auto& region : blade.regions) {
+      if (region) { region->trusted = false; }
+    }
+  }
+  adopt_roles();
+  if (process.alive()) { try_connect(); }
+}
+
+void BladeNode::Impl::crash() {
+  if (!process.alive()) { return; }
+  world.trace(name(), "host-agent is killed");
+  world.kill(process);
+  world.control_bfd[site]->stop_answering();
+  if (site < world.roles()) { world.mirror_bfd[site]->stop_answering(); }
+  if (stream) { stream->close(0); }
+}
+
+void BladeNode::Impl::handle(const host::Event& event) {
+  if (world.tracing()) { world.trace(name() + " <-", describe(event)); }
+  perform_all(core->step(process.machine().clock(), event));
+  if (process.alive()) { arm_timer(); }
+}
+
+void BladeNode::Impl::perform_all(const host::Effects& effects) {
+  const auto life = process.life();
+  for (const auto& effect : effects) {
+    if (world.dies(Daemon::Host, site) || process.life() != life) { return; }
+    if (world.tracing()) { world.trace(name() + " ->", describe(effect)); }
+    std::visit([this](const auto& one) { perform(one); }, effect);
+  }
+}
+
+void BladeNode::Impl::arm_timer() {
+  const auto deadline = core->next_deadline();
+  const auto mine = ++timers;
+  if (!deadline) { return; }
+  const auto now = process.machine().clock();
+  process.post(std::max(*deadline - now, Duration(1ms)), [this, mine] {
+    if (mine == timers) { handle(host::Tick{}); }
+  });
+}
+
+void BladeNode::Impl::perform(const host::HoldSpec& effect) { specs[effect.spec.id] = effect.spec; }
+
+void BladeNode::Impl::perform(const host::HoldMirror& effect) {
+  specs[effect.mirror.spec.id] = effect.mirror.spec;
+  mirror_orders[effect.mirror.spec.id] = effect.mirror;
+}
+
+void BladeNode::Impl::perform(const host::Remember& effect) {
+  if (world.has(Bug::ForgetRecords)) { return; }
+  const auto record = core->record_of(effect.role);
+  if (record) {
+    records[effect.role] = *record;
+  } else {
+    records.erase(effect.role);
+  }
+}
+
+void BladeNode::Impl::perform(const host::SendReport& effect) {
+  if (!connected || !stream) { return; }
+  auto report = effect.report;
+  if (auto* vote = std::get_if<link::PeerVote>(&report)) { vote->peer = mirror_orders[vote->role].active; }
+  stream->send(0, [this, to = session, report] { chassis.control.report(to, report); });
+}
+
+void BladeNode::Impl::perform(const host::TellGuest& effect) {
+  const unsigned role = world.role_of(effect.role);
+  const auto found = mirrors.find(role);
+  if (found == mirrors.end()) { return; }
+  switch (effect.order) {
+    case host::GuestOrder::Configure:
+      tell_guest(role, link::guest::Configure{mirror_orders.at(effect.role)});
+      break;
+    case host::GuestOrder::Activate:
+      tell_guest(role, link::guest::Activate{effect.term, 0});
+      break;
+    case host::GuestOrder::Announce:
+      tell_guest(role, link::guest::Announce{});
+      break;
+    case host::GuestOrder::Quiesce:
+      tell_guest(role, link::guest::Quiesce{});
+      break;
+    case host::GuestOrder::Resume:
+      tell_guest(role, link::guest::Resume{});
+      break;
+  }
+}
+
+Done BladeNode::Impl::answer(unsigned role, host::Step step) {
+  return [this, role, step, life = process.life()](const Outcome& failed) {
+    if (process.life() != life) { return; }
+    process.post(0ns, [this, role, step, failed] {
+      if (!failed) {
+        handle(host::StepDone{world.role_id(role), step});
+      } else {
+        handle(host::StepFailed{world.role_id(role), step, *failed});
+      }
+    });
+  };
+}
+
+// --- the control stream (link/src/control_api_client.cpp) ---
+
+void BladeNode::Impl::try_connect() {
+  const auto attempt = ++attempts;
+  const unsigned there = world.control_site();
+  const auto& network = world.network;
+  const bool paths = network.passes(site, there) && network.passes(there, site);
+  const auto& machine = world.control_machine();
+  if (paths && machine.runs()) {
+    const bool listens = chassis.control.process().runs();
+    process.post(2 * world.network.latency(site, there), [this, attempt, listens] {
+      if (attempt != attempts) { return; }
+      if (listens && chassis.control.process().runs()) {
+        connect();
+      } else {
+        retry_later();
+      }
+    });
+    return;
+  }
+  process.post(attach_timeout, [this, attempt] {
+    if (attempt == attempts) { retry_later(); }
+  });
+}
+
+void BladeNode::Impl::connect() {
+  auto& control = chassis.control;
+  Stream::End mine;
+  mine.process = &process;
+  mine.site = site;
+  mine.timeout_min = 1s;
+  mine.timeout_max = 2200ms;
+  mine.on_lost = [this, attempt = attempts] {
+    if (attempt != attempts) { return; }
+    connected = false;
+    retry_later();
+  };
+  Stream::End theirs = mine;
+  theirs.process = &control.process();
+  theirs.site = world.control_site();
+  auto number = std::make_shared<ControlNode::SessionId>(0);
+  theirs.on_lost = [&control, number] { control.detached(*number); };
+  stream = world.network.connect(std::move(mine), std::move(theirs));
+  const std::weak_ptr<Stream> weak = stream;
+  *number = control.attach(
+      [this, weak](const link::Order& order) {
+        const auto there = weak.lock();
+        return there && there->send(1, [this, order] { handle(host::OrderArrived{order}); });
+      },
+      [weak] {
+        if (const auto there = weak.lock()) { there->close(1); }
+      });
+  session = *number;
+  stream->send(1, [this, attempt = attempts] {
+    if (attempt != attempts) { return; }
+    connected = true;
+    backoff = 100ms;
+    handle(host::ControlConnected{});
+  });
+}
+
+void BladeNode::Impl::retry_later() {
+  const auto attempt = ++attempts;
+  if (world.has(Bug::NeverReconnect)) { return; }
+  process.post(backoff, [this, attempt] {
+    if (attempt == attempts) { try_connect(); }
+  });
+  backoff = std::min(backoff * 2, last_backoff);
+}
+
+// --- outside ---
+
+BladeNode::BladeNode(Chassis& chassis, unsigned site) : impl_(std::make_unique<Impl>(chassis, site)) {}
+BladeNode::~BladeNode() = default;
+void BladeNode::start() { impl_->start(); }
+void BladeNode::crash() { impl_->crash(); }
+void BladeNode::on_power_lost() { impl_->records.clear(); }
+
+void BladeNode::guest_said(unsigned role, const link::guest::GuestEvent& event) {
+  const auto found = impl_->mirrors.find(role);
+  if (found == impl_->mirrors.end() || !found->second.has_guest) { return; }
+  auto& mirror = found->second;
+  const RoleId& id = impl_->world.role_id(role);
+  using namespace link::guest;
+  if (const auto* hello = std::get_if<Hello>(&event)) {
+    if (hello->instance == mirror.instance) { return; }
+    if (!mirror.instance.empty()) { impl_->handle(host::GuestLost{id, "another instance"}); }
+    mirror.instance = hello->instance;
+    const auto activity = hello->activity == Activity::Quiesced ? host::GuestActivity::Quiescing
+                                                                : static_cast<host::GuestActivity>(hello->activity);
+    impl_->handle(host::GuestHello{id, hello->boot_nonce, activity});
+    return;
+  }
+  if (mirror.instance.empty()) { return; }
+  if (const auto* state = std::get_if<State>(&event)) {
+    auto& region = impl_->blade.regions[role];
+    if (region && state->phase == GuestPhase::Synced) { region->trusted = true; }
+    impl_->handle(host::GuestPhase{id, static_cast<link::MirrorPhase>(state->phase), state->detail});
+  } else if (const auto* seen = std::get_if<PeerSeen>(&event)) {
+    impl_->handle(host::GuestVote{id, seen->vote});
+  } else if (const auto* ready = std::get_if<Ready>(&event)) {
+    impl_->handle(host::GuestReady{id, ready->term, ready->phases});
+  } else if (const auto* failed = std::get_if<ActivateFailed>(&event)) {
+    impl_->handle(host::GuestRefused{id, failed->detail});
+  } else if (std::holds_alternative<Quiesced>(event)) {
+    impl_->handle(host::GuestQuiesced{id});
+  }
+}
+
+void BladeNode::guest_agent_gone(unsigned role) {
+  const auto found = impl_->mirrors.find(role);
+  if (found == impl_->mirrors.end() || found->second.instance.empty()) { return; }
+  found->second.instance.clear();
+  impl_->handle(host::GuestLost{impl_->world.role_id(role), "its guest-agent is gone"});
+}
+
+void BladeNode::guest_exited(unsigned role) {
+  const auto found = impl_->mirrors.find(role);
+  if (found == impl_->mirrors.end() || !found->second.has_guest) { return; }
+  found->second.has_guest = false;
+  // The conversation ends with the channel's close, and its loss is told first.
+  const bool spoke = !std::exchange(found->second.instance, {}).empty();
+  if (spoke) { impl_->handle(host::GuestLost{impl_->world.role_id(role), "its guest-agent is gone"}); }
+  impl_->handle(host::GuestExited{impl_->world.role_id(role), "QEMU ended"});
+}
+
+void BladeNode::application_died(unsigned role) {
+  const auto served = impl_->served.find(role);
+  const auto moving = impl_->movements.find(role);
+  const bool ours = (served != impl_->served.end() && served->second.supervises) ||
+                    (moving != impl_->movements.end() && moving->second.supervises);
+  if (ours) { impl_->handle(host::ApplicationExited{impl_->world.role_id(role), "killed"}); }
+}
+
+std::optional<Term> BladeNode::replicates(unsigned role) const {
+  if (!impl_->process.runs()) { return std::nullopt; }
+  const auto found = impl_->served.find(role);
+  return found != impl_->served.end() ? found->second.replicating : std::nullopt;
+}
+
+}  // namespace understudy::sim

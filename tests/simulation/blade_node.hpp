@@ -1,0 +1,39 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+/// A host-agent: its real core, and an edge that does what host-agent/edge/agent*.cpp, movement_unit.cpp and
+/// transfer_unit.cpp do, in their order. What it changes is the blade's kernel in world.hpp, which outlives it.
+
+#include <memory>
+
+#include "understudy/link/guest_channel.hpp"
+#include "world.hpp"
+
+namespace understudy::sim {
+
+struct Chassis;
+
+class BladeNode {
+ public:
+  BladeNode(Chassis& chassis, unsigned site);
+  ~BladeNode();
+
+  void start();
+  void crash();
+  /// With the power everything goes that was written down.
+  void on_power_lost();
+
+  /// From a guest; delivered on this daemon already.
+  void guest_said(unsigned role, const link::guest::GuestEvent& event);
+  void guest_agent_gone(unsigned role);
+  void guest_exited(unsigned role);
+  /// The process on this host has ended.
+  void application_died(unsigned role);
+  /// Under which term its replication listens for a mirror of the role; none: it does not.
+  [[nodiscard]] std::optional<Term> replicates(unsigned role) const;
+
+ private:
+  struct Impl;
+  std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace understudy::sim

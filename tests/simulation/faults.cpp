@@ -1,0 +1,227 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "faults.hpp"
+
+namespace understudy::sim {
+
+namespace {
+constexpr Duration suspicion = 20s;
+constexpr unsigned kStarting = 0;
+constexpr unsigned kExposed = 1;
+constexpr unsigned kTakingOver = 3;
+constexpr unsigned kOnMirror = 4;
+constexpr unsigned kMoving = 5;
+constexpr unsigned kOnHost = 6;
+constexpr unsigned kLost = 7;
+}  // namespace
+
+// --- the plan ---
+
+Plan make_plan(World& world, Random& random, Instant from) {
+  Plan plan;
+  const unsigned role = random.below(world.roles());
+  const auto add = [&](Fault fault, unsigned of, Duration after, std::optional<unsigned> state = std::nullopt,
+                       Duration wait = 0ns) {
+    plan.items.push_back({fault, of, state, from + after, wait, false});
+  };
+  const auto some_fault = [&] { return static_cast<Fault>(random.below(kFaults)); };
+  const auto blow = [&] {  // whatever makes the standby take over
+    const Fault faults[] = {Fault::PowerLoss, Fault::ApplicationDeath, Fault::Freeze, Fault::PowerLoss};
+    return faults[random.below(4)];
+  };
+  if (random.chance(0.3)) {
+    plan.single = true;
+    add(some_fault(), role, random.between(0s, 3s));
+    return plan;
+  }
+  // One role is led to a state, and there the fault strikes.
+  const unsigned state = random.below(kStates);
+  // Some states last for milliseconds only.
+  const auto quick = random.between(0ms, state == kTakingOver ? 15ms : state == kMoving ? 150ms : 1s);
+  const auto begin = random.between(0s, 2s);
+  switch (state) {
+    case kStarting:
+      add(random.chance(0.5) ? Fault::ControlCrash : Fault::StoreLost, role, begin);
+      break;
+    case kExposed:
+      add(Fault::QemuDeath, role, begin);
+      break;
+    case kTakingOver:
+    case kOnMirror:
+      add(blow(), role, begin);
+      break;
+    case kMoving:
+    case kOnHost:
+      add(blow(), role, begin);
+      add(Fault::OperatorMove, role, 0s, kOnMirror, random.between(10ms, 2s));
+      break;
+    case kLost:
+      add(Fault::QemuDeath, role, begin);
+      add(Fault::PowerLoss, role, 0s, kExposed, random.between(1ms, 500ms));
+      break;
+    default:
+      break;
+  }
+  add(some_fault(), role, 0s, state, quick);
+  const unsigned more = random.below(5);
+  for (unsigned i = 0; i < more; ++i) {
+    const unsigned other = random.below(world.roles());
+    if (random.chance(0.4)) {
+      add(some_fault(), other, 0s, random.below(kStates), random.between(0ms, 1s));
+    } else {
+      add(some_fault(), other, random.between(0s, 20s));
+    }
+  }
+  bool lies = false;
+  for (const auto& item : plan.items) { lies = lies || item.fault == Fault::FenceLies; }
+  if (lies) {
+    std::erase_if(plan.items, [](const auto& item) {
+      return item.fault == Fault::SwitchFails || item.fault == Fault::SwitchHangs;
+    });
+  }
+  return plan;
+}
+
+Faults::Faults(Chassis& chassis, Plan plan)
+    : chassis_(chassis),
+      world_(chassis.world),
+      random_(chassis.world.settings.seed ^ 0x5eedU),
+      plan_(std::move(plan)),
+      accused_(chassis.world.roles()) {}
+
+void Faults::start() {
+  world_.on_doom = [this](const World::Doom& doom) { on_doom(doom); };
+  chassis_.control.on_state([this](unsigned role, unsigned state) { on_state(role, state); });
+  for (auto& item : plan_.items) {
+    if (item.state) { continue; }
+    item.done = true;
+    world_.scheduler.at(item.not_before, [this, &item] { strike(item); });
+  }
+  // A state that is there already counts as come into.
+  world_.scheduler.at(plan_.items.empty() ? Instant{} : plan_.items.front().not_before, [this] {
+    for (unsigned role = 0; role < world_.roles(); ++role) { on_state(role, chassis_.control.state(role)); }
+  });
+}
+
+void Faults::on_state(unsigned role, unsigned state) {
+  for (auto& item : plan_.items) {
+    if (item.done || !item.state || *item.state != state || item.role != role) { continue; }
+    if (world_.scheduler.now() < item.not_before) { continue; }
+    item.done = true;
+    world_.scheduler.after(item.wait, [this, &item] { strike(item); });
+  }
+}
+
+void Faults::strike(Plan::Item& item) {
+  if (healing_) { return; }
+  if (plan_.single) {
+    world_.watch_outages(true);
+    world_.touch();
+  }
+  inject(item);
+}
+
+void Faults::inject(const Plan::Item& item) {
+  switch (item.fault) {
+    case Fault::Loss:
+    case Fault::Delay:
+    case Fault::Duplicate:
+    case Fault::Reorder:
+    case Fault::Partition:
+    case Fault::OneWayPartition:
+      return inject_network(item);
+    case Fault::ControlCrash:
+    case Fault::ControlPowerLoss:
+    case Fault::HostAgentCrash:
+    case Fault::GuestAgentCrash:
+    case Fault::StoreLost:
+    case Fault::StoreTorn:
+      return inject_daemon(item);
+    case Fault::PowerLoss:
+    case Fault::Freeze:
+    case Fault::SlowClock:
+    case Fault::ClockJump:
+      return inject_machine(item);
+    case Fault::StoreRefuses:
+    case Fault::FailedFreeze:
+    case Fault::FailedCont:
+    case Fault::FenceFails:
+    case Fault::FenceLies:
+    case Fault::FenceHangs:
+    case Fault::SwitchFails:
+    case Fault::SwitchHangs:
+    case Fault::FailedStep:
+    case Fault::SlowGuest:
+      return inject_trouble(item);
+    case Fault::QemuDeath:
+    case Fault::ApplicationDeath:
+    case Fault::OperatorMove:
+    case Fault::OperatorPolicy:
+      return inject_other(item);
+  }
+}
+
+// --- bookkeeping ---
+
+void Faults::count(Fault fault, unsigned role) {
+  ++met_[static_cast<std::size_t>(fault)][chassis_.control.state(role)];
+}
+void Faults::count_all(Fault fault) {
+  for (unsigned role = 0; role < world_.roles(); ++role) { count(fault, role); }
+}
+
+void Faults::accuse(unsigned role, bool control, bool mirror) {
+  if (control) { accused_[role][0] = world_.scheduler.now(); }
+  if (mirror) { accused_[role][1] = world_.scheduler.now(); }
+}
+
+/// Whatever happens at a site: an active is suspect itself, the others make one of the observers so.
+void Faults::accuse_site(unsigned site) {
+  for (unsigned role = 0; role < world_.roles(); ++role) {
+    accuse(role, site == world_.control_site() || site == role, site == world_.standby() || site == role);
+  }
+}
+
+bool Faults::suspect(unsigned role) const {
+  const auto now = world_.scheduler.now();
+  return now - accused_[role][0] < suspicion && now - accused_[role][1] < suspicion;
+}
+
+void Faults::note(Fault fault, const std::string& whom) {
+  world_.trace("FAULT", std::string(to_string(fault)) + " " + whom);
+}
+
+void Faults::undo_later(Duration after, Action undo) {
+  undo_.push_back(std::move(undo));
+  world_.scheduler.after(after, [this, index = undo_.size() - 1] {
+    if (undo_[index]) { std::exchange(undo_[index], nullptr)(); }
+  });
+}
+
+unsigned Faults::some_site() { return random_.below(world_.standby() + 1); }
+
+void Faults::heal() {
+  healing_ = true;
+  world_.trace("HEAL", "everything that was broken is mended");
+  world_.dooms.clear();
+  for (std::size_t i = 0; i < undo_.size(); ++i) {
+    if (undo_[i]) { std::exchange(undo_[i], nullptr)(); }
+  }
+  world_.troubles = {};
+  for (unsigned site = 0; site <= world_.standby(); ++site) {
+    world_.thaw(site);
+    if (!world_.blades[site]->machine.up) {
+      power_back(site, random_.between(0s, 1s));
+    } else if (!world_.blades[site]->agent.alive()) {
+      restart_agent(site, random_.between(0s, 1s));
+    }
+  }
+  // What was asked of a fence agent before may still come to pass. Once more, and not for ever: a blade that the
+  // control-server goes on to cut the power of does not come back.
+  world_.scheduler.after(12s, [this] {
+    for (unsigned site = 0; site <= world_.standby(); ++site) { power_back(site, 0s); }
+  });
+  if (!world_.settings.control_on_standby) { world_.control_box->thaw(); }
+  if (!chassis_.control.process().alive()) { restart_control(random_.between(0s, 1s)); }
+}
+
+}  // namespace understudy::sim

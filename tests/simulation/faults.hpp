@@ -1,0 +1,86 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+/// What goes wrong, when, and how it heals. The plan is made from the seed before the run begins: some faults at times,
+/// some in the moment when a role comes into a state (there the decisions are), a few of them at once.
+///
+/// Left out on purpose, since nothing could hold then: a fence agent that lies in a run whose switch fails (both
+/// devices that prove the stop would be broken).
+
+#include <functional>
+
+#include "chassis.hpp"
+
+namespace understudy::sim {
+
+/// How often each fault was met by a role in each state.
+using Matrix = std::array<std::array<std::uint64_t, kStates>, kFaults>;
+
+struct Plan {
+  struct Item {
+    Fault fault = Fault::Loss;
+    unsigned role = 0;
+    std::optional<unsigned> state;  ///< when the role comes into it; none: by time alone
+    Instant not_before;
+    Duration wait{0};
+    bool done = false;
+  };
+  bool single = false;  ///< exactly one fault
+  std::vector<Item> items;
+};
+[[nodiscard]] Plan make_plan(World& world, Random& random, Instant from);
+
+class Faults {
+ public:
+  Faults(Chassis& chassis, Plan plan);
+
+  void start();
+  /// Everything that a fault has set is undone; what is off or dead comes back within some seconds.
+  void heal();
+  [[nodiscard]] const Matrix& met() const { return met_; }
+  [[nodiscard]] bool single() const { return plan_.single; }
+  [[nodiscard]] bool store_was_damaged() const { return store_damaged_; }
+  /// Both observers had a reason, of late, to believe that the role's active has failed.
+  [[nodiscard]] bool suspect(unsigned role) const;
+  /// The only fault of this run hits the standby or the control-server: no active may be judged dead.
+  [[nodiscard]] bool observers_only() const { return observers_only_; }
+
+ private:
+  struct Site {
+    unsigned number;
+  };
+  void strike(Plan::Item& item);
+  void inject(const Plan::Item& item);
+  void inject_network(const Plan::Item& item);
+  void inject_daemon(const Plan::Item& item);
+  void inject_machine(const Plan::Item& item);
+  void inject_trouble(const Plan::Item& item);
+  void inject_other(const Plan::Item& item);
+  void on_state(unsigned role, unsigned state);
+  void on_doom(const World::Doom& doom);
+
+  void weather(unsigned a, unsigned b, const std::function<void(Path&)>& change, bool both);
+  void restart_control(Duration after);
+  void restart_agent(unsigned site, Duration after);
+  void power_back(unsigned site, Duration after);
+  void control_box_off();
+  void undo_later(Duration after, Action undo);
+  void count(Fault fault, unsigned role);
+  void count_all(Fault fault);
+  void accuse(unsigned role, bool control, bool mirror);
+  void accuse_site(unsigned site);
+  void note(Fault fault, const std::string& whom);
+  [[nodiscard]] unsigned some_site();
+
+  Chassis& chassis_;
+  World& world_;
+  Random random_;
+  Plan plan_;
+  Matrix met_{};
+  bool healing_ = false;
+  bool store_damaged_ = false;
+  bool observers_only_ = false;
+  std::vector<Action> undo_;
+  std::vector<std::array<Instant, 2>> accused_;  ///< role: by control-server, by mirror
+};
+
+}  // namespace understudy::sim

@@ -1,0 +1,190 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "simulation.hpp"
+
+#include <cstdio>
+#include <set>
+
+namespace understudy::sim {
+
+namespace {
+
+constexpr Duration write_interval = 100ms;
+constexpr unsigned long steps_max = 3'000'000;
+
+class Run {
+ public:
+  Run(const Settings& settings)
+      : random_(settings.seed * 7919 + 1),
+        chassis_(settings),
+        world_(chassis_.world),
+        early_(random_.chance(0.1)),
+        faults_at_(world_.scheduler.now() + (early_ ? Duration(random_.between(0s, 5s)) : Duration(8s))),
+        faults_(chassis_, make_plan(world_, random_, faults_at_)),
+        activated_(world_.roles()) {}
+
+  Report run() {
+    come_up();
+    faults_.start();
+    const Instant mended = faults_at_ + random_.between(12s, 32s);
+    if (!until(mended)) { return report(); }
+    faults_.heal();
+    const Instant healed = world_.scheduler.now();
+    for (Instant at = healed + 2s; at <= healed + kWayBack; at = at + 1s) {
+      if (!until(at)) { return report(); }
+      const bool back = is_back(nullptr);
+      steady_ = back ? steady_ + 1 : 0;
+      if (steady_ == 3) { break; }
+    }
+    report_.way_back = world_.scheduler.now() - healed;
+    std::string why;
+    if (steady_ < 3 && !is_back(&why)) {
+      world_.violate(Invariant::WayBack, "a minute after everything was mended: " + why);
+    }
+    return report();
+  }
+
+ private:
+  void come_up() {
+    world_.scheduler.after(0ns, [this] {
+      for (unsigned site = 0; site <= world_.standby(); ++site) {
+        world_.power_on(site);
+        world_.scheduler.after(random_.between(0s, 300ms), [this, site] {
+          if (world_.blades[site]->machine.up && !world_.blades[site]->agent.alive()) {
+            chassis_.blades[site]->start();
+          }
+        });
+      }
+      if (!world_.settings.control_on_standby) { world_.control_box->power_on(); }
+      world_.scheduler.after(random_.between(0s, 300ms), [this] {
+        if (world_.control_machine().up && !chassis_.control.process().alive()) { chassis_.control.start(); }
+      });
+      write();
+    });
+    chassis_.control.on_activate([this](unsigned role, Term term) { on_activate(role, term); });
+  }
+
+  void write() {
+    for (unsigned role = 0; role < world_.roles(); ++role) { world_.write(role); }
+    world_.scheduler.after(random_.between(write_interval / 2, write_interval * 3 / 2), [this] { write(); });
+  }
+
+  void on_activate(unsigned role, Term term) {
+    if (!activated_[role].insert(term).second) { return; }
+    ++report_.takeovers;
+    if (!faults_.suspect(role)) {
+      world_.violate(Invariant::StandbyKept,
+                     world_.role_id(role).value + " is taken over and its active has had nothing that both could see");
+    } else if (faults_.single() && faults_.observers_only()) {
+      world_.violate(Invariant::StandbyKept,
+                     world_.role_id(role).value + " is taken over and only an observer has failed");
+    }
+  }
+
+  /// False: something that must be true is not.
+  bool until(Instant end) {
+    while (!world_.violation() && world_.scheduler.run_one(end)) {
+      world_.check();
+      if (world_.scheduler.steps() > steps_max) {
+        world_.violate(Invariant::EdgeHolds, "this run never comes to an end: somebody spins");
+      }
+    }
+    return !world_.violation();
+  }
+
+  bool is_back(std::string* why) {
+    report_.asked_a_person = 0;
+    bool standby_free = true;
+    for (unsigned role = 0; role < world_.roles(); ++role) {
+      const auto view = chassis_.control.view(role);
+      if (view.place == Place{world_.blade_id(world_.standby()), PlaceKind::Host}) { standby_free = false; }
+    }
+    for (unsigned role = 0; role < world_.roles(); ++role) {
+      const auto view = chassis_.control.view(role);
+      if (view.frozen && faults_.store_was_damaged()) {
+        ++report_.asked_a_person;
+        continue;
+      }
+      const bool own = view.place == Place{world_.blade_id(role), PlaceKind::Host};
+      const bool settled =
+          view.name == "exposed" || view.name == "protected" || view.name == "on-mirror" || view.name == "on-host";
+      const bool protection = !own || !standby_free || (view.name == "protected" && mirror_whole(role));
+      if (settled && serves(role, view) && protection) { continue; }
+      if (why != nullptr) {
+        *why = world_.role_id(role).value + " is " + view.name + " at " + to_string(view.place) + " under term " +
+               std::to_string(view.term.value) + (world_.served(role) ? ", served" : ", not served") +
+               (mirror_whole(role) ? ", mirror whole" : ", mirror not whole") + "; " + view.detail;
+      }
+      return false;
+    }
+    return true;
+  }
+  bool mirror_whole(unsigned role) {
+    const auto& copy = world_.blades[world_.standby()]->regions[role];
+    return world_.guests[role]->machine.runs() && copy && !copy->syncing && copy->committed > 0;
+  }
+  bool serves(unsigned role, const RoleView& view) {
+    if (!world_.served(role)) { return false; }
+    const unsigned site = world_.site_of(view.place.blade);
+    const auto& region = world_.blades[site]->regions[role];
+    const bool speaks =
+        view.place.kind == PlaceKind::Host ? world_.host_speaks(site, role, 0) : world_.mirror_speaks(role, 0);
+    return speaks && region && region->writer == view.term;
+  }
+
+  Report report() {
+    report_.violation = world_.violation();
+    report_.met = faults_.met();
+    report_.steps = world_.scheduler.steps();
+    report_.simulated = world_.scheduler.now() - Instant{1h};
+    return report_;
+  }
+
+  Random random_;
+  Chassis chassis_;
+  World& world_;
+  bool early_;
+  Instant faults_at_;
+  Faults faults_;
+  Report report_;
+  unsigned steady_ = 0;
+  std::vector<std::set<Term>> activated_;
+};
+
+Settings settings_of(std::uint64_t seed, bool trace, Bug bug) {
+  Random random(seed ^ 0xc0ffeeU);
+  Settings settings;
+  settings.seed = seed;
+  settings.actives = 2 + random.below(3);
+  if (random.chance(0.1)) { settings.actives = 1; }
+  settings.always_move = random.chance(0.4);
+  settings.control_on_standby = random.chance(0.15);
+  settings.trace = trace;
+  settings.bug = bug;
+  return settings;
+}
+
+}  // namespace
+
+Chassis::Chassis(const Settings& settings) : world(settings), control(world) {
+  for (unsigned site = 0; site <= world.standby(); ++site) {
+    blades.push_back(std::make_unique<BladeNode>(*this, site));
+  }
+  for (unsigned role = 0; role < world.roles(); ++role) { guests.push_back(std::make_unique<GuestNode>(*this, role)); }
+  world.on_power_off = [this](unsigned site) {
+    blades[site]->on_power_lost();
+    if (site == world.standby() && world.settings.control_on_standby) { control.power_lost(); }
+  };
+}
+
+Report run_seed(std::uint64_t seed, bool trace, Bug bug) {
+  const auto settings = settings_of(seed, trace, bug);
+  if (trace) {
+    std::printf("seed %llu: %u actives, movement %s, control-server %s\n", static_cast<unsigned long long>(seed),
+                settings.actives, settings.always_move ? "always" : "manual",
+                settings.control_on_standby ? "on the standby" : "on a box of its own");
+  }
+  Run run(settings);
+  return run.run();
+}
+
+}  // namespace understudy::sim

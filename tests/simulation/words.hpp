@@ -1,0 +1,94 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+/// The names that a run counts by: faults, invariants, planted bugs.
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <optional>
+#include <string>
+
+namespace understudy::sim {
+
+enum class Fault : std::uint8_t {
+  Loss,
+  Delay,
+  Duplicate,
+  Reorder,
+  Partition,
+  OneWayPartition,
+  ControlCrash,
+  ControlPowerLoss,
+  HostAgentCrash,
+  GuestAgentCrash,
+  PowerLoss,
+  Freeze,
+  SlowClock,
+  ClockJump,
+  StoreRefuses,
+  StoreLost,
+  StoreTorn,
+  QemuDeath,
+  FailedFreeze,
+  FailedCont,
+  FenceFails,
+  FenceLies,
+  FenceHangs,
+  SwitchFails,
+  SwitchHangs,
+  ApplicationDeath,
+  FailedStep,
+  SlowGuest,
+  OperatorMove,
+  OperatorPolicy,
+};
+inline constexpr std::size_t kFaults = 30;
+[[nodiscard]] const char* to_string(Fault fault);
+
+enum class Invariant : std::uint8_t {
+  OneOwner,        ///< never two owners of a service address on any network segment
+  OneRole,         ///< no single fault stops more than one role
+  TermOnce,        ///< a term never goes back or repeats
+  MirroredKept,    ///< what was acknowledged as mirrored is at the new place
+  InstalledFirst,  ///< nothing is announced before it is installed
+  OldPlaceSilent,  ///< a guest never speaks again after ownership left it
+  StandbyKept,     ///< a false alarm never consumes the standby
+  WayBack,         ///< whatever heals leads back to all roles served and protected, within a bound
+  StoredFirst,     ///< nothing is ordered under a term that is not stored
+  EdgeHolds,       ///< the core asks the edge for nothing that would end the daemon, and never makes it spin
+};
+inline constexpr std::size_t kInvariants = 10;
+[[nodiscard]] const char* to_string(Invariant invariant);
+
+/// Bugs of the edges, planted one at a time. Each has the invariant that finds it.
+enum class Bug : std::uint8_t {
+  None,
+  SkipIsolation,
+  HalfIsolation,
+  StoreInMemoryOnly,
+  AnnounceBeforeInstall,
+  ContAfterCommit,
+  GateKeptAtStandDown,
+  AcknowledgeReceived,
+  SyncedTooEarly,
+  NeverIdentify,
+  OneVoteIsEnough,
+  ShootTheNeighbour,
+  ReleaseEverything,
+  ForgetRecords,
+  OrderBeforeStore,
+  NoTimers,
+  ReadmitNothing,
+  GateOpenAtBoot,
+  NeverReconnect,
+};
+inline constexpr std::size_t kBugs = 19;
+[[nodiscard]] const char* to_string(Bug bug);
+[[nodiscard]] Invariant found_as(Bug bug);
+
+/// The control-server's states of a role, as the core names them.
+inline constexpr std::size_t kStates = 8;
+inline constexpr std::array<const char*, kStates> kStateNames{"starting",  "exposed", "protected", "taking-over",
+                                                              "on-mirror", "moving",  "on-host",   "lost"};
+
+}  // namespace understudy::sim

@@ -1,0 +1,263 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "world.hpp"
+
+#include <cstdio>
+
+namespace understudy::sim {
+
+bool holds(const Copy& copy, const Record& record) {
+  return !copy.syncing && copy.committed >= record.sequence &&
+         link::replication::term_at(copy.history, Sequence{record.sequence}) == record.term;
+}
+
+World::World(const Settings& with)
+    : settings(with),
+      random(with.seed),
+      network(scheduler, random),
+      outages_(with.actives, false),
+      promised_(with.actives),
+      highest_stored_(with.actives),
+      highest_spoken_(with.actives),
+      term_users_(with.actives) {
+  for (unsigned site = 0; site <= settings.actives; ++site) {
+    blade_ids_.push_back(BladeId{"blade-" + std::to_string(site + 1)});
+    blades.push_back(std::make_unique<Blade>(scheduler, blade_ids_.back().value, settings.actives));
+    control_bfd.push_back(std::make_unique<BfdPair>(network, random));
+  }
+  for (unsigned role = 0; role < settings.actives; ++role) {
+    role_ids_.push_back(RoleId{"role-" + std::to_string(role + 1)});
+    guests.push_back(
+        std::make_unique<Guest>(scheduler, blades[standby()]->machine, "mirror-" + std::to_string(role + 1)));
+    mirror_bfd.push_back(std::make_unique<BfdPair>(network, random));
+  }
+  control_box = std::make_unique<Machine>(scheduler, "control");
+}
+
+unsigned World::site_of(const BladeId& id) const { return static_cast<unsigned>(id.value.back() - '1'); }
+unsigned World::role_of(const RoleId& id) const { return static_cast<unsigned>(id.value.back() - '1'); }
+
+// --- what daemons do ---
+
+void World::open_host_gate(unsigned site, unsigned role) {
+  auto& place = blades[site]->places[role];
+  place.gate_open = true;
+  if (place.moved && blades[site]->regions[role] && place.installed != blades[site]->regions[role]->committed) {
+    violate(Invariant::InstalledFirst, blade_ids_[site].value + " opens the moved role's gate with " +
+                                           std::to_string(place.installed) + " of " +
+                                           std::to_string(blades[site]->regions[role]->committed) + " installed");
+  }
+  touch();
+}
+void World::close_host_gate(unsigned site, unsigned role) {
+  blades[site]->places[role].gate_open = false;
+  touch();
+}
+void World::open_tap(unsigned role) {
+  guests[role]->tap_open = true;
+  touch();
+}
+void World::close_tap(unsigned role) {
+  guests[role]->tap_open = false;
+  touch();
+}
+void World::set_port(unsigned site, unsigned segment, bool open) {
+  blades[site]->ports_open[segment] = open;
+  touch();
+}
+
+Copy& World::create_region(unsigned site, unsigned role) {
+  auto& region = blades[site]->regions[role];
+  region.emplace();
+  region->id = ++copies_;
+  touch();
+  return *region;
+}
+
+bool World::begin_writing(unsigned site, unsigned role, Term term, PlaceKind kind) {
+  auto& region = blades[site]->regions[role];
+  if (!region || region->writer > term) { return false; }
+  const TermUser user{site, kind, region->id};
+  auto [found, first] = term_users_[role].emplace(term, user);
+  if (store_damaged_ && !remembered(role, found->second.copy)) { found->second = user; }
+  const auto& known = found->second;
+  if (!first && (known.site != site || known.kind != kind || known.copy != user.copy)) {
+    violate(Invariant::TermOnce, role_ids_[role].value + ": term " + std::to_string(term.value) + " was used by " +
+                                     blade_ids_[known.site].value + "/" + to_string(known.kind) + " (region " +
+                                     std::to_string(known.copy) + ") and is used by " + blade_ids_[site].value + "/" +
+                                     to_string(kind) + " (region " + std::to_string(user.copy) + ")");
+  }
+  if (region->writer < term || region->history.empty() || region->history.back().term < term) {
+    region->history.push_back({term, Sequence{region->committed + 1}});
+  }
+  region->writer = term;
+  auto& promise = promised_[role];
+  if (holds(*region, promise)) {  // the new place has it all; what a former one still holds is of the past
+    for (auto& blade : blades) {
+      auto& other = blade->regions[role];
+      if (other && other->id != region->id) { other->trusted = false; }
+    }
+  }
+  if (promise.sequence != 0 && !holds(*region, promise)) {
+    const bool excused = store_damaged_ || troubles.steps_fail;  // see docs/SIMULATION.md
+    for (const auto& blade : blades) {
+      const auto& other = blade->regions[role];
+      if (excused || !blade->machine.up || !other || !other->trusted || other->id == region->id) { continue; }
+      if (!holds(*other, promise)) { continue; }
+      violate(Invariant::MirroredKept, role_ids_[role].value + ": record " + std::to_string(promise.sequence) +
+                                           " of term " + std::to_string(promise.term.value) +
+                                           " was acknowledged as mirrored, is whole on " + blade->machine.name +
+                                           ", and is not where term " + std::to_string(term.value) + " serves, " +
+                                           blade_ids_[site].value + "/" + to_string(kind) + " (up to " +
+                                           std::to_string(region->committed) + ")");
+      break;
+    }
+    promise = {};  // every copy of it is lost
+  }
+  touch();
+  return true;
+}
+
+bool World::remembered(unsigned role, std::uint64_t copy) const {
+  return std::any_of(blades.begin(), blades.end(),
+                     [&](const auto& blade) { return blade->regions[role] && blade->regions[role]->id == copy; });
+}
+Term World::highest_remembered(unsigned role) const {
+  Term highest;
+  for (const auto& blade : blades) {
+    if (blade->regions[role]) { highest = std::max(highest, blade->regions[role]->writer); }
+  }
+  return highest;
+}
+
+void World::kill_guest(unsigned role) {
+  network.before_change();
+  auto& guest = *guests[role];
+  guest.machine.power_off();
+  guest.configured = guest.app_running = false;
+  guest.app_active.reset();
+  guest.serving_mark.reset();
+  guest.mirror.reset();
+  guest.installed = 0;
+  touch();
+  network.after_change();
+}
+
+void World::announce_from_guest(unsigned role) {
+  const auto& guest = *guests[role];
+  const auto& region = blades[standby()]->regions[role];
+  if (region && guest.installed < region->committed && guest.app_active != region->writer) {
+    violate(Invariant::InstalledFirst, guest.machine.name + " announces before its application is active");
+  }
+}
+
+void World::promise(unsigned role, Record record) { promised_[role] = record; }
+
+void World::write(unsigned role) {
+  for (auto& blade : blades) {
+    auto& place = blade->places[role];
+    auto& region = blade->regions[role];
+    if (blade->machine.runs() && place.app_running && region && place.app_active == region->writer && place.gate_open) {
+      ++region->committed;
+      if (place.moved) { ++place.installed; }
+    }
+  }
+  auto& guest = *guests[role];
+  auto& region = blades[standby()]->regions[role];
+  if (guest.machine.runs() && guest.app_running && region && guest.app_active == region->writer && guest.tap_open) {
+    ++region->committed;
+    ++guest.installed;
+  }
+}
+
+// --- what faults do ---
+
+void World::forget_blade(unsigned site) {
+  auto& blade = *blades[site];
+  blade.bridges = blade.host_gate = false;
+  for (auto& place : blade.places) { place = HostPlace{}; }
+  for (auto& region : blade.regions) { region.reset(); }
+  blade.commits.clear();
+  if (site == standby()) {
+    for (auto& guest : guests) {
+      guest->tap_open = guest->configured = guest->app_running = false;
+      guest->app_active.reset();
+      guest->serving_mark.reset();
+      guest->mirror.reset();
+    }
+  }
+}
+
+void World::power_off(unsigned site) {
+  if (!blades[site]->machine.up) { return; }
+  network.before_change();
+  trace(blade_ids_[site].value, "power is off");
+  blades[site]->machine.power_off();
+  blades[site]->agent.stop();
+  forget_blade(site);
+  on_power_off(site);
+  touch();
+  network.after_change();
+}
+
+void World::power_on(unsigned site) {
+  if (blades[site]->machine.up) { return; }
+  network.before_change();
+  trace(blade_ids_[site].value, "power is on");
+  blades[site]->machine.power_on();
+  touch();
+  network.after_change();
+}
+
+void World::freeze(unsigned site) {
+  network.before_change();
+  trace(blade_ids_[site].value, "stands still");
+  blades[site]->machine.freeze();
+  touch();
+  network.after_change();
+}
+
+void World::thaw(unsigned site) {
+  if (!blades[site]->machine.frozen()) { return; }
+  network.before_change();
+  trace(blade_ids_[site].value, "goes on");
+  blades[site]->machine.thaw();
+  touch();
+  network.after_change();
+}
+
+void World::kill(Process& process) {
+  network.before_change();
+  process.stop();
+  network.after_change();
+}
+
+// --- trace ---
+
+std::string show(Instant at) {
+  char text[32];
+  std::snprintf(text, sizeof text, "%9.3f", static_cast<double>((at.since_boot - Duration(1h)).count()) / 1e9);
+  return text;
+}
+
+void World::trace(const std::string& who, const std::string& what) const {
+  if (!settings.trace) { return; }
+  std::string line = show(scheduler.now()) + "  " + who;
+  line.resize(std::max<std::size_t>(line.size() + 1, 22), ' ');
+  line += what;
+  if (line.size() > 100) { line = line.substr(0, 97) + "..."; }
+  std::printf("%s\n", line.c_str());
+}
+
+bool World::dies(Daemon daemon, unsigned which) {
+  for (auto doom = dooms.begin(); doom != dooms.end(); ++doom) {
+    if (doom->daemon != daemon || doom->which != which) { continue; }
+    if (doom->effects_left-- > 0) { return false; }
+    const Doom now = *doom;
+    dooms.erase(doom);
+    on_doom(now);
+    return true;
+  }
+  return false;
+}
+
+}  // namespace understudy::sim

@@ -1,0 +1,233 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+/// The chassis as it really is: machines, kernels, gates, regions, guests, the switch. Daemons change it by what they
+/// do, faults by force; the invariants look at nothing else. What survives what:
+///
+///   daemon killed    gates, interfaces, guests, applications, region files, what was written down   survive
+///   power lost       nothing of that blade, but for what the control-server's disk and the switch hold
+///
+/// N actives are sites 0..N-1, the standby is site N, the control-server has a site of its own or lives on the standby.
+
+#include <map>
+#include <optional>
+#include <set>
+#include <string>
+
+#include "bfd_pair.hpp"
+#include "network.hpp"
+#include "understudy/link/messages.hpp"
+#include "understudy/link/replication_resume.hpp"
+#include "words.hpp"
+
+namespace understudy::sim {
+
+inline constexpr unsigned kSegments = 2;  ///< service networks: both sides of a gateway
+
+/// What a region holds: every record up to `committed`, by who wrote it.
+struct Copy {
+  std::uint64_t id = 0;  ///< of this file
+  std::vector<shm::TermStart> history;
+  std::uint64_t committed = 0;
+  bool syncing = false;
+  bool trusted = true;  ///< a mirror's: its guest-agent knows that it is whole (one that was restarted does not)
+  Term writer;
+};
+struct Record {
+  Term term;
+  std::uint64_t sequence = 0;
+};
+[[nodiscard]] bool holds(const Copy& copy, const Record& record);
+
+/// A role on a blade's own operating system.
+struct HostPlace {
+  bool configured = false;  ///< interfaces have the addresses
+  bool gate_open = false;
+  bool moved = false;  ///< in a namespace of its own, behind the bridge's gate
+  bool app_running = false;
+  std::optional<Term> app_active;
+  std::uint64_t installed = 0;  ///< moved: records in the namespace's kernel
+};
+
+/// A mirror's VM, with what is in its kernel and its files.
+struct Guest {
+  Guest(Scheduler& scheduler, Machine& standby, const std::string& name)
+      : machine(scheduler, name, &standby), agent(scheduler, machine) {}
+  Machine machine;
+  Process agent;
+  std::string nonce;
+  bool tap_open = false;  ///< the host's gate before it: outlives the guest
+  bool configured = false;
+  bool app_running = false;
+  std::optional<Term> app_active;
+  std::uint64_t installed = 0;
+  bool restoring = false;                 ///< a restarted agent takes up its service: the application follows
+  std::optional<Term> serving_mark;       ///< durable in the guest
+  std::optional<link::RunMirror> mirror;  ///< durable in the guest
+};
+
+struct Blade {
+  Blade(Scheduler& scheduler, const std::string& name, unsigned roles)
+      : machine(scheduler, name), agent(scheduler, machine), places(roles), regions(roles) {}
+  Machine machine;
+  Process agent;
+  bool bridges = false;    ///< the standby's network is built: service interfaces are uplinks
+  bool host_gate = false;  ///< the gate before the blade's own service interfaces
+  std::vector<HostPlace> places;
+  std::vector<std::optional<Copy>> regions;
+  std::map<unsigned, Term> commits;  ///< records of movements
+  bool ports_open[kSegments] = {true, true};
+};
+
+/// What a fault has set for the daemons' calls to fail, each with a chance.
+struct Troubles {
+  bool store_refuses = false;
+  bool switch_fails = false;
+  bool switch_hangs = false;
+  bool fence_fails = false;
+  bool fence_lies = false;
+  bool fence_hangs = false;
+  bool freeze_fails = false;
+  bool cont_fails = false;
+  bool steps_fail = false;
+  bool slow_guests = false;
+};
+
+enum class Daemon : std::uint8_t { Control, Host, Guest };
+
+struct Violation {
+  Invariant invariant;
+  Instant at;
+  std::string text;
+};
+
+struct Settings {
+  std::uint64_t seed = 0;
+  unsigned actives = 3;
+  bool always_move = false;
+  bool control_on_standby = false;
+  bool trace = false;
+  Bug bug = Bug::None;
+};
+
+class World {
+ public:
+  explicit World(const Settings& with);
+  World(const World&) = delete;
+  World& operator=(const World&) = delete;
+
+  Settings settings;
+  Random random;
+  Scheduler scheduler;
+  Network network;
+  std::vector<std::unique_ptr<Blade>> blades;
+  std::vector<std::unique_ptr<Guest>> guests;  ///< of role i, on the standby
+  std::unique_ptr<Machine> control_box;        ///< unused when the control-server lives on the standby
+  std::vector<std::unique_ptr<BfdPair>> control_bfd;
+  std::vector<std::unique_ptr<BfdPair>> mirror_bfd;
+  Troubles troubles;
+
+  [[nodiscard]] unsigned roles() const { return settings.actives; }
+  [[nodiscard]] unsigned standby() const { return settings.actives; }
+  [[nodiscard]] unsigned control_site() const { return settings.control_on_standby ? standby() : standby() + 1; }
+  [[nodiscard]] Machine& control_machine() {
+    return settings.control_on_standby ? blades[standby()]->machine : *control_box;
+  }
+  [[nodiscard]] const BladeId& blade_id(unsigned site) const { return blade_ids_[site]; }
+  [[nodiscard]] const RoleId& role_id(unsigned role) const { return role_ids_[role]; }
+  [[nodiscard]] unsigned site_of(const BladeId& id) const;
+  [[nodiscard]] unsigned role_of(const RoleId& id) const;
+  [[nodiscard]] bool has(Bug bug) const { return settings.bug == bug; }
+
+  // --- what daemons do to kernels ---
+  void open_host_gate(unsigned site, unsigned role);
+  void close_host_gate(unsigned site, unsigned role);
+  void open_tap(unsigned role);
+  void close_tap(unsigned role);
+  void set_port(unsigned site, unsigned segment, bool open);
+  Copy& create_region(unsigned site, unsigned role);
+  /// False: the region has a newer writer.
+  bool begin_writing(unsigned site, unsigned role, Term term, PlaceKind kind);
+  /// The guest's vCPUs and QEMU are gone.
+  void kill_guest(unsigned role);
+  void announce_from_guest(unsigned role);
+
+  // --- what faults do ---
+  void power_off(unsigned site);
+  std::function<void(unsigned site)> on_power_off = [](unsigned) {};
+  void power_on(unsigned site);
+  void freeze(unsigned site);
+  void thaw(unsigned site);
+  void kill(Process& process);
+
+  // --- what is true ---
+  [[nodiscard]] bool host_speaks(unsigned site, unsigned role, unsigned segment) const;
+  [[nodiscard]] bool mirror_speaks(unsigned role, unsigned segment) const;
+  /// Some place answers on every segment and its application is active.
+  [[nodiscard]] bool served(unsigned role) const;
+  [[nodiscard]] Record& promised(unsigned role) { return promised_[role]; }
+  void promise(unsigned role, Record record);
+  /// The serving application changes something.
+  void write(unsigned role);
+
+  // --- invariants ---
+  void violate(Invariant invariant, const std::string& text);
+  [[nodiscard]] const std::optional<Violation>& violation() const { return violation_; }
+  void touch() { dirty_ = true; }
+  /// After each step.
+  void check();
+  void stored(unsigned role, Term term);
+  /// The state store has lost writes: what it holds now is what counts. A term that neither the store nor any region
+  /// remembers is new again: nobody could know better, and nobody can mix the two up.
+  void store_holds(unsigned role, Term term);
+  /// The commit of a movement: from here on only `term` may speak.
+  void ownership_leaves(unsigned role, Term term) { highest_spoken_[role] = std::max(highest_spoken_[role], term); }
+  void ordered(unsigned role, Term term, const char* order);
+  [[nodiscard]] const std::vector<bool>& outages() const { return outages_; }
+  void watch_outages(bool on);
+
+  // --- trace, and a death between two effects ---
+  void trace(const std::string& who, const std::string& what) const;
+  [[nodiscard]] bool tracing() const { return settings.trace; }
+  struct Doom {
+    Daemon daemon;
+    unsigned which;  ///< site of a host-agent, role of a guest-agent
+    unsigned effects_left;
+  };
+  std::vector<Doom> dooms;
+  /// Whether the daemon dies now, before this effect.
+  [[nodiscard]] bool dies(Daemon daemon, unsigned which);
+  std::function<void(const Doom&)> on_doom;
+  [[nodiscard]] bool fails(bool trouble) { return trouble && random.chance(0.6); }
+
+ private:
+  void check_owners(unsigned role);
+  void check_speakers(unsigned role);
+  void check_outages();
+  void speaks_under(unsigned role, PlaceKind kind, Term term);
+  void forget_blade(unsigned site);
+  [[nodiscard]] bool remembered(unsigned role, std::uint64_t copy) const;
+  [[nodiscard]] Term highest_remembered(unsigned role) const;
+
+  std::vector<BladeId> blade_ids_;
+  std::vector<RoleId> role_ids_;
+  std::optional<Violation> violation_;
+  bool dirty_ = true;
+  bool store_damaged_ = false;
+  bool watching_ = false;
+  std::vector<bool> outages_;
+  std::vector<bool> was_served_;
+  std::uint64_t copies_ = 0;
+  std::vector<Record> promised_;
+  std::vector<Term> highest_stored_;
+  std::vector<Term> highest_spoken_;
+  struct TermUser {
+    unsigned site;
+    PlaceKind kind;
+    std::uint64_t copy;
+  };
+  std::vector<std::map<Term, TermUser>> term_users_;
+};
+
+[[nodiscard]] std::string show(Instant at);
+
+}  // namespace understudy::sim
