@@ -244,6 +244,8 @@ void BladeNode::guest_said(unsigned role, const link::guest::GuestEvent& event) 
     impl_->handle(host::GuestRefused{id, failed->detail});
   } else if (std::holds_alternative<Quiesced>(event)) {
     impl_->handle(host::GuestQuiesced{id});
+  } else if (const auto* missed = std::get_if<QuiesceFailed>(&event)) {
+    impl_->handle(host::GuestNotQuiesced{id, missed->detail});
   }
 }
 

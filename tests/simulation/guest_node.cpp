@@ -270,6 +270,7 @@ struct GuestNode::Impl {
   void perform(const guest::TellReady& effect) { send(wire::Ready{effect.term, effect.phases}); }
   void perform(const guest::TellActivateFailed& effect) { send(wire::ActivateFailed{effect.detail}); }
   void perform(const guest::TellQuiesced& /*effect*/) { send(wire::Quiesced{}); }
+  void perform(const guest::TellQuiesceFailed& effect) { send(wire::QuiesceFailed{effect.detail}); }
   void perform(const guest::TellAlarm& effect) { send(wire::Alarm{effect.text}); }
   void perform(const guest::Announce& /*effect*/) { world.announce_from_guest(role); }
   void perform(const guest::PowerOff& /*effect*/) { end(); }

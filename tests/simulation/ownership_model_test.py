@@ -1,6 +1,7 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: Apache-2.0
-"""The ownership protocol's model (ownership.pml) is explored exhaustively with spin, and each bug planted in it is found."""
+"""The ownership protocol's model (ownership.pml) is explored exhaustively with spin, and each bug planted in it is
+found."""
 
 import pathlib
 import re

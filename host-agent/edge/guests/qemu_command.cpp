@@ -152,6 +152,9 @@ std::vector<std::string> qemu_command(const GuestOptions& options, const GuestRe
   auto command = machine(options.qemu, options.accelerator, options.memory_mib, nvdimm ? backing : 0);
   std::string arguments = "understudy.role=" + options.role;
   if (options.debug_shell) { arguments += " understudy.shell=1"; }
+  // An nvdimm lies above 4 GiB, and a guest that sees memory there sets 64 MiB aside to bounce what devices cannot
+  // reach. Nothing here does DMA to a region.
+  if (nvdimm) { arguments += " swiotlb=512"; }
   if (!options.kernel_arguments.empty()) { arguments += " " + options.kernel_arguments; }
   add_kernel(command, options.kernel, options.initramfs, arguments);
   command.insert(command.end(),

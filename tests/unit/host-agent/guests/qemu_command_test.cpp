@@ -123,6 +123,9 @@ TEST_F(QemuCommandTest, AnNvdimmHasItsSlotAndItsRoom) {
   const auto words = qemu_command(options, plan_record(options));
   EXPECT_TRUE(contains(words, "size=192M,slots=1,maxmem=226M"));
   EXPECT_TRUE(contains(words, "nvdimm,id=nvdimm,memdev=region"));
+  EXPECT_TRUE(std::any_of(words.begin(), words.end(), [](const std::string& word) {
+    return word.find("swiotlb=512") != std::string::npos;
+  })) << "or a third of the guest's memory is set aside";
   EXPECT_TRUE(std::any_of(words.begin(), words.end(),
                           [](const std::string& word) { return word.find("nvdimm=on") != std::string::npos; }));
   EXPECT_TRUE(std::any_of(words.begin(), words.end(), [](const std::string& word) {
