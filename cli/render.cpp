@@ -63,7 +63,9 @@ std::string local_time(std::int64_t time_ns) {
 std::string status_text(const link::GroupStatus& status) {
   std::string out = "standby " +
                     (status.standby.empty() ? std::string("none: it has become an active") : status.standby.value) +
-                    ", movement " + link::to_string(status.movement) + "\n\n";
+                    ", movement " + link::to_string(status.movement) + "\n";
+  if (status.plain_text) { out += "! PLAIN TEXT: the wires have no protection ([tls] plain_text = true)\n"; }
+  out += "\n";
   out +=
       trimmed(cell("ROLE", 20) + cell("STATE", 14) + cell("PLACE", 28) + cell("TERM", 8) + cell("MIRROR", 12)) + "\n";
   for (const auto& role : status.roles) {
@@ -100,10 +102,12 @@ std::string status_json(const link::GroupStatus& status) {
                       {"bfd", link::to_string(blade.bfd)},
                       {"isolated", blade.isolated}});
   }
-  const boost::json::object root = {
-      {"group", {{"standby", status.standby.value}, {"movement", link::to_string(status.movement)}}},
-      {"roles", roles},
-      {"blades", blades}};
+  const boost::json::object root = {{"group",
+                                     {{"standby", status.standby.value},
+                                      {"movement", link::to_string(status.movement)},
+                                      {"plain_text", status.plain_text}}},
+                                    {"roles", roles},
+                                    {"blades", blades}};
   return boost::json::serialize(root);
 }
 

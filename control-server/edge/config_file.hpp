@@ -8,6 +8,7 @@
 
 #include "core/config.hpp"
 #include "understudy/common/result.hpp"
+#include "understudy/link/tls_settings.hpp"
 
 namespace understudy::control {
 
@@ -16,6 +17,7 @@ struct ServerConfig {
   std::string listen;        ///< "address:port"
   IpAddress listen_address;  ///< of it; BFD speaks from there
   std::string state_path;
+  link::tls::Settings tls;
   enum class Switch { LinuxBridge, Command } switch_driver = Switch::LinuxBridge;
   std::string switch_netns;
   std::vector<std::string> switch_command;

@@ -58,6 +58,7 @@ class Agent {
   Status make_place(bool with_grace);
   Status watch_active();
   Status receive();
+  void on_certify(const link::guest::Certify& order);
   void drain(Done done);
   Status install();
   void start_application(Term term, Done done);
@@ -83,7 +84,8 @@ class Agent {
   std::optional<net::GracePeriod> grace_;
   std::unique_ptr<link::replication::ReplicationReceiver> receiver_;
   std::unique_ptr<link::bfd::Observer> observer_;
-  bool drained_ = false;  ///< the copy is whole and final
+  std::optional<link::guest::Certify> certify_;  ///< never written down; the host says it anew after a restart
+  bool drained_ = false;                         ///< the copy is whole and final
   std::optional<IpAddress> watched_;
   boost::asio::steady_timer settle_timer_;
   bool install_pending_ = false;

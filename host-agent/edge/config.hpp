@@ -11,6 +11,7 @@
 #include "understudy/common/net_types.hpp"
 #include "understudy/common/result.hpp"
 #include "understudy/common/types.hpp"
+#include "understudy/link/tls_settings.hpp"
 
 namespace understudy::host {
 
@@ -41,11 +42,13 @@ struct BladeConfig {
   std::map<std::string, std::string> networks;  ///< network name -> service interface of this blade
   MirrorsConfig mirrors;
   DrillConfig drill;
+  link::tls::Settings tls;
 
   [[nodiscard]] std::string region_path(const RoleId& role) const { return region_dir + "/understudy-" + role.value; }
 };
 
-/// BadInput with file, line and what to write instead. Interfaces must exist in the present network namespace.
+/// BadInput with file, line and what to write instead. Interfaces must exist in the present network namespace, and the
+/// certificate must be this blade's and valid now.
 Result<BladeConfig> read_blade_config(const std::string& path);
 
 }  // namespace understudy::host

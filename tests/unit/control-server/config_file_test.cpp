@@ -78,6 +78,8 @@ name = "session"
 key_bytes = 16
 value_bytes = 64
 capacity = 1000
+[tls]
+plain_text = true
 )";
 
 class ConfigFileTest : public testing::Test {

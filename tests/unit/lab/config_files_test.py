@@ -56,6 +56,16 @@ class ConfigFiles(unittest.TestCase):
         self.assertEqual(read("blade-3")["networks"], {"external": "ext0", "intranet-1": "int1", "intranet-2": "int2"})
         self.assertEqual(read("blade-3")["address"], "192.168.1.3/24")
 
+    def test_wires_have_tls_unless_plain_text_is_asked_for(self):
+        tls = self.group()["tls"]
+        self.assertEqual(tls["key"].removesuffix(".key"), tls["certificate"].removesuffix(".crt"))
+        self.assertTrue(tls["certificate"].endswith("/pki/control-server/control.crt"))
+        read = lambda tls: tomllib.loads(  # noqa: E731
+            config_files.blade(self.chassis, "blade-2", "/m", DEFAULTS | {"tls": tls}))["tls"]
+        self.assertTrue(read(True)["certificate"].endswith("/pki/blade/blade-2.crt"))
+        self.assertTrue(read(True)["mirrors"].endswith("/pki/mirror/blade-2"))
+        self.assertEqual(read(False), {"plain_text": True})
+
     def test_a_rule_set_can_be_loaded_twice_and_names_no_interface(self):
         text = config_files.ruleset(2)
         self.assertLess(text.index("delete table"), text.index("chain"))

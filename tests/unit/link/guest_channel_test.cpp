@@ -15,8 +15,14 @@ std::string without_newline(std::string line) {
 }
 
 TEST(GuestChannel, EveryOrderSurvivesItsLine) {
-  const std::vector<GuestOrder> orders{
-      Configure{test::sample_mirror()}, Activate{Term{9}, 1500}, Announce{}, Quiesce{}, Resume{}, Shutdown{}};
+  const std::vector<GuestOrder> orders{Certify{},
+                                       Certify{tls::Credentials{"a\nca", "a\ncertificate", "a\nkey"}},
+                                       Configure{test::sample_mirror()},
+                                       Activate{Term{9}, 1500},
+                                       Announce{},
+                                       Quiesce{},
+                                       Resume{},
+                                       Shutdown{}};
   for (const auto& order : orders) {
     const auto read = parse_order(without_newline(to_line(order)));
     ASSERT_TRUE(read) << read.error().message;

@@ -36,6 +36,7 @@ struct GroupStatus {
   MovementPolicy movement = MovementPolicy::WhenSlow;
   std::vector<RoleStatus> roles;
   std::vector<BladeStatus> blades;
+  bool plain_text = false;  ///< the wires have no protection
   bool operator==(const GroupStatus&) const = default;
 };
 

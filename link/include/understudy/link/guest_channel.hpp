@@ -3,7 +3,7 @@
 /// What a host-agent and the guest-agent of one of its mirrors tell each other over the mirror's virtio-serial
 /// port: JSON, one message a line.
 ///
-///   host-agent  ── GuestOrder ──►  guest-agent        configure, activate, announce, quiesce, resume, shutdown
+///   host-agent  ── GuestOrder ──►  guest-agent        certify, configure, activate, announce, quiesce, ...
 ///   host-agent  ◄── GuestEvent ──  guest-agent        hello, state, vote, ready, announced, quiesced, alarm ...
 ///
 /// Rules: the guest is not trusted (D6): a line is bounded, a bad one is counted and skipped, never a reason to
@@ -13,6 +13,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -22,6 +23,7 @@
 #include "understudy/common/result.hpp"
 #include "understudy/common/types.hpp"
 #include "understudy/link/messages.hpp"
+#include "understudy/link/tls_credentials.hpp"
 
 namespace understudy::link::guest {
 
@@ -37,6 +39,12 @@ struct Identify {  ///< first on every connection: answer Hello. A restarted hos
 struct Configure {  ///< be the mirror of this role; a repeated one with a newer version is applied as a difference
   RunMirror mirror;
   bool operator==(const Configure&) const = default;
+};
+/// How the mirror speaks to its active; goes before the first Configure and whenever it was renewed. Lives in the
+/// guest's memory only (rule 25).
+struct Certify {
+  std::optional<tls::Credentials> credentials;  ///< none: plain text, as the host's operator has set it
+  bool operator==(const Certify&) const = default;
 };
 struct Activate {  ///< make everything ready to serve under `term`, answer Ready; the tap's gate is still closed
   Term term;
@@ -55,7 +63,7 @@ struct Resume {  ///< the movement was rolled back: serve on under the old term
 struct Shutdown {  ///< stop the application, power off
   bool operator==(const Shutdown&) const = default;
 };
-using GuestOrder = std::variant<Identify, Configure, Activate, Announce, Quiesce, Resume, Shutdown>;
+using GuestOrder = std::variant<Identify, Certify, Configure, Activate, Announce, Quiesce, Resume, Shutdown>;
 
 // --- events: guest-agent -> host-agent ---
 enum class Activity : std::uint8_t { Idle, Mirroring, Activating, Serving, Quiescing, Quiesced };
