@@ -63,7 +63,7 @@ std::string local_time(std::int64_t time_ns) {
 std::string status_text(const link::GroupStatus& status) {
   std::string out = "standby " +
                     (status.standby.empty() ? std::string("none: it has become an active") : status.standby.value) +
-                    ", movement " + link::to_string(status.movement) + "\n";
+                    ", movement " + link::to_string(status.movement) + ", BFD " + link::to_string(status.bfd) + "\n";
   if (status.plain_text) { out += "! PLAIN TEXT: the wires have no protection ([tls] plain_text = true)\n"; }
   out += "\n";
   out +=
@@ -105,6 +105,11 @@ std::string status_json(const link::GroupStatus& status) {
   const boost::json::object root = {{"group",
                                      {{"standby", status.standby.value},
                                       {"movement", link::to_string(status.movement)},
+                                      {"bfd",
+                                       {{"interval_ms", status.bfd.interval_ms},
+                                        {"multiplier", status.bfd.multiplier},
+                                        {"authentication", link::to_string(status.bfd.authentication)},
+                                        {"key_id", status.bfd.key_id}}},
                                       {"plain_text", status.plain_text}}},
                                     {"roles", roles},
                                     {"blades", blades}};

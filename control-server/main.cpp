@@ -17,11 +17,12 @@ constexpr int kCannotRun = 1;
 constexpr int kWrongUsage = 2;
 
 /// Only a Linux bridge is driven by this process itself (nftables, in the switch's network namespace); commands drive
-/// all else and may have what they need. BFD's thread wants a real-time priority.
+/// all else and may have what they need. BFD's thread wants a real-time priority and locked
+/// memory.
 understudy::Status drop(const understudy::control::ServerConfig& config) {
   using understudy::Programs;
   using Switch = understudy::control::ServerConfig::Switch;
-  std::vector<int> kept{CAP_SYS_NICE};
+  std::vector<int> kept{CAP_SYS_NICE, CAP_IPC_LOCK};
   if (config.switch_driver == Switch::LinuxBridge) { kept.insert(kept.end(), {CAP_NET_ADMIN, CAP_SYS_ADMIN}); }
   const bool commands = config.switch_driver == Switch::Command || !config.power_command.empty();
   return understudy::drop_privileges(kept, commands ? Programs::MayHaveMore : Programs::HaveNoMore);

@@ -3,7 +3,7 @@
 include(GNUInstallDirs)
 include(CMakePackageConfigHelpers)
 
-add_library(understudy_c STATIC src/c_api/region.cpp src/c_api/lifecycle.cpp)
+add_library(understudy_c STATIC src/c_api/arena.cpp src/c_api/region.cpp src/c_api/lifecycle.cpp)
 target_link_libraries(understudy_c PUBLIC understudy_shm understudy_lifecycle PRIVATE understudy_warnings)
 
 set(understudy_parts understudy_types understudy_shm understudy_lifecycle understudy_c)
@@ -12,6 +12,7 @@ add_library(understudy_library SHARED src/c_api/library.cpp)
 # The linker takes a part of a static library only when something asks for it; here everything is asked for.
 foreach(part IN LISTS understudy_parts)
   target_link_options(understudy_library PRIVATE "LINKER:--whole-archive,$<TARGET_FILE:${part}>,--no-whole-archive")
+  set_property(TARGET understudy_library APPEND PROPERTY LINK_DEPENDS $<TARGET_FILE:${part}>)
 endforeach()
 add_dependencies(understudy_library ${understudy_parts})
 target_link_libraries(understudy_library PRIVATE Boost::json)
@@ -24,7 +25,8 @@ target_include_directories(understudy_library INTERFACE
 set(headers_dir ${CMAKE_INSTALL_INCLUDEDIR}/understudy)
 install(TARGETS understudy_library EXPORT understudy LIBRARY COMPONENT library NAMELINK_COMPONENT devel)
 install(FILES include/understudy/understudy.h DESTINATION ${headers_dir} COMPONENT devel)
-install(FILES include/understudy/shm/region.hpp include/understudy/shm/schema.hpp
+install(FILES include/understudy/shm/arena.hpp include/understudy/shm/region.hpp include/understudy/shm/schema.hpp
+  include/understudy/shm/typed_table.hpp
   DESTINATION ${headers_dir}/shm COMPONENT devel)
 install(FILES include/understudy/app/lifecycle.hpp include/understudy/app/commit_mirrored.hpp
   DESTINATION ${headers_dir}/app COMPONENT devel)

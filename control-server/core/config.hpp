@@ -41,6 +41,7 @@ struct Timings {
 };
 
 inline constexpr unsigned kMovementTries = 3;
+inline constexpr unsigned kActivationTries = 3;
 
 struct GroupConfig {
   std::vector<BladeConfig> blades;

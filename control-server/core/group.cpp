@@ -58,6 +58,7 @@ link::GroupStatus Group::status() const {
   link::GroupStatus status;
   if (standby_free()) { status.standby = blades_.standby(); }
   status.movement = policy_;
+  status.bfd = config_.bfd;
   for (const auto& role : roles_) { status.roles.push_back(role.status()); }
   for (const auto& config : config_.blades) {
     const auto& blade = blades_.at(config.id);

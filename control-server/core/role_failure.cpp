@@ -69,6 +69,8 @@ void RoleMachine::update_protection(StepContext& context, const Neighbours& neig
 
 /// What was synced a moment ago is still as good as the last change that arrived, but only for a moment, in the same
 /// boot of the guest, never once a new sync began to overwrite it (rule 23), and only while its blade can be there.
+/// The moment lasts while one observer has lost the active and the other is still undecided: the sync ended because the
+/// active fell silent, and a copy that is given up before the verdict cannot be activated after it.
 void RoleMachine::doubt_protection(StepContext& context) {
   const auto& timings = context.config.timings;
   const auto& standby = context.blades.at(standby_);
@@ -83,6 +85,11 @@ void RoleMachine::doubt_protection(StepContext& context) {
     if (!armed(Timer::Grace)) { arm(Timer::Grace, context.now + timings.sync_grace); }
     watch_sync(context);
     if (!due(Timer::Grace, context.now)) { return; }
+    const auto verdict = judgement_is_due(context.blades.at(config_.active).bfd, mirror_.ballot);
+    if (verdict && context.now < *verdict + timings.vote_settle()) {
+      arm(Timer::Grace, *verdict + timings.vote_settle());
+      return;
+    }
   }
   disarm(Timer::Grace);
   disarm(Timer::SyncAlarm);
@@ -119,6 +126,14 @@ void RoleMachine::on_mirrors_released(StepContext& context, const BladeId& blade
   const std::string why = "its mirror is gone: " + blade.value + " has become an active";
   raise(context, "mirror", why);
   if (state_ == RoleState::Protected) { become(context, RoleState::Exposed, why); }
+}
+
+void RoleMachine::on_report(StepContext& context, const BladeId& blade, const link::MirrorWarning& report) {
+  if (blade != standby_ || report.term > own_.highest()) {
+    ignore(context, blade, "mirror warning", report.term);
+    return;
+  }
+  note(context, link::Severity::Warning, "mirror", blade, report.detail);
 }
 
 // --- failures ---

@@ -69,6 +69,11 @@ void RoleMachine::on_stored(StepContext& context, Term term) {
     case AfterStore::Adopt:
       adopted(context);
       break;
+    case AfterStore::AskMirror:
+      came_empty_ = true;
+      ask_mirror(context);
+      send_run_mirror(context);  // it says again where it stands
+      break;
     case AfterStore::Activate:
       send_activate(context);
       break;

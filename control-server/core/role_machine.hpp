@@ -60,6 +60,7 @@ class RoleMachine {
   void on_report(StepContext& context, const BladeId& blade, const link::ApplicationFailed& report);
   void on_report(StepContext& context, const BladeId& blade, const link::Stopped& report);
   void on_report(StepContext& context, const BladeId& blade, const link::MirrorState& report);
+  void on_report(StepContext& context, const BladeId& blade, const link::MirrorWarning& report);
   void on_report(StepContext& context, const BladeId& blade, const link::PeerVote& report);
   void on_report(StepContext& context, const BladeId& blade, const link::Activated& report);
   void on_report(StepContext& context, const BladeId& blade, const link::ActivateFailed& report);
@@ -92,7 +93,7 @@ class RoleMachine {
 
  private:
   enum class Step : std::uint8_t { None, AwaitMirrorsWord, AwaitEvidence, AwaitActivated, AwaitGiveBack, AwaitMoved };
-  enum class AfterStore : std::uint8_t { Serve, Adopt, Activate, Move, Moved };
+  enum class AfterStore : std::uint8_t { Serve, Adopt, AskMirror, Activate, Move, Moved };
   enum class Timer : std::uint8_t {
     Hello,
     MirrorsWord,
@@ -121,6 +122,7 @@ class RoleMachine {
   // role_start.cpp: who owns what, and does it know
   void consider_first_term(StepContext& context);
   void owner_on_host_says_hello(StepContext& context, const std::optional<link::HeldRole>& held);
+  void ask_mirror(StepContext& context);
   void take_over_from_returned(StepContext& context);
   void owner_on_mirror_says_hello(StepContext& context, const std::optional<link::HeldRole>& held);
   void other_says_hello(StepContext& context, const BladeId& blade, const std::optional<link::HeldRole>& held);
@@ -150,7 +152,7 @@ class RoleMachine {
   void evidence_found(StepContext& context, link::StopEvidence evidence);
   void verify_and_activate(StepContext& context);
   void send_activate(StepContext& context);
-  void activation_failed(StepContext& context, const std::string& why, bool gate_is_closed);
+  void activation_failed(StepContext& context, const std::string& why);
   void consider_cancelling(StepContext& context);
   void retry_takeover(StepContext& context);
   void now_on_mirror(StepContext& context);

@@ -72,7 +72,16 @@ void RoleMachine::consider_first_term(StepContext& context) {
     }
   }
   if (best == nullptr) {
-    serve_under_new_term(context, config_.active, StopEvidence::NeverServed);
+    // Nobody serves it, and its blade has nothing of it; but a mirror has followed it once.
+    const auto mirror = held_.find(standby_);
+    const bool followed = mirror != held_.end() && mirror->second.kind == PlaceKind::Mirror;
+    if (followed && !held_.contains(config_.active)) {
+      const Term term = mirror->second.term;
+      persist(context, {id(), term, {config_.active, PlaceKind::Host}, StopEvidence::None, Term{}},
+              AfterStore::AskMirror);
+    } else {
+      serve_under_new_term(context, config_.active, StopEvidence::NeverServed);
+    }
     return;
   }
   newer_than_the_store(context, *where, *best);
@@ -81,8 +90,12 @@ void RoleMachine::consider_first_term(StepContext& context) {
 /// A blade serves under a term that the store never heard of: the store is older than the truth.
 void RoleMachine::newer_than_the_store(StepContext& context, const BladeId& blade, const HeldRole& held) {
   if (!held.serving) {  // a number to stay above, nothing more
-    if (blade == own_.place.blade && own_.place.kind == PlaceKind::Host) {
+    if (blade != own_.place.blade || step_ == Step::AwaitGiveBack) { return; }
+    if (own_.place.kind == PlaceKind::Host) {
       serve_under_new_term(context, blade, StopEvidence::StoodDown);
+    } else if (held.kind == PlaceKind::Mirror) {  // whoever took the role from it did not live to give it to anybody
+      become(context, RoleState::TakingOver, "the mirror was told to stand down, and nobody else has the role");
+      verify_and_activate(context);
     }
     return;
   }
@@ -106,6 +119,7 @@ void RoleMachine::adopted(StepContext& context) {
     now_on_mirror(context);
   } else {
     confirm_serving(context);
+    send_serve(context);  // that its application has ended was told under a term that was not known yet
     send_run_mirror(context);
   }
   if (own_.place.blade != config_.active) { context.isolate(config_.active); }
@@ -129,15 +143,19 @@ void RoleMachine::owner_on_host_says_hello(StepContext& context, const std::opti
   } else if (can_take_over(context)) {
     take_over_from_returned(context);
   } else if (own_.place.blade == config_.active) {
-    // Its state is gone. Maybe a mirror has it: wait for the mirror's word before starting from nothing.
-    become(context, RoleState::Starting, own_.place.blade.value + " came without the role");
-    step_ = Step::AwaitMirrorsWord;
-    application_failed_.reset();
-    disarm(Timer::Serve);
-    arm(Timer::MirrorsWord, context.now + context.config.timings.mirror_wait);
+    ask_mirror(context);
   } else {
     serve_under_new_term(context, own_.place.blade, StopEvidence::StoodDown);
   }
+}
+
+/// The blade's state is gone. Maybe a mirror has it: its word is awaited before the role starts from nothing.
+void RoleMachine::ask_mirror(StepContext& context) {
+  become(context, RoleState::Starting, own_.place.blade.value + " came without the role");
+  step_ = Step::AwaitMirrorsWord;
+  application_failed_.reset();
+  disarm(Timer::Serve);
+  arm(Timer::MirrorsWord, context.now + context.config.timings.mirror_wait);
 }
 
 /// The owner came without the role: its own word that it holds nothing is the evidence. One that holds it under another
@@ -175,6 +193,7 @@ void RoleMachine::other_says_hello(StepContext& context, const BladeId& blade, c
     note(context, link::Severity::Warning, "agent", blade,
          blade.value + " is back" + (held ? " and still holds term " + std::to_string(held->term.value) : "") +
              "; it stays isolated, the role is at " + to_string(own_.place));
+    by_silence_ = false;  // its power is not cut once more because a mirror is ordered once more
     context.isolate(blade);
     if (held) { context.send(blade, link::StandDown{id(), own_.term}); }
     if (place_gone_ && !held) { serve_under_new_term(context, blade, StopEvidence::StoodDown); }
@@ -248,7 +267,10 @@ void RoleMachine::retry_start(StepContext& context) {
     const bool known = mirror_.phase && mirror_.term == own_.term;
     if (known && *mirror_.phase == link::MirrorPhase::Synced) {
       take_over_from_returned(context);
-    } else if (due(Timer::MirrorsWord, context.now) || (known && *mirror_.phase == link::MirrorPhase::Syncing)) {
+    } else if (due(Timer::MirrorsWord, context.now) && known && *mirror_.phase == link::MirrorPhase::Connected) {
+      // Its stream ended with its active. Whether its copy was whole then, its host-agent knows, and refuses if not.
+      take_over_from_returned(context);
+    } else if (!armed(Timer::MirrorsWord) || (known && *mirror_.phase == link::MirrorPhase::Syncing)) {
       serve_under_new_term(context, own_.place.blade, StopEvidence::StoodDown);
     }
   }

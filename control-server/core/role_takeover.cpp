@@ -87,7 +87,8 @@ void RoleMachine::evidence_found(StepContext& context, StopEvidence evidence) {
   note_phase(context, "isolate", context.now - stopping_since_,
              std::string("stop-evidence: ") + link::to_string(evidence));
   activating_since_ = context.now;
-  if (own_.place.kind == PlaceKind::Mirror) {  // stored before, by an earlier try or an earlier life
+  // Stored before, by an earlier try or an earlier life. A mirror that was told to stand down since needs a newer term.
+  if (own_.place.kind == PlaceKind::Mirror && seen_ <= own_.highest()) {
     send_activate(context);
     return;
   }
@@ -141,7 +142,7 @@ void RoleMachine::on_report(StepContext& context, const BladeId& blade, const li
     ignore(context, blade, "failed activation", report.term);
     return;
   }
-  activation_failed(context, report.detail, true);
+  activation_failed(context, report.detail);
 }
 
 bool RoleMachine::old_active_is_healthy(const StepContext& context) const {
@@ -149,16 +150,18 @@ bool RoleMachine::old_active_is_healthy(const StepContext& context) const {
   return active.connected && active.bfd.vote == Vote::Up && !active.powered_off && !active.powering_off;
 }
 
-/// Rule 11: a healthy old active gets the role back under a newer term; else the mirror is tried again.
-void RoleMachine::activation_failed(StepContext& context, const std::string& why, bool gate_is_closed) {
+/// Rule 11: a healthy old active gets the role back under a newer term; else the mirror is tried again. The mirror's
+/// word that it failed is no evidence: it may be about an earlier order, and a later one be under way. It is told to
+/// stand down, and its answer is.
+void RoleMachine::activation_failed(StepContext& context, const std::string& why) {
   ++activate_tries_;
   disarm(Timer::Activation);
   raise(context, "activation", "the mirror does not take over: " + why);
-  if (!old_active_is_healthy(context) || application_failed_) {
+  // An application that failed there is tried there again only when the mirror cannot do it either.
+  const bool mirror_first = application_failed_ && activate_tries_ < kActivationTries;
+  if (!old_active_is_healthy(context) || mirror_first) {
     step_ = Step::AwaitEvidence;
     arm(Timer::Isolate, context.now + context.config.timings.retry * std::min(activate_tries_, 10U));
-  } else if (gate_is_closed) {
-    serve_under_new_term(context, config_.active, StopEvidence::StoodDown);
   } else {
     step_ = Step::AwaitGiveBack;
     context.send(standby_, link::StandDown{id(), next_term()});
@@ -177,7 +180,7 @@ void RoleMachine::retry_takeover(StepContext& context) {
     context.send(standby_, link::StandDown{id(), next_term()});
     arm(Timer::Activation, context.now + context.config.timings.activation_deadline);
   } else if (step_ == Step::AwaitActivated) {
-    activation_failed(context, "no answer within its deadline", false);
+    activation_failed(context, "no answer within its deadline");
   }
 }
 

@@ -36,4 +36,10 @@ Judgement judge(const Ballot& own, const Ballot& mirror, const Surroundings& sur
   return {Verdict::Healthy, std::nullopt};
 }
 
+std::optional<Instant> judgement_is_due(const Ballot& own, const Ballot& mirror) {
+  if (own.vote == Vote::Down && mirror.vote == Vote::Unknown) { return mirror.since + link::kVoteUnknownMax; }
+  if (mirror.vote == Vote::Down && own.vote == Vote::Unknown) { return own.since + link::kVoteUnknownMax; }
+  return std::nullopt;
+}
+
 }  // namespace understudy::control

@@ -45,6 +45,10 @@ struct Judgement {
   std::optional<Instant> again;  ///< Unsettled: ask again then
 };
 
+/// While one observer has lost the active and the other says nothing: when that one will have decided at the latest.
+/// Nothing: no such doubt.
+[[nodiscard]] std::optional<Instant> judgement_is_due(const Ballot& own, const Ballot& mirror);
+
 [[nodiscard]] Judgement judge(const Ballot& own, const Ballot& mirror, const Surroundings& surroundings,
                               Duration settle, Instant now);
 

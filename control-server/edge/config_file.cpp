@@ -5,6 +5,7 @@
 #include "edge/config_role.hpp"
 #include "edge/config_values.hpp"
 #include "understudy/common/config_checks.hpp"
+#include "understudy/link/bfd_key_file.hpp"
 #include "understudy/link/control_api_status.hpp"
 
 namespace understudy::control {
@@ -50,6 +51,7 @@ class GroupFile {
                         "\" is no ADDRESS:PORT with a port from 1 to 65535; write e.g. \"192.168.1.250:7400\"");
     }
     config_.state_path = table.string("state", "the state store's file, e.g. \"/var/lib/understudy/control.db\"");
+    config_.run_dir = table.string_or("run_dir", config_.run_dir, "a directory on a tmpfs, e.g. \"/run/understudy\"");
     if (on_this_machine()) { check_machine_control(table, config_); }
   }
 
@@ -61,6 +63,11 @@ class GroupFile {
     group.bfd.multiplier = static_cast<std::uint32_t>(
         table.integer_or("bfd_multiplier", group.bfd.multiplier, "lost packets that mean silence", 1, 255));
     group.timings.detection = std::chrono::milliseconds(group.bfd.interval_ms) * group.bfd.multiplier;
+    auto bfd = root.table("bfd");
+    const auto keys = on_this_machine() ? link::bfd::KeyFile::Read : link::bfd::KeyFile::Ignore;
+    config_.bfd_authentication = link::bfd::read_authentication(bfd, path_, keys);
+    group.bfd.authentication = config_.bfd_authentication.type;
+    group.bfd.key_id = config_.bfd_authentication.key_id;
   }
 
   void read_movement(ConfigTable& root) {

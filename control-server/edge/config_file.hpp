@@ -8,6 +8,7 @@
 
 #include "core/config.hpp"
 #include "understudy/common/result.hpp"
+#include "understudy/link/bfd_authentication.hpp"
 #include "understudy/link/tls_settings.hpp"
 
 namespace understudy::control {
@@ -17,6 +18,8 @@ struct ServerConfig {
   std::string listen;        ///< "address:port"
   IpAddress listen_address;  ///< of it; BFD speaks from there
   std::string state_path;
+  std::string run_dir = "/run/understudy";       ///< on a tmpfs: what outlives the daemon, not the host
+  link::bfd::Authentication bfd_authentication;  ///< group.bfd tells type and key id; without a key by Checks::File
   link::tls::Settings tls;
   enum class Switch { LinuxBridge, Command } switch_driver = Switch::LinuxBridge;
   std::string switch_netns;

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "edge/config_role.hpp"
 
+#include <algorithm>
+#include <array>
 #include <bit>
 #include <filesystem>
 #include <fstream>
@@ -32,7 +34,8 @@ std::string digest(const link::RoleSpec& spec) {
   text << '|' << spec.application.name << '|' << spec.application.store << spec.application.journal_bytes;
   for (const auto& word : spec.application.command) { text << '|' << word; }
   for (const auto& table : spec.application.tables) {
-    text << '|' << table.name << ',' << table.key_bytes << ',' << table.value_bytes << ',' << table.capacity;
+    text << '|' << table.name << ',' << table.key_bytes << ',' << table.value_bytes << ',' << table.capacity << ','
+         << table.kind << ',' << table.capacity_max;
   }
   std::uint64_t hash = 0xcbf29ce484222325U;  // FNV-1a
   for (const char c : text.str()) { hash = (hash ^ static_cast<std::uint8_t>(c)) * 0x100000001b3U; }
@@ -187,6 +190,17 @@ class RoleReader {
     spec.routes.push_back(route);
   }
 
+  static std::uint32_t read_kind(ConfigTable& table) {
+    static constexpr std::array kinds{"hashed", "blob", "dense"};
+    const auto kind = table.string_or("kind", "hashed", "hashed, blob or dense");
+    const auto found = std::find(kinds.begin(), kinds.end(), kind);
+    if (found == kinds.end()) {
+      table.problem("kind", "kind = \"" + kind + "\" is none; write \"hashed\", \"blob\" or \"dense\"");
+      return 0;
+    }
+    return static_cast<std::uint32_t>(found - kinds.begin());
+  }
+
   void read_application(ConfigTable& role, link::RoleSpec& spec) {
     auto table = role.table("application");
     auto& application = spec.application;
@@ -207,6 +221,9 @@ class RoleReader {
           static_cast<std::uint32_t>(one.integer("value_bytes", "the size of a value", 0, 1 << 20));
       spec_of_table.capacity =
           static_cast<std::uint64_t>(one.integer("capacity", "the most records", 1, std::int64_t{1} << 40));
+      spec_of_table.capacity_max = static_cast<std::uint64_t>(
+          one.integer_or("capacity_max", 0, "the most records after a rebuild", 0, std::int64_t{1} << 40));
+      spec_of_table.kind = read_kind(one);
       application.tables.push_back(std::move(spec_of_table));
     }
     if (application.store.empty() && !application.tables.empty()) {

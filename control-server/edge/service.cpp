@@ -87,6 +87,10 @@ Status ControlService::open_edges() {
 Status ControlService::watch_blades() {
   link::bfd::Observer::Options options;
   options.service.local_addresses = {config_.listen_address};
+  options.service.sequence_file = config_.run_dir + "/control-server.bfd";
+  if (config_.bfd_authentication.type == link::BfdAuthentication::None) {
+    log::warn("BFD is not authenticated: whoever is on the maintenance network can make a dead blade look alive");
+  }
   std::map<IpAddress, BladeId> blades;
   for (const auto& blade : config_.group.blades) { blades[blade.address] = blade.id; }
   auto observer = link::bfd::Observer::start(io_, options, [this, blades](const IpAddress& peer, link::Vote vote) {
@@ -97,6 +101,7 @@ Status ControlService::watch_blades() {
     link::bfd::PeerOptions peer;
     peer.interval = std::chrono::milliseconds(config_.group.bfd.interval_ms);
     peer.multiplier = static_cast<std::uint8_t>(config_.group.bfd.multiplier);
+    peer.authentication = config_.bfd_authentication;
     if (auto added = observer.value()->add_peer(address, peer); !added) {
       return failure("BFD with " + blade.value + ": " + added.error().message, added.error().code);
     }

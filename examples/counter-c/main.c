@@ -50,8 +50,9 @@ static void count_up(struct counter* counter) {
 }
 
 int main(void) {
-  const understudy_table_schema table = {"counters", 8, 8, 16};
-  const understudy_store_schema schema = {"counter", &table, 1, 64 * 1024};
+  const understudy_table_schema table = {.name = "counters", .key_bytes = 8, .value_bytes = 8, .capacity = 16};
+  const understudy_store_schema schema = {
+      .name = "counter", .tables = &table, .table_count = 1, .journal_bytes = 64 * 1024};
   struct counter counter = {NULL, NULL, NULL, 0};
   const understudy_callbacks callbacks = {&counter, activate, NULL, stand_by, stop};
   int status = 0;

@@ -148,9 +148,8 @@ Effects Mirror::on(const StepFailed& event) {
     term_ = mirrored_term_;
     return {TellActivateFailed{event.detail}, Do{Step::BackToMirroring, term_}};
   }
-  if (activity_ == Activity::Quiescing) {  // a store survives any instant: the freeze may come all the same
-    activity_ = Activity::Quiesced;
-    return {TellAlarm{"quiesce: " + event.detail}, TellQuiesced{}};
+  if (event.step == Step::Quiesce) {  // until the host says Resume; an answer after that is of no use to anybody
+    return activity_ == Activity::Quiescing ? Effects{TellQuiesceFailed{event.detail}} : Effects{};
   }
   return {TellAlarm{event.detail}};
 }

@@ -13,6 +13,7 @@
 ///   I2  A copy that is SYNCING is never activated (rule 23).
 ///   I3  The mirror never decides that it serves, and never opens a gate: both are outside (rules 5, 16).
 ///   I4  An activation under a term that is not above the known one is refused.
+///   I5  An application that needs quiescing and is not quiesced in time is told to the host, which rolls back.
 /// The surprising rule: while serving, the loss of the replication stream means nothing; it was closed on purpose.
 
 #include <string>
@@ -112,6 +113,10 @@ struct TellQuiesced {
   double ms = 0;
   bool operator==(const TellQuiesced&) const = default;
 };
+struct TellQuiesceFailed {
+  std::string detail;
+  bool operator==(const TellQuiesceFailed&) const = default;
+};
 struct TellAlarm {
   std::string text;
   bool operator==(const TellAlarm&) const = default;
@@ -122,8 +127,8 @@ struct Announce {
 struct PowerOff {
   bool operator==(const PowerOff&) const = default;
 };
-using Effect = std::variant<Do, HoldMirror, TellPhase, TellVote, TellReady, TellActivateFailed, TellQuiesced, TellAlarm,
-                            Announce, PowerOff>;
+using Effect = std::variant<Do, HoldMirror, TellPhase, TellVote, TellReady, TellActivateFailed, TellQuiesced,
+                            TellQuiesceFailed, TellAlarm, Announce, PowerOff>;
 using Effects = std::vector<Effect>;
 
 class Mirror {
@@ -152,7 +157,7 @@ class Mirror {
   Activity activity_ = Activity::Idle;
   SyncPhase sync_ = SyncPhase::Connecting;
   link::Vote vote_ = link::Vote::Unknown;
-  Term term_;  ///< the active's while mirroring, our own from the activation on
+  Term term_;           ///< the active's while mirroring, our own from the activation on
   Term mirrored_term_;  ///< the term before an activation: a failed one goes back to it
   std::string bundle_;
   std::vector<link::PhaseTime> phases_;

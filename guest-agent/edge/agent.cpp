@@ -9,6 +9,7 @@
 #include <chrono>
 
 #include "understudy/common/log.hpp"
+#include "understudy/shm/echo.hpp"
 
 namespace understudy::guest {
 
@@ -16,6 +17,8 @@ namespace {
 constexpr auto drain_quiet = std::chrono::milliseconds(5);
 constexpr auto drain_limit = std::chrono::milliseconds(100);
 constexpr auto install_pause = std::chrono::milliseconds(50);
+constexpr auto application_quiesce_limit = std::chrono::milliseconds(800);  ///< below the host's own
+constexpr auto memory_deadline = std::chrono::seconds(5);                   ///< until the kernel has found its devices
 constexpr auto grace_time = std::chrono::seconds(2);
 
 }  // namespace
@@ -24,15 +27,18 @@ Agent::Agent(boost::asio::io_context& io)
     : io_(io),
       channel_(io, [this](const link::guest::GuestOrder& order) { on_order(order); }),
       durable_("/run/understudy"),
+      memory_(failure("not looked for yet")),
       settle_timer_(io),
       install_timer_(io),
       restart_timer_(io),
       restore_timer_(io) {}
 
 Status Agent::start(const std::string& port_path, std::string boot_nonce) {
-  auto bar = find_ivshmem();
-  if (!bar) { return bar.error(); }
-  bar_ = *bar;
+  memory_ = wait_for_region_memory(MemoryFinder(), memory_deadline);
+  if (memory_) {
+    if (auto usable = look_at_memory(); !usable) { memory_ = usable.error(); }
+  }
+  if (!memory_) { log::error("{}", memory_.error().message); }
   if (auto opened = channel_.open(port_path); !opened) { return opened; }
   boot_nonce_ = std::move(boot_nonce);
   if (auto mark = durable_.serving()) {
@@ -42,12 +48,31 @@ Status Agent::start(const std::string& port_path, std::string boot_nonce) {
     restore();
   }
   say_hello();
-  const auto load_ns = measure_load_ns(*bar_);
-  if (load_ns && *load_ns > slow_load_ns) {
-    alarm("loads from the region take " + std::to_string(static_cast<int>(*load_ns)) +
-          " ns each: the mapping seems uncached; use an nvdimm region on this host");
-  }
   return {};
+}
+
+Status Agent::look_at_memory() {
+  auto mapped = MappedMemory::open(*memory_);
+  if (!mapped) { return mapped.error(); }
+  // While it is mapped: the kernel tells the type of what is in use.
+  if (auto ordered = refuse_write_combining(*memory_); !ordered) { return ordered; }
+  load_speed_ = measure_loads(mapped->bytes());
+  log::info("the region is {}, {} bytes, a load takes {:.1f} ns, from private memory {:.1f} ns", describe(*memory_),
+            memory_->bytes, load_speed_->load_ns, load_speed_->private_ns);
+  return {};
+}
+
+void Agent::answer_echo() {
+  link::guest::Echoed answer;
+  auto echo = memory_ ? shm::Echo::open(memory_->path, memory_->bytes) : Result<shm::Echo>(memory_.error());
+  if (echo) {
+    answer.heard = echo->hear(shm::Echo::Side::Host);
+    answer.said = shm::Echo::make_nonce();
+    echo->say(shm::Echo::Side::Guest, answer.said);
+  } else {
+    answer.problem = echo.error().message;
+  }
+  channel_.send(answer);
 }
 
 void Agent::say_hello() {
@@ -57,6 +82,11 @@ void Agent::say_hello() {
   hello.instance = std::to_string(getpid());
   hello.version = UNDERSTUDY_VERSION;
   hello.bundle = mirror_.spec.version;
+  if (memory_) { hello.memory = describe(*memory_); }
+  if (load_speed_) {
+    hello.load_ns = load_speed_->load_ns;
+    hello.private_load_ns = load_speed_->private_ns;
+  }
   switch (core_.activity()) {
     case Activity::Idle:
       hello.activity = Wire::Idle;
@@ -94,8 +124,9 @@ void Agent::handle(const Event& event) {
 void Agent::on_order(const link::guest::GuestOrder& order) {
   namespace wire = link::guest;
   if (std::holds_alternative<wire::Identify>(order)) { say_hello(); }
+  if (std::holds_alternative<wire::EchoOrder>(order)) { answer_echo(); }
   if (const auto* certify = std::get_if<wire::Certify>(&order)) { on_certify(*certify); }
-  if (const auto* configure = std::get_if<wire::Configure>(&order)) { handle(ConfigureOrder{configure->mirror}); }
+  if (const auto* configure = std::get_if<wire::Configure>(&order)) { on_configure(*configure); }
   if (const auto* activate = std::get_if<wire::Activate>(&order)) { handle(ActivateOrder{activate->term}); }
   if (std::holds_alternative<wire::Announce>(order)) { handle(AnnounceOrder{}); }
   if (std::holds_alternative<wire::Quiesce>(order)) { handle(QuiesceOrder{}); }
@@ -243,11 +274,21 @@ Status Agent::install() {
 
 void Agent::start_application(Term term, Done done) { place_->activate(term, std::move(done)); }
 
-/// The application is not asked: a store survives any instant (D5), and while the tap is closed every millisecond is a
-/// gap. Only what the kernel has told and nobody has written down yet must reach the region.
+/// While the tap is closed every millisecond is a gap, and a store survives any instant (D5): only an application that
+/// declared that it needs quiescing is asked. What the kernel has told and nobody has written down yet must reach the
+/// region in any case.
 void Agent::quiesce(Done done) {
-  place_->drain();
-  done({});
+  auto* application = place_->application();
+  const auto status = application == nullptr ? app::ApplicationStatus{} : application->status();
+  // One that has not connected again since this agent was restarted may be one that needs it.
+  if (!status.running || (status.connected && !status.needs_quiescing)) {
+    place_->drain();
+    return done({});
+  }
+  application->quiesce(application_quiesce_limit, [this, done = std::move(done)](const Status& quiesced) {
+    place_->drain();
+    done(quiesced);
+  });
 }
 
 void Agent::settle_later() {

@@ -4,7 +4,7 @@
 /// effects are performed here.
 ///
 ///   host ◄─ channel ─► Mirror (core) ─► RolePlace (NICs, application, collector)
-///   active ─ replication ─► region (BAR) ─► Installer ─► this guest's kernel, at once (D9)
+///   active ─ replication ─► region ─► Installer ─► this guest's kernel, at once (D9)
 ///   active ◄─ BFD ─► vote
 ///
 /// One thread, but for BFD's own. init starts a dead agent again.
@@ -18,7 +18,8 @@
 #include "core/mirror.hpp"
 #include "edge/durable.hpp"
 #include "edge/host_channel.hpp"
-#include "edge/ivshmem.hpp"
+#include "edge/load_speed.hpp"
+#include "edge/region_memory.hpp"
 #include "place/role_place.hpp"
 #include "understudy/link/bfd_observer.hpp"
 #include "understudy/link/replication_receiver.hpp"
@@ -38,6 +39,8 @@ class Agent {
 
  private:
   void say_hello();
+  Status look_at_memory();
+  void answer_echo();
   void handle(const Event& event);
   void on_order(const link::guest::GuestOrder& order);
   void perform(const Do& effect);
@@ -47,6 +50,7 @@ class Agent {
   void perform(const TellReady& effect) { channel_.send(link::guest::Ready{effect.term, effect.phases}); }
   void perform(const TellActivateFailed& effect) { channel_.send(link::guest::ActivateFailed{effect.detail}); }
   void perform(const TellQuiesced& effect);
+  void perform(const TellQuiesceFailed& effect) { channel_.send(link::guest::QuiesceFailed{effect.detail}); }
   void perform(const TellAlarm& effect) { alarm(effect.text); }
   void perform(const Announce& effect);
   void perform(const PowerOff& effect);
@@ -57,6 +61,7 @@ class Agent {
   Status configure_maintenance(net::Links& links, const std::vector<net::LinkState>& found);
   Status make_place(bool with_grace);
   Status watch_active();
+  void on_configure(const link::guest::Configure& order);
   Status receive();
   void on_certify(const link::guest::Certify& order);
   void drain(Done done);
@@ -77,7 +82,8 @@ class Agent {
   Mirror core_;
   std::string boot_nonce_;
   Durable durable_;
-  std::optional<IvshmemBar> bar_;
+  Result<RegionMemory> memory_;  ///< or why no region can be held here: the echo test tells it
+  std::optional<LoadSpeed> load_speed_;
   link::RunMirror mirror_;
   std::unique_ptr<place::RolePlace> place_;
   std::optional<net::Installer> installer_;
@@ -86,7 +92,14 @@ class Agent {
   std::unique_ptr<link::bfd::Observer> observer_;
   std::optional<link::guest::Certify> certify_;  ///< never written down; the host says it anew after a restart
   bool drained_ = false;                         ///< the copy is whole and final
-  std::optional<IpAddress> watched_;
+  std::string bfd_key_;
+  struct Watched {
+    IpAddress active;
+    link::BfdParameters bfd;
+    std::string key;
+    bool operator==(const Watched&) const = default;
+  };
+  std::optional<Watched> watched_;
   boost::asio::steady_timer settle_timer_;
   bool install_pending_ = false;
   boost::asio::steady_timer install_timer_;

@@ -65,17 +65,18 @@ Result<place::PlaceOptions> Agent::find_ports() {
     options.ports.emplace_back(port.name, nic->name);
   }
   options.run_dir = run_dir;
-  options.region_path = bar_->path;
-  options.is_bar = true;
+  options.region_path = memory_->path;
+  options.is_device = true;
   options.excluded = {mirror_.spec.mirror_address};
   return options;
 }
 
 Status Agent::make_place(bool with_grace) {
+  if (!memory_) { return memory_.error(); }
   auto options = find_ports();
   if (!options) { return options.error(); }
-  if (bar_->bytes != mirror_.spec.region_bytes) {
-    return failure("the ivshmem device has " + std::to_string(bar_->bytes) + " bytes, the role's region " +
+  if (memory_->bytes != mirror_.spec.region_bytes) {
+    return failure(describe(*memory_) + " has " + std::to_string(memory_->bytes) + " bytes, the role's region " +
                    std::to_string(mirror_.spec.region_bytes));
   }
   place::RolePlaceCallbacks callbacks;
@@ -110,18 +111,33 @@ Status Agent::watch_active() {
   if (!observer_) {
     link::bfd::Observer::Options options;
     options.service.local_addresses = {mirror_.spec.mirror_address.address};
+    options.service.sequence_file = std::string(run_dir) + "/guest-agent.bfd";
     auto observer = link::bfd::Observer::start(
         io_, options, [this](const IpAddress&, link::Vote vote) { handle(PeerChanged{vote}); });
     if (!observer) { return observer.error(); }
     observer_ = std::move(observer).value();
   }
-  if (watched_ == mirror_.active_address) { return {}; }
-  if (watched_) { (void)observer_->remove_peer(*watched_); }
-  watched_ = mirror_.active_address;
+  const Watched wanted{mirror_.active_address, mirror_.bfd, bfd_key_};
+  if (watched_ == wanted) { return {}; }
+  if (watched_) { (void)observer_->remove_peer(watched_->active); }
+  watched_.reset();
   link::bfd::PeerOptions peer;
   peer.interval = std::chrono::milliseconds(mirror_.bfd.interval_ms);
   peer.multiplier = static_cast<std::uint8_t>(std::clamp<std::uint32_t>(mirror_.bfd.multiplier, 1, 255));
-  return observer_->add_peer(mirror_.active_address, peer);
+  peer.authentication = {mirror_.bfd.authentication, mirror_.bfd.key_id, bfd_key_};
+  auto added = observer_->add_peer(mirror_.active_address, peer);
+  if (added) { watched_ = wanted; }
+  return added;
+}
+
+/// The key stays in memory: a restarted agent is configured again. Another key or interval for the same mirror is no
+/// other configuration to the core.
+void Agent::on_configure(const link::guest::Configure& order) {
+  bfd_key_ = order.bfd_key;
+  handle(ConfigureOrder{order.mirror});
+  if (!observer_ || core_.activity() != Activity::Mirroring) { return; }
+  mirror_.bfd = order.mirror.bfd;
+  if (const auto watching = watch_active(); !watching) { alarm("BFD: " + watching.error().message); }
 }
 
 void Agent::on_certify(const link::guest::Certify& order) {

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "core/blade.hpp"
 
+#include <algorithm>
 #include <utility>
 
 #include "core/blade_words.hpp"
@@ -54,7 +55,8 @@ Effects Blade::on(Instant, const ControlConnected&) {
     const bool mirror = is_mirror_stage(held.stage);
     const bool serving = held.stage == RoleStage::ServingHost || held.stage == RoleStage::ServingMirror ||
                          held.stage == RoleStage::Moving;
-    hello.held.push_back({role, held.term, mirror ? PlaceKind::Mirror : PlaceKind::Host, serving});
+    const Term highest = serving ? held.term : std::max(held.term, held.spent);
+    hello.held.push_back({role, highest, mirror ? PlaceKind::Mirror : PlaceKind::Host, serving});
     // A report may have been lost with the connection, and a role whose application is dead looks served.
     if (held.stage == RoleStage::ServingHost && !held.down.empty()) {
       mirrors.push_back(SendReport{link::ApplicationFailed{role, held.term, held.down}});

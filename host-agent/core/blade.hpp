@@ -38,6 +38,7 @@ struct HeldRoleState {
   /// active's death itself ends the stream, and the order to activate may come later than that is noticed.
   bool whole_copy = false;
   std::optional<link::ActivateFailed> refused;  ///< waits for the gate to close
+  Term spent;          ///< of an activation that failed: its guest may have written under it, so nobody else may
   Term mirrored_term;  ///< the term before an activation: a failed one goes back to it, and may be ordered again
   std::string boot_nonce;
   std::vector<link::PhaseTime> phases;
@@ -85,10 +86,13 @@ class Blade {
   Effects on(Instant now, const GuestHello& event);
   Effects on(Instant now, const GuestLost& event);
   Effects on(Instant now, const GuestPhase& event);
+  Effects on(Instant now, const GuestWarning& event);
   Effects on(Instant now, const GuestVote& event);
   Effects on(Instant now, const GuestReady& event);
   Effects on(Instant now, const GuestRefused& event);
   Effects on(Instant now, const GuestQuiesced& event);
+  Effects on(Instant now, const GuestNotQuiesced& event);
+  Effects on(Instant now, const ApplicationNeedsQuiescing& event);
   Effects on(Instant now, const GuestExited& event);
   Effects on(Instant now, const GuestsReleased& event);
   Effects on(Instant now, const ApplicationExited& event);

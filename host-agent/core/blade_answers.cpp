@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // The blade's core: what the edge and the guests answer (see blade.hpp).
+#include <algorithm>
 #include <utility>
 
 #include "core/blade.hpp"
@@ -155,6 +156,13 @@ Effects Blade::on(Instant, const GuestLost& event) {
   return effects;
 }
 
+Effects Blade::on(Instant, const GuestWarning& event) {
+  auto* held = find(event.role);
+  if (held == nullptr || !is_mirror_stage(held->stage)) { return {}; }
+  return {Note{Severity::Alarm, event.role, event.detail},
+          SendReport{link::MirrorWarning{event.role, held->term, event.detail}}};
+}
+
 Effects Blade::on(Instant, const GuestPhase& event) {
   auto* held = find(event.role);
   if (held == nullptr || !is_mirror_stage(held->stage)) { return {}; }
@@ -190,6 +198,7 @@ Effects Blade::activation_failed(const RoleId& role, const std::string& detail) 
     return {};
   }
   const Term refused = std::exchange(held->term, held->mirrored_term);
+  held->spent = std::max(held->spent, refused);
   held->stage = RoleStage::Mirroring;
   held->deadline.reset();
   // Told when the gate has closed: the role may be given back on this word.
@@ -203,6 +212,18 @@ Effects Blade::on(Instant now, const GuestQuiesced& event) {
   return settle_movement(event.role, held->movement.on_guest_quiesced(now));
 }
 
+Effects Blade::on(Instant now, const GuestNotQuiesced& event) {
+  auto* held = find(event.role);
+  if (held == nullptr || held->stage != RoleStage::Moving) { return {}; }
+  return settle_movement(event.role, held->movement.on_guest_not_quiesced(now, event.detail));
+}
+
+Effects Blade::on(Instant, const ApplicationNeedsQuiescing& event) {
+  auto* held = find(event.role);
+  if (held != nullptr && held->stage == RoleStage::Moving) { held->movement.must_quiesce(); }
+  return {};
+}
+
 Effects Blade::on(Instant now, const GuestExited& event) {
   auto* held = find(event.role);
   if (held == nullptr || !is_mirror_stage(held->stage)) { return {}; }
@@ -211,13 +232,13 @@ Effects Blade::on(Instant now, const GuestExited& event) {
     held->whole_copy = false;
     return settle_movement(event.role, held->movement.on_guest_exited(now, event.detail));
   }
-  const bool served = held->stage == RoleStage::ServingMirror || held->stage == RoleStage::Activating ||
-                      held->stage == RoleStage::OpeningMirror;
   held->phase = link::MirrorPhase::Failed;
   held->whole_copy = false;
   held->vote = link::Vote::Unknown;
   auto effects = mirror_state(event.role, event.detail);
-  if (served) {
+  // One that was only about to serve is a mirror that failed: nothing else would ever start it again.
+  append(effects, activation_failed(event.role, event.detail));
+  if (held->stage == RoleStage::ServingMirror) {
     effects.push_back(Note{Severity::Alarm, event.role, "the mirror that served this role died: " + event.detail});
     return effects;  // the control-server orders the movement: the region outlives its guest (rule 15)
   }

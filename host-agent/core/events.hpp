@@ -54,6 +54,10 @@ struct GuestLost {  ///< the guest-agent is gone; the guest may serve on
   RoleId role;
   std::string detail;
 };
+struct GuestWarning {  ///< of the edge about a mirror: told to the control-server, changes nothing
+  RoleId role;
+  std::string detail;
+};
 struct GuestPhase {
   RoleId role;
   link::MirrorPhase phase = link::MirrorPhase::Starting;
@@ -75,6 +79,13 @@ struct GuestRefused {  ///< activate-failed
 struct GuestQuiesced {
   RoleId role;
 };
+struct GuestNotQuiesced {  ///< its application, which must be quiesced, is not
+  RoleId role;
+  std::string detail;
+};
+struct ApplicationNeedsQuiescing {  ///< the one prepared here says so, and with it the one in the guest
+  RoleId role;
+};
 struct GuestExited {
   RoleId role;
   std::string detail;
@@ -90,7 +101,8 @@ struct ControlConnected {};
 struct Tick {};
 
 using Event =
-    std::variant<OrderArrived, StepDone, StepFailed, GuestHello, GuestLost, GuestPhase, GuestVote, GuestReady,
-                 GuestRefused, GuestQuiesced, GuestExited, GuestsReleased, ApplicationExited, ControlConnected, Tick>;
+    std::variant<OrderArrived, StepDone, StepFailed, GuestHello, GuestLost, GuestWarning, GuestPhase, GuestVote,
+                 GuestReady, GuestRefused, GuestQuiesced, GuestNotQuiesced, ApplicationNeedsQuiescing, GuestExited,
+                 GuestsReleased, ApplicationExited, ControlConnected, Tick>;
 
 }  // namespace understudy::host

@@ -129,6 +129,18 @@ Effects Movement::on_guest_quiesced(Instant now) {
   return become(now, MovementState::Freezing, Step::Freeze);
 }
 
+Effects Movement::force_freeze(Instant now) {
+  auto effects = on_guest_quiesced(now);
+  effects.push_back(Note{Severity::Info, role_, "the guest missed the quiesce deadline; the freeze is forced"});
+  return effects;
+}
+
+Effects Movement::on_guest_not_quiesced(Instant now, const std::string& detail) {
+  if (state_ != MovementState::Quiescing) { return {}; }
+  if (must_quiesce_) { return roll_back(now, "the application was not quiesced: " + detail); }
+  return force_freeze(now);
+}
+
 Effects Movement::on_guest_exited(Instant now, const std::string&) {
   guest_dead_ = true;
   if (state_ != MovementState::Quiescing && state_ != MovementState::Freezing) { return {}; }
@@ -166,10 +178,9 @@ Effects Movement::on_tick(Instant now) {
   if (state_ == MovementState::Preparing && now - state_began_ > limits_.prepare) {
     return roll_back(now, "prepare took longer than its deadline");
   }
-  if (state_ == MovementState::Quiescing && now - state_began_ > limits_.quiesce) {
-    auto effects = on_guest_quiesced(now);
-    effects.push_back(Note{Severity::Info, role_, "the guest missed the quiesce deadline; the freeze is forced"});
-    return effects;
+  if (state_ == MovementState::Quiescing && now - state_began_ > quiesce_limit()) {
+    if (must_quiesce_) { return roll_back(now, "the application, which needs it, was not quiesced in time"); }
+    return force_freeze(now);
   }
   const bool before_commit =
       state_ == MovementState::Blocking || state_ == MovementState::Freezing || state_ == MovementState::Finishing;
@@ -190,7 +201,7 @@ std::optional<Instant> Movement::next_deadline() const {
     case MovementState::Preparing:
       return state_began_ + limits_.prepare;
     case MovementState::Quiescing:
-      return state_began_ + limits_.quiesce;
+      return state_began_ + quiesce_limit();
     case MovementState::Blocking:
     case MovementState::Freezing:
     case MovementState::Finishing:

@@ -15,7 +15,8 @@
 ///   I7  Done means that the application on the host runs: one that ended on the way is started again, or, before
 ///       the commit, rolls the movement back.
 ///   I4  A guest that dies on the way is as still as a frozen one: the movement goes forward (rule 15).
-///   I5  A missed quiesce deadline forces the freeze: a store survives any instant (rule 13).
+///   I5  A missed quiesce deadline forces the freeze: a store survives any instant. With an application that needs
+///       quiescing it rolls the movement back (rule 13).
 /// The surprising rule: the gap counts from the closing of the tap's gate, before the freeze (rule 12).
 
 #include <optional>
@@ -45,7 +46,8 @@ enum class MovementState : std::uint8_t {
 struct MovementLimits {
   Duration prepare{std::chrono::seconds(30)};
   Duration quiesce{std::chrono::milliseconds(50)};
-  Duration handover{std::chrono::seconds(3)};  ///< from the closed tap to the commit
+  Duration application_quiesce{std::chrono::seconds(1)};  ///< instead, of an application that must be quiesced
+  Duration handover{std::chrono::seconds(3)};             ///< from the closed tap to the commit
 };
 
 class Movement {
@@ -57,7 +59,10 @@ class Movement {
   Effects start(Instant now);
   Effects on_step_done(Instant now, Step step);
   Effects on_step_failed(Instant now, Step step, const std::string& detail);
+  /// From now on a missed quiesce deadline rolls back.
+  void must_quiesce() { must_quiesce_ = true; }
   Effects on_guest_quiesced(Instant now);
+  Effects on_guest_not_quiesced(Instant now, const std::string& detail);
   Effects on_guest_exited(Instant now, const std::string& detail);
   Effects on_application_exited(Instant now, const std::string& detail);
   Effects on_tick(Instant now);
@@ -73,9 +78,11 @@ class Movement {
 
  private:
   Effects become(Instant now, MovementState next, Step step);
+  Effects force_freeze(Instant now);
   Effects rollback_failed(Instant now, const std::string& detail);
   Effects roll_back(Instant now, const std::string& detail);
   void close_phase(Instant now, const char* phase);
+  [[nodiscard]] Duration quiesce_limit() const { return must_quiesce_ ? limits_.application_quiesce : limits_.quiesce; }
 
   RoleId role_;
   Term host_term_;
@@ -88,6 +95,7 @@ class Movement {
   std::uint32_t tries_ = 0;  ///< of the resume, or of the rollback
   std::optional<Instant> retry_at_;
   bool guest_dead_ = false;
+  bool must_quiesce_ = false;
   bool application_ended_ = false;  ///< since the present try to resume began
   std::string failure_;
   std::vector<link::PhaseTime> phases_;

@@ -6,6 +6,7 @@
 #include "edge/held_file.hpp"
 #include "understudy/common/boot_clock.hpp"
 #include "understudy/common/log.hpp"
+#include "understudy/link/control_api_status.hpp"
 
 namespace understudy::host {
 
@@ -57,15 +58,45 @@ Status Agent::start() {
 Status Agent::start_bfd() {
   link::bfd::BfdService::Options options;
   options.local_addresses = {config_.address.address};
+  options.sequence_file = config_.run_dir + "/host-agent.bfd";
   // The blade only answers; it is the observers that decide. Its own view of them is of no use here.
-  auto service = link::bfd::BfdService::start(options, [](const link::bfd::PeerEvent&) {});
+  const auto on_refused = [this](const IpAddress& peer, link::bfd::Discard why) {
+    boost::asio::post(io_, [this, peer, why] { log::warn("{}", bfd_->describe_refusal(peer, why)); });
+  };
+  auto service = link::bfd::BfdService::start(
+      options, [](const link::bfd::PeerEvent&) {}, on_refused);
   if (!service) { return service.error(); }
   bfd_ = std::move(service).value();
   for (const auto& endpoint : config_.control) {
-    const auto added = bfd_->add_peer(address_of(endpoint), {.interval = bfd_interval});
-    if (!added && added.error().code != Errc::Refused) { return added; }
+    if (auto added = let_watch(address_of(endpoint)); !added) { return added; }
   }
+  for (const auto& [peer, peer_options] : config_.bfd.peers) {
+    const auto added = bfd_->add_peer(peer, peer_options);
+    if (!added) { return failure("[[bfd.peer]] of blade.toml: " + added.error().message, added.error().code); }
+  }
+  log::info("BFD of the group: authentication {}", describe(config_.bfd.authentication));
   return {};
+}
+
+Status Agent::let_watch(const IpAddress& observer) {
+  auto added = bfd_->add_peer(observer, {.interval = bfd_interval, .authentication = config_.bfd.authentication});
+  if (!added && added.error().code == Errc::Refused) { return {}; }  // it does already
+  return added;
+}
+
+/// The mirror's BFD is authenticated as this blade's is: the key is of its file, not of the order.
+link::guest::Configure Agent::configuration_of(const MirrorPlace& mirror) const {
+  link::guest::Configure order{mirror.mirror(), config_.bfd.authentication.key};
+  auto& bfd = order.mirror.bfd;
+  const auto& own = config_.bfd.authentication;
+  if (bfd.authentication != own.type || bfd.key_id != own.key_id) {
+    log::error(
+        "{}: group.toml has the BFD authentication {} key {}, this blade's file has {}: make [bfd] the same in all",
+        order.mirror.spec.id.value, link::to_string(bfd.authentication), bfd.key_id, describe(own));
+  }
+  bfd.authentication = own.type;
+  bfd.key_id = own.key_id;
+  return order;
 }
 
 void Agent::handle(const Event& event) {

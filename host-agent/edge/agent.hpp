@@ -20,6 +20,7 @@
 
 #include "core/blade.hpp"
 #include "edge/config.hpp"
+#include "edge/guests/region_device.hpp"
 #include "edge/mirror_place.hpp"
 #include "edge/movement_unit.hpp"
 #include "edge/served_role.hpp"
@@ -80,7 +81,9 @@ class Agent {
   Status open_host_gate(const RoleId& role);
   Status close_host_gate(const RoleId& role);
   void start_guest(const RoleId& role);
-  void launch_guest(const RoleId& role, const Result<AcceleratorChoice>& choice);
+  void choose_device(Accelerator accelerator);
+  void launch_guests(const Result<RegionDeviceChoice>& choice, Accelerator accelerator);
+  void launch_guest(const RoleId& role, Accelerator accelerator, RegionDevice device);
   void movement_step(const RoleId& role, Step step, Term term);
   void resumed(const RoleId& role);
   void release_all();
@@ -88,6 +91,9 @@ class Agent {
   void on_guest_event(const RoleId& role, const link::guest::GuestEvent& event);
   place::RolePlaceCallbacks place_callbacks(const RoleId& role);
   Status start_bfd();
+  /// BFD answers this observer of the group.
+  Status let_watch(const IpAddress& observer);
+  [[nodiscard]] link::guest::Configure configuration_of(const MirrorPlace& mirror) const;
 
   boost::asio::io_context& io_;
   BladeConfig config_;
@@ -106,7 +112,7 @@ class Agent {
   std::set<RoleId> uncertified_;                      ///< mirrors that wait for a certificate that can be used
   boost::asio::steady_timer certificate_timer_;
   std::chrono::steady_clock::time_point certificates_told_;
-  std::vector<RoleId> guests_waiting_;  ///< for the choice of the accelerator
+  std::vector<RoleId> guests_waiting_;  ///< for the choices of accelerator and region device
   std::unique_ptr<link::ControlClient> control_;
 };
 

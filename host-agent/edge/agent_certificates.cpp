@@ -42,7 +42,7 @@ void Agent::configure_guest(const RoleId& role) {
   uncertified_.erase(role);
   certified_[role] = certify.value();
   for (const auto& order :
-       {link::guest::GuestOrder(certify.value()), link::guest::GuestOrder(link::guest::Configure{mirror.mirror()})}) {
+       {link::guest::GuestOrder(certify.value()), link::guest::GuestOrder(configuration_of(mirror))}) {
     if (auto sent = mirror.send(order); !sent) {
       log::error("mirror of {}: {}", role.value, log::describe(sent.error()));
     }
@@ -57,7 +57,7 @@ void Agent::watch_certificates() {
     if (std::chrono::steady_clock::now() - certificates_told_ > tell_interval) { tell_certificates(); }
     std::erase_if(certified_, [this](const auto& one) { return !mirrors_.contains(one.first); });
     for (const auto& [role, mirror] : mirrors_) {
-      if (!mirror->has_guest()) { continue; }
+      if (!mirror->has_guest() || !mirror->guest().has_spoken()) { continue; }  // nothing goes before the echo test
       const auto certify = certificate_of_mirror(role);
       if (!certify) { continue; }  // told when it was needed, or by tell_certificates()
       if (uncertified_.contains(role)) {

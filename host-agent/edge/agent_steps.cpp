@@ -9,7 +9,6 @@
 namespace understudy::host {
 
 namespace {
-constexpr auto mirror_bfd_interval = std::chrono::milliseconds(10);
 
 link::MirrorPhase phase_of(link::guest::GuestPhase phase) {
   switch (phase) {
@@ -139,8 +138,7 @@ void Agent::let_mirror_follow(const RoleId& role, Term term) {
       !listens) {
     perform(Note{Severity::Alarm, role, "no mirror can follow: " + log::describe(listens.error())});
   }
-  const auto added = bfd_->add_peer(specs_.at(role).mirror_address.address, {.interval = mirror_bfd_interval});
-  if (!added && added.error().code != Errc::Refused) {
+  if (const auto added = let_watch(specs_.at(role).mirror_address.address); !added) {
     perform(Note{Severity::Alarm, role, "the mirror cannot watch this blade: " + log::describe(added.error())});
   }
 }
@@ -172,19 +170,39 @@ void Agent::start_guest(const RoleId& role) {
   options.kernel = config_.mirrors.kernel;
   options.initramfs = config_.mirrors.initramfs;
   choose_accelerator(io_, options, [this](const Result<AcceleratorChoice>& choice) {
-    for (const auto& waiting : std::exchange(guests_waiting_, {})) {
-      if (blade_.roles().contains(waiting)) { launch_guest(waiting, choice); }  // not one that was released meanwhile
+    if (!choice) {
+      launch_guests(choice.error(), Accelerator::Tcg);
+      return;
     }
+    log::info("mirrors: {}", choice->reason);
+    choose_device(choice->accelerator);
   });
 }
 
-void Agent::launch_guest(const RoleId& role, const Result<AcceleratorChoice>& choice) {
-  const auto done = answer(role, Step::StartGuest);
-  if (!choice) {
-    done(choice.error());
-    return;
+void Agent::choose_device(Accelerator accelerator) {
+  RegionDeviceOptions options;
+  options.wanted = config_.mirrors.memory;
+  options.qemu = config_.mirrors.qemu;
+  options.accelerator = accelerator;
+  choose_region_device(io_, options, [this, accelerator](const Result<RegionDeviceChoice>& choice) {
+    if (choice) { log::info("mirrors: {}", choice->reason); }
+    launch_guests(choice, accelerator);
+  });
+}
+
+void Agent::launch_guests(const Result<RegionDeviceChoice>& choice, Accelerator accelerator) {
+  for (const auto& waiting : std::exchange(guests_waiting_, {})) {
+    if (!blade_.roles().contains(waiting)) { continue; }  // released meanwhile
+    if (choice) {
+      launch_guest(waiting, accelerator, choice->device);
+    } else {
+      answer(waiting, Step::StartGuest)(choice.error());
+    }
   }
-  log::info("{}: {}", role.value, choice->reason);
+}
+
+void Agent::launch_guest(const RoleId& role, Accelerator accelerator, RegionDevice device) {
+  const auto done = answer(role, Step::StartGuest);
   if (auto ready = network_.ensure(); !ready) {
     done(ready);
     return;
@@ -198,7 +216,7 @@ void Agent::launch_guest(const RoleId& role, const Result<AcceleratorChoice>& ch
   }
   auto& mirror = mirrors_[role];
   mirror = std::make_unique<MirrorPlace>(io_, config_, network_, mirror_orders_.at(role), guest_callbacks(role));
-  done(mirror->start(choice->accelerator));
+  done(mirror->start(accelerator, device));
 }
 
 GuestCallbacks Agent::guest_callbacks(const RoleId& role) {
@@ -206,6 +224,7 @@ GuestCallbacks Agent::guest_callbacks(const RoleId& role) {
   callbacks.on_hello = [this, role](const link::guest::Hello& hello) {
     handle(GuestHello{role, hello.boot_nonce, activity_of(hello.activity)});
   };
+  callbacks.on_slow_memory = [this, role](const std::string& text) { handle(GuestWarning{role, text}); };
   callbacks.on_event = [this, role](const link::guest::GuestEvent& event) { on_guest_event(role, event); };
   callbacks.on_lost = [this, role] {
     const auto mirror = mirrors_.find(role);  // none while it goes: a guest that is let go loses its agent too
@@ -218,8 +237,14 @@ GuestCallbacks Agent::guest_callbacks(const RoleId& role) {
   callbacks.on_failed = [this, role](const Error& error) {
     perform(Note{Severity::Alarm, role, error.message});
     const auto held = blade_.roles().find(role);
-    // One that was adopted and does not speak serves on, as long as it serves.
-    if (held != blade_.roles().end() && held->second.stage == RoleStage::StartingGuest) { stop_guest(role); }
+    if (held == blade_.roles().end()) { return; }
+    // One that was adopted and does not speak serves on, as long as it serves. One that spoke does not share its
+    // region: no copy is in there.
+    const auto mirror = mirrors_.find(role);
+    const bool unshared =
+        mirror != mirrors_.end() && mirror->second->has_guest() && mirror->second->guest().has_spoken();
+    const auto stage = held->second.stage;
+    if (stage == RoleStage::StartingGuest || (stage == RoleStage::Mirroring && unshared)) { stop_guest(role); }
   };
   callbacks.on_exit = [this, role](const std::string& how) { handle(GuestExited{role, how}); };
   return callbacks;
@@ -234,6 +259,7 @@ void Agent::on_guest_event(const RoleId& role, const link::guest::GuestEvent& ev
   if (const auto* ready = std::get_if<Ready>(&event)) { handle(GuestReady{role, ready->term, ready->phases}); }
   if (const auto* failed = std::get_if<ActivateFailed>(&event)) { handle(GuestRefused{role, failed->detail}); }
   if (std::holds_alternative<Quiesced>(event)) { handle(GuestQuiesced{role}); }
+  if (const auto* failed = std::get_if<QuiesceFailed>(&event)) { handle(GuestNotQuiesced{role, failed->detail}); }
   if (const auto* alarm = std::get_if<Alarm>(&event)) {
     perform(Note{Severity::Alarm, role, "mirror: " + alarm->text});
   }
@@ -258,6 +284,11 @@ void Agent::movement_step(const RoleId& role, Step step, Term term) {
     if (status && step == Step::Resume) {
       boost::asio::post(io_, [this, role] { resumed(role); });
       return;
+    }
+    const auto moving = movements_.find(role);
+    if (status && step == Step::PrepareMovement && moving != movements_.end() &&
+        moving->second->application_needs_quiescing()) {
+      boost::asio::post(io_, [this, role] { handle(ApplicationNeedsQuiescing{role}); });  // before the step's answer
     }
     if (status && step == Step::Rollback) {
       boost::asio::post(io_, [this, role] { movements_.erase(role); });

@@ -12,6 +12,7 @@
 #include "understudy/common/config.hpp"
 #include "understudy/common/config_checks.hpp"
 #include "understudy/common/own_address.hpp"
+#include "understudy/link/bfd_key_file.hpp"
 
 namespace understudy::host {
 
@@ -82,6 +83,11 @@ void read_mirrors(ConfigTable table, MirrorsConfig& mirrors) {
   if (accelerator != "auto" && accelerator != "kvm" && accelerator != "tcg") {
     table.problem("accelerator", "accelerator \"" + accelerator + R"(" is unknown; write "auto", "kvm" or "tcg")");
   }
+  auto& memory = mirrors.memory;
+  memory = table.string_or("memory", "auto", "\"auto\", \"ivshmem\" or \"nvdimm\"");
+  if (memory != "auto" && memory != "ivshmem" && memory != "nvdimm") {
+    table.problem("memory", "memory \"" + memory + R"(" is unknown; write "auto", "ivshmem" or "nvdimm")");
+  }
   mirrors.boot_deadline = std::chrono::seconds(table.integer_or(
       "boot_deadline_s", mirrors.boot_deadline.count(), "seconds until a started mirror must have spoken", 1, 3600));
   mirrors.debug_shell = table.boolean_or("debug_shell", false);
@@ -113,6 +119,27 @@ void read_networks(ConfigTable& root, BladeConfig& config) {
   }
   if (config.networks.empty()) {
     root.problem("networks", "[networks] is empty; write at least one network = \"interface\"");
+  }
+}
+
+void read_bfd(ConfigTable table, const std::string& path, BladeConfig& config) {
+  config.bfd.authentication = link::bfd::read_authentication(table, path, link::bfd::KeyFile::Read);
+  for (auto& entry : table.tables("peer")) {
+    const auto text = entry.string("address", "who watches this blade, e.g. \"192.168.1.254\"");
+    const auto address = IpAddress::parse(text);
+    if (!address) {
+      entry.problem("address", address.error().message);
+    } else if (address->family != config.address.address.family) {
+      entry.problem("address", text + " is of another family than this blade's address " +
+                                   config.address.address.to_string() + "; BFD needs both IPv4, or both IPv6");
+    }
+    link::bfd::PeerOptions peer;
+    peer.interval = std::chrono::milliseconds(
+        entry.integer_or("interval_ms", 50, "the BFD interval in ms, longer where the peer wants it", 1, 10'000));
+    peer.multiplier =
+        static_cast<std::uint8_t>(entry.integer_or("multiplier", 3, "lost packets that mean silence", 1, 255));
+    peer.authentication = link::bfd::read_authentication(entry, path, link::bfd::KeyFile::Read);
+    if (address) { config.bfd.peers.emplace_back(address.value(), std::move(peer)); }
   }
 }
 
@@ -164,6 +191,7 @@ Result<BladeConfig> read_blade_config(const std::string& path) {
       static_cast<std::uint16_t>(root.integer_or("replication_port", config.replication_port, "a TCP port", 1, 65535));
   check_capabilities(root);
   read_networks(root, config);
+  read_bfd(root.table("bfd"), path, config);
   read_drill(root.table("drill"), config.drill);
   auto mirrors = root.table("mirrors");
   read_mirrors(mirrors, config.mirrors);

@@ -11,6 +11,7 @@
 #include "understudy/common/net_types.hpp"
 #include "understudy/common/result.hpp"
 #include "understudy/common/types.hpp"
+#include "understudy/link/bfd_service.hpp"
 #include "understudy/link/tls_settings.hpp"
 
 namespace understudy::host {
@@ -21,6 +22,7 @@ struct MirrorsConfig {
   std::string kernel;
   std::string initramfs;
   std::string accelerator = "auto";        ///< "auto" (by trying), "kvm", "tcg"
+  std::string memory = "auto";             ///< what a region is to a guest: "auto", "ivshmem", "nvdimm"
   std::chrono::seconds boot_deadline{90};  ///< a guest that has not spoken until then is started again
   bool debug_shell = false;                ///< root shell and a second monitor of every mirror, for laboratories
 };
@@ -32,6 +34,12 @@ struct DrillConfig {
       committed;  ///< right after the commit's record, before the guest is killed; its end is only waited for
 };
 
+/// How this blade's BFD sessions are authenticated, and who watches it beside the group: routers with FRR or BIRD.
+struct BfdConfig {
+  link::bfd::Authentication authentication;  ///< with control-servers, mirrors, and from this blade's own mirrors
+  std::vector<std::pair<IpAddress, link::bfd::PeerOptions>> peers;
+};
+
 struct BladeConfig {
   BladeId blade;
   IpPrefix address;                         ///< own address on the maintenance network
@@ -40,6 +48,7 @@ struct BladeConfig {
   std::string region_dir = "/dev/shm";
   std::uint16_t replication_port = 7410;
   std::map<std::string, std::string> networks;  ///< network name -> service interface of this blade
+  BfdConfig bfd;
   MirrorsConfig mirrors;
   DrillConfig drill;
   link::tls::Settings tls;

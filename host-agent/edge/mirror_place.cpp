@@ -51,12 +51,13 @@ Status MirrorPlace::make_taps(std::vector<GuestNic>& nics) {
   return network_.join_ungated(tap_name(maintenance_port), network_.maintenance_bridge());
 }
 
-Status MirrorPlace::start(Accelerator accelerator) {
+Status MirrorPlace::start(Accelerator accelerator, RegionDevice device) {
   const auto& spec = mirror_.spec;
   GuestOptions options;
   if (auto done = make_taps(options.nics); !done) { return done; }
   const auto region_path = config_.region_path(spec.id);
-  auto region = shm::Region::create(region_path, spec.region_bytes, place::region_schema(spec));
+  const auto info_bytes = device == RegionDevice::Nvdimm ? shm::nvdimm_info_bytes : 0;
+  auto region = shm::Region::create(region_path, spec.region_bytes, place::region_schema(spec), info_bytes);
   if (!region) { return region.error(); }
   remember_region();
   options.role = spec.id.value;
@@ -68,6 +69,7 @@ Status MirrorPlace::start(Accelerator accelerator) {
   options.memory_mib = spec.mirror_memory_mib;
   options.region_path = region_path;
   options.region_bytes = spec.region_bytes;
+  options.region_device = device;
   options.debug_shell = config_.mirrors.debug_shell;
   auto guest = Guest::start(io_, options, callbacks_, config_.mirrors.boot_deadline);
   if (!guest) { return guest.error(); }

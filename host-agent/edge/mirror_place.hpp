@@ -32,7 +32,7 @@ class MirrorPlace {
   MirrorPlace(const MirrorPlace&) = delete;
   MirrorPlace& operator=(const MirrorPlace&) = delete;
 
-  Status start(Accelerator accelerator);
+  Status start(Accelerator accelerator, RegionDevice device = RegionDevice::Ivshmem);
   Status adopt();
   void hold(link::RunMirror mirror) { mirror_ = std::move(mirror); }
   [[nodiscard]] const link::RunMirror& mirror() const { return mirror_; }

@@ -27,6 +27,8 @@ class MovementUnit {
   static Result<Term> read_commit(const BladeConfig& config, const RoleId& role);
 
   void perform(Step step, Term term, std::function<void(Status)> done);
+  /// Known after PrepareMovement.
+  [[nodiscard]] bool application_needs_quiescing() const { return transfer_->application_needs_quiescing(); }
   /// After Resume: the place that serves from now on.
   [[nodiscard]] std::unique_ptr<place::RolePlace> release_place() { return transfer_->release_place(); }
 

@@ -116,7 +116,9 @@ void TransferUnit::make_place(const Attempt& attempt, const std::function<void(S
 }
 
 Status TransferUnit::preload() {
-  auto region = shm::Region::open(config_.region_path(spec_.id), shm::Access::ReadOnly);
+  const auto path = config_.region_path(spec_.id);
+  auto region =
+      shm::Region::open(path, shm::Access::ReadOnly, spec_.region_bytes, shm::region_offset(path, spec_.region_bytes));
   if (!region) { return region.error(); }
   auto store = region->store(net::net_store_name);
   if (!store) { return store.error(); }

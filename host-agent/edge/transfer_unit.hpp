@@ -4,6 +4,7 @@
 /// copied where it is memory, and ahead of time where it is kernel state.
 ///
 ///   region file ──mapped by QEMU──► guest writes          (the guest serves)
+///        └─ (an nvdimm's: behind its info block)
 ///        └──────mapped here, read only──► Installer ──► namespace of the role on this host, gate closed
 ///                                   journal followed          application: started, standing by, region mapped
 ///
@@ -38,6 +39,9 @@ class TransferUnit {
   void take_over(Term term, std::function<void(Status)> done);
   void discard(std::function<void(Status)> done);
 
+  [[nodiscard]] bool application_needs_quiescing() const {
+    return place_ && place_->application() != nullptr && place_->application()->status().needs_quiescing;
+  }
   [[nodiscard]] std::unique_ptr<place::RolePlace> release_place() { return std::move(place_); }
 
  private:

@@ -19,6 +19,7 @@ constexpr auto application_ready_deadline = std::chrono::seconds(10);
 constexpr auto application_active_deadline = std::chrono::seconds(2);
 constexpr int announcements_max = 6;
 constexpr int drain_rounds_max = 64;
+constexpr auto table_look_interval = std::chrono::seconds(1);
 constexpr auto announcement_interval = std::chrono::milliseconds(200);
 
 const std::string* interface_of(const std::vector<std::pair<std::string, std::string>>& ports,
@@ -54,7 +55,8 @@ RolePlace::RolePlace(boost::asio::io_context& io, link::RoleSpec spec, PlaceOpti
       spec_(std::move(spec)),
       options_(std::move(options)),
       callbacks_(std::move(callbacks)),
-      announcements_(io) {}
+      announcements_(io),
+      look_at_tables_(io) {}
 
 RolePlace::~RolePlace() { stop_writing(); }
 
@@ -117,21 +119,27 @@ Status RolePlace::configure() {
 
 Status RolePlace::open_region(bool create) {
   const auto path = options_.region_path;
-  const auto size = options_.is_bar ? std::optional(spec_.region_bytes) : std::nullopt;
-  const auto state = shm::Region::inspect(path, size);
+  const auto offset = region_offset();
+  const auto size = options_.is_device || offset != 0 ? std::optional(spec_.region_bytes) : std::nullopt;
+  const auto state = shm::Region::inspect(path, size, offset);
   if (state == shm::RegionState::Absent && create) {
     auto made = shm::Region::create(path, spec_.region_bytes, region_schema(spec_));
     if (!made) { return made.error(); }
     region_.emplace(std::move(made).value());
     return {};
   }
-  auto opened = shm::Region::open(path, shm::Access::ReadWrite, size);
+  auto opened = shm::Region::open(path, shm::Access::ReadWrite, size, offset);
   if (!opened) { return opened.error(); }
   if (!(opened->schema() == region_schema(spec_))) {
     return failure("region " + path + " was made for another version of role " + spec_.id.value, Errc::Refused);
   }
   region_.emplace(std::move(opened).value());
   return {};
+}
+
+/// A guest's device is all region; the host's file may have an nvdimm's info block before it.
+std::uint64_t RolePlace::region_offset() const {
+  return options_.is_device ? 0 : shm::region_offset(options_.region_path, spec_.region_bytes);
 }
 
 void RolePlace::start_application(std::function<void(Status)> done) {
@@ -151,6 +159,7 @@ void RolePlace::start_application(std::function<void(Status)> done) {
   options.log_path = options_.run_dir + "/" + spec_.id.value + ".application.log";
   options.region_path = options_.region_path;
   options.region_bytes = spec_.region_bytes;
+  options.region_offset = region_offset();
   options.store = spec_.application.store;
   application_ =
       std::make_unique<app::Supervisor>(io_, options,
@@ -190,7 +199,18 @@ Status RolePlace::begin_writing(Term term) {
     events_.push_back(std::make_unique<boost::asio::posix::stream_descriptor>(io_, dup(fd)));
     watch(*events_.back());
   }
+  watch_tables();
   return {};
+}
+
+/// A table that is full is told while the role is served here, the application's tables too.
+void RolePlace::watch_tables() {
+  const Instant now{std::chrono::steady_clock::now().time_since_epoch()};
+  for (const auto& sentence : full_tables_.look(*region_, now)) { callbacks_.on_alarm(sentence); }
+  look_at_tables_.expires_after(table_look_interval);
+  look_at_tables_.async_wait([this, alive = std::weak_ptr(alive_)](const boost::system::error_code& error) {
+    if (!error && !alive.expired() && sink_) { watch_tables(); }
+  });
 }
 
 void RolePlace::watch(boost::asio::posix::stream_descriptor& descriptor) {
@@ -218,6 +238,7 @@ void RolePlace::drain() {
 }
 
 void RolePlace::stop_writing() {
+  look_at_tables_.cancel();
   for (auto& events : events_) {
     boost::system::error_code ignored;
     events->close(ignored);

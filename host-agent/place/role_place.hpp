@@ -25,6 +25,7 @@
 #include "understudy/net/collector.hpp"
 #include "understudy/net/interfaces.hpp"
 #include "understudy/net/store_sink.hpp"
+#include "understudy/shm/full_tables.hpp"
 #include "understudy/shm/region.hpp"
 
 namespace understudy::place {
@@ -34,7 +35,7 @@ struct PlaceOptions {
   std::vector<std::pair<std::string, std::string>> ports;  ///< logical port -> interface there
   std::string run_dir;
   std::string region_path;
-  bool is_bar = false;             ///< the region is an ivshmem BAR: its size is not told by the file
+  bool is_device = false;          ///< the region is all of a guest's BAR, device-dax or file on fs-dax
   std::vector<IpPrefix> excluded;  ///< networks whose flows are not the role's (maintenance)
 };
 
@@ -79,9 +80,11 @@ class RolePlace {
   [[nodiscard]] net::FlowFilter flow_filter() const;
 
  private:
+  [[nodiscard]] std::uint64_t region_offset() const;
   Status configure_port(net::Links& links, const link::PortSpec& port, const std::string& interface);
   void watch(boost::asio::posix::stream_descriptor& descriptor);
   void announce_once(int left);
+  void watch_tables();
 
   boost::asio::io_context& io_;
   link::RoleSpec spec_;
@@ -94,6 +97,8 @@ class RolePlace {
   std::optional<net::Collector> collector_;
   std::vector<std::unique_ptr<boost::asio::posix::stream_descriptor>> events_;
   boost::asio::steady_timer announcements_;
+  boost::asio::steady_timer look_at_tables_;  ///< runs while this place writes
+  shm::FullTables full_tables_;
   std::shared_ptr<int> alive_ = std::make_shared<int>(0);  ///< handlers hold it weakly
 };
 

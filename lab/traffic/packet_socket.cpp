@@ -13,7 +13,7 @@
 namespace lab {
 namespace {
 constexpr std::size_t snap_bytes = 192;
-constexpr int queue_bytes = 32 << 20;
+constexpr int queue_bytes = 256 << 20;  // seconds of frames, for a reader that a busy machine keeps waiting
 }  // namespace
 
 PacketSocket::PacketSocket(std::span<sock_filter> filter)

@@ -6,7 +6,7 @@ import os
 import sys
 import time
 
-from understudy_lab import lab
+from understudy_lab import config_files, lab
 from understudy_lab.errors import LabError
 from understudy_lab.interrupts import Interrupted, with_signals_raised
 from understudy_lab.options import Parser, number
@@ -34,6 +34,8 @@ def parser():
     top.add_argument("--after-s", type=number(float, 0), default=3,
                      help="how long traffic goes on after the last phase")
     top.add_argument("--minimum-mb", type=number(float, 1), default=60, help="a transfer is at least this long")
+    top.add_argument("--memory", choices=config_files.MEMORIES, default=lab.DEFAULTS["memory"],
+                     help="what a region is to its mirror's guest (default: what QEMU has)")
     top.add_argument("--bfd-interval-ms", type=number(int, 1, 10_000), default=lab.DEFAULTS["bfd_interval_ms"])
     top.add_argument("--ready-s", type=number(int, 1), default=lab.DEFAULTS["ready_s"],
                      help="how long the group may take to be protected")

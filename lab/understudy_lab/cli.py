@@ -30,8 +30,10 @@ def progress():
 
 def up(options):
     chosen = {"bfd_interval_ms": options.bfd_interval_ms, "bfd_multiplier": options.bfd_multiplier,
+              "bfd_auth": options.bfd_auth,
               "policy": options.policy, "region_mib": options.region_mib, "daemons": not options.without_daemons,
-              "ready_s": options.ready_s, "power": not options.no_power, "tls": not options.plain}
+              "ready_s": options.ready_s, "power": not options.no_power, "memory": options.memory,
+              "tls": not options.plain}
     with_signals_raised()
     lab.up(options.name, options.actives, chosen, progress())
     say(f"lab {options.name!r} is up and stays up; ./dev lab status, ./dev lab down")
@@ -223,10 +225,14 @@ def parser():
     sub.add_argument("--bfd-multiplier", type=number(int, 1, 255), metavar="N",
                      default=lab.DEFAULTS["bfd_multiplier"],
                      help="lost packets that mean silence (default: %(default)s)")
+    sub.add_argument("--bfd-auth", choices=config_files.BFD_AUTHENTICATIONS, default=lab.DEFAULTS["bfd_auth"],
+                     help="how BFD is authenticated (default: %(default)s)")
     sub.add_argument("--policy", choices=config_files.POLICIES, default=lab.DEFAULTS["policy"],
                      help="when a role moves to the host")
     sub.add_argument("--region-mib", type=power_of_two, metavar="MIB", default=lab.DEFAULTS["region_mib"],
                      help="size of a role's region, a power of two")
+    sub.add_argument("--memory", choices=config_files.MEMORIES, default=lab.DEFAULTS["memory"],
+                     help="what a region is to its mirror's guest (default: what QEMU has)")
     sub.add_argument("--ready-s", type=number(int, 1), metavar="S", default=lab.DEFAULTS["ready_s"],
                      help="how long to wait for protection")
     sub.add_argument("--no-power", action="store_true",

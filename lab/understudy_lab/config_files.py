@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import secrets
 
 from .state import State
 from .topology import SESSION_PORT
@@ -18,7 +19,9 @@ ROLE_SYSCTLS = {
 }
 # Where blades (lab-init --program) and mirrors (build-image --add) have the roles' applications.
 APPLICATIONS = "/srv/bin"
+BFD_AUTHENTICATIONS = ("meticulous-sha1", "sha1", "simple", "none")
 POLICIES = ("always", "when-slow", "when-quiet", "manual")
+MEMORIES = ("auto", "ivshmem", "nvdimm")  # what a region is to its guest
 
 
 def quoted(value):
@@ -44,6 +47,18 @@ table inet gateway {{
     ct state invalid counter drop
   }}
 }}
+"""
+
+
+def bfd_section(options, state):
+    """Both ends of every session read the same lines."""
+    if options["bfd_auth"] == "none":
+        return ""
+    return f"""
+[bfd]
+auth = {quoted(options["bfd_auth"])}
+key_id = 1
+key_file = {quoted(state.path("bfd.key"))}
 """
 
 
@@ -124,11 +139,12 @@ def group(chassis, state, options, power_command):
 [control]
 listen = "192.168.1.250:7400"
 state = {quoted(state.path("control.db"))}
+run_dir = {quoted(state.path("control-run"))}
 {tls_section(chassis, "control-server/control", options)}
 [detection]
 bfd_interval_ms = {options["bfd_interval_ms"]}
 bfd_multiplier = {options["bfd_multiplier"]}
-
+{bfd_section(options, state)}
 [movement]
 policy = {quoted(options["policy"])}
 
@@ -143,7 +159,7 @@ netns = {quoted(switch)}
     return text + "".join(role_section(chassis, i, options) for i in chassis.numbers)
 
 
-def blade(chassis, name, mirror, options):
+def blade(chassis, name, mirror, options, state):
     """`mirror`: directory with the mirrors' kernel and initramfs. `options`: of the lab; "drill" is a command at test
     points of a movement, or None."""
     networks = {port.network if port.network != "intranet" else f"intranet-{port.bridge[3:]}": port.interface
@@ -158,13 +174,14 @@ region_dir = "/dev/shm"
 {tls_section(chassis, f"blade/{name}", options)}
 [networks]
 {lines}
-
+{bfd_section(options, state)}
 [mirrors]
 maintenance_interface = "mnt0"
 qemu = {quoted(options["qemu"])}
 kernel = {quoted(os.path.join(mirror, "vmlinux"))}
 initramfs = {quoted(os.path.join(mirror, "initramfs"))}
 accelerator = "auto"
+memory = {quoted(options["memory"])}
 boot_deadline_s = {options["boot_deadline_s"]}
 debug_shell = true
 {drill_section(options["drill"])}"""
@@ -185,11 +202,15 @@ def write_all(chassis, state, options, power_command, mirror):
         with open(state.path(name), "w", encoding="utf-8") as file:
             file.write(text)
 
+    if options["bfd_auth"] != "none":
+        descriptor = os.open(state.path("bfd.key"), os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+        with open(descriptor, "w", encoding="ascii") as file:
+            file.write(secrets.token_urlsafe(12) + "\n")  # 16 characters: what a simple password may have at most
     write("group.toml", group(chassis, state, options, power_command))
     for i in chassis.numbers:
         write(f"role-{i}.nft", ruleset(i))
     for name in chassis.blades:
-        write(f"{name}/blade.toml", blade(chassis, name, mirror, options))
+        write(f"{name}/blade.toml", blade(chassis, name, mirror, options, state))
 
 
 SESSION_COMMAND = ["--describe-store", "--port", str(SESSION_PORT)]

@@ -14,9 +14,9 @@ from .state import State
 from .topology import Chassis
 
 SOURCE = os.path.dirname(os.path.dirname(os.path.realpath(__file__)))
-DEFAULTS = {"bfd_interval_ms": 50, "bfd_multiplier": 3, "policy": "when-slow", "region_mib": 32,
-            "mirror_memory_mib": 192, "daemons": True, "ready_s": 180, "drill": None, "power": True,
-            "qemu": "qemu-system-x86_64", "boot_deadline_s": 90, "wait": True, "tls": True}
+DEFAULTS = {"bfd_interval_ms": 50, "bfd_multiplier": 3, "bfd_auth": "meticulous-sha1", "policy": "when-slow",
+            "region_mib": 32, "mirror_memory_mib": 192, "daemons": True, "ready_s": 180, "drill": None, "power": True,
+            "qemu": "qemu-system-x86_64", "boot_deadline_s": 90, "wait": True, "memory": "auto", "tls": True}
 DRILL = [os.path.join(SOURCE, "drill")]  # option "drill" of a lab whose movements can be disturbed
 
 

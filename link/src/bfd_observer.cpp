@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "understudy/common/boot_clock.hpp"
+#include "understudy/common/log.hpp"
 
 namespace understudy::link::bfd {
 
@@ -19,14 +20,24 @@ Observer::~Observer() {
 Result<std::unique_ptr<Observer>> Observer::start(boost::asio::io_context& io, const Options& options, OnVote on_vote) {
   std::unique_ptr<Observer> observer(new Observer(io, options.unknown_max, std::move(on_vote)));
   auto* self = observer.get();
-  auto service = BfdService::start(options.service, [self, &io](const PeerEvent& event) {
+  const auto on_change = [self, &io](const PeerEvent& event) {
     boost::asio::post(io, [self, alive = std::weak_ptr(self->alive_), event] {
       if (!alive.expired()) { self->on_event(event); }
     });
-  });
+  };
+  auto service = BfdService::start(options.service, on_change, self->tell_refusals());
   if (!service) { return service.error(); }
   observer->service_ = std::move(service).value();
   return observer;
+}
+
+/// Posted: the log may block, and BFD's thread must not.
+BfdService::Refused Observer::tell_refusals() {
+  return [this](const IpAddress& peer, Discard why) {
+    boost::asio::post(io_, [this, alive = std::weak_ptr(alive_), peer, why] {
+      if (!alive.expired()) { log::warn("{}", service_->describe_refusal(peer, why)); }
+    });
+  };
 }
 
 Status Observer::add_peer(const IpAddress& peer, const PeerOptions& options) {
@@ -44,6 +55,14 @@ Status Observer::remove_peer(const IpAddress& peer) {
 void Observer::on_event(const PeerEvent& event) {
   const auto found = votes_.find(event.peer);
   if (found == votes_.end()) { return; }
+  const auto& change = event.change;
+  if (change.to == SessionState::Up) {
+    const auto status = service_->status(event.peer);
+    log::info("BFD with {}: Up, authentication {}", event.peer.to_string(), status ? status->authentication : "");
+  } else if (change.from == SessionState::Up) {
+    log::info("BFD with {}: {} ({}); it had said {} ({})", event.peer.to_string(), to_string(change.to),
+              to_string(change.diagnostic), to_string(change.remote_state), diagnostic_name(change.remote_diagnostic));
+  }
   const bool changed = found->second.on_change(event.at, event.change);
   const Vote vote = found->second.vote();
   arm();

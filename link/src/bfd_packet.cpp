@@ -58,8 +58,10 @@ const char* to_string(Diagnostic diagnostic) {
       return "administratively down";
     case Diagnostic::ReverseConcatenatedPathDown:
       return "reverse concatenated path down";
+    case Diagnostic::MisconnectivityDefect:
+      return "mis-connectivity defect";
   }
-  return "unknown";
+  return "reserved";
 }
 
 const char* to_string(Discard discard) {
@@ -88,8 +90,16 @@ const char* to_string(Discard discard) {
       return "authentication not in use here";
     case Discard::AuthenticationMissing:
       return "authentication missing";
+    case Discard::AuthenticationOtherType:
+      return "authentication of another type";
+    case Discard::AuthenticationMalformed:
+      return "authentication section of a wrong length";
+    case Discard::AuthenticationOtherKey:
+      return "authentication with another key id";
+    case Discard::AuthenticationReplayed:
+      return "authentication sequence number out of its window";
     case Discard::AuthenticationFailed:
-      return "authentication failed";
+      return "authentication with another key";
     case Discard::SessionAdminDown:
       return "session is administratively down";
   }

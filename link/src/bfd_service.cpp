@@ -5,6 +5,7 @@
 #include <pthread.h>
 #include <sched.h>
 #include <sys/eventfd.h>
+#include <sys/mman.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -16,6 +17,7 @@
 #include <random>
 #include <thread>
 
+#include "bfd_sequence_file.hpp"
 #include "bfd_sockets.hpp"
 #include "understudy/common/boot_clock.hpp"
 #include "understudy/common/log.hpp"
@@ -29,6 +31,7 @@ constexpr int ttl_required = 255;
 constexpr int drain_max = 1024;
 constexpr Duration interval_min = std::chrono::milliseconds(1);
 constexpr Duration sleep_max = std::chrono::seconds(1);
+constexpr Duration refusal_pause = std::chrono::minutes(1);
 
 /// Held for microseconds by callers of any priority; the holder inherits that of the BFD thread waiting for it.
 class PriorityInheritingMutex {
@@ -61,6 +64,23 @@ void become_real_time(int priority) {
   }
 }
 
+/// What this process has mapped by now, of it what is or comes into memory. Not what it maps later: regions are large,
+/// and the memory of a new session is locked with lock_session().
+void lock_memory() {
+  static std::atomic<bool> warned{false};
+  if (mlockall(MCL_CURRENT | MCL_ONFAULT) != 0 && !warned.exchange(true)) {
+    log::warn("BFD runs with memory that may be swapped out, detection may be late under load: {}",
+              std::strerror(errno));
+  }
+}
+
+void lock_session(const void* memory, std::size_t size) { (void)mlock(memory, size); }  // warned of at the start
+
+/// From the section being there to the digest in it.
+bool is_refusal(Discard discard) {
+  return discard >= Discard::AuthenticationUnexpected && discard <= Discard::AuthenticationFailed;
+}
+
 }  // namespace
 
 struct BfdService::Impl {
@@ -72,12 +92,15 @@ struct BfdService::Impl {
     Session session;
     SocketAddress destination;
     FileDescriptor sender;
+    std::uint32_t* last_sequence = nullptr;  ///< kept over a restart; null: it is not
     PeerCounters counters;
+    Instant refusal_due;  ///< not told before
   };
   using Lock = std::lock_guard<PriorityInheritingMutex>;
 
   Options options;
   Callback callback;
+  Refused refused;
   std::vector<Local> locals;
   FileDescriptor wake;
 
@@ -86,7 +109,9 @@ struct BfdService::Impl {
   ServiceCounters counters;
   std::mt19937 random{std::random_device{}()};
   bool stopping = false;
+  std::optional<SequenceFile> sequences;
   std::vector<PeerEvent> events;  ///< collected under the mutex, told without it
+  std::vector<std::pair<IpAddress, Discard>> refusals;
 
   std::mutex telling;  ///< held while callbacks run, so that remove_peer can wait for them
   std::thread thread;
@@ -112,12 +137,41 @@ struct BfdService::Impl {
     }
   }
 
-  void perform(const IpAddress& address, Peer& peer, const Session::Output& output, Instant now) {
-    if (output.packet) {
-      const bool sent = send(peer.sender.get(), peer.destination, output.packet->bytes());
-      ++(sent ? peer.counters.sent : peer.counters.send_failed);
+  /// Where the last used number of a peer is kept; null: nowhere.
+  std::uint32_t* kept_sequence(const IpAddress& peer) {
+    if (options.sequence_file.empty()) { return nullptr; }
+    std::string problem = "its file is full";
+    if (!sequences) {
+      auto opened = SequenceFile::open(options.sequence_file, this_boot(), sequence_of_clock());
+      if (opened) {
+        sequences = std::move(opened).value();
+      } else {
+        problem = opened.error().message;
+      }
     }
+    auto* kept = sequences ? sequences->slot_of(peer) : nullptr;
+    if (kept == nullptr) {
+      log::warn(
+          "BFD to {}: its sequence number does not outlive this daemon, so that the peer will refuse the next one "
+          "for twice the detection time: {}",
+          peer.to_string(), problem);
+    }
+    return kept;
+  }
+
+  /// The number is written down first: killed in between, the next one is skipped and none is used twice.
+  static bool transmit(const Peer& peer, const EncodedPacket& packet) {
+    if (peer.last_sequence != nullptr) { *peer.last_sequence = peer.session.transmit_sequence(); }
+    return send(peer.sender.get(), peer.destination, packet.bytes());
+  }
+
+  void perform(const IpAddress& address, Peer& peer, const Session::Output& output, Instant now) {
+    if (output.packet) { ++(transmit(peer, *output.packet) ? peer.counters.sent : peer.counters.send_failed); }
     if (output.change) { events.push_back({address, *output.change, now}); }
+    if (is_refusal(output.discard) && now >= peer.refusal_due) {
+      refusals.emplace_back(address, output.discard);
+      peer.refusal_due = now + refusal_pause;
+    }
   }
 
   void drain(const Local& local) {
@@ -158,15 +212,22 @@ struct BfdService::Impl {
   void tell() {
     const std::lock_guard telling_lock(telling);
     std::vector<PeerEvent> now_told;
+    std::vector<std::pair<IpAddress, Discard>> now_refused;
     {
       const Lock lock(mutex);
       now_told.swap(events);
+      now_refused.swap(refusals);
     }
     for (const auto& event : now_told) { callback(event); }
+    for (const auto& [peer, why] : now_refused) {
+      if (refused) { refused(peer, why); }
+    }
   }
 
   void run() {
+    pthread_setname_np(pthread_self(), "bfd");
     become_real_time(options.real_time_priority);
+    if (options.lock_memory) { lock_memory(); }
     std::vector<pollfd> waits{{wake.get(), POLLIN, 0}};
     for (const auto& local : locals) { waits.push_back({local.receiver.get(), POLLIN, 0}); }
     while (const auto sleep = turn()) {
@@ -180,7 +241,7 @@ struct BfdService::Impl {
 
   void forget(std::map<IpAddress, Peer>::iterator at) {
     const auto output = at->second.session.set_admin_down(boot_now(), true);
-    if (output.packet) { send(at->second.sender.get(), at->second.destination, output.packet->bytes()); }
+    if (output.packet) { transmit(at->second, *output.packet); }
     std::erase_if(events, [&](const PeerEvent& event) { return event.peer == at->first; });
     peers.erase(at);
   }
@@ -190,10 +251,11 @@ BfdService::BfdService(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
 
 BfdService::~BfdService() { stop(); }
 
-Result<std::unique_ptr<BfdService>> BfdService::start(const Options& options, Callback callback) {
+Result<std::unique_ptr<BfdService>> BfdService::start(const Options& options, Callback callback, Refused refused) {
   auto impl = std::make_unique<Impl>();
   impl->options = options;
   impl->callback = std::move(callback);
+  impl->refused = std::move(refused);
   for (const auto& address : options.local_addresses) {
     if (impl->local_for(address) != nullptr) {
       return failure("BFD binds one address for each family, " + address.to_string() + " is a second one",
@@ -220,6 +282,9 @@ Status BfdService::add_peer(const IpAddress& peer, const PeerOptions& options) {
     return failure("BFD to " + peer.to_string() + " needs an interval of at least 1 ms and a multiplier of at least 1",
                    Errc::BadInput);
   }
+  if (auto usable = check_usable(options.authentication); !usable) {
+    return failure("BFD to " + peer.to_string() + ": " + usable.error().message, usable.error().code);
+  }
   const Impl::Lock lock(impl_->mutex);
   if (impl_->peers.contains(peer)) { return failure("BFD already watches " + peer.to_string(), Errc::Refused); }
   auto destination = socket_address(peer, impl_->options.port, impl_->options.interface);
@@ -231,11 +296,20 @@ Status BfdService::add_peer(const IpAddress& peer, const PeerOptions& options) {
   parameters.desired_min_tx = options.interval;
   parameters.required_min_rx = options.interval;
   parameters.detect_multiplier = options.multiplier;
-  auto jitter = [engine = std::mt19937(impl_->random())]() mutable {
-    return std::uniform_real_distribution<double>(0.0, 1.0)(engine);
-  };
-  impl_->peers.emplace(peer, Impl::Peer{Session(parameters, std::move(jitter), boot_now()), *destination,
-                                        std::move(sender).value(), PeerCounters{}});
+  parameters.authentication = options.authentication;
+  const bool numbered = options.authentication.type != BfdAuthentication::None;
+  auto* last_sequence = numbered ? impl_->kept_sequence(peer) : nullptr;
+  parameters.first_sequence = (last_sequence != nullptr ? *last_sequence : sequence_of_clock()) + 1;
+  auto jitter = [&random = impl_->random] { return std::uniform_real_distribution<double>(0.0, 1.0)(random); };
+  const auto& added = *impl_->peers
+                           .emplace(peer, Impl::Peer{Session(parameters, std::move(jitter), boot_now()),
+                                                     *destination,
+                                                     std::move(sender).value(),
+                                                     last_sequence,
+                                                     PeerCounters{},
+                                                     {}})
+                           .first;
+  if (impl_->options.lock_memory) { lock_session(&added, sizeof added); }
   impl_->wake_up();
   return {};
 }
@@ -269,7 +343,8 @@ std::optional<PeerStatus> BfdService::status(const IpAddress& peer) const {
   const auto& session = found->second.session;
   PeerStatus status{session.state(),          session.diagnostic(),
                     session.remote_state(),   session.transmit_interval(),
-                    session.detection_time(), found->second.counters};
+                    session.detection_time(), describe(session.authentication()),
+                    found->second.counters};
   status.counters.late_wakeups = session.late_wakeups();
   return status;
 }
@@ -277,6 +352,12 @@ std::optional<PeerStatus> BfdService::status(const IpAddress& peer) const {
 ServiceCounters BfdService::counters() const {
   const Impl::Lock lock(impl_->mutex);
   return impl_->counters;
+}
+
+std::string BfdService::describe_refusal(const IpAddress& peer, Discard why) const {
+  const auto known = status(peer);
+  return "BFD packets of " + peer.to_string() + " are refused: " + to_string(why) + "; this side uses " +
+         (known ? known->authentication : "nothing any more") + ". Compare [bfd] and the key files of both ends";
 }
 
 void BfdService::stop() {

@@ -29,6 +29,8 @@ bool same_content(ControlPacket a, ControlPacket b) {
 
 Session::Session(const SessionParameters& parameters, Random random, Instant now)
     : parameters_(parameters),
+      authenticator_(parameters.authentication),
+      transmit_sequence_(parameters.first_sequence - 1),
       random_(std::move(random)),
       advertised_min_tx_(std::max(parameters.desired_min_tx, parameters.not_up_min_tx)),
       advertised_min_rx_(parameters.required_min_rx),
@@ -83,15 +85,18 @@ void Session::reschedule_transmit(Instant now) {
 
 // --- what the peer said -------------------------------------------------------------------------------------------
 
-Discard Session::session_discard(const ControlPacket& packet) const {
+Discard Session::session_discard(Instant now, std::span<const std::byte> payload, const ControlPacket& packet) {
   if (packet.your_discriminator != 0 && packet.your_discriminator != parameters_.local_discriminator) {
     return Discard::OtherSession;
   }
   if (packet.your_discriminator == 0 && packet.state != SessionState::Down && packet.state != SessionState::AdminDown) {
     return Discard::StateWithoutDiscriminator;
   }
-  if (packet.authentication_present) { return Discard::AuthenticationUnexpected; }
-  return Discard::Kept;
+  // A packet that waited while this observer stood still comes before the tick that notices it.
+  if (is_late(now) && late_restarts_ < parameters_.late_restarts_max) {
+    authenticator_.own_freeze(now, detection_time());
+  }
+  return authenticator_.check(now, payload, packet);
 }
 
 void Session::on_remote_values(const ControlPacket& packet) {
@@ -133,10 +138,11 @@ Session::Output Session::on_packet(Instant now, std::span<const std::byte> paylo
     return output;
   }
   const auto& packet = std::get<ControlPacket>(decoded);
-  output.discard = session_discard(packet);
+  output.discard = session_discard(now, payload, packet);
   if (output.discard != Discard::Kept) { return output; }
 
   on_remote_values(packet);
+  authenticator_.heard(now, detection_time());
   reschedule_transmit(now);  // a shorter interval that the peer asks for is honoured at once
   if (state_ == SessionState::AdminDown) {
     output.discard = Discard::SessionAdminDown;
@@ -158,12 +164,15 @@ Session::Output Session::on_packet(Instant now, std::span<const std::byte> paylo
 
 // --- time ---------------------------------------------------------------------------------------------------------
 
+bool Session::is_late(Instant now) const { return last_sent_ && now - next_deadline() > late_bound(); }
+
 bool Session::notice_late_wakeup(Instant now) {
-  if (!last_sent_ || now - next_deadline() <= late_bound()) { return false; }
+  if (!is_late(now)) { return false; }
   ++late_wakeups_;
   if (!detection_deadline_ || late_restarts_ >= parameters_.late_restarts_max) { return false; }
   ++late_restarts_;
   detection_deadline_ = now + detection_time();
+  authenticator_.own_freeze(now, detection_time());
   return true;
 }
 
@@ -251,6 +260,8 @@ ControlPacket Session::content() const {
   packet.your_discriminator = remote_.discriminator;
   packet.desired_min_tx_us = to_us(advertised_min_tx_);
   packet.required_min_rx_us = to_us(advertised_min_rx_);
+  packet.authentication_present = authentication().type != BfdAuthentication::None;
+  packet.length = static_cast<std::uint8_t>(packet_bytes + section_bytes(authentication()));
   return packet;
 }
 
@@ -258,13 +269,23 @@ EncodedPacket Session::transmit(Instant now, bool final_bit) {
   ControlPacket packet = content();
   packet.final_bit = final_bit;
   packet.poll = !final_bit && poll_ != Poll::None;  // never both (6.5)
+  advance_sequence(packet);
   last_sent_ = packet;
   last_transmit_ = now;
   // 6.8.7: 75-100 % of the interval; with a multiplier of 1 at most 90 %, or one packet's jitter would be a failure.
   const double spread = parameters_.detect_multiplier == 1 ? 0.15 : 0.25;
   jitter_ = 0.75 + spread * std::clamp(random_(), 0.0, 1.0);
   schedule_transmit();
-  return encode(packet);
+  auto encoded = encode(packet);
+  append_section(encoded, authentication(), transmit_sequence_);
+  return encoded;
+}
+
+/// 6.7.4: with every packet where it is meticulous, else with every packet that says something new. The last packet of
+/// a dead peer can then be replayed for ever: what only meticulous authentication refuses.
+void Session::advance_sequence(const ControlPacket& packet) {
+  const bool meticulous = authentication().type == BfdAuthentication::MeticulousSha1;
+  if (meticulous || !last_sent_ || *last_sent_ != packet) { ++transmit_sequence_; }
 }
 
 }  // namespace understudy::link::bfd

@@ -40,6 +40,8 @@ void fill_spec(pb::RoleSpec& to, const RoleSpec& from) {
     wire.set_key_bytes(table.key_bytes);
     wire.set_value_bytes(table.value_bytes);
     wire.set_capacity(table.capacity);
+    wire.set_kind(table.kind);
+    wire.set_capacity_max(table.capacity_max);
   }
   application.set_journal_bytes(from.application.journal_bytes);
   to.set_region_bytes(from.region_bytes);
@@ -57,8 +59,8 @@ ApplicationSpec read_application(Check& check, const pb::Application& from) {
   to.store = check.optional_name(from.store(), "application.store");
   check.count(from.tables_size(), "application.tables", bounds::kTables);
   for (const auto& table : from.tables()) {
-    to.tables.push_back(
-        {check.name(table.name(), "table.name"), table.key_bytes(), table.value_bytes(), table.capacity()});
+    to.tables.push_back({check.name(table.name(), "table.name"), table.key_bytes(), table.value_bytes(),
+                         table.capacity(), table.kind(), table.capacity_max()});
     check.require(table.key_bytes() > 0 && table.capacity() > 0, "table", "with key_bytes and capacity above 0");
   }
   to.journal_bytes = from.journal_bytes();
@@ -118,8 +120,7 @@ pb::Order to_proto(const Order& order) {
                           to.set_term(o.term.value);
                           to.set_active(o.active.value);
                           to.set_active_address(bytes_of(o.active_address));
-                          to.mutable_bfd()->set_interval_ms(o.bfd.interval_ms);
-                          to.mutable_bfd()->set_multiplier(o.bfd.multiplier);
+                          fill(*to.mutable_bfd(), o.bfd);
                         },
                         [&](const Activate& o) {
                           auto& to = *wire.mutable_activate();
@@ -152,13 +153,9 @@ Result<Order> from_proto(const pb::Order& wire) {
     case pb::Order::kRunMirror: {
       const auto& from = wire.run_mirror();
       Check check("RunMirror");
-      RunMirror plain{read_spec(check, from.spec()),
-                      check.term(from.term(), "term"),
+      RunMirror plain{read_spec(check, from.spec()), check.term(from.term(), "term"),
                       BladeId{check.name(from.active(), "active")},
-                      check.address(from.active_address(), "active_address"),
-                      {from.bfd().interval_ms(), from.bfd().multiplier()}};
-      check.require(plain.bfd.interval_ms >= 1 && plain.bfd.interval_ms <= 60000, "bfd.interval_ms", "1 to 60000");
-      check.require(plain.bfd.multiplier >= 1 && plain.bfd.multiplier <= 255, "bfd.multiplier", "1 to 255");
+                      check.address(from.active_address(), "active_address"), read_bfd(check, from.bfd())};
       return check.result<Order>(std::move(plain));
     }
     case pb::Order::kActivate: {

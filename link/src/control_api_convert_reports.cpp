@@ -109,7 +109,8 @@ pb::Report to_proto(const Report& report) {
                         [&](const MirrorsReleased& r) {
                           wire.mutable_mirrors_released()->set_guests_running(r.guests_running);
                           wire.mutable_mirrors_released()->set_ms(r.ms);
-                        }},
+                        },
+                        [&](const MirrorWarning& r) { fill_failure(*wire.mutable_mirror_warning(), r); }},
              report);
   return wire;
 }
@@ -143,6 +144,8 @@ Result<Report> from_proto(const pb::Report& wire) {
       return check.result<Report>(MirrorsReleased{wire.mirrors_released().guests_running(),
                                                   check.duration_ms(wire.mirrors_released().ms(), "ms")});
     }
+    case pb::Report::kMirrorWarning:
+      return read_failure<MirrorWarning>("MirrorWarning", wire.mirror_warning());
     case pb::Report::BODY_NOT_SET:
       break;
   }

@@ -22,6 +22,7 @@ pb::GroupStatus to_proto(const GroupStatus& status) {
   pb::GroupStatus wire;
   wire.set_standby(status.standby.value);
   wire.set_movement(to_proto(status.movement));
+  fill(*wire.mutable_bfd(), status.bfd);
   for (const auto& role : status.roles) {
     auto& to = *wire.add_roles();
     to.set_role(role.role.value);
@@ -50,6 +51,7 @@ Result<GroupStatus> from_proto(const pb::GroupStatus& wire) {
   GroupStatus status;
   status.standby = BladeId{check.optional_name(wire.standby(), "standby")};
   status.movement = from_wire(check, kPolicy, wire.movement(), "movement");
+  status.bfd = read_bfd(check, wire.bfd());
   check.count(wire.roles_size(), "roles", bounds::kRoles);
   for (const auto& from : wire.roles()) {
     status.roles.push_back({RoleId{check.name(from.role(), "role")}, check.text(from.state(), "state"),

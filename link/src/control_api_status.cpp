@@ -75,12 +75,41 @@ const char* to_string(StopEvidence evidence) {
   return "none";
 }
 
+const char* to_string(BfdAuthentication authentication) {
+  switch (authentication) {
+    case BfdAuthentication::None:
+      return "none";
+    case BfdAuthentication::Simple:
+      return "simple";
+    case BfdAuthentication::Sha1:
+      return "sha1";
+    case BfdAuthentication::MeticulousSha1:
+      return "meticulous-sha1";
+  }
+  return "none";
+}
+
+std::string to_string(const BfdParameters& bfd) {
+  std::string text = std::to_string(bfd.interval_ms) + " ms x " + std::to_string(bfd.multiplier) + ", ";
+  if (bfd.authentication == BfdAuthentication::None) { return text + "not authenticated"; }
+  return text + to_string(bfd.authentication) + " key " + std::to_string(bfd.key_id);
+}
+
 Result<MovementPolicy> parse_movement_policy(const std::string& text) {
   for (const auto policy :
        {MovementPolicy::WhenSlow, MovementPolicy::WhenQuiet, MovementPolicy::Always, MovementPolicy::Manual}) {
     if (text == to_string(policy)) { return policy; }
   }
   return failure("\"" + text + "\" is no movement policy; write always, when-slow, when-quiet or manual",
+                 Errc::BadInput);
+}
+
+Result<BfdAuthentication> parse_bfd_authentication(const std::string& text) {
+  for (const auto one : {BfdAuthentication::None, BfdAuthentication::Simple, BfdAuthentication::Sha1,
+                         BfdAuthentication::MeticulousSha1}) {
+    if (text == to_string(one)) { return one; }
+  }
+  return failure("\"" + text + "\" is no BFD authentication; write none, simple, sha1 or meticulous-sha1",
                  Errc::BadInput);
 }
 

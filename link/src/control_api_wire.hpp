@@ -41,6 +41,12 @@ inline constexpr Pair<MovementPolicy, pb::MovementPolicy> kPolicy[] = {
     {MovementPolicy::Always, pb::MOVEMENT_POLICY_ALWAYS},
     {MovementPolicy::Manual, pb::MOVEMENT_POLICY_MANUAL}};
 
+inline constexpr Pair<BfdAuthentication, pb::BfdAuthentication> kBfdAuthentication[] = {
+    {BfdAuthentication::None, pb::BFD_AUTHENTICATION_NONE},
+    {BfdAuthentication::Simple, pb::BFD_AUTHENTICATION_SIMPLE},
+    {BfdAuthentication::Sha1, pb::BFD_AUTHENTICATION_SHA1},
+    {BfdAuthentication::MeticulousSha1, pb::BFD_AUTHENTICATION_METICULOUS_SHA1}};
+
 template <class Plain, class Wire, std::size_t N>
 Wire to_wire(const Pair<Plain, Wire> (&pairs)[N], Plain plain) {
   const auto* found = std::find_if(std::begin(pairs), std::end(pairs), [&](auto& p) { return p.plain == plain; });
@@ -74,6 +80,21 @@ inline std::string bytes_of(const IpAddress& address) {
 inline void fill(pb::Prefix& to, const IpPrefix& from) {
   to.set_address(bytes_of(from.address));
   to.set_length(from.length);
+}
+
+inline void fill(pb::Bfd& to, const BfdParameters& from) {
+  to.set_interval_ms(from.interval_ms);
+  to.set_multiplier(from.multiplier);
+  to.set_authentication(to_wire(kBfdAuthentication, from.authentication));
+  to.set_key_id(from.key_id);
+}
+inline BfdParameters read_bfd(Check& check, const pb::Bfd& from) {
+  check.require(from.interval_ms() >= 1 && from.interval_ms() <= 60000, "bfd.interval_ms", "1 to 60000");
+  check.require(from.multiplier() >= 1 && from.multiplier() <= 255, "bfd.multiplier", "1 to 255");
+  check.require(from.key_id() <= 255, "bfd.key_id", "0 to 255");
+  return {from.interval_ms(), from.multiplier(),
+          from_wire(check, kBfdAuthentication, from.authentication(), "bfd.authentication"),
+          static_cast<std::uint8_t>(from.key_id())};
 }
 
 inline void fill(pb::RoleTerm& to, const RoleId& role, Term term) {

@@ -50,8 +50,9 @@ Result<json::value> parse_line(std::string_view text) {
 
 struct OrderWriter {
   json::object operator()(const Identify&) const { return {{"order", "identify"}}; }
+  json::object operator()(const EchoOrder&) const { return {{"order", "echo"}}; }
   json::object operator()(const Configure& order) const {
-    return {{"order", "configure"}, {"mirror", to_json(order.mirror)}};
+    return {{"order", "configure"}, {"mirror", to_json(order.mirror)}, {"bfd_key", order.bfd_key}};
   }
   json::object operator()(const Certify& order) const {
     if (!order.credentials) { return {{"order", "certify"}, {"plain_text", true}}; }
@@ -73,9 +74,14 @@ struct OrderWriter {
 
 struct EventWriter {
   json::object operator()(const Hello& event) const {
-    return {{"event", "hello"},         {"boot_nonce", event.boot_nonce}, {"instance", event.instance},
-            {"version", event.version}, {"bundle", event.bundle},         {"activity", to_string(event.activity)},
-            {"term", event.term.value}};
+    return {{"event", "hello"},           {"boot_nonce", event.boot_nonce},
+            {"instance", event.instance}, {"version", event.version},
+            {"bundle", event.bundle},     {"activity", to_string(event.activity)},
+            {"term", event.term.value},   {"memory", event.memory},
+            {"load_ns", event.load_ns},   {"private_load_ns", event.private_load_ns}};
+  }
+  json::object operator()(const Echoed& event) const {
+    return {{"event", "echoed"}, {"heard", event.heard}, {"said", event.said}, {"problem", event.problem}};
   }
   json::object operator()(const State& event) const {
     return {{"event", "state"}, {"phase", to_string(event.phase)}, {"detail", event.detail}};
@@ -96,6 +102,9 @@ struct EventWriter {
     json::object sequences;
     for (const auto& [store, sequence] : event.sequences) { sequences[store] = sequence.value; }
     return {{"event", "quiesced"}, {"sequences", sequences}, {"ms", event.ms}};
+  }
+  json::object operator()(const QuiesceFailed& event) const {
+    return {{"event", "quiesce-failed"}, {"detail", event.detail}};
   }
   json::object operator()(const Alarm& event) const { return {{"event", "alarm"}, {"text", event.text}}; }
 };
@@ -119,7 +128,18 @@ Hello read_hello(JsonFields& fields) {
   event.bundle = fields.string("bundle");
   event.activity = read_enum<Activity>(fields, "activity", activity_names);
   event.term.value = fields.number("term");
+  event.memory = fields.string("memory");
+  event.load_ns = fields.real("load_ns");
+  event.private_load_ns = fields.real("private_load_ns");
   if (event.boot_nonce.empty() || event.instance.empty()) { fields.problem("a nonce is empty"); }
+  return event;
+}
+
+Echoed read_echoed(JsonFields& fields) {
+  Echoed event;
+  event.heard = fields.number("heard");
+  event.said = fields.number("said");
+  event.problem = fields.string("problem");
   return event;
 }
 
@@ -147,12 +167,14 @@ Quiesced read_quiesced(JsonFields& fields) {
 
 GuestEvent read_event(JsonFields& fields, const std::string& name) {
   if (name == "hello") { return read_hello(fields); }
+  if (name == "echoed") { return read_echoed(fields); }
   if (name == "state") { return State{read_enum<GuestPhase>(fields, "phase", phase_names), fields.string("detail")}; }
   if (name == "vote") { return PeerSeen{read_enum<Vote>(fields, "vote", vote_names)}; }
   if (name == "ready") { return read_ready(fields); }
   if (name == "activate-failed") { return ActivateFailed{fields.string("detail")}; }
   if (name == "announced") { return Announced{}; }
   if (name == "quiesced") { return read_quiesced(fields); }
+  if (name == "quiesce-failed") { return QuiesceFailed{fields.string("detail")}; }
   if (name == "alarm") { return Alarm{fields.string("text")}; }
   fields.problem("\"" + name.substr(0, 32) + "\" is no event");
   return Alarm{};
@@ -176,7 +198,7 @@ Result<GuestOrder> parse_order(std::string_view text) {
     const auto* found = fields.find("mirror");
     auto mirror = found == nullptr ? Result<RunMirror>(failure("mirror is missing")) : run_mirror_from_json(*found);
     if (mirror) {
-      order = Configure{*std::move(mirror)};
+      order = Configure{*std::move(mirror), fields.string("bfd_key")};
     } else {
       fields.problem(mirror.error().message);
     }
@@ -193,6 +215,8 @@ Result<GuestOrder> parse_order(std::string_view text) {
     order = activate;
   } else if (name == "identify") {
     order = Identify{};
+  } else if (name == "echo") {
+    order = EchoOrder{};
   } else if (name == "announce") {
     order = Announce{};
   } else if (name == "quiesce") {

@@ -35,6 +35,7 @@ void Applier::begin_connection() {
     store.mode = Mode::Idle;
     store.round = 0;
     store.received = store.writer.committed();
+    store.unfinished.clear();
   }
 }
 
@@ -52,6 +53,8 @@ Status Applier::on_frame(const Frame& frame) {
   ++frames_;
   if (frame.header.store >= stores_.size()) { return out_of_order("a frame of no store"); }
   auto& store = stores_[frame.header.store];
+  const bool goes_on = frame.header.type == FrameType::Journal || frame.header.type == FrameType::Heartbeat;
+  if (!store.unfinished.empty() && !goes_on) { return out_of_order("a frame within a transaction"); }
   Status done;
   switch (frame.header.type) {
     case FrameType::Resume:
@@ -127,8 +130,7 @@ Status Applier::on_snapshot_records(StoreState& store, const Frame& frame) {
   if (!records) { return records.error(); }
   if (store.mode != Mode::Snapshot) { return out_of_order("SnapshotRecords"); }
   entries_.clear();
-  for (std::uint32_t i = 0; i < records.value().count; ++i) {
-    const auto record = records.value().at(i);
+  for (const auto& record : records.value().records) {
     auto applied = store.writer.apply_snapshot_record(records.value().table, record.key, record.value, record.sequence);
     if (!applied) { return applied; }
     entries_.push_back({record.sequence, records.value().table, shm::JournalEntry::Op::Put, record.key, record.value});
@@ -159,14 +161,31 @@ Status Applier::on_history(StoreState& store, const Frame& frame) {
   return extended;
 }
 
+/// A transaction that is larger than a frame is kept until its last entry is there: applied whole or not at all.
 Status Applier::on_journal(StoreState& store, const Frame& frame) {
   if (store.mode == Mode::Idle) { return out_of_order("Journal"); }
-  const auto applied = store.writer.apply(frame.payload);
+  const bool whole = shm::whole_entries(frame.payload, frame.payload.size()).transaction_bytes == frame.payload.size();
+  if (store.unfinished.empty() && whole) { return apply_journal(store, frame.payload); }
+  auto& kept = store.unfinished;
+  kept.insert(kept.end(), frame.payload.begin(), frame.payload.end());
+  const auto held = shm::whole_entries(kept, kept.size());
+  if (held.bytes != kept.size() || kept.size() > store.writer.store().schema().journal_bytes) {
+    return failure("replication stream: damaged Journal", Errc::Damaged);
+  }
+  const auto applied = apply_journal(store, shm::Bytes(kept).first(held.transaction_bytes));
+  kept.erase(kept.begin(), kept.begin() + static_cast<std::ptrdiff_t>(held.transaction_bytes));
+  if (kept.empty()) { kept.shrink_to_fit(); }
+  return applied;
+}
+
+Status Applier::apply_journal(StoreState& store, shm::Bytes entries) {
+  if (entries.empty()) { return {}; }
+  const auto applied = store.writer.apply(entries);
   if (!applied) { return applied.error(); }
   store.received = std::max(store.received, applied.value());
   store.active_committed = std::max(store.active_committed, applied.value());
   entries_.clear();
-  auto told = shm::for_each_entry(frame.payload, [&](const shm::JournalEntry& entry) { entries_.push_back(entry); });
+  auto told = shm::for_each_entry(entries, [&](const shm::JournalEntry& entry) { entries_.push_back(entry); });
   if (!told) { return told; }
   callbacks_.on_applied(store.name, entries_);
   return {};

@@ -54,6 +54,7 @@ class Applier {
     std::uint32_t round = 0;
     bool was_synced = false;  ///< since acquire(), and no resync begun after that
     bool distrust = false;
+    std::vector<std::byte> unfinished{};  ///< of a transaction that comes in several frames: its first entries
     [[nodiscard]] bool caught_up() const;
   };
 
@@ -63,6 +64,7 @@ class Applier {
   Status on_snapshot_end(StoreState& store, const Frame& frame);
   Status on_history(StoreState& store, const Frame& frame);
   Status on_journal(StoreState& store, const Frame& frame);
+  Status apply_journal(StoreState& store, shm::Bytes entries);
 
   const ReceiverCallbacks& callbacks_;
   std::vector<StoreState> stores_;

@@ -13,7 +13,7 @@ namespace understudy::link::replication {
 namespace {
 
 constexpr std::uint32_t magic = 0x52505355;  // "USPR" as it lies on the wire
-constexpr std::uint8_t version = 1;
+constexpr std::uint8_t version = 2;
 constexpr std::size_t crc_offset = 12;
 constexpr std::size_t read_room_min = 64 << 10;
 constexpr std::size_t buffer_bytes_max = header_bytes + payload_bytes_max + read_room_min;
@@ -58,11 +58,14 @@ std::uint64_t digest_of(const RoleId& role) {
 std::uint64_t digest_of(const shm::StoreSchema& schema) {
   Fnv fnv;
   fnv.add(schema.name);
+  fnv.add(schema.arena_bytes);
   for (const auto& table : schema.tables) {
     fnv.add(table.name);
     fnv.add(table.key_bytes);
     fnv.add(table.value_bytes);
     fnv.add(table.capacity);
+    fnv.add(static_cast<std::uint64_t>(table.kind));
+    fnv.add(std::max(table.capacity, table.capacity_max));
   }
   return fnv.value;
 }

@@ -5,12 +5,14 @@
 #include <limits>
 
 #include "understudy/common/log.hpp"
+#include "understudy/shm/layout.hpp"
 
 namespace understudy::link::replication {
 
 namespace {
 
 constexpr Sequence no_limit{std::numeric_limits<std::uint64_t>::max()};
+static_assert(shm::layout::transaction_bytes_max <= payload_bytes_max, "a transaction travels in one frame");
 constexpr auto idle_after = std::chrono::milliseconds(250);
 
 bool same(const std::vector<shm::TermStart>& a, const std::vector<shm::TermStart>& b) {
@@ -201,8 +203,24 @@ void MirrorLink::ship_journal(StoreLink& store, Sequence limit, Batch& batch) {
     }
     store.sent = store.held->last;
   }
-  add(batch, header(FrameType::Journal, store, store.held->first), std::move(store.held->bytes));
+  add_journal(store, std::move(*store.held), batch);
   store.held.reset();
+}
+
+/// A checkpoint of an arena may be larger than a frame: it goes as several, cut between entries, in one batch.
+void MirrorLink::add_journal(const StoreLink& store, shm::JournalReader::Chunk chunk, Batch& batch) {
+  if (chunk.bytes.size() <= payload_bytes_max) {
+    return add(batch, header(FrameType::Journal, store, chunk.first), std::move(chunk.bytes));
+  }
+  Sequence first = chunk.first;
+  for (shm::Bytes rest = chunk.bytes; !rest.empty();) {
+    const auto piece = shm::whole_entries(rest, payload_bytes_max);
+    UNDERSTUDY_ASSERT(piece.bytes > 0);  // the reader checked the entries, each smaller than a frame
+    add(batch, header(FrameType::Journal, store, first),
+        {rest.begin(), rest.begin() + static_cast<std::ptrdiff_t>(piece.bytes)});
+    first.value += piece.count;
+    rest = rest.subspan(piece.bytes);
+  }
 }
 
 /// A delta goes on from what the mirror has for certain: `sent` is left alone while a snapshot is under way.

@@ -83,6 +83,7 @@ class MirrorLink : public std::enable_shared_from_this<MirrorLink> {
   void begin_snapshot(StoreLink& store, Batch& batch);
   void collect_scan(StoreLink& store, Batch& batch);
   void ship_journal(StoreLink& store, Sequence limit, Batch& batch);
+  void add_journal(const StoreLink& store, shm::JournalReader::Chunk chunk, Batch& batch);
   void resync(StoreLink& store, const std::string& why);
   Status on_frame(const Frame& frame);
   void on_progress(const Progress& progress);

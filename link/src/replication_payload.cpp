@@ -3,6 +3,7 @@
 
 #include "replication_bytes.hpp"
 #include "understudy/link/replication_frame.hpp"
+#include "understudy/shm/layout.hpp"
 
 namespace understudy::link::replication {
 
@@ -10,7 +11,8 @@ namespace {
 
 constexpr std::size_t name_bytes_max = 64;
 constexpr std::size_t text_bytes_max = 512;
-constexpr std::size_t records_header_bytes = 16;
+constexpr std::size_t records_header_bytes = 12;
+constexpr std::size_t record_header_bytes = 12;
 
 Error damaged(const char* what) { return failure(std::string("replication stream: damaged ") + what, Errc::Damaged); }
 
@@ -187,34 +189,27 @@ Result<Progress> decode_progress(std::span<const std::byte> payload) {
 
 // --- snapshot records ---
 
-SnapshotRecords::Record SnapshotRecords::at(std::uint32_t index) const {
-  const std::size_t record_bytes = 8 + std::size_t{key_bytes} + value_bytes;
-  ByteReader reader(records.subspan(index * record_bytes, record_bytes));
-  Record record;
-  record.sequence.value = reader.number<std::uint64_t>();
-  record.key = reader.take(key_bytes);
-  record.value = reader.take(value_bytes);
-  return record;
-}
-
 Result<SnapshotRecords> decode_snapshot_records(std::span<const std::byte> payload) {
   ByteReader reader(payload);
-  SnapshotRecords records;
-  records.table = reader.number<std::uint32_t>();
-  records.key_bytes = reader.number<std::uint32_t>();
-  records.value_bytes = reader.number<std::uint32_t>();
-  records.count = reader.number<std::uint32_t>();
-  records.records = reader.rest();
-  const std::uint64_t record_bytes = std::uint64_t{8} + records.key_bytes + records.value_bytes;
-  const bool fits = reader.ok() && records.records.size() % record_bytes == 0 &&
-                    records.records.size() / record_bytes == records.count;
-  if (!fits) { return damaged("SnapshotRecords"); }
-  return records;
+  SnapshotRecords told;
+  told.table = reader.number<std::uint32_t>();
+  const auto key_bytes = reader.number<std::uint32_t>();
+  const auto count = reader.number<std::uint32_t>();
+  const std::uint64_t record_bytes_min = record_header_bytes + std::uint64_t{key_bytes};
+  if (count > reader.rest().size() / record_bytes_min) { return damaged("SnapshotRecords"); }
+  told.records.reserve(count);
+  for (std::uint32_t i = 0; i < count && reader.ok(); ++i) {
+    const Sequence sequence{reader.number<std::uint64_t>()};
+    const auto value_bytes = reader.number<std::uint32_t>();
+    const auto key = reader.take(key_bytes);
+    told.records.push_back({sequence, key, reader.take(value_bytes)});
+  }
+  if (!reader.at_end()) { return damaged("SnapshotRecords"); }
+  return told;
 }
 
-SnapshotRecordsBuilder::SnapshotRecordsBuilder(shm::TableIndex table, std::uint32_t key_bytes,
-                                               std::uint32_t value_bytes)
-    : table_(table), key_bytes_(key_bytes), value_bytes_(value_bytes) {
+SnapshotRecordsBuilder::SnapshotRecordsBuilder(shm::TableIndex table, std::uint32_t key_bytes)
+    : table_(table), key_bytes_(key_bytes) {
   start();
 }
 
@@ -222,15 +217,18 @@ void SnapshotRecordsBuilder::start() {
   ByteWriter writer;
   writer.number(table_);
   writer.number(key_bytes_);
-  writer.number(value_bytes_);
   writer.number(std::uint32_t{0});
   payload_ = writer.take();
   count_ = 0;
 }
 
 void SnapshotRecordsBuilder::add(Sequence sequence, shm::Bytes key, shm::Bytes value) {
-  UNDERSTUDY_ASSERT(key.size() == key_bytes_ && value.size() == value_bytes_);
-  for (std::size_t i = 0; i < 8; ++i) { payload_.push_back(static_cast<std::byte>(sequence.value >> (8 * i) & 0xff)); }
+  UNDERSTUDY_ASSERT(key.size() == key_bytes_ && value.size() <= shm::layout::blob_bytes_max);
+  const auto number = [this](std::uint64_t from, std::size_t bytes) {
+    for (std::size_t i = 0; i < bytes; ++i) { payload_.push_back(static_cast<std::byte>(from >> (8 * i) & 0xff)); }
+  };
+  number(sequence.value, 8);
+  number(value.size(), 4);
   payload_.insert(payload_.end(), key.begin(), key.end());
   payload_.insert(payload_.end(), value.begin(), value.end());
   ++count_;

@@ -25,7 +25,7 @@ void SnapshotScan::run() {
   Status status;
   const auto& tables = store_.schema().tables;
   for (shm::TableIndex table = 0; table < tables.size() && status; ++table) {
-    SnapshotRecordsBuilder builder(table, tables[table].key_bytes, tables[table].value_bytes);
+    SnapshotRecordsBuilder builder(table, tables[table].key_bytes);
     {
       const std::lock_guard lock(mutex_);
       if (cancelled_) { break; }

@@ -32,7 +32,9 @@ json::value to_json(const ApplicationSpec& application) {
     tables.push_back({{"name", table.name},
                       {"key_bytes", table.key_bytes},
                       {"value_bytes", table.value_bytes},
-                      {"capacity", table.capacity}});
+                      {"capacity", table.capacity},
+                      {"kind", table.kind},
+                      {"capacity_max", table.capacity_max}});
   }
   return {{"name", application.name},
           {"command", command},
@@ -68,6 +70,8 @@ Result<TableSpec> table_from_json(const json::value& value) {
   table.key_bytes = fields.number32("key_bytes");
   table.value_bytes = fields.number32("value_bytes");
   table.capacity = fields.number("capacity");
+  table.kind = fields.number32("kind");
+  table.capacity_max = fields.number("capacity_max");
   if (auto done = fields.finish(); !done) { return done.error(); }
   return table;
 }
@@ -181,12 +185,30 @@ Result<RoleSpec> role_spec_from_json(const json::value& value) {
   return spec;
 }
 
+namespace {
+
+BfdAuthentication authentication_from(JsonFields& fields) {
+  const auto number = fields.number8("authentication");
+  for (const auto known : {BfdAuthentication::None, BfdAuthentication::Simple, BfdAuthentication::Sha1,
+                           BfdAuthentication::MeticulousSha1}) {
+    if (number == static_cast<std::uint8_t>(known)) { return known; }
+  }
+  fields.problem("authentication " + std::to_string(number) + " is unknown");
+  return BfdAuthentication::None;
+}
+
+}  // namespace
+
 json::value to_json(const RunMirror& order) {
   return {{"spec", to_json(order.spec)},
           {"term", order.term.value},
           {"active", order.active.value},
           {"active_address", order.active_address.to_string()},
-          {"bfd", {{"interval_ms", order.bfd.interval_ms}, {"multiplier", order.bfd.multiplier}}}};
+          {"bfd",
+           {{"interval_ms", order.bfd.interval_ms},
+            {"multiplier", order.bfd.multiplier},
+            {"authentication", static_cast<unsigned>(order.bfd.authentication)},
+            {"key_id", order.bfd.key_id}}}};
 }
 
 Result<RunMirror> run_mirror_from_json(const json::value& value) {
@@ -206,6 +228,8 @@ Result<RunMirror> run_mirror_from_json(const json::value& value) {
     JsonFields bfd(*found, "bfd");
     order.bfd.interval_ms = bfd.number32("interval_ms");
     order.bfd.multiplier = bfd.number32("multiplier");
+    order.bfd.authentication = authentication_from(bfd);
+    order.bfd.key_id = bfd.number8("key_id");
     fields.take(bfd.finish());
   } else {
     fields.problem("bfd is missing");

@@ -12,6 +12,9 @@ namespace understudy::shm {
 namespace {
 
 constexpr std::uint64_t bytes_max = std::uint64_t{1} << 46;  // far beyond any memory, far from overflow
+static_assert(static_cast<std::uint32_t>(TableKind::Hashed) == layout::table_hashed &&
+              static_cast<std::uint32_t>(TableKind::Blob) == layout::table_blob &&
+              static_cast<std::uint32_t>(TableKind::Dense) == layout::table_dense);
 
 bool good_name(const std::string& name) {
   return !name.empty() && name.size() < layout::name_bytes && name.find('\0') == std::string::npos;
@@ -25,13 +28,52 @@ Status check_table(const TableSchema& table) {
   if (table.key_bytes < 1 || table.key_bytes > layout::key_bytes_max) {
     return bad("a key has 1 to 256 bytes, not " + std::to_string(table.key_bytes));
   }
-  if (table.value_bytes < 1 || table.value_bytes > layout::value_bytes_max) {
-    return bad("a value has 1 to 4096 bytes, not " + std::to_string(table.value_bytes));
+  const bool blob = table.kind == TableKind::Blob;
+  const std::uint32_t value_bytes_max = blob ? layout::blob_bytes_max : layout::value_bytes_max;
+  if (table.value_bytes < 1 || table.value_bytes > value_bytes_max) {
+    return bad("a value has 1 to " + std::to_string(value_bytes_max) + " bytes, not " +
+               std::to_string(table.value_bytes));
   }
-  if (table.capacity < 1 || table.capacity > std::uint64_t{1} << 32) {
-    return bad("capacity " + std::to_string(table.capacity) + " is not between 1 and 2^32");
+  const unsigned bits = blob ? 31 : 32;  // a slab's index has 32, and there are more slabs than records
+  if (table.capacity < 1 || table.capacity > std::uint64_t{1} << bits) {
+    return bad("capacity " + std::to_string(table.capacity) + " is not between 1 and 2^" + std::to_string(bits));
   }
-  return {};
+  if (table.capacity_max != 0 &&
+      (table.capacity_max <= table.capacity || table.capacity_max > std::uint64_t{1} << bits)) {
+    return bad("capacity_max " + std::to_string(table.capacity_max) + " is not above the capacity and at most 2^" +
+               std::to_string(bits));
+  }
+  switch (table.kind) {
+    case TableKind::Hashed:
+    case TableKind::Blob:
+      return {};
+    case TableKind::Dense:
+      if (table.key_bytes != sizeof(std::uint64_t)) { return bad("a dense table's key has 8 bytes"); }
+      if (table.can_grow()) { return bad("a dense table has one capacity for ever"); }
+      return {};
+  }
+  return bad("kind " + std::to_string(static_cast<std::uint32_t>(table.kind)) + " is none");
+}
+
+/// A live area needs its table of checkpointed pages (with_arena() makes it).
+Status check_arena(const StoreSchema& store) {
+  const std::uint64_t pages = store.arena_bytes / layout::page_bytes;
+  if (store.arena_bytes == 0) { return {}; }
+  const TableSchema wanted{arena_table_name, 8, layout::page_bytes, pages, TableKind::Dense};
+  if (std::ranges::find(store.tables, wanted) != store.tables.end()) { return {}; }
+  return failure("store \"" + store.name + "\": an arena of " + std::to_string(store.arena_bytes) +
+                     " bytes needs a dense table \"" + arena_table_name + "\" of " + std::to_string(pages) +
+                     " pages of 4096 bytes",
+                 Errc::BadInput);
+}
+
+/// The largest entry of any of its tables.
+std::uint64_t largest_entry(const StoreSchema& store) {
+  std::uint64_t largest = 0;
+  for (const auto& table : store.tables) {
+    largest = std::max(largest, layout::entry_bytes(table.key_bytes, table.value_bytes));
+  }
+  return largest;
 }
 
 Status check_store(const StoreSchema& store) {
@@ -49,7 +91,13 @@ Status check_store(const StoreSchema& store) {
     if (auto checked = check_table(table); !checked) { return checked.error(); }
     if (!names.insert(table.name).second) { return bad("two tables are called \"" + table.name + "\""); }
   }
-  return {};
+  if (2 * largest_entry(store) > store.journal_bytes) {
+    return bad("journal_bytes " + std::to_string(store.journal_bytes) + " does not hold two of its largest changes");
+  }
+  if (store.arena_bytes % layout::page_bytes != 0 || store.arena_bytes > bytes_max) {
+    return bad("arena_bytes " + std::to_string(store.arena_bytes) + " is not a number of whole pages of 4096 bytes");
+  }
+  return check_arena(store);
 }
 
 template <std::size_t Size>
@@ -64,6 +112,56 @@ std::string read_name(const char (&from)[Size]) {
 
 constexpr std::uint64_t whole_pages(std::uint64_t bytes) {
   return (bytes + layout::page_bytes - 1) / layout::page_bytes * layout::page_bytes;
+}
+
+std::uint64_t slot_bytes(const TableSchema& table) {
+  switch (table.kind) {
+    case TableKind::Blob:
+      return 8 * layout::slot_words(table.key_bytes, sizeof(layout::blob_ref(0, 0)));
+    case TableKind::Dense:
+      return 8 * layout::slot_words(0, table.value_bytes);
+    case TableKind::Hashed:
+      break;
+  }
+  return 8 * layout::slot_words(table.key_bytes, table.value_bytes);
+}
+
+void describe_table(layout::TableDescription& to, const TableSchema& table, const TablePlan& plan) {
+  write_name(to.name, table.name);
+  to.key_bytes = table.key_bytes;
+  to.value_bytes = table.value_bytes;
+  to.kind = static_cast<std::uint32_t>(table.kind);
+  to.capacity = table.capacity;
+  to.capacity_max = std::max(table.capacity, table.capacity_max);
+  to.slot_count = plan.slot_count;
+  to.slots_offset = plan.slots_offset;
+  to.grown_slot_count = plan.grown_slot_count;
+  to.grown_slots_offset = plan.grown_slots_offset;
+  to.slab_bytes = plan.slab_bytes;
+  to.slab_count = plan.slab_count;
+  to.slabs_offset = plan.slabs_offset;
+}
+
+/// Places a table at `at` and moves it behind the table. No product here overflows: check_schema() bounds them.
+TablePlan place_table(const TableSchema& table, std::uint64_t& at) {
+  TablePlan placed;
+  const std::uint64_t bytes = slot_bytes(table);
+  placed.slot_count = table.kind == TableKind::Dense ? table.capacity : layout::slots_for(table.capacity);
+  placed.slots_offset = at;
+  at += whole_pages(placed.slot_count * bytes);
+  if (table.can_grow()) {
+    placed.grown_slot_count =
+        table.kind == TableKind::Dense ? table.capacity_max : layout::slots_for(table.capacity_max);
+    placed.grown_slots_offset = at;
+    at += whole_pages(placed.grown_slot_count * bytes);
+  }
+  if (table.kind == TableKind::Blob) {
+    placed.slab_bytes = layout::slab_bytes(table.value_bytes);
+    placed.slab_count = layout::slabs_for(std::max(table.capacity, table.capacity_max));
+    placed.slabs_offset = at;
+    at += whole_pages(placed.slab_count * placed.slab_bytes);
+  }
+  return placed;
 }
 
 }  // namespace
@@ -91,9 +189,12 @@ Result<RegionPlan> plan_region(const RegionSchema& schema) {
     placed.journal_offset = at + layout::page_bytes;
     at = placed.journal_offset + store.journal_bytes;
     for (const auto& table : store.tables) {
-      placed.slots_offsets.push_back(at);
-      const std::uint64_t slots = layout::slots_for(table.capacity);  // at most 2^34 slots of at most 8.5 KB
-      at += whole_pages(slots * 8 * layout::slot_words(table.key_bytes, table.value_bytes));
+      placed.tables.push_back(place_table(table, at));
+      if (at > bytes_max) { return failure("the schema needs more than 64 TiB", Errc::BadInput); }
+    }
+    if (store.arena_bytes != 0) {
+      placed.arena_offset = at;
+      at += store.arena_bytes;
       if (at > bytes_max) { return failure("the schema needs more than 64 TiB", Errc::BadInput); }
     }
     plan.stores.push_back(std::move(placed));
@@ -117,15 +218,11 @@ layout::RegionHeader describe(const RegionSchema& schema, const RegionPlan& plan
     to.journal_bytes = store.journal_bytes;
     to.control_offset = plan.stores[s].control_offset;
     to.journal_offset = plan.stores[s].journal_offset;
+    to.arena_bytes = store.arena_bytes;
+    to.arena_offset = plan.stores[s].arena_offset;
     to.table_count = static_cast<std::uint32_t>(store.tables.size());
     for (std::size_t t = 0; t < store.tables.size(); ++t) {
-      const auto& table = store.tables[t];
-      write_name(to.tables[t].name, table.name);
-      to.tables[t].key_bytes = table.key_bytes;
-      to.tables[t].value_bytes = table.value_bytes;
-      to.tables[t].capacity = table.capacity;
-      to.tables[t].slot_count = layout::slots_for(table.capacity);
-      to.tables[t].slots_offset = plan.stores[s].slots_offsets[t];
+      describe_table(to.tables[t], store.tables[t], plan.stores[s].tables[t]);
     }
   }
   header.description_crc32c = description_checksum(header);
@@ -145,10 +242,12 @@ Result<RegionSchema> read_schema(const layout::RegionHeader& header) {
   for (std::size_t s = 0; s < header.store_count; ++s) {
     const auto& from = header.stores[s];
     if (from.table_count > layout::tables_max) { return failure("more than 16 tables", Errc::BadInput); }
-    StoreSchema store{read_name(from.name), {}, from.journal_bytes};
+    StoreSchema store{read_name(from.name), {}, from.journal_bytes, from.arena_bytes};
     for (std::size_t t = 0; t < from.table_count; ++t) {
       const auto& table = from.tables[t];
-      store.tables.push_back({read_name(table.name), table.key_bytes, table.value_bytes, table.capacity});
+      const bool can_grow = table.capacity_max != table.capacity;
+      store.tables.push_back({read_name(table.name), table.key_bytes, table.value_bytes, table.capacity,
+                              static_cast<TableKind>(table.kind), can_grow ? table.capacity_max : 0});
     }
     schema.stores.push_back(std::move(store));
   }

@@ -12,10 +12,20 @@
 
 namespace understudy::shm {
 
+struct TablePlan {
+  std::uint64_t slot_count = 0;
+  std::uint64_t slots_offset = 0;
+  std::uint64_t grown_slot_count = 0;  ///< 0: cannot be rebuilt
+  std::uint64_t grown_slots_offset = 0;
+  std::uint64_t slab_bytes = 0;  ///< 0: no slabs
+  std::uint64_t slab_count = 0;
+  std::uint64_t slabs_offset = 0;
+};
 struct StorePlan {
   std::uint64_t control_offset = 0;
   std::uint64_t journal_offset = 0;
-  std::vector<std::uint64_t> slots_offsets;  ///< one for each table
+  std::uint64_t arena_offset = 0;  ///< 0: no arena
+  std::vector<TablePlan> tables;
 };
 struct RegionPlan {
   std::vector<StorePlan> stores;

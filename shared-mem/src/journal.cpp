@@ -10,8 +10,8 @@ using layout::JournalEntryHeader;
 std::optional<std::uint64_t> entry_size(const JournalEntryHeader& header) {
   const bool is_put = header.op == layout::op_put;
   const bool sound = (is_put || header.op == layout::op_erase) && header.key_bytes >= 1 &&
-                     header.key_bytes <= layout::key_bytes_max && header.value_bytes <= layout::value_bytes_max &&
-                     (header.value_bytes > 0) == is_put && header.table < layout::tables_max && header.reserved == 0 &&
+                     header.key_bytes <= layout::key_bytes_max && header.value_bytes <= layout::blob_bytes_max &&
+                     (header.value_bytes == 0 || is_put) && header.table < layout::tables_max && header.reserved == 0 &&
                      header.flags <= layout::flag_ends_transaction && header.sequence >= 1 &&
                      header.sequence <= layout::sequence_max;
   if (!sound) { return std::nullopt; }
@@ -39,8 +39,8 @@ std::uint64_t compose_entry(EntryBuffer& buffer, const EntryHead& head, std::spa
   const std::uint64_t value_at = entry_header_words + layout::words_of(key.size());
   // Whole words from the start: narrow stores that are soon read back as words would stall the processor.
   buffer.words[0] = head.sequence;
-  buffer.words[1] = std::uint64_t{key.size()} << 32 | std::uint64_t{value.size()} << 48;
-  buffer.words[2] = std::uint64_t{head.op} | std::uint64_t{head.flags} << 8 | std::uint64_t{head.table} << 16;
+  buffer.words[1] = std::uint64_t{key.size()} << 32 | std::uint64_t{head.table} << 48;
+  buffer.words[2] = std::uint64_t{value.size()} | std::uint64_t{head.op} << 32 | std::uint64_t{head.flags} << 40;
   words::for_words(key, [&](std::size_t i, Word word) { buffer.words[entry_header_words + i] = word; });
   words::for_words(value, [&](std::size_t i, Word word) { buffer.words[value_at + i] = word; });
   buffer.words[1] |= crc32c(buffer.bytes(size));

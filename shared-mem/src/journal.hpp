@@ -25,7 +25,7 @@ namespace understudy::shm {
 
 /// One entry in the caller's own memory.
 struct EntryBuffer {
-  static constexpr std::size_t words_max = layout::entry_bytes(layout::key_bytes_max, layout::value_bytes_max) / 8;
+  static constexpr std::size_t words_max = layout::entry_bytes(layout::key_bytes_max, layout::blob_bytes_max) / 8;
   Word words[words_max];
 
   [[nodiscard]] layout::JournalEntryHeader header() const {

@@ -92,7 +92,8 @@ Result<JournalReader::Chunk> JournalReader::read(std::size_t max_bytes) {
 
   const std::uint64_t available = *end - impl.position;
   if (available > store.journal.ring_bytes()) { return lapped(); }
-  constexpr std::uint64_t transaction_max = StoreWriter::max_transaction * EntryBuffer::words_max * 8;
+  // An arena's checkpoint may be larger than any other transaction.
+  const std::uint64_t transaction_max = std::max(layout::transaction_bytes_max, store.journal.ring_bytes() / 2);
   Chunk chunk{State::Entries, {}, Sequence{impl.sequence + 1}, {}};
   for (std::uint64_t want : {std::uint64_t{max_bytes} & ~std::uint64_t{7}, transaction_max}) {
     chunk.bytes.resize(std::min(available, want));
@@ -108,6 +109,21 @@ Result<JournalReader::Chunk> JournalReader::read(std::size_t max_bytes) {
     return chunk;
   }
   return failure("the journal holds a transaction without an end", Errc::Damaged);
+}
+
+WholeEntries whole_entries(Bytes entries, std::size_t max_bytes) {
+  WholeEntries whole;
+  const Bytes within = entries.first(std::min(entries.size(), max_bytes));
+  while (within.size() - whole.bytes >= sizeof(layout::JournalEntryHeader)) {
+    layout::JournalEntryHeader header;
+    std::memcpy(&header, within.data() + whole.bytes, sizeof header);
+    const auto size = entry_size(header);
+    if (!size || *size > within.size() - whole.bytes) { break; }
+    whole.bytes += *size;
+    ++whole.count;
+    if ((header.flags & layout::flag_ends_transaction) != 0) { whole.transaction_bytes = whole.bytes; }
+  }
+  return whole;
 }
 
 Status for_each_entry(Bytes chunk, const std::function<void(const JournalEntry&)>& visit) {

@@ -5,8 +5,9 @@
 ///        |  entry L+1  |  entry L+2  |  (torn or never written)                    |
 ///
 /// Entries were written before the tables, so the complete ones at the end of the journal name every slot that may
-/// hold a copy above `committed`: at most one transaction, whatever the size of the tables. Marking those copies free
-/// can be repeated any number of times; a death in here leaves the same work to the next one.
+/// hold a copy above `committed`: at most one transaction, whatever the size of the tables (of 64 changes, or a
+/// checkpoint's pages, which half of the ring bounds). Marking those copies free can be repeated any number of times; a
+/// death in here leaves the same work to the next one.
 #include <fcntl.h>
 #include <unistd.h>
 
@@ -56,11 +57,10 @@ StoreWriter::Impl::Impl(Store of, WriterLock held)
       control(*store.impl_->control),
       journal(store.impl_->journal),
       tables(store.impl_->tables),
+      slabs(store.impl_->slabs),
       lock(std::move(held)) {
   changes.reserve(max_transaction);
-  for (std::size_t table = 0; table < tables.size(); ++table) {
-    capacities[table] = store.schema().tables[table].capacity;
-  }
+  pools.resize(tables.size());
 }
 
 Status StoreWriter::Impl::adopt(std::uint64_t new_term) {
@@ -76,6 +76,10 @@ Status StoreWriter::Impl::adopt(std::uint64_t new_term) {
   words::publish(&control.writer.term, term);
   words::publish(&control.writer.epoch, epoch);
 
+  for (TableIndex table = 0; table < tables.size(); ++table) {
+    tables[table] = store.impl_->table(table);
+    capacities[table] = store.capacity(table);
+  }
   committed = words::load_acquire(&control.commit.committed);
   reserved_end = words::load(&control.commit.reserved_end);
   purged_up_to = words::load(&control.commit.purged_up_to);
@@ -104,7 +108,8 @@ Status StoreWriter::Impl::adopt(std::uint64_t new_term) {
 Status StoreWriter::Impl::take_back_unfinished() {
   std::uint64_t position = journal.end_of(committed).value_or(end_position);
   end_position = position;
-  for (std::uint64_t sequence = committed + 1; sequence <= committed + max_transaction; ++sequence) {
+  const std::uint64_t position_max = position + journal.ring_bytes();
+  for (std::uint64_t sequence = committed + 1; position < position_max; ++sequence) {
     if (position == reserved_end) { break; }
     const auto size = journal.read_entry(position, entry);
     if (!size || entry.header().sequence != sequence) { break; }  // from here on the tables were not touched
@@ -125,6 +130,8 @@ Status StoreWriter::Impl::take_back_unfinished() {
     }
   }
   counts_changed = 0;
+  replaced.clear();
+  for (SlabPool& pool : pools) { pool.forget(); }  // what was taken back freed the slabs that it referred to
   return {};
 }
 

@@ -1,70 +1,22 @@
 // SPDX-License-Identifier: Apache-2.0
-/// Files, mappings and the header. The only file that includes Boost.Interprocess and catches its exceptions.
+/// Regions: made, found, checked. What is mapped, and from what, is in mapping.cpp.
 ///
 /// Order of the formatting: the old magic goes first, then everything is zeroed and described, the new magic comes
 /// last. A region file of create() gets its name only after that, so a name always leads to a whole region.
 #include "understudy/shm/region.hpp"
 
-#include <fcntl.h>
 #include <sys/random.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include <bit>
-#include <boost/interprocess/file_mapping.hpp>
-#include <boost/interprocess/mapped_region.hpp>
 #include <cerrno>
 #include <cstring>
 
+#include "mapping.hpp"
 #include "region_impl.hpp"
 
 namespace understudy::shm {
 namespace {
-
-namespace bip = boost::interprocess;
-
-class FileMapping final : public Mapping {
- public:
-  FileMapping(const std::string& path, Access access, std::uint64_t bytes)
-      : file_(path.c_str(), mode(access)), region_(file_, mode(access), 0, static_cast<std::size_t>(bytes)) {}
-
-  [[nodiscard]] std::byte* address() const override { return static_cast<std::byte*>(region_.get_address()); }
-  [[nodiscard]] int open_again() const override {
-    // Through /proc, so that it is this inode even when the name leads elsewhere by now.
-    const std::string self = "/proc/self/fd/" + std::to_string(file_.get_mapping_handle().handle);
-    return ::open(self.c_str(), O_RDWR | O_CLOEXEC);
-  }
-
- private:
-  static bip::mode_t mode(Access access) { return access == Access::ReadOnly ? bip::read_only : bip::read_write; }
-  bip::file_mapping file_;
-  bip::mapped_region region_;
-};
-
-Result<std::unique_ptr<Mapping>> map_file(const std::string& path, Access access, std::uint64_t bytes) {
-  try {
-    return std::unique_ptr<Mapping>(std::make_unique<FileMapping>(path, access, bytes));
-  } catch (const bip::interprocess_exception& error) {
-    const auto code = error.get_error_code() == bip::not_found_error ? Errc::NotFound : Errc::Failed;
-    return failure("cannot map " + path + ": " + error.what(), code);
-  }
-}
-
-/// The size to map: as told, or the file's. NotFound, or Damaged when the file is shorter than told.
-Result<std::uint64_t> size_to_map(const std::string& path, std::optional<std::uint64_t> told) {
-  struct stat info {};
-  if (::stat(path.c_str(), &info) != 0) {
-    return failure(path + " is absent: " + std::strerror(errno), errno == ENOENT ? Errc::NotFound : Errc::Failed);
-  }
-  const auto file_bytes = static_cast<std::uint64_t>(info.st_size);
-  if (!told) { return file_bytes; }
-  const bool size_is_true = S_ISREG(info.st_mode) && !path.starts_with("/sys/");
-  if (size_is_true && *told > file_bytes) {
-    return failure(path + " is damaged: it has " + std::to_string(file_bytes) + " bytes, not " + std::to_string(*told),
-                   Errc::Damaged);
-  }
-  return *told;
-}
 
 Status check_size(std::uint64_t size_bytes, const RegionPlan& plan) {
   if (!std::has_single_bit(size_bytes) || size_bytes < layout::region_bytes_min) {
@@ -110,6 +62,7 @@ void write_empty(std::byte* memory, const RegionSchema& schema, const RegionPlan
   words::publish(first, layout::region_magic);
 }
 
+/// What opening found; `impl` when it is Good.
 struct Opened {
   RegionState state = RegionState::Damaged;
   std::shared_ptr<Region_impl> impl;
@@ -120,15 +73,30 @@ Opened refused(RegionState state, std::string message, Errc code = Errc::Damaged
   return {state, nullptr, failure(std::move(message), code)};
 }
 
-Opened open_checked(const std::string& path, Access access, std::optional<std::uint64_t> size_bytes) {
-  auto size = size_to_map(path, size_bytes);
+/// A store written last by an owner before the one that the caller knows.
+std::optional<std::string> stale_store(const Region_impl& region, Term lowest) {
+  for (std::size_t s = 0; s < region.plan.stores.size(); ++s) {
+    const auto* control =
+        reinterpret_cast<const layout::StoreControl*>(region.mapping->address() + region.plan.stores[s].control_offset);
+    const std::uint64_t term = words::load_acquire(&control->writer.term);
+    if (term < lowest.value) {
+      return "store \"" + region.schema.stores[s].name + "\" was last written under term " + std::to_string(term) +
+             ", and " + std::to_string(lowest.value) + " is the lowest to accept";
+    }
+  }
+  return std::nullopt;
+}
+
+Opened open_checked(const Source& source, Access access, const Wanted& wanted) {
+  const auto& path = source.name;
+  auto size = size_to_map(source);
   if (!size) {
     return {size.error().code == Errc::Damaged ? RegionState::Damaged : RegionState::Absent, nullptr, size.error()};
   }
   if (*size < layout::region_bytes_min) {
     return refused(RegionState::Foreign, path + " is foreign: it is smaller than any region");
   }
-  auto mapping = map_file(path, access, *size);
+  auto mapping = map_source(source, access, *size);
   if (!mapping) { return {RegionState::Absent, nullptr, mapping.error()}; }
 
   layout::RegionHeader header;
@@ -157,65 +125,108 @@ Opened open_checked(const std::string& path, Access access, std::optional<std::u
   }
   auto impl = std::make_shared<Region_impl>();
   *impl = {path, access, std::move(*schema), std::move(*plan), header.hash_seed, std::move(*mapping)};
+  if (wanted.schema && *wanted.schema != impl->schema) {
+    return refused(RegionState::OtherSchema, path + " has another schema than the one that is wanted");
+  }
+  if (const auto stale = stale_store(*impl, wanted.lowest_term)) {
+    return refused(RegionState::StaleTerm, path + " is stale: " + *stale, Errc::Refused);
+  }
   return {RegionState::Good, std::move(impl), {}};
 }
 
-/// A file of its full size, with its memory allocated: no writer ever dies of SIGBUS in it.
-Status allocate_file(const std::string& path, std::uint64_t size_bytes) {
-  const int fd = ::open(path.c_str(), O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
-  if (fd < 0) { return failure("cannot create " + path + ": " + std::strerror(errno)); }
-  const int error = ::posix_fallocate(fd, 0, static_cast<off_t>(size_bytes));
-  ::close(fd);
-  if (error == 0) { return {}; }
-  ::unlink(path.c_str());
-  return failure("cannot allocate " + std::to_string(size_bytes) + " bytes for " + path + ": " + std::strerror(error),
-                 error == ENOSPC ? Errc::Full : Errc::Failed);
+/// A source that could not be opened is absent, one that may not be a region's memory is something else's.
+Opened no_source(const Error& error) {
+  return {error.code == Errc::Refused ? RegionState::Foreign : RegionState::Absent, nullptr, error};
+}
+
+Opened open_named(const std::string& path, Access access, std::optional<std::uint64_t> size_bytes, std::uint64_t offset,
+                  const Wanted& wanted) {
+  auto source = open_source(path, access, size_bytes, offset);
+  if (!source) { return no_source(source.error()); }
+  return open_checked(*source, access, wanted);
+}
+
+Opened open_described(int fd, Access access, std::optional<std::uint64_t> size_bytes, std::uint64_t offset,
+                      const Wanted& wanted) {
+  auto source = open_source(fd, access, size_bytes, offset);
+  if (!source) { return no_source(source.error()); }
+  return open_checked(*source, access, wanted);
+}
+
+Opened format_source(const Source& source, std::uint64_t size_bytes, const RegionSchema& schema, bool zeroed) {
+  auto plan = checked_plan(schema, size_bytes);
+  if (!plan) { return {RegionState::Absent, nullptr, plan.error()}; }
+  if (auto size = size_to_map(source); !size) { return {RegionState::Absent, nullptr, size.error()}; }
+  {
+    auto mapping = map_source(source, Access::ReadWrite, size_bytes);
+    if (!mapping) { return {RegionState::Absent, nullptr, mapping.error()}; }
+    write_empty((*mapping)->address(), schema, *plan, size_bytes, zeroed);
+  }
+  return open_checked(source, Access::ReadWrite, {});
 }
 
 }  // namespace
 
-Result<Region> Region::create(const std::string& path, std::uint64_t size_bytes, const RegionSchema& schema) {
-  auto plan = checked_plan(schema, size_bytes);
-  if (!plan) { return plan.error(); }
+Result<Region> Region::handed_out(std::shared_ptr<Region_impl> impl, const Error& error) {
+  if (!impl) { return error; }
+  return Region(std::move(impl));
+}
+
+Result<Region> Region::create(const std::string& path, std::uint64_t size_bytes, const RegionSchema& schema,
+                              std::uint64_t offset) {
+  if (auto plan = checked_plan(schema, size_bytes); !plan) { return plan.error(); }
   const std::string unnamed = path + ".new." + std::to_string(::getpid());
   ::unlink(unnamed.c_str());
-  if (auto allocated = allocate_file(unnamed, size_bytes); !allocated) { return allocated.error(); }
-  {
-    auto mapping = map_file(unnamed, Access::ReadWrite, size_bytes);
-    if (!mapping) {
-      ::unlink(unnamed.c_str());
-      return mapping.error();
-    }
-    write_empty((*mapping)->address(), schema, *plan, size_bytes, true);
+  if (auto allocated = allocate_file(unnamed, offset + size_bytes); !allocated) { return allocated.error(); }
+  auto source = open_source(unnamed, Access::ReadWrite, size_bytes, offset);
+  if (!source) {
+    ::unlink(unnamed.c_str());
+    return source.error();
+  }
+  if (const auto made = format_source(*source, size_bytes, schema, true); made.state != RegionState::Good) {
+    ::unlink(unnamed.c_str());
+    return made.error;
   }
   if (::rename(unnamed.c_str(), path.c_str()) != 0) {
     const int error = errno;
     ::unlink(unnamed.c_str());
     return failure("cannot name the new region " + path + ": " + std::strerror(error));
   }
-  return open(path, Access::ReadWrite);
+  return open(path, Access::ReadWrite, size_bytes, offset);
 }
 
-Result<Region> Region::format(const std::string& path, std::uint64_t size_bytes, const RegionSchema& schema) {
-  auto plan = checked_plan(schema, size_bytes);
-  if (!plan) { return plan.error(); }
-  if (auto size = size_to_map(path, size_bytes); !size) { return size.error(); }
-  {
-    auto mapping = map_file(path, Access::ReadWrite, size_bytes);
-    if (!mapping) { return mapping.error(); }
-    write_empty((*mapping)->address(), schema, *plan, size_bytes, false);
-  }
-  return open(path, Access::ReadWrite, size_bytes);
+Result<Region> Region::format(const std::string& path, std::uint64_t size_bytes, const RegionSchema& schema,
+                              std::uint64_t offset) {
+  if (auto plan = checked_plan(schema, size_bytes); !plan) { return plan.error(); }
+  auto source = open_source(path, Access::ReadWrite, size_bytes, offset);
+  if (!source) { return source.error(); }
+  const auto made = format_source(*source, size_bytes, schema, false);
+  return handed_out(made.impl, made.error);
 }
 
-Result<Region> Region::open(const std::string& path, Access access, std::optional<std::uint64_t> size_bytes) {
-  auto opened = open_checked(path, access, size_bytes);
-  if (opened.state != RegionState::Good) { return opened.error; }
-  return Region(std::move(opened.impl));
+Result<Region> Region::format(int fd, std::uint64_t size_bytes, const RegionSchema& schema, std::uint64_t offset) {
+  if (auto plan = checked_plan(schema, size_bytes); !plan) { return plan.error(); }
+  auto source = open_source(fd, Access::ReadWrite, size_bytes, offset);
+  if (!source) { return source.error(); }
+  const auto made = format_source(*source, size_bytes, schema, false);
+  return handed_out(made.impl, made.error);
 }
 
-RegionState Region::inspect(const std::string& path, std::optional<std::uint64_t> size_bytes) {
-  return open_checked(path, Access::ReadOnly, size_bytes).state;
+Result<Region> Region::open(const std::string& path, Access access, std::optional<std::uint64_t> size_bytes,
+                            std::uint64_t offset, const Wanted& wanted) {
+  const auto opened = open_named(path, access, size_bytes, offset, wanted);
+  return handed_out(opened.impl, opened.error);
+}
+
+Result<Region> Region::open(int fd, Access access, std::optional<std::uint64_t> size_bytes, std::uint64_t offset,
+                            const Wanted& wanted) {
+  const auto opened = open_described(fd, access, size_bytes, offset, wanted);
+  return handed_out(opened.impl, opened.error);
+}
+
+RegionState Region::inspect(const std::string& path, std::optional<std::uint64_t> size_bytes, std::uint64_t offset,
+                            const Wanted& wanted) {
+  return open_named(path, Access::ReadOnly, size_bytes, offset, wanted).state;
 }
 
 Result<std::uint64_t> Region::size_needed(const RegionSchema& schema) {
@@ -241,9 +252,19 @@ Result<Store> Region::store(const std::string& name) const {
     store->journal = Journal(store->control, reinterpret_cast<Word*>(base + plan.journal_offset), schema.journal_bytes);
     for (std::size_t t = 0; t < schema.tables.size(); ++t) {
       const auto& table = schema.tables[t];
-      store->tables.emplace_back(reinterpret_cast<Word*>(base + plan.slots_offsets[t]),
-                                 layout::slots_for(table.capacity), table.key_bytes, table.value_bytes,
-                                 impl_->hash_seed);
+      const auto& placed = plan.tables[t];
+      store->tables.emplace_back(reinterpret_cast<Word*>(base + placed.slots_offset), placed.slot_count,
+                                 table.key_bytes, table.value_bytes, impl_->hash_seed, table.kind);
+      store->larger.emplace_back(reinterpret_cast<Word*>(base + placed.grown_slots_offset), placed.grown_slot_count,
+                                 table.key_bytes, table.value_bytes, impl_->hash_seed, table.kind);
+      store->growable |= table.can_grow() ? 1U << t : 0U;
+      store->slabs.emplace_back(reinterpret_cast<Word*>(base + placed.slabs_offset), placed.slab_count,
+                                placed.slab_bytes, table.value_bytes);
+    }
+    if (schema.arena_bytes != 0) {
+      const TableIndex pages = Store(store).table(arena_table_name).value();  // check_schema() saw it
+      store->live.emplace(store->control->arena, reinterpret_cast<Word*>(base + plan.arena_offset), pages,
+                          store->tables[pages]);
     }
     return Store(std::move(store));
   }

@@ -6,24 +6,19 @@
 #include <array>
 #include <cstddef>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "description.hpp"
 #include "journal.hpp"
+#include "live_area.hpp"
+#include "mapping.hpp"
+#include "slabs.hpp"
 #include "table.hpp"
 #include "understudy/shm/region.hpp"
 
 namespace understudy::shm {
-
-/// Keeps the memory mapped and the file open (region.cpp: the only file that knows what maps it).
-class Mapping {
- public:
-  virtual ~Mapping() = default;
-  [[nodiscard]] virtual std::byte* address() const = 0;
-  /// Another open description of the same file, for a lock of its own; below 0 when there is none.
-  [[nodiscard]] virtual int open_again() const = 0;
-};
 
 struct Region_impl {
   std::string path;
@@ -40,7 +35,11 @@ struct Store::Impl {
   std::size_t index = 0;
   layout::StoreControl* control = nullptr;
   Journal journal;
-  std::vector<Table> tables;
+  std::vector<Table> tables;     ///< where each table's records are as long as it was not rebuilt
+  std::vector<Table> larger;     ///< and after that; without slots where nothing is reserved
+  std::vector<Slabs> slabs;      ///< one for each table
+  std::uint32_t growable = 0;    ///< bit for each table that may be rebuilt
+  std::optional<LiveArea> live;  ///< of a store with an arena
 
   [[nodiscard]] const StoreSchema& schema() const { return region->schema.stores[index]; }
   [[nodiscard]] std::uint64_t committed() const { return words::load_acquire(&control->commit.committed); }
@@ -52,8 +51,32 @@ struct Store::Impl {
     return sync != 0 && (sync == layout::sync_snapshot || sync > committed());
   }
 
+  /// Was it rebuilt? The first slots are never written again then, so a reader that is late finds what was there.
+  [[nodiscard]] bool is_grown(TableIndex at) const {
+    return (growable >> at & 1) != 0 && words::load_acquire(&control->tables[at].grown) != 0;
+  }
+  /// Where the records are. Ask after the limit: who saw a commit in the larger table is led there.
+  [[nodiscard]] const Table& table(TableIndex at) const { return is_grown(at) ? larger[at] : tables[at]; }
+
   /// The committed value of a key; Changed only when it never held still (read_tries_max).
-  Seen get(const Table& in, const KeyWords& key, std::span<std::byte> value) const;
+  Seen get(TableIndex table, std::uint64_t home, const KeyWords& key, std::span<std::byte> value) const;
+
+  /// The same of a blob table. Damaged: the slot refers to what is not its value, and no change is under way.
+  struct Blob {
+    Seen seen = Seen::Changed;
+    bool damaged = false;
+    std::uint64_t sequence = 0;
+    std::size_t bytes = 0;  ///< written to `value`, which has room for the largest
+  };
+  Blob get_blob(TableIndex table, const KeyWords& key, std::span<std::byte> value) const;
+  /// The record whose key is in the slot `at` of `walked`; of any kind of table.
+  Blob read_slot(TableIndex table, const Table& walked, const Word* at, std::span<std::byte> key,
+                 std::span<std::byte> value) const;
+  Seen look_into_slot(TableIndex table, const Table& walked, const Word* at, std::uint64_t limit,
+                      std::span<std::byte> key, std::span<std::byte> value, std::uint64_t& sequence) const;
+  /// Tries `find(limit, ref, sequence)` until what it finds holds still.
+  template <class Find>
+  Blob read_blob(TableIndex table, std::span<std::byte> value, const Find& find) const;
 
   /// Readers ignore versions above this. While syncing every record stands for itself.
   [[nodiscard]] std::uint64_t visible_limit() const {
@@ -62,7 +85,37 @@ struct Store::Impl {
   }
 };
 
+[[gnu::cold]] Error blob_is_damaged(const TableSchema& table);
+
 /// A reader gives up a record after as many changes under its eyes; an honest writer is never that fast.
 inline constexpr int read_tries_max = 100000;
+
+/// A slab gets another value only after the commit that made it free. So a slab that does not fit while the same copy
+/// is still the visible one was never written by this program.
+template <class Find>
+Store::Impl::Blob Store::Impl::read_blob(TableIndex table, std::span<std::byte> value, const Find& find) const {
+  std::uint64_t mismatched = 0;  // sequence and limit of the last look at a slab that did not fit
+  std::uint64_t mismatched_limit = 0;
+  Blob blob;
+  for (int tries = 0; tries < read_tries_max; ++tries) {
+    Word ref = 0;
+    const std::uint64_t limit = visible_limit();
+    blob.seen = find(limit, ref, blob.sequence);
+    if (blob.seen == Seen::Changed) { continue; }
+    if (blob.seen == Seen::Absent) {
+      if (visible_limit() == limit) { return blob; }
+      continue;
+    }
+    blob.seen = slabs[table].read(ref, blob.sequence, value);
+    blob.bytes = Slabs::length_of(ref);
+    if (blob.seen == Seen::Present) { return blob; }
+    blob.damaged = tries > 0 && blob.sequence == mismatched && limit == mismatched_limit;
+    if (blob.damaged) { return blob; }
+    mismatched = blob.sequence;
+    mismatched_limit = limit;
+  }
+  blob.seen = Seen::Changed;
+  return blob;
+}
 
 }  // namespace understudy::shm

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 /// The mirror's side: a sender's changes keep their sequence numbers.
 ///
-///   SYNCED --begin_sync--> SNAPSHOT --end_sync(at >= newest record)--> SYNCED
-///                             |                                          ^
-///                             +--end_sync(at <  newest record)--> CATCHING_UP --apply() reached it--+
+///   SYNCED --begin_sync--> SNAPSHOT --end_sync(at >= newest record and deletion)--> SYNCED
+///                             |                                                       ^
+///                             +--end_sync(at <  one of them)--> CATCHING_UP --apply() reached it--+
 ///
 ///   SYNCED, CATCHING_UP  apply() writes the own journal, tables and commit point as a writer does: without gaps.
 ///   SNAPSHOT             records and entries change slots one by one, each only if it is newer than the slot; the
@@ -32,13 +32,18 @@ struct Transaction {
   std::uint64_t bytes = 0;
 };
 
+bool fits(const TableSchema& table, std::uint8_t op, std::uint64_t value_bytes) {
+  if (op != layout::op_put) { return value_bytes == 0; }
+  return table.kind == TableKind::Blob ? value_bytes <= table.value_bytes : value_bytes == table.value_bytes;
+}
+
 Status read_transaction(Bytes entries, const StoreSchema& schema, Transaction& transaction) {
   transaction.changes.clear();
   transaction.bytes = 0;
   const auto damaged = [](const std::string& what) {
     return failure("received journal bytes are damaged: " + what, Errc::Damaged);
   };
-  for (std::size_t i = 0; i < StoreWriter::max_transaction; ++i) {
+  for (std::size_t i = 0;; ++i) {
     const Bytes rest = entries.subspan(transaction.bytes);
     layout::JournalEntryHeader header;
     if (rest.size() < sizeof header) { return damaged("a transaction has no end"); }
@@ -48,8 +53,7 @@ Status read_transaction(Bytes entries, const StoreSchema& schema, Transaction& t
     if (!checksum_fits(rest.first(*size))) { return damaged("a checksum does not fit"); }
     if (header.table >= schema.tables.size()) { return damaged("no table " + std::to_string(header.table)); }
     const auto& table = schema.tables[header.table];
-    if (header.key_bytes != table.key_bytes ||
-        header.value_bytes != (header.op == layout::op_put ? table.value_bytes : 0)) {
+    if (header.key_bytes != table.key_bytes || !fits(table, header.op, header.value_bytes)) {
       return damaged("an entry does not fit table \"" + table.name + "\"");
     }
     if (i > 0 && header.sequence != transaction.changes.back().sequence + 1) { return damaged("sequences jump"); }
@@ -61,13 +65,11 @@ Status read_transaction(Bytes entries, const StoreSchema& schema, Transaction& t
     transaction.bytes += *size;
     if (ends) { return {}; }
   }
-  return damaged("a transaction is longer than 64 changes");
 }
 
 /// Asks for the cache lines of the next entries; nothing is believed of them yet. Returns how far it looked.
 const std::byte* look_ahead(Bytes entries, const std::vector<Table>& tables) {
-  constexpr int ahead = 32;
-  for (int i = 0; i < ahead && entries.size() >= sizeof(layout::JournalEntryHeader); ++i) {
+  for (std::size_t i = 0; i < keys_ahead && entries.size() >= sizeof(layout::JournalEntryHeader); ++i) {
     layout::JournalEntryHeader header;
     std::memcpy(&header, entries.data(), sizeof header);
     const auto size = entry_size(header);
@@ -78,6 +80,18 @@ const std::byte* look_ahead(Bytes entries, const std::vector<Table>& tables) {
     entries = entries.subspan(*size);
   }
   return entries.data();
+}
+
+/// The pages of an arena's checkpoint, in ascending order.
+bool is_checkpoint(const std::vector<Change>& changes, const std::optional<LiveArea>& live) {
+  std::optional<std::uint64_t> before;
+  for (const Change& change : changes) {
+    if (!live || change.table != live->table_index() || change.op != layout::op_put) { return false; }
+    const std::uint64_t page = KeyWords(change.key).words[0];
+    if (before && page <= *before) { return false; }
+    before = page;
+  }
+  return true;
 }
 
 /// Each key once (rule 17 would not hold otherwise).
@@ -122,17 +136,40 @@ Result<Sequence> StoreWriter::apply(Bytes entries) {
                          std::to_string(impl.committed),
                      Errc::BadInput);
     }
-    if (has_key_twice(changes) || transaction.bytes > impl.journal.ring_bytes() / 2) {
-      return failure("received a transaction that no sender writes", Errc::Damaged);
-    }
+    const std::uint64_t bytes_max = impl.journal.ring_bytes() / 2;
+    const bool allowed = is_checkpoint(changes, impl.store.impl_->live)
+                             ? transaction.bytes <= bytes_max
+                             : transaction.bytes <= std::min(bytes_max, layout::transaction_bytes_max) &&
+                                   changes.size() <= max_transaction && !has_key_twice(changes);
+    if (!allowed) { return failure("received a transaction that no sender writes", Errc::Damaged); }
+    if (impl.store.impl_->growable != 0 && !impl.grow_for(changes)) { return impl.not_ours(); }
     if (auto done = impl.commit_all(changes); !done) { return done.error(); }
     last = impl.committed;
     if (impl.sync != 0 && impl.committed >= impl.sync) {
       words::publish(&impl.control.commit.sync, 0);
       impl.sync = 0;
     }
+    impl.follow_arena(changes);
   }
   return Sequence{last};
+}
+
+/// Keeps the live area at the last checkpoint, so that a takeover finds it there. Not while the copy is unfinished.
+void StoreWriter::Impl::follow_arena(std::span<const Change> applied) {
+  const auto& live = store.impl_->live;
+  if (!live || sync != 0) { return; }
+  bool brought = !live_follows;
+  if (!live_follows) {
+    live->restore(committed);
+    live_follows = true;
+  } else {
+    for (const Change& page : applied) {
+      if (page.table != live->table_index()) { continue; }
+      live->bring(KeyWords(page.key).words[0], page.value);
+      brought = true;
+    }
+  }
+  if (brought) { live->note_exact(committed); }
 }
 
 Status StoreWriter::begin_sync(bool full) {
@@ -144,8 +181,10 @@ Status StoreWriter::begin_sync(bool full) {
   impl.snapshot_begun = true;
   impl.sync_highest = 0;
   impl.snapshot_slots.stop();
+  impl.live_follows = false;
   if (full || impl.committed == 0) {  // from nothing means that nothing that is there may stay unseen
     impl.snapshot_slots.start(impl.tables);
+    if (impl.store.impl_->live) { impl.store.impl_->live->forget(); }  // sequences begin anew
     words::publish(&impl.control.history.count, 0);
     impl.restart_journal(0);
   } else {
@@ -159,7 +198,7 @@ Status StoreWriter::apply_snapshot_record(TableIndex table, Bytes key, Bytes val
   if (auto ours = impl.check_ours(); !ours) { return ours; }
   if (!impl.snapshot_begun) { return failure("no snapshot was begun", Errc::BadInput); }
   if (table >= impl.tables.size() || key.size() != impl.tables[table].key_bytes() ||
-      value.size() != impl.tables[table].value_bytes() || sequence.value == 0 ||
+      !fits(impl.store.schema().tables[table], layout::op_put, value.size()) || sequence.value == 0 ||
       sequence.value > layout::sequence_max) {
     return failure("received a snapshot record that does not fit the schema", Errc::Damaged);
   }
@@ -170,17 +209,22 @@ Status StoreWriter::end_sync(Sequence at, const std::vector<TermStart>& history,
   auto& impl = *impl_;
   if (auto ours = impl.check_ours(); !ours) { return ours; }
   if (!impl.snapshot_begun) { return failure("no snapshot was begun", Errc::BadInput); }
-  if (at.value > layout::sequence_max) { return failure("received an end that cannot be", Errc::Damaged); }
-  if (impl.snapshot_slots.marking()) { impl.sweep_unseen(); }
+  if (at.value > layout::sequence_max || purged_up_to.value > layout::sequence_max) {
+    return failure("received an end that cannot be", Errc::Damaged);
+  }
+  for (TableIndex t = 0; impl.snapshot_slots.marking() && t < impl.tables.size(); ++t) { impl.sweep_unseen(t); }
   impl.write_history(history);
   impl.purged_up_to = purged_up_to.value;
   words::publish(&impl.control.commit.purged_up_to, purged_up_to.value);
   impl.recount(at.value);
   impl.restart_journal(at.value);
-  impl.sync = impl.sync_highest > at.value ? impl.sync_highest : 0;
+  // The scan may have seen changes later than `at`: newer records, and deletions, which it shows by showing nothing.
+  const std::uint64_t seen = std::max(impl.sync_highest, purged_up_to.value);
+  impl.sync = seen > at.value ? seen : 0;
   words::publish(&impl.control.commit.sync, impl.sync);  // the last store: from here on the content holds
   impl.snapshot_begun = false;
   impl.snapshot_slots.stop();
+  impl.follow_arena({});
   return {};
 }
 
@@ -231,40 +275,81 @@ Status StoreWriter::extend_history(const std::vector<TermStart>& history) {
 /// One change of a snapshot, at once and for itself. Not newer than the slot: nothing, unless a full snapshot sees
 /// the slot for the first time; then what it held belongs to another history.
 Status StoreWriter::Impl::change_unordered(const Change& change) {
-  const Table& in = tables[change.table];
-  const auto place = in.locate(KeyWords(change.key), ~std::uint64_t{0});
   sync_highest = std::max(sync_highest, change.sequence);
+  const auto find = [&] { return tables[change.table].locate(KeyWords(change.key), ~std::uint64_t{0}); };
+  auto place = find();
   if (place.match != nullptr) {
+    const Table& in = tables[change.table];
     const std::uint64_t index = in.index_of(place.match);
     const bool first_seen = snapshot_slots.marking() && !snapshot_slots.has(change.table, index);
     const Versions held = Table::versions(place.match);
     if (!first_seen && version::sequence(held.newest_version()) >= change.sequence) { return {}; }
     if (first_seen) {
-      in.free_slot(place.match);
+      release_slot(change.table, place.match);
       snapshot_slots.add(change.table, index);
-      if (change.op == layout::op_put) { in.occupy(place.match, KeyWords(change.key), change.sequence, change.value); }
-      return {};
+      if (change.op == layout::op_erase) { return {}; }
+      return put_unordered(change, {nullptr, place.match});
     }
-    in.write_copy(place.match, change.sequence, change.op == layout::op_put ? layout::kind_live : layout::kind_erased,
-                  change.value);
-    return {};
+    return put_unordered(change, place);
   }
   if (change.op == layout::op_erase) { return {}; }
-  if (place.vacant == nullptr) {
-    return failure("table \"" + store.schema().tables[change.table].name + "\" has no slot left for the snapshot",
-                   Errc::Full);
+  if (records[change.table] >= capacities[change.table] && can_grow(change.table)) {
+    if (!grow(change.table)) { return not_ours(); }
+    place = find();
   }
-  in.occupy(place.vacant, KeyWords(change.key), change.sequence, change.value);
-  if (snapshot_slots.marking()) { snapshot_slots.add(change.table, in.index_of(place.vacant)); }
+  if (auto done = put_unordered(change, place); done || !snapshot_slots.marking()) { return done; }
+  sweep_unseen(change.table);  // what another history left behind takes the room
+  return put_unordered(change, find());
+}
+
+/// Puts, or erases what `place` matches. What it replaces is free at once: no commit point is being waited for.
+Status StoreWriter::Impl::put_unordered(const Change& change, const Table::Place& place) {
+  const Table& in = tables[change.table];
+  const auto no_room_left = [&] {
+    return failure("table \"" + store.schema().tables[change.table].name + "\" has no room left for the snapshot",
+                   Errc::Full);
+  };
+  if (place.match == nullptr && place.vacant == nullptr) { return no_room_left(); }
+  Word ref = 0;
+  Bytes value = change.value;
+  if (slabs[change.table].exist()) {
+    if (!store_value(change, place.match, ref)) { return no_room_left(); }
+    value = std::as_bytes(std::span(&ref, 1));
+  }
+  // Counted anew at the end; until then only the rebuild asks.
+  const bool was_live = place.match != nullptr && version::is_live(Table::versions(place.match).newest_version());
+  records[change.table] += change.op == layout::op_put ? 1 : 0;
+  records[change.table] -= was_live ? 1 : 0;
+  if (place.match != nullptr) {
+    in.write_copy(place.match, change.sequence, change.op == layout::op_put ? layout::kind_live : layout::kind_erased,
+                  value);
+  } else {
+    in.occupy(place.vacant, KeyWords(change.key), change.sequence, value);
+    if (snapshot_slots.marking()) { snapshot_slots.add(change.table, in.index_of(place.vacant)); }
+  }
+  free_replaced();
   return {};
 }
 
-void StoreWriter::Impl::sweep_unseen() {
-  for (TableIndex t = 0; t < tables.size(); ++t) {
-    for (std::uint64_t index = 0; index < tables[t].slot_count(); ++index) {
-      Word* at = tables[t].slot(index);
-      if (!snapshot_slots.has(t, index) && Table::versions(at).has_sequence()) { tables[t].free_slot(at); }
+/// Whatever the slot held is gone, its slab too.
+void StoreWriter::Impl::release_slot(TableIndex table, Word* at) {
+  const Table& in = tables[table];
+  const Versions held = Table::versions(at);
+  if (version::is_live(held.newest_version())) {
+    --records[table];
+    if (slabs[table].exist()) {
+      pools[table].prepare(in, slabs[table]);
+      replaced.push_back({table, words::load(in.value_of(at, held.newest()))});
     }
+  }
+  in.free_slot(at);
+  free_replaced();
+}
+
+void StoreWriter::Impl::sweep_unseen(TableIndex table) {
+  for (std::uint64_t index = 0; index < tables[table].slot_count(); ++index) {
+    Word* at = tables[table].slot(index);
+    if (!snapshot_slots.has(table, index) && Table::versions(at).has_sequence()) { release_slot(table, at); }
   }
 }
 

@@ -16,7 +16,14 @@ bool is_vacant(const Versions& seen, std::uint64_t reusable_up_to) {
 
 Table::Place Table::locate(const KeyWords& key, std::uint64_t reusable_up_to) const {
   Place place;
+  if (dense_) {
+    if (key.words[0] >= slot_count_) { return place; }
+    Word* at = slot(key.words[0]);
+    (versions(at).has_sequence() ? place.match : place.vacant) = at;
+    return place;
+  }
   std::uint64_t index = home(key) & mask_;
+  prefetch_second_line(slots_ + index * slot_words_);
   for (std::uint64_t probe = 0; probe < slot_count_; ++probe, index = (index + 1) & mask_) {
     Word* at = slots_ + index * slot_words_;
     const Versions seen = versions(at);
@@ -45,6 +52,27 @@ void Table::occupy(Word* at, const KeyWords& key, std::uint64_t sequence, std::s
   words::publish(at, version::pack(sequence, layout::kind_live));
 }
 
+void Table::make_empty(Word* at) const {
+  for (Word* version : {at, at + 1}) {
+    if (words::load(version) != 0) { words::invalidate(version, 0); }
+  }
+}
+
+const Word* Table::take_over(const Table& from, const Word* at) const {
+  const Versions held = versions(at);
+  KeyWords key({});
+  for (std::size_t i = 0; i < key_words_; ++i) { key.words[i] = words::load(from.key_of(at) + i); }
+  const Place place = locate(key, 0);
+  if (place.match != nullptr || place.vacant == nullptr) { return nullptr; }  // only foreign bytes bring this about
+  for (std::size_t i = 0; i < key_words_; ++i) { words::store(place.vacant + 2 + i, key.words[i]); }
+  const Word* value = from.value_of(at, held.newest());
+  for (std::size_t i = 0; i < value_words_; ++i) {
+    words::store(value_of(place.vacant, 0) + i, words::load(value + i));
+  }
+  words::publish(place.vacant, held.newest_version());
+  return place.vacant;
+}
+
 void Table::take_back(Word* at, std::uint64_t sequence) const {
   const Versions seen = versions(at);
   for (unsigned copy = 0; copy < 2; ++copy) {
@@ -59,6 +87,7 @@ void Table::free_slot(Word* at) const {
 }
 
 void Table::shorten_probing(Word* at, std::uint64_t reusable_up_to) const {
+  if (dense_) { return; }
   constexpr int run_max = 64;  // bounds the work of one erase
   const std::uint64_t index = index_of(at);
   if (!versions(slot(index + 1)).is_empty()) { return; }

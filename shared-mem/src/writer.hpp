@@ -5,11 +5,11 @@
 /// One commit, whether of one change or of a whole transaction, in this order:
 ///   1  reserved_end grows                     (readers of the oldest entries notice that they are lapped)
 ///   2  journal entries
-///   3  purged_up_to, table copies with sequences above `committed`
+///   3  purged_up_to, slabs of blobs, table copies with sequences above `committed`
 ///   4  counts, journal end, each in its unused copy
 ///   5  is the store still ours? (rule 20)
 ///   6  committed = last sequence              <- the commit point
-///   7  probing runs of deleted slots shortened
+///   7  slabs of replaced blobs free, probing runs of deleted slots shortened
 /// Stopped before 6: the next writer takes 3 and 4 back by what 2 tells (recovery.cpp). Stopped after 6: all done.
 
 #include <array>
@@ -57,6 +57,8 @@ class SeenSlots {
   [[nodiscard]] bool marking() const { return !bits_.empty(); }
   [[nodiscard]] bool has(TableIndex table, std::uint64_t slot) const { return bits_[table][slot]; }
   void add(TableIndex table, std::uint64_t slot) { bits_[table][slot] = true; }
+  /// The table was rebuilt; `bits` are those of its new slots.
+  void replace(TableIndex table, std::vector<bool> bits) { bits_[table] = std::move(bits); }
 
  private:
   std::vector<std::vector<bool>> bits_;
@@ -66,7 +68,8 @@ struct StoreWriter::Impl {
   Store store;
   layout::StoreControl& control;
   const Journal& journal;
-  const std::vector<Table>& tables;
+  std::vector<Table> tables;  ///< where the records are now
+  const std::vector<Slabs>& slabs;
   WriterLock lock;
   std::uint64_t term = 0;
   std::uint64_t epoch = 0;
@@ -85,10 +88,18 @@ struct StoreWriter::Impl {
   std::uint32_t counts_changed = 0;  ///< bit for each table whose count is not written yet
   bool history_has_term = false;
   SeenSlots snapshot_slots;
+  bool live_follows = false;    ///< as the applier: the live area is the last applied checkpoint
+  std::vector<SlabPool> pools;  ///< one for each table
+  struct Replaced {
+    TableIndex table;
+    Word ref;
+  };
+  std::vector<Replaced> replaced;  ///< of the change under way; free once it is committed
 
   // An open transaction: changes whose bytes lie in `arena`. Nothing of it is in the region yet.
   bool in_transaction = false;
   std::vector<Change> changes;
+  std::array<std::uint64_t, 32> hashes_seen{};  ///< a bit for each of `changes`, shared by few
   std::vector<std::byte> arena;
   std::size_t arena_used = 0;
   std::uint64_t transaction_bytes = 0;
@@ -113,25 +124,40 @@ struct StoreWriter::Impl {
   // Messages are made out of line.
   [[gnu::cold, nodiscard]] Error cannot_change(TableIndex table) const;
   [[gnu::cold, nodiscard]] Error no_room(TableIndex table, bool at_capacity) const;
+  [[gnu::cold, nodiscard]] Error is_full(TableIndex table) const;
   Result<Sequence> write_one(const Change& change);
   Result<Sequence> buffer(Change change);
-  [[nodiscard]] bool is_buffered(const Change& change) const;
+  [[nodiscard]] bool is_buffered(const Change& change);
   void count_transaction(TableIndex table);
   void keep_bytes(Change& change);
+  [[gnu::cold]] Status undo(TableIndex table);
   Status commit_all(std::span<Change> all);
   void note_own_term();
+  std::uint64_t compose(const Change& change);
+  void reserve(std::uint64_t bytes);
+  void write_composed(std::uint64_t sequence, std::uint64_t size);
   void write_entries(std::span<const Change> all);
   bool change_table(const Change& change, const Table::Place& place);
+  bool store_value(const Change& change, const Word* replaces, Word& ref);
+  void free_replaced();
   void note_purged(std::uint64_t sequence);
   void publish_counts(std::uint64_t sequence);
   void publish_end(std::uint64_t sequence);
   bool commit_point(std::uint64_t sequence);
 
+  // --- rebuild.cpp ---
+  [[nodiscard]] bool can_grow(TableIndex table) const;
+  bool grow(TableIndex table);
+  bool grow_for(std::span<const Change> all);
+
   // --- sync.cpp ---
   void restart_journal(std::uint64_t at);
   void write_history(const std::vector<TermStart>& history);
+  void follow_arena(std::span<const Change> applied);
   Status change_unordered(const Change& change);
-  void sweep_unseen();
+  Status put_unordered(const Change& change, const Table::Place& place);
+  void release_slot(TableIndex table, Word* at);
+  void sweep_unseen(TableIndex table);
   void recount(std::uint64_t at);
 };
 

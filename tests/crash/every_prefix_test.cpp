@@ -22,8 +22,8 @@ namespace {
 /// Runs changes with every store checked. `deep`: also freezes the next writer's own recovery after each store.
 class EveryPrefix {
  public:
-  explicit EveryPrefix(bool deep = false) : deep_(deep) {
-    EXPECT_TRUE(Region::create(file_.path(), crash_region_bytes, crash_schema()).ok());
+  explicit EveryPrefix(TableKind kind = TableKind::Hashed, bool deep = false) : deep_(deep) {
+    EXPECT_TRUE(Region::create(file_.path(), crash_region_bytes, crash_schema(kind)).ok());
   }
   ~EveryPrefix() {
     points::on_store = nullptr;
@@ -97,7 +97,8 @@ std::string first_of(const std::vector<std::string>& violations) {
 }
 
 /// Puts, updates, erases, slots used again, transactions of up to `most` changes; always possible in `state`.
-std::vector<Step> random_steps(std::mt19937_64& random, const Expected& state, std::size_t most) {
+std::vector<Step> random_steps(std::mt19937_64& random, const Expected& state, std::size_t most,
+                               std::size_t room = capacity) {
   Content content = state.content;
   std::vector<Step> steps;
   std::vector<std::uint64_t> used;
@@ -106,10 +107,10 @@ std::vector<Step> random_steps(std::mt19937_64& random, const Expected& state, s
     const std::uint64_t id = random() % (2 * capacity);
     if (std::find(used.begin(), used.end(), id) != used.end()) { continue; }
     const bool present = content.contains(id);
-    if (present && random() % 2 == 0) {
+    if (present && random() % (room > capacity ? 8 : 2) == 0) {
       steps.push_back({id, std::nullopt});
       content.erase(id);
-    } else if (present || content.size() < capacity) {
+    } else if (present || content.size() < room) {
       const std::uint64_t seed = random() % 1000;
       steps.push_back({id, seed});
       content[id] = seed;
@@ -121,11 +122,15 @@ std::vector<Step> random_steps(std::mt19937_64& random, const Expected& state, s
   return steps;
 }
 
+/// In the middle the table is rebuilt larger.
 void run_workload(EveryPrefix& sut, int changes, std::uint64_t seed) {
   std::mt19937_64 random(seed);
   auto region = Region::open(sut.path(), Access::ReadWrite).value();
   auto writer = region.store("state").value().become_writer(Term{1}).value();
   for (int i = 0; i < changes && sut.violations.empty(); ++i) {
+    if (i == changes / 2) {
+      sut.run({}, [&] { return writer.rebuild(0); });
+    }
     const auto steps = random_steps(random, sut.state(), 6);
     sut.run(steps, [&]() -> Status {
       const auto written = write(writer, sut.state(), steps);
@@ -134,22 +139,29 @@ void run_workload(EveryPrefix& sut, int changes, std::uint64_t seed) {
   }
 }
 
-TEST(EveryPrefixOfAWriter, IsTheStateBeforeOrAfterAndTheNextWriterGoesOn) {
-  EveryPrefix sut;
-  run_workload(sut, 250, 1);
-  EXPECT_TRUE(sut.violations.empty()) << first_of(sut.violations);
-  EXPECT_GT(sut.images(), 5000U);
+class EveryPrefixOfAWriter : public testing::TestWithParam<TableKind> {};
+INSTANTIATE_TEST_SUITE_P(Kind, EveryPrefixOfAWriter, testing::Values(TableKind::Hashed, TableKind::Blob),
+                         [](const auto& kind) { return kind.param == TableKind::Blob ? "Blobs" : "Fixed"; });
+
+TEST_P(EveryPrefixOfAWriter, IsTheStateBeforeOrAfterAndTheNextWriterGoesOn) {
+  for (int seed = 1; seed <= effort(1, 12); ++seed) {
+    EveryPrefix sut(GetParam());
+    run_workload(sut, GetParam() == TableKind::Blob ? 100 : 200, static_cast<std::uint64_t>(seed));
+    EXPECT_TRUE(sut.violations.empty()) << first_of(sut.violations);
+    EXPECT_GT(sut.images(), 4000U);
+    RecordProperty("images", std::to_string(sut.images()));
+  }
 }
 
-TEST(EveryPrefixOfAWriter, HoldsAlsoWhenTheNextWriterDiesWhileItTakesOver) {
-  EveryPrefix sut(true);
-  run_workload(sut, 25, 2);
+TEST_P(EveryPrefixOfAWriter, HoldsAlsoWhenTheNextWriterDiesWhileItTakesOver) {
+  EveryPrefix sut(GetParam(), true);
+  run_workload(sut, effort(15, 60), 2);
   EXPECT_TRUE(sut.violations.empty()) << first_of(sut.violations);
   EXPECT_GT(sut.images(), 2000U);
 }
 
-TEST(EveryPrefixOfAWriter, HoldsForTheLargestTransaction) {
-  EveryPrefix sut;
+TEST_P(EveryPrefixOfAWriter, HoldsForTheLargestTransaction) {
+  EveryPrefix sut(GetParam());
   auto region = Region::open(sut.path(), Access::ReadWrite).value();
   auto writer = region.store("state").value().become_writer(Term{1}).value();
   const auto run = [&](const std::vector<Step>& steps) {
@@ -170,18 +182,24 @@ TEST(EveryPrefixOfAWriter, HoldsForTheLargestTransaction) {
   EXPECT_TRUE(sut.violations.empty()) << first_of(sut.violations);
 }
 
-TEST(EveryPrefixOfAnApplyingMirror, IsTheStateBeforeOrAfterAWholeTransaction) {
+class EveryPrefixOfAnApplyingMirror : public testing::TestWithParam<TableKind> {};
+INSTANTIATE_TEST_SUITE_P(Kind, EveryPrefixOfAnApplyingMirror, testing::Values(TableKind::Hashed, TableKind::Blob),
+                         [](const auto& kind) { return kind.param == TableKind::Blob ? "Blobs" : "Fixed"; });
+
+TEST_P(EveryPrefixOfAnApplyingMirror, IsTheStateBeforeOrAfterAWholeTransaction) {
   ImageFile sender_file("sender");
-  auto sender_region = Region::create(sender_file.path(), crash_region_bytes, crash_schema()).value();
+  auto sender_region = Region::create(sender_file.path(), crash_region_bytes, crash_schema(GetParam())).value();
   auto sender = sender_region.store("state").value();
   auto writer = sender.become_writer(Term{1}).value();
-  EveryPrefix sut;
+  ASSERT_TRUE(writer.rebuild(0).ok());
+  EveryPrefix sut(GetParam());
   auto region = Region::open(sut.path(), Access::ReadWrite).value();
   auto receiver = region.store("state").value().become_writer(Term{1}).value();
   JournalReader reader(sender, Sequence{0});
   std::mt19937_64 random(3);
-  for (int i = 0; i < 120 && sut.violations.empty(); ++i) {
-    const auto steps = random_steps(random, sut.state(), 6);
+  for (int i = 0; i < effort(70, 300) && sut.violations.empty(); ++i) {
+    // Towards the end more than the mirror has room for as it was created: it grows by itself.
+    const auto steps = random_steps(random, sut.state(), 6, i < 50 ? capacity : 2 * capacity);
     ASSERT_TRUE(write(writer, sut.state(), steps).ok());
     const auto chunk = reader.read(1 << 20).value();
     sut.run(steps, [&]() -> Status {
@@ -192,53 +210,53 @@ TEST(EveryPrefixOfAnApplyingMirror, IsTheStateBeforeOrAfterAWholeTransaction) {
   EXPECT_TRUE(sut.violations.empty()) << first_of(sut.violations);
 }
 
-TEST(EveryPrefixOfASnapshot, SaysSyncingOrIsWhole) {
+class EveryPrefixOfASnapshot : public testing::TestWithParam<TableKind> {};
+INSTANTIATE_TEST_SUITE_P(Kind, EveryPrefixOfASnapshot, testing::Values(TableKind::Hashed, TableKind::Blob),
+                         [](const auto& kind) { return kind.param == TableKind::Blob ? "Blobs" : "Fixed"; });
+
+/// The sender has more than the mirror's table holds as it was created, so that it grows in the middle.
+TEST_P(EveryPrefixOfASnapshot, SaysSyncingOrIsWhole) {
+  const TableKind kind = GetParam();
   ImageFile sender_file("sender");
   ImageFile mirror_file("mirror");
-  auto sender_region = Region::create(sender_file.path(), crash_region_bytes, crash_schema()).value();
-  auto mirror_region = Region::create(mirror_file.path(), crash_region_bytes, crash_schema()).value();
+  auto sender_region = Region::create(sender_file.path(), crash_region_bytes, crash_schema(kind)).value();
+  auto mirror_region = Region::create(mirror_file.path(), crash_region_bytes, crash_schema(kind)).value();
   auto sender = sender_region.store("state").value();
   auto mirror = mirror_region.store("state").value();
   auto writer = sender.become_writer(Term{1}).value();
+  ASSERT_TRUE(writer.rebuild(0).ok());
   auto receiver = mirror.become_writer(Term{1}).value();
   Expected held;
   Expected sent;
   for (std::uint64_t id = 0; id < 10; ++id) { held = write(receiver, held, {{id, id + 50}}).value(); }
-  for (std::uint64_t id = 5; id < 20; ++id) { sent = write(writer, sent, {{id, id}}).value(); }
+  for (std::uint64_t id = 5; id < 40; ++id) { sent = write(writer, sent, {{id, id}}).value(); }
   std::vector<std::string> violations;
   std::uint64_t syncing = 0;
   std::uint64_t whole = 0;
   points::on_store = [&] {
     const auto suspended = std::exchange(points::on_store, nullptr);
     const auto region = Region::open(mirror_file.path(), Access::ReadOnly).value();
-    if (region.store("state").value().syncing()) {
-      ++syncing;
-    } else {
-      ++whole;
-      Content content;
-      EXPECT_TRUE(region.store("state")
-                      .value()
-                      .scan(0, {},
-                            [&](const Store::Record& record) {
-                              std::uint64_t id = 0;
-                              std::memcpy(&id, record.key.data(), 8);
-                              std::memcpy(&content[id], record.value.data(), 8);
-                              return true;
-                            })
-                      .ok());
-      if (content != held.content && content != sent.content) { violations.push_back("a mixture without the mark"); }
+    const auto store = region.store("state").value();
+    Content content;
+    const auto scanned = store.scan(0, {}, [&](const Store::Record& record) {
+      std::uint64_t id = 0;
+      std::memcpy(&id, record.key.data(), 8);
+      std::memcpy(&content[id], record.value.data(), 8);
+      if (!std::ranges::equal(record.value, value_bytes_of(kind, content[id]))) { violations.push_back("torn"); }
+      return true;
+    });
+    if (!scanned) { violations.push_back(scanned.error().message); }
+    store.syncing() ? ++syncing : ++whole;
+    if (!store.syncing() && content != held.content && content != sent.content) {
+      violations.push_back("a mixture without the mark");
     }
     points::on_store = suspended;
   };
   ASSERT_TRUE(receiver.begin_sync(true).ok());
-  ASSERT_TRUE(sender
-                  .scan(0, {},
-                        [&](const Store::Record& record) {
-                          EXPECT_TRUE(
-                              receiver.apply_snapshot_record(0, record.key, record.value, record.sequence).ok());
-                          return true;
-                        })
-                  .ok());
+  const auto take = [&](const Store::Record& record) {
+    return receiver.apply_snapshot_record(0, record.key, record.value, record.sequence).ok();
+  };
+  ASSERT_TRUE(sender.scan(0, {}, take).ok());
   ASSERT_TRUE(receiver.end_sync(sender.committed(), sender.history(), sender.purged_up_to()).ok());
   points::on_store = nullptr;
   EXPECT_TRUE(violations.empty()) << first_of(violations);
@@ -246,6 +264,70 @@ TEST(EveryPrefixOfASnapshot, SaysSyncingOrIsWhole) {
   EXPECT_GE(whole, 1U);
   EXPECT_EQ(mirror.committed(), sender.committed());
   EXPECT_EQ(mirror.count(0), sent.content.size());
+  EXPECT_EQ(mirror.capacity(0), capacity_rebuilt);
+}
+
+/// Records of the snapshot are newer than its end, since the sender went on: the copy stays SYNCING until the journal
+/// has brought every change up to the newest of them, and what it holds then is a state of the sender.
+TEST_P(EveryPrefixOfASnapshot, WhoseSenderWentOnSaysSyncingUntilItCaughtUp) {
+  ImageFile sender_file("sender");
+  ImageFile mirror_file("mirror");
+  auto sender_region = Region::create(sender_file.path(), crash_region_bytes, crash_schema(GetParam())).value();
+  auto mirror_region = Region::create(mirror_file.path(), crash_region_bytes, crash_schema(GetParam())).value();
+  auto sender = sender_region.store("state").value();
+  auto writer = sender.become_writer(Term{1}).value();
+  auto receiver = mirror_region.store("state").value().become_writer(Term{1}).value();
+  Expected sent;
+  std::map<std::uint64_t, Content> states;
+  const auto change = [&](std::uint64_t id, std::optional<std::uint64_t> seed) {
+    sent = write(writer, sent, {{id, seed}}).value();
+    states[sent.committed] = sent.content;
+  };
+  for (std::uint64_t id = 0; id < 20; ++id) { change(id, id); }
+  const Sequence at = sender.committed();
+  ASSERT_TRUE(receiver.begin_sync(true).ok());
+  std::uint64_t taken = 0;
+  const auto take = [&](const Store::Record& record) {
+    if (++taken == 5) {
+      for (std::uint64_t id = 0; id < 20; id += 2) { change(id, id + 500); }
+      for (std::uint64_t id = 1; id < 20; id += 6) { change(id, std::nullopt); }
+    }
+    return receiver.apply_snapshot_record(0, record.key, record.value, record.sequence).ok();
+  };
+  ASSERT_TRUE(sender.scan(0, {}, take).ok());
+  ASSERT_TRUE(receiver.end_sync(at, sender.history(), sender.purged_up_to()).ok());
+  ASSERT_TRUE(receiver.store().syncing());
+  std::vector<std::string> violations;
+  std::uint64_t syncing = 0;
+  std::uint64_t whole = 0;
+  points::on_store = [&] {
+    const auto suspended = std::exchange(points::on_store, nullptr);
+    const auto region = Region::open(mirror_file.path(), Access::ReadOnly).value();
+    const auto store = region.store("state").value();
+    if (store.syncing()) {
+      ++syncing;
+    } else {
+      ++whole;
+      Expected state{store.committed().value, states[store.committed().value]};
+      Content content;
+      for (std::uint64_t id = 0; id < 20; ++id) {
+        const auto got = get(store, id);
+        if (got) { std::memcpy(&content[id], got->data(), 8); }
+      }
+      if (content != state.content) { violations.push_back("not the sender's at " + std::to_string(state.committed)); }
+    }
+    points::on_store = suspended;
+  };
+  JournalReader journal(sender, at);
+  for (auto chunk = journal.read(64); chunk.ok() && chunk->state == JournalReader::State::Entries;
+       chunk = journal.read(64)) {
+    ASSERT_TRUE(receiver.apply(chunk->bytes).ok());
+  }
+  points::on_store = nullptr;
+  EXPECT_TRUE(violations.empty()) << first_of(violations);
+  EXPECT_GT(syncing, 20U);
+  EXPECT_GE(whole, 1U);
+  EXPECT_EQ(receiver.committed(), sender.committed());
 }
 
 TEST(EveryPrefixOfAFormatting, DoesNotOpenBeforeItIsWhole) {
@@ -268,11 +350,13 @@ TEST(EveryPrefixOfAFormatting, DoesNotOpenBeforeItIsWhole) {
 
 // --- the check itself: each of these breaks the protocol, and must be caught ---
 
-enum class Part { Versions, KeysAndValues, Journal, JournalEnds, Counts };
+enum class Part { Versions, KeysAndValues, Journal, JournalEnds, Counts, Slabs, LargerSlots };
+enum class Until { NextPublication, Committed, Grown };
 struct Broken {
   const char* name;
-  Part part;             ///< whose stores come too late
-  bool until_committed;  ///< after the commit point; else after the next publication
+  Part part;  ///< whose stores come too late
+  Until until;
+  TableKind kind = TableKind::Hashed;
 };
 
 /// Where this process has the file mapped for writing.
@@ -285,23 +369,30 @@ const std::uint64_t* mapped_at(const std::string& path) {
   return nullptr;
 }
 
-bool is_in(Part part, std::uint64_t byte) {
+bool is_in(Part part, std::uint64_t byte, const layout::TableDescription& table) {
   using layout::StoreControl;
   const std::uint64_t ring = layout::header_area_bytes + layout::page_bytes;
-  const std::uint64_t slots = ring + (64 << 10);
-  const bool in_version = byte >= slots && (byte - slots) / 8 % layout::slot_words(8, 24) < 2;
+  const std::uint64_t slot_words = layout::slot_words(8, table.kind == layout::table_blob ? 8 : 24);
+  const std::uint64_t slot = byte - table.slots_offset;
+  const bool in_slots = byte >= table.slots_offset && slot < table.slot_count * 8 * slot_words;
+  const bool in_version = in_slots && slot / 8 % slot_words < 2;
+  const std::uint64_t larger_end = table.grown_slots_offset + table.grown_slot_count * 8 * slot_words;
   const std::uint64_t in_control = byte - layout::header_area_bytes;
   switch (part) {
     case Part::Versions:
       return in_version;
     case Part::KeysAndValues:
-      return byte >= slots && !in_version;
+      return in_slots && !in_version;
     case Part::Journal:
-      return byte >= ring && byte < slots;
+      return byte >= ring && byte < table.slots_offset;
     case Part::JournalEnds:
       return in_control >= 96 && in_control < 128;
     case Part::Counts:
       return in_control >= offsetof(StoreControl, counts) && in_control < offsetof(StoreControl, anchors);
+    case Part::Slabs:
+      return byte >= table.slabs_offset && table.slab_bytes != 0;
+    case Part::LargerSlots:
+      return byte >= table.grown_slots_offset && byte < larger_end;
   }
   return false;
 }
@@ -309,33 +400,46 @@ bool is_in(Part part, std::uint64_t byte) {
 class ABrokenProtocol : public testing::TestWithParam<Broken> {};
 
 TEST_P(ABrokenProtocol, IsCaught) {
-  EveryPrefix sut;
+  const Broken& broken = GetParam();
+  EveryPrefix sut(broken.kind);
   std::mt19937_64 random(5);
   auto region = Region::open(sut.path(), Access::ReadWrite).value();
   auto writer = region.store("state").value().become_writer(Term{1}).value();
   const auto* base = mapped_at(sut.path());
   ASSERT_NE(base, nullptr);
-  points::swap.hold = [base](const std::uint64_t* at) {
-    return is_in(GetParam().part, static_cast<std::uint64_t>(at - base) * 8);
+  layout::RegionHeader header;
+  std::memcpy(&header, base, sizeof header);
+  points::swap.hold = [&](const std::uint64_t* at) {
+    return is_in(broken.part, static_cast<std::uint64_t>(at - base) * 8, header.stores[0].tables[0]);
   };
-  if (GetParam().until_committed) { points::swap.until = base + (layout::header_area_bytes + 64) / 8; }
+  const std::uint64_t until = broken.until == Until::Committed ? offsetof(layout::StoreControl, commit)
+                                                               : offsetof(layout::StoreControl, tables);
+  if (broken.until != Until::NextPublication) { points::swap.until = base + (layout::header_area_bytes + until) / 8; }
   for (int i = 0; i < 60 && sut.violations.empty(); ++i) {
+    if (i == 20) {
+      sut.run({}, [&] { return writer.rebuild(0); });
+    }
     const auto steps = random_steps(random, sut.state(), 4);
     sut.run(steps, [&]() -> Status {
       const auto written = write(writer, sut.state(), steps);
       return written ? Status() : Status(written.error());
     });
   }
-  EXPECT_FALSE(sut.violations.empty()) << GetParam().name << " was not noticed";
+  EXPECT_FALSE(sut.violations.empty()) << broken.name << " was not noticed";
 }
 
-INSTANTIATE_TEST_SUITE_P(Order, ABrokenProtocol,
-                         testing::Values(Broken{"VersionBeforeValue", Part::KeysAndValues, false},
-                                         Broken{"TableBeforeJournal", Part::Journal, true},
-                                         Broken{"CommitBeforeTable", Part::Versions, true},
-                                         Broken{"CommitBeforeJournalEnd", Part::JournalEnds, true},
-                                         Broken{"CommitBeforeCount", Part::Counts, true}),
-                         [](const auto& broken) { return std::string(broken.param.name); });
+INSTANTIATE_TEST_SUITE_P(
+    Order, ABrokenProtocol,
+    testing::Values(Broken{"VersionBeforeValue", Part::KeysAndValues, Until::NextPublication},
+                    Broken{"TableBeforeJournal", Part::Journal, Until::Committed},
+                    Broken{"CommitBeforeTable", Part::Versions, Until::Committed},
+                    Broken{"CommitBeforeJournalEnd", Part::JournalEnds, Until::Committed},
+                    Broken{"CommitBeforeCount", Part::Counts, Until::Committed},
+                    Broken{"CommitBeforeSlab", Part::Slabs, Until::Committed, TableKind::Blob},
+                    Broken{"VersionBeforeRef", Part::KeysAndValues, Until::NextPublication, TableKind::Blob},
+                    Broken{"SwitchBeforeCopies", Part::LargerSlots, Until::Grown},
+                    Broken{"SwitchBeforeCopiesOfBlobs", Part::LargerSlots, Until::Grown, TableKind::Blob}),
+    [](const auto& broken) { return std::string(broken.param.name); });
 
 }  // namespace
 }  // namespace understudy::shm::crash

@@ -5,6 +5,8 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include <algorithm>
+#include <cstdlib>
 #include <cstring>
 
 namespace understudy::shm::crash {
@@ -19,13 +21,16 @@ std::string describe(const Expected& state) {
 template <class Note>
 Content scan_all(const Store& store, const Note& note) {
   Content content;
+  const TableKind kind = store.schema().tables[0].kind;
   const auto scanned = store.scan(0, {}, [&](const Store::Record& record) {
     Key key{};
-    Value value{};
+    std::uint64_t seed = 0;
     std::memcpy(&key, record.key.data(), sizeof key);
-    std::memcpy(&value, record.value.data(), sizeof value);
-    if (!(value == value_of(value.words[0]))) { note("torn value of " + std::to_string(key.id)); }
-    if (!content.emplace(key.id, value.words[0]).second) { note("key twice: " + std::to_string(key.id)); }
+    std::memcpy(&seed, record.value.data(), std::min(sizeof seed, record.value.size()));
+    if (!std::ranges::equal(record.value, value_bytes_of(kind, seed))) {
+      note("torn value of " + std::to_string(key.id));
+    }
+    if (!content.emplace(key.id, seed).second) { note("key twice: " + std::to_string(key.id)); }
     return true;
   });
   if (!scanned) { note(scanned.error().message); }
@@ -35,13 +40,12 @@ Content scan_all(const Store& store, const Note& note) {
 /// Keys must be found by probing as well, and what is absent must be absent.
 template <class Note>
 void check_gets(const Store& store, const Content& content, const Note& note) {
+  const TableKind kind = store.schema().tables[0].kind;
   for (std::uint64_t id = 0; id < 2 * capacity; ++id) {
-    const Key key{id};
-    Value value{};
-    const auto got = store.get(0, as_bytes_of(key), std::as_writable_bytes(std::span(&value, 1)));
+    const auto got = get(store, id);
     const auto wanted = content.find(id);
     if (wanted == content.end() ? got.ok() || got.error().code != Errc::NotFound
-                                : !got.ok() || !(value == value_of(wanted->second))) {
+                                : !got.ok() || *got != value_bytes_of(kind, wanted->second)) {
       note("get of " + std::to_string(id) + " is not what a scan finds");
     }
   }
@@ -74,7 +78,36 @@ void check_journal(const Store& store, const Expected& found, const Note& note) 
 
 }  // namespace
 
-RegionSchema crash_schema() { return {{{"state", {{"records", 8, 24, capacity}}, 64 << 10}}}; }
+RegionSchema crash_schema(TableKind kind) {
+  const std::uint32_t bytes = kind == TableKind::Blob ? blob_bytes : sizeof(Value);
+  return {{{"state", {{"records", 8, bytes, capacity, kind, capacity_rebuilt}}, 64 << 10}}};
+}
+
+std::vector<std::byte> value_bytes_of(TableKind kind, std::uint64_t seed) {
+  const std::size_t bytes = kind == TableKind::Blob ? 8 + seed % (blob_bytes - 7) : sizeof(Value);
+  std::vector<std::byte> value(bytes);
+  std::uint64_t word = seed;
+  for (std::size_t at = 0; at < bytes; at += 8, word = word * 0x9e3779b97f4a7c15 + 1) {
+    std::memcpy(value.data() + at, &word, std::min<std::size_t>(8, bytes - at));
+  }
+  if (kind != TableKind::Blob) { std::ranges::copy(as_bytes_of(value_of(seed)), value.begin()); }
+  return value;
+}
+
+Result<std::vector<std::byte>> get(const Store& store, std::uint64_t id) {
+  const auto& table = store.schema().tables[0];
+  std::vector<std::byte> value(table.value_bytes);
+  if (table.kind == TableKind::Blob) {
+    const auto got = store.get_blob(0, as_bytes_of(Key{id}), value);
+    if (!got) { return got.error(); }
+    value.resize(*got);
+    return value;
+  }
+  if (auto got = store.get(0, as_bytes_of(Key{id}), value); !got) { return got.error(); }
+  return value;
+}
+
+int effort(int ordinary, int full) { return std::getenv("UNDERSTUDY_FULL") != nullptr ? full : ordinary; }
 
 Value value_of(std::uint64_t seed) { return {{seed, ~seed, seed * 0x9e3779b97f4a7c15}}; }
 
@@ -92,12 +125,13 @@ Expected after(const Expected& before, const std::vector<Step>& steps) {
 }
 
 Result<Expected> write(StoreWriter& writer, const Expected& before, const std::vector<Step>& steps) {
+  const TableKind kind = writer.store().schema().tables[0].kind;
   if (steps.size() > 1) {
     if (auto begun = writer.begin(); !begun) { return begun.error(); }
   }
   for (const Step& step : steps) {
     const Key key{step.id};
-    const auto done = step.seed ? writer.put(0, as_bytes_of(key), as_bytes_of(value_of(*step.seed)))
+    const auto done = step.seed ? writer.put(0, as_bytes_of(key), value_bytes_of(kind, *step.seed))
                                 : writer.erase(0, as_bytes_of(key));
     if (!done) { return done.error(); }
   }
@@ -143,6 +177,10 @@ void check_next_writer(const std::string& path, const Expected& found, const std
     auto writer = region->store("state").value().become_writer(Term{1000});
     if (!writer) { return violations.push_back("next writer: " + writer.error().message); }
     if (!check_reader(path, found, found, violations)) { return violations.push_back("... after taking over"); }
+    if (in_flight.empty()) {
+      if (auto rebuilt = writer->rebuild(0); !rebuilt) { return violations.push_back(rebuilt.error().message); }
+      if (!check_reader(path, found, found, violations)) { return violations.push_back("... after a rebuild"); }
+    }
     std::vector<std::vector<Step>> more;
     // The other kind of change for the keys in flight, in another order, so that leftovers would show.
     for (auto step = in_flight.rbegin(); step != in_flight.rend(); ++step) {

@@ -30,10 +30,13 @@ struct Expected {
   bool operator==(const Expected&) const = default;
 };
 
-/// Few slots' worth of capacity, so that keys share probe runs and slots are used again.
-RegionSchema crash_schema();
+/// Few slots' worth of capacity, so that keys share probe runs and slots are used again. A value is 24 bytes, or a blob
+/// whose length follows from its seed. The table can be rebuilt larger.
+RegionSchema crash_schema(TableKind kind = TableKind::Hashed);
 inline constexpr std::uint64_t crash_region_bytes = 1 << 20;
 inline constexpr std::uint64_t capacity = 24;
+inline constexpr std::uint64_t capacity_rebuilt = 60;
+inline constexpr std::uint32_t blob_bytes = 200;
 
 struct Key {
   std::uint64_t id;
@@ -43,6 +46,13 @@ struct Value {
   bool operator==(const Value&) const = default;
 };
 Value value_of(std::uint64_t seed);
+/// The bytes of the value with this seed in a table of this kind; the first eight are the seed.
+std::vector<std::byte> value_bytes_of(TableKind kind, std::uint64_t seed);
+/// The value that the store has for the key, whatever the table's kind.
+Result<std::vector<std::byte>> get(const Store& store, std::uint64_t id);
+
+/// 1, or more when the long test run asks for it (UNDERSTUDY_FULL): how much of a workload is done.
+int effort(int ordinary, int full);
 
 /// A change of "records": a seed, or nothing for an erase.
 struct Step {
@@ -56,7 +66,7 @@ Expected after(const Expected& before, const std::vector<Step>& steps);
 /// Rule 1 on the file as it is. The state found, if it is `before` or `after`.
 std::optional<Expected> check_reader(const std::string& path, const Expected& before, const Expected& after,
                                      std::vector<std::string>& violations);
-/// Rule 2; changes the file, so hand in a copy.
+/// Rule 2; changes the file, so hand in a copy. Nothing in flight: a rebuild was, which the next writer does again.
 void check_next_writer(const std::string& path, const Expected& found, const std::vector<Step>& in_flight,
                        std::vector<std::string>& violations);
 

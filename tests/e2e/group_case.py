@@ -52,6 +52,9 @@ class GroupCase(unittest.TestCase):
     def tearDown(self):
         result = self._outcome.result
         if any(test is self and error for test, error in result.errors + result.failures):
+            for event in self.stream.all:  # a machine that nobody can look at afterwards has only this to tell
+                print(f"{event['time_ns'] / 1e9:.3f}", event["kind"], event.get("role") or event.get("blade") or "",
+                      event.get("phase") or "", event["text"], flush=True)
             say(f"logs are kept in {lab.keep_logs(self.state)}")
 
     # --- what is seen ---

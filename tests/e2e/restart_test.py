@@ -60,6 +60,7 @@ class RestartedHostAgent(GroupCase):
         self.finish_traffic()
 
     def test_an_active_whose_host_agent_stays_away_is_taken_over(self):
+        self.wait_state("protected")  # the traffic's start may have cost a moment of it
         since = time.time_ns()
         self.kill_agent(self.active)
         self.wait_event(lambda event: event.get("phase") == "activate", "the takeover", since, 30)

@@ -29,7 +29,11 @@ inline link::RunMirror sample_mirror() {
   spec.mirror_address = *IpPrefix::parse("192.168.1.42/24");
   spec.mirror_mac = *MacAddress::parse("02:e2:00:00:00:02");
   spec.mirror_memory_mib = 192;
-  return {spec, Term{7}, BladeId{"blade-2"}, *IpAddress::parse("192.168.1.2"), {50, 3}};
+  return {spec,
+          Term{7},
+          BladeId{"blade-2"},
+          *IpAddress::parse("192.168.1.2"),
+          {50, 3, link::BfdAuthentication::MeticulousSha1, 7}};
 }
 
 }  // namespace understudy::test

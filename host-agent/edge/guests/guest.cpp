@@ -12,6 +12,7 @@
 #include <filesystem>
 #include <fstream>
 
+#include "edge/guests/echo_check.hpp"
 #include "edge/guests/guest_logs.hpp"
 #include "understudy/common/log.hpp"
 
@@ -23,8 +24,9 @@ namespace guest = link::guest;
 
 /// Console and QEMU's own messages are a guest's text in the host's memory (/run): bounded.
 constexpr std::uint64_t log_bytes_max = std::uint64_t{16} << 20;
-constexpr int nice_idle = 0;       ///< a mirror that is starved loses its sync, and with it the protection
-constexpr int nice_serving = -10;  ///< before anything of the host but its host-agent's real-time thread
+constexpr std::size_t kept_events_max = 64;  ///< said before the echo: more than an honest guest has to say
+constexpr int nice_idle = 0;                 ///< a mirror that is starved loses its sync, and with it the protection
+constexpr int nice_serving = -10;            ///< before anything of the host but its host-agent's real-time thread
 
 }  // namespace
 
@@ -50,6 +52,10 @@ struct Guest::Impl : std::enable_shared_from_this<Guest::Impl> {
   asio::steady_timer boot_timer;
   std::unique_ptr<QmpClient> qmp;
   std::unique_ptr<AgentChannel> agent;
+  EchoCheck echo;
+  bool slow_told = false;                      ///< once is enough, and a guest may say hello again and again
+  std::optional<guest::Hello> greeting;        ///< heard, its echo is not
+  std::vector<guest::GuestEvent> kept_events;  ///< said meanwhile: told after the hello
   std::vector<std::function<void()>> gone_waiters;
 
   [[nodiscard]] std::string name() const { return "mirror-" + record.role; }
@@ -80,10 +86,12 @@ struct Guest::Impl : std::enable_shared_from_this<Guest::Impl> {
     agent = std::make_unique<AgentChannel>(
         io, name(),
         AgentChannel::Callbacks{[this](const guest::Hello& hello) { on_hello(hello); },
-                                [this](const guest::GuestEvent& event) {
-                                  tell([this, event] { callbacks.on_event ? callbacks.on_event(event) : void(); });
-                                },
-                                [this] { tell([this] { callbacks.on_lost ? callbacks.on_lost() : void(); }); }});
+                                [this](const guest::GuestEvent& event) { on_guest_event(event); },
+                                [this] {
+                                  greeting.reset();
+                                  kept_events.clear();
+                                  tell([this] { callbacks.on_lost ? callbacks.on_lost() : void(); });
+                                }});
     connect_qmp(boot_deadline);
     agent->open(record.agent_socket);
   }
@@ -113,14 +121,50 @@ struct Guest::Impl : std::enable_shared_from_this<Guest::Impl> {
   }
 
   void on_hello(const guest::Hello& hello) {
+    greeting = hello;
+    kept_events.clear();
+    auto asked = echo.ask(record);
+    if (asked) { asked = agent->send(guest::EchoOrder{}); }
+    if (!asked) { greet(asked); }
+  }
+
+  void on_guest_event(const guest::GuestEvent& event) {
+    if (const auto* echoed = std::get_if<guest::Echoed>(&event)) {
+      if (greeting) { greet(echo.check(record, *echoed)); }
+      return;
+    }
+    if (greeting) {
+      if (kept_events.size() < kept_events_max) { kept_events.push_back(event); }
+      return;
+    }
+    tell([this, event] { callbacks.on_event ? callbacks.on_event(event) : void(); });
+  }
+
+  /// The conversation begins when guest and host are known to share the region. A guest that serves already is heard
+  /// in any case: it is told, and who decides about the role decides.
+  void greet(const Status& shared) {
+    const auto hello = *std::exchange(greeting, std::nullopt);
     spoken = true;
     boot_timer.cancel();
+    if (!shared) {
+      fault = shared.error().message;
+      tell([this, error = shared.error()] { callbacks.on_failed ? callbacks.on_failed(error) : void(); });
+      if (hello.activity == guest::Activity::Idle) { return; }
+    }
+    if (auto slow = slow_memory(record, hello); slow && !std::exchange(slow_told, true)) {
+      tell([this, text = *slow] { callbacks.on_slow_memory ? callbacks.on_slow_memory(text) : void(); });
+    }
     tell([this, hello] { callbacks.on_hello ? callbacks.on_hello(hello) : void(); });
+    for (const auto& event : std::exchange(kept_events, {})) {
+      tell([this, event] { callbacks.on_event ? callbacks.on_event(event) : void(); });
+    }
   }
 
   void on_boot_deadline(Deadline deadline) {
-    const auto error = failure(
-        name() + " has not spoken within " + std::to_string(deadline.count()) + " ms" + console_hint(), Errc::Expired);
+    const std::string missed =
+        greeting ? " has said hello, but has not answered the echo test within " : " has not spoken within ";
+    const auto error =
+        failure(name() + missed + std::to_string(deadline.count()) + " ms" + console_hint(), Errc::Expired);
     fault = error.message;
     tell([this, error] { callbacks.on_failed ? callbacks.on_failed(error) : void(); });
   }

@@ -2,8 +2,8 @@
 #pragma once
 /// One mirror's VM: QEMU as a child that outlives this daemon, its monitor, its guest channel.
 ///
-///   start() ──► QEMU runs ──► on_hello … on_event … (on_lost, on_hello) … ──► on_exit, once, last
-///   adopt() ──►     │
+///   start() ──► QEMU runs ──► hello, echo ──► on_hello … on_event … (on_lost, on_hello) … ──► on_exit, once, last
+///   adopt() ──►     │           └── not the same bytes: on_failed, and no on_hello unless it serves already
 ///                   └── no hello within the boot deadline: on_failed (QEMU still runs; kill() it)
 ///
 /// Invariants
@@ -29,10 +29,12 @@ namespace understudy::host {
 
 struct GuestCallbacks {
   std::function<void(const link::guest::Hello&)> on_hello;       ///< a conversation begins: send Configure
+  std::function<void(const std::string&)> on_slow_memory;        ///< before on_hello: one sentence for a warning
   std::function<void(const link::guest::GuestEvent&)> on_event;  ///< all other events of the guest-agent
   std::function<void()> on_lost;                                 ///< the guest-agent is gone; the guest may serve on
   std::function<void(const QmpEvent&)> on_qmp_event;
-  std::function<void(const Error&)> on_failed;      ///< it did not come up; names the console log
+  std::function<void(const Error&)>
+      on_failed;  ///< it did not come up (names the console log), or does not share the region
   std::function<void(const std::string&)> on_exit;  ///< how QEMU ended, one sentence; the record is removed
 };
 
@@ -56,7 +58,7 @@ class Guest {
 
   [[nodiscard]] const GuestRecord& record() const;
   [[nodiscard]] bool gone() const;
-  [[nodiscard]] bool has_spoken() const;  ///< a hello was heard
+  [[nodiscard]] bool has_spoken() const;  ///< a hello was heard, and the echo test has ended
 
   /// Refused: no conversation with the guest-agent.
   Status send(const link::guest::GuestOrder& order);

@@ -11,6 +11,7 @@
 #include <cstring>
 
 #include "understudy/link/guest_channel.hpp"
+#include "understudy/shm/region.hpp"
 
 namespace understudy::host {
 namespace {
@@ -31,13 +32,25 @@ bool plain_name(const std::string& name) {
          });
 }
 
-std::vector<std::string> machine(const std::string& qemu, Accelerator accelerator, std::uint32_t memory_mib) {
+std::uint64_t file_bytes(std::uint64_t region_bytes, RegionDevice device) {
+  return region_bytes + (device == RegionDevice::Nvdimm ? shm::nvdimm_info_bytes : 0);
+}
+
+/// `nvdimm_bytes`: 0 without one.
+std::vector<std::string> machine(const std::string& qemu, Accelerator accelerator, std::uint32_t memory_mib,
+                                 std::uint64_t nvdimm_bytes) {
+  std::string memory = std::to_string(memory_mib);
+  if (nvdimm_bytes != 0) {
+    const auto dimm_mib = (nvdimm_bytes + mebibyte - 1) / mebibyte;
+    memory = "size=" + memory + "M,slots=1,maxmem=" + std::to_string(memory_mib + dimm_mib) + "M";
+  }
   // pc, not q35: it has fewer devices to set up, and nothing here needs PCI Express.
   // max without 5-level paging: TCG would walk one level more for every miss.
   return {qemu, "-nodefaults", "-no-user-config", "-display", "none", "-no-reboot", "-machine",
-          std::string("pc,graphics=off,usb=off,vmport=off,dump-guest-core=off,accel=") + to_string(accelerator), "-cpu",
-          accelerator == Accelerator::Kvm ? "host" : "max,la57=off", "-smp", "1", "-m", std::to_string(memory_mib),
-          "-rtc", "base=utc",
+          std::string("pc,graphics=off,usb=off,vmport=off,dump-guest-core=off,") +
+              (nvdimm_bytes != 0 ? "nvdimm=on," : "") + "accel=" + to_string(accelerator),
+          "-cpu", accelerator == Accelerator::Kvm ? "host" : "max,la57=off", "-smp", "1", "-m", memory, "-rtc",
+          "base=utc",
           // What breaks out of the guest finds a process that can neither start another one nor change its user.
           "-sandbox", "on,obsolete=deny,elevateprivileges=deny,spawn=deny"};
 }
@@ -63,6 +76,7 @@ Status check_readable(const std::string& what, const std::string& path) {
 
 }  // namespace
 
+const char* to_string(RegionDevice device) { return device == RegionDevice::Nvdimm ? "nvdimm" : "ivshmem"; }
 const char* to_string(Accelerator accelerator) { return accelerator == Accelerator::Kvm ? "kvm" : "tcg"; }
 
 GuestRecord plan_record(const GuestOptions& options) {
@@ -84,22 +98,25 @@ GuestRecord plan_record(const GuestOptions& options) {
   return record;
 }
 
-Status check_region_file(const std::string& path, std::uint64_t bytes) {
+Status check_region_file(const std::string& path, std::uint64_t bytes, RegionDevice device) {
+  const auto refused = [&](const std::string& why) { return failure("region file " + path + why, Errc::BadInput); };
   struct stat found {};
   if (stat(path.c_str(), &found) != 0) {
     return failure("region file " + path + ": " + std::strerror(errno), Errc::NotFound);
   }
-  if (!S_ISREG(found.st_mode)) { return failure("region file " + path + " is not a file", Errc::BadInput); }
-  const auto size = static_cast<std::uint64_t>(found.st_size);
-  if (!std::has_single_bit(size) || size < mebibyte) {
-    return failure("region file " + path + " has " + std::to_string(size) +
-                       " bytes; a mirror needs a power of two, at least 1 MiB",
-                   Errc::BadInput);
+  if (!S_ISREG(found.st_mode)) { return refused(" is not a file"); }
+  const auto least = device == RegionDevice::Nvdimm ? nvdimm_region_bytes_min : mebibyte;
+  if (!std::has_single_bit(bytes) || bytes < least) {
+    return refused(" has a region of " + std::to_string(bytes) + " bytes; a mirror with " + to_string(device) +
+                   " needs a power of two, at least " + std::to_string(least / mebibyte) + " MiB");
   }
-  if (size != bytes) {
-    return failure("region file " + path + " has " + std::to_string(size) + " bytes, the role's region has " +
-                       std::to_string(bytes),
-                   Errc::BadInput);
+  if (static_cast<std::uint64_t>(found.st_size) != file_bytes(bytes, device)) {
+    return refused(" has " + std::to_string(found.st_size) + " bytes, the role's region as " + to_string(device) +
+                   " needs " + std::to_string(file_bytes(bytes, device)));
+  }
+  constexpr std::uint64_t block_bytes = 512;  // stat(2)
+  if (static_cast<std::uint64_t>(found.st_blocks) * block_bytes < file_bytes(bytes, device)) {
+    return refused(" has holes: whoever writes there dies when the memory runs out; allocate it with fallocate");
   }
   return {};
 }
@@ -126,11 +143,13 @@ Status check_options(const GuestOptions& options) {
   }
   if (auto kernel = check_readable("kernel", options.kernel); !kernel) { return kernel; }
   if (auto initramfs = check_readable("initramfs", options.initramfs); !initramfs) { return initramfs; }
-  return check_region_file(options.region_path, options.region_bytes);
+  return check_region_file(options.region_path, options.region_bytes, options.region_device);
 }
 
 std::vector<std::string> qemu_command(const GuestOptions& options, const GuestRecord& record) {
-  auto command = machine(options.qemu, options.accelerator, options.memory_mib);
+  const bool nvdimm = options.region_device == RegionDevice::Nvdimm;
+  const auto backing = file_bytes(options.region_bytes, options.region_device);
+  auto command = machine(options.qemu, options.accelerator, options.memory_mib, nvdimm ? backing : 0);
   std::string arguments = "understudy.role=" + options.role;
   if (options.debug_shell) { arguments += " understudy.shell=1"; }
   if (!options.kernel_arguments.empty()) { arguments += " " + options.kernel_arguments; }
@@ -139,9 +158,9 @@ std::vector<std::string> qemu_command(const GuestOptions& options, const GuestRe
                  {"-name", "mirror-" + options.role, "-chardev", "file,id=console,path=" + escaped(record.console_log),
                   "-serial", "chardev:console", "-qmp", "unix:" + escaped(record.qmp_socket) + ",server=on,wait=off",
                   "-device", "virtio-serial-pci,id=ports", "-device", "pvpanic-pci", "-object",
-                  "memory-backend-file,id=region,share=on,size=" + std::to_string(options.region_bytes) +
+                  "memory-backend-file,id=region,share=on,size=" + std::to_string(backing) +
                       ",mem-path=" + escaped(options.region_path),
-                  "-device", "ivshmem-plain,memdev=region"});
+                  "-device", nvdimm ? "nvdimm,id=nvdimm,memdev=region" : "ivshmem-plain,memdev=region"});
   add_port(command, "agent", record.agent_socket, link::guest::agent_port_name);
   if (options.debug_shell) {
     add_port(command, "shell", record.shell_socket, link::guest::shell_port_name);
@@ -157,7 +176,7 @@ std::vector<std::string> qemu_command(const GuestOptions& options, const GuestRe
 }
 
 std::vector<std::string> probe_command(const ProbeOptions& options) {
-  auto command = machine(options.qemu, options.accelerator, 128);
+  auto command = machine(options.qemu, options.accelerator, 128, 0);
   add_kernel(command, options.kernel, options.initramfs, "understudy.probe=1");
   command.insert(command.end(), {"-serial", "stdio"});
   return command;

@@ -14,6 +14,12 @@ namespace understudy::host {
 enum class Accelerator : std::uint8_t { Kvm, Tcg };
 [[nodiscard]] const char* to_string(Accelerator accelerator);
 
+/// What the region is to the guest: the BAR of a PCI device, or an nvdimm (whose file is longer by its info block).
+enum class RegionDevice : std::uint8_t { Ivshmem, Nvdimm };
+[[nodiscard]] const char* to_string(RegionDevice device);
+/// Smallest region of an nvdimm: Linux maps device-dax in pages of this size.
+inline constexpr std::uint64_t nvdimm_region_bytes_min = std::uint64_t{2} << 20;
+
 struct GuestOptions {
   std::string role;     ///< letters, digits, '.', '_' and '-'
   std::string run_dir;  ///< sockets, logs, record; exists
@@ -23,7 +29,8 @@ struct GuestOptions {
   Accelerator accelerator = Accelerator::Tcg;
   std::uint32_t memory_mib = 192;
   std::string region_path;
-  std::uint64_t region_bytes = 0;
+  std::uint64_t region_bytes = 0;  ///< of the region, without an nvdimm's info block
+  RegionDevice region_device = RegionDevice::Ivshmem;
   std::vector<GuestNic> nics;
   bool debug_shell = false;
   std::string kernel_arguments;  ///< besides the mirror's own
@@ -36,8 +43,9 @@ struct GuestOptions {
 /// Checks names, lengths of socket paths, kernel, initramfs and the region file.
 Status check_options(const GuestOptions& options);
 
-/// The region file exists with exactly this size, a power of two of at least 1 MiB.
-Status check_region_file(const std::string& path, std::uint64_t bytes);
+/// The region file exists with exactly the size of its device, its memory is allocated, and the region is a power of
+/// two of at least 1 MiB (2 MiB as an nvdimm).
+Status check_region_file(const std::string& path, std::uint64_t bytes, RegionDevice device = RegionDevice::Ivshmem);
 
 [[nodiscard]] std::vector<std::string> qemu_command(const GuestOptions& options, const GuestRecord& record);
 

@@ -50,6 +50,7 @@ std::string because(const std::string& what) { return what + ": " + std::strerro
 struct Lifecycle::Impl {
   std::string region_path;
   std::uint64_t region_bytes = 0;  ///< 0: as the file says
+  std::uint64_t region_offset = 0;
   std::string store;
   std::string agent_path;  ///< empty: alone
 
@@ -265,6 +266,11 @@ Result<Lifecycle> Lifecycle::from_environment(const Embedded& embedded) {
     const auto bytes = bytes_variable("UNDERSTUDY_REGION_BYTES");
     if (!bytes) { return bytes.error(); }
     impl->region_bytes = bytes.value();
+    if (variable("UNDERSTUDY_REGION_OFFSET")) {
+      const auto offset = bytes_variable("UNDERSTUDY_REGION_OFFSET");
+      if (!offset) { return offset.error(); }
+      impl->region_offset = offset.value();
+    }
   }
   if (auto opened = impl->open_descriptors(); !opened) { return opened.error(); }
   if (!impl->agent_path.empty()) { impl->connect(); }
@@ -301,6 +307,11 @@ Term Lifecycle::term() const { return impl_->status.term; }
 bool Lifecycle::has_agent() const { return !impl_->agent_path.empty(); }
 bool Lifecycle::connected() const { return static_cast<bool>(impl_->socket); }
 
+void Lifecycle::needs_quiescing() {
+  impl_->status.needs_quiescing = true;
+  impl_->tell();
+}
+
 void Lifecycle::ready() {
   impl_->status.ready = true;
   impl_->tell();
@@ -332,7 +343,7 @@ const std::string& Lifecycle::store_name() const { return impl_->store; }
 
 Result<shm::Store> Lifecycle::open_store(shm::Access access) const {
   const auto bytes = impl_->region_bytes == 0 ? std::nullopt : std::optional(impl_->region_bytes);
-  const auto region = shm::Region::open(impl_->region_path, access, bytes);
+  const auto region = shm::Region::open(impl_->region_path, access, bytes, impl_->region_offset);
   if (!region) { return region.error(); }
   return region.value().store(impl_->store);
 }

@@ -70,13 +70,10 @@ std::string encode(const StatusLine& status) {
   for (auto& c : reason) {
     if (c < ' ' || c > '~') { c = '?'; }  // a cut or foreign multi-byte character would be no valid JSON
   }
-  const json::object object{{"duty", to_string(status.duty)},
-                            {"term", status.term.value},
-                            {"ready", status.ready},
-                            {"quiesced", status.quiesced},
-                            {"order", status.order},
-                            {"refused", status.refused},
-                            {"reason", reason}};
+  const json::object object{{"duty", to_string(status.duty)}, {"term", status.term.value},
+                            {"ready", status.ready},          {"needs_quiescing", status.needs_quiescing},
+                            {"quiesced", status.quiesced},    {"order", status.order},
+                            {"refused", status.refused},      {"reason", reason}};
   return json::serialize(object) + "\n";
 }
 
@@ -99,6 +96,7 @@ Result<StatusLine> decode_status(std::string_view line) {
   const auto duty = name ? enum_of<Duty>(duty_names, *name) : std::nullopt;
   const auto term = unsigned_of(fields, "term");
   const auto ready = bool_of(fields, "ready");
+  const auto needs_quiescing = bool_of(fields, "needs_quiescing").value_or(false);  // not told by older libraries
   const auto quiesced = bool_of(fields, "quiesced");
   const auto order = unsigned_of(fields, "order");
   const auto refused = bool_of(fields, "refused");
@@ -106,7 +104,7 @@ Result<StatusLine> decode_status(std::string_view line) {
   if (!duty || !term || !ready || !quiesced || !order || !refused || !reason) {
     return failure("a status that lacks duty, term, ready, quiesced, order, refused or reason", Errc::Damaged);
   }
-  return StatusLine{*duty, Term{*term}, *ready, *quiesced, *order, *refused, std::move(*reason)};
+  return StatusLine{*duty, Term{*term}, *ready, needs_quiescing, *quiesced, *order, *refused, std::move(*reason)};
 }
 
 bool LineBuffer::append(std::string_view bytes) {

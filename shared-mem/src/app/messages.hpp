@@ -2,7 +2,8 @@
 #pragma once
 /// What crosses the Unix socket between an application and its agent: one JSON object a line, each way one kind.
 ///
-///   application -> agent   {"duty":"active","term":3,"ready":true,"quiesced":false,"order":7,"reason":""}
+///   application -> agent   {"duty":"active","term":3,"ready":true,"needs_quiescing":false,"quiesced":false,"order":7,
+///                           "refused":false,"reason":""}
 ///   agent -> application   {"order":"activate","term":3,"number":7}
 ///
 /// The application always tells its *whole* status, so a lost line or a new connection loses nothing.
@@ -33,6 +34,7 @@ struct StatusLine {
   Duty duty = Duty::StandingBy;
   Term term;
   bool ready = false;
+  bool needs_quiescing = false;
   bool quiesced = false;
   std::uint64_t order = 0;
   bool refused = false;  ///< the order of that number was not done; `reason` says why

@@ -144,6 +144,7 @@ void Supervisor::Impl::on_line(const StatusLine& line) {
   const auto before = status;
   status.connected = true;
   status.ready = line.ready;
+  status.needs_quiescing = line.needs_quiescing;
   status.quiesced = line.quiesced;
   status.duty = line.duty;
   status.term = line.term;
@@ -182,6 +183,9 @@ Status Supervisor::Impl::find_or_start() {
                                       {"UNDERSTUDY_STORE", options.store},
                                       {"UNDERSTUDY_AGENT", socket_path}}) {
       spawn_options.environment.emplace_back(name, value);
+    }
+    if (options.region_offset != 0) {
+      spawn_options.environment.emplace_back("UNDERSTUDY_REGION_OFFSET", std::to_string(options.region_offset));
     }
     found = spawn(spawn_options);
   }

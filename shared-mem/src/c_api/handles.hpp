@@ -6,6 +6,7 @@
 #include <string>
 
 #include "understudy/common/result.hpp"
+#include "understudy/shm/arena.hpp"
 #include "understudy/shm/region.hpp"
 #include "understudy/understudy.h"
 
@@ -17,6 +18,10 @@ struct understudy_store {
 };
 struct understudy_writer {
   understudy::shm::StoreWriter writer;
+};
+struct understudy_arena {
+  understudy::shm::Arena arena;
+  std::string method{};
 };
 struct understudy_journal {
   understudy::shm::Store store;
@@ -39,6 +44,7 @@ understudy_status handed_out(Result<Value> result, Handle** handle) {
 }
 
 Result<shm::StoreSchema> schema_of(const understudy_store_schema* described);
+Result<shm::RegionSchema> schema_of(const understudy_store_schema* stores, std::size_t count);
 
 inline shm::Access access_of(int writable) { return writable != 0 ? shm::Access::ReadWrite : shm::Access::ReadOnly; }
 

@@ -67,6 +67,7 @@ understudy_status understudy_lifecycle_open_store(const understudy_lifecycle* li
   return us::c_api::handed_out(lifecycle->lifecycle.open_store(us::c_api::access_of(writable)), store);
 }
 
+void understudy_lifecycle_needs_quiescing(understudy_lifecycle* lifecycle) { lifecycle->lifecycle.needs_quiescing(); }
 void understudy_lifecycle_ready(understudy_lifecycle* lifecycle) { lifecycle->lifecycle.ready(); }
 void understudy_lifecycle_active(understudy_lifecycle* lifecycle, uint64_t term) {
   lifecycle->lifecycle.active(us::Term{term});

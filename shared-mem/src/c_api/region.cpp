@@ -27,6 +27,10 @@ Error no_table(const shm::Store& store, std::uint32_t table) {
   return failure("the store \"" + store.schema().name + "\" has no table " + std::to_string(table), Errc::BadInput);
 }
 
+bool visited(understudy_visit visit, void* context, const shm::Store::Record& record) {
+  return visit(context, record.key.data(), record.value.data(), record.value.size(), record.sequence.value) != 0;
+}
+
 /// `sequence` may be NULL.
 understudy_status told_with(const Result<Sequence>& result, std::uint64_t* sequence) {
   if (!result) { return c_api::told(result.error()); }
@@ -48,17 +52,42 @@ Result<shm::StoreSchema> schema_of(const understudy_store_schema* described) {
   if (described == nullptr || described->name == nullptr || (described->tables == nullptr && described->table_count)) {
     return failure("a store's schema needs a name and its tables", Errc::BadInput);
   }
-  shm::StoreSchema schema{described->name, {}, described->journal_bytes};
+  shm::StoreSchema schema{described->name, {}, described->journal_bytes, described->arena_bytes};
   for (std::size_t i = 0; i < described->table_count; ++i) {
     const auto& table = described->tables[i];
     if (table.name == nullptr) {
       return failure("table " + std::to_string(i) + " of the store \"" + schema.name + "\" has no name",
                      Errc::BadInput);
     }
-    schema.tables.push_back({table.name, table.key_bytes, table.value_bytes, table.capacity});
+    schema.tables.push_back({table.name, table.key_bytes, table.value_bytes, table.capacity,
+                             static_cast<shm::TableKind>(table.kind), table.capacity_max});
   }
   return schema;
 }
+
+Result<shm::RegionSchema> schema_of(const understudy_store_schema* stores, std::size_t count) {
+  shm::RegionSchema schema;
+  for (std::size_t i = 0; i < count; ++i) {
+    auto store = schema_of(stores + i);
+    if (!store) { return store.error(); }
+    schema.stores.push_back(std::move(store).value());
+  }
+  return schema;
+}
+
+namespace {
+Result<shm::Wanted> wanted_of(const understudy_wanted* wanted) {
+  shm::Wanted known;
+  if (wanted == nullptr) { return known; }
+  known.lowest_term = Term{wanted->lowest_term};
+  if (wanted->stores != nullptr) {
+    auto schema = schema_of(wanted->stores, wanted->store_count);
+    if (!schema) { return schema.error(); }
+    known.schema = std::move(schema).value();
+  }
+  return known;
+}
+}  // namespace
 
 }  // namespace understudy::c_api
 
@@ -73,18 +102,14 @@ const char* understudy_last_error(void) { return us::c_api::last_error.c_str(); 
 understudy_status understudy_region_create(const char* path, uint64_t size_bytes, const understudy_store_schema* stores,
                                            size_t store_count, understudy_region** region) {
   *region = nullptr;
-  shm::RegionSchema schema;
-  for (std::size_t i = 0; i < store_count; ++i) {
-    auto store = us::c_api::schema_of(stores + i);
-    if (!store) { return told(store.error()); }
-    schema.stores.push_back(std::move(store).value());
-  }
+  const auto schema = us::c_api::schema_of(stores, store_count);
+  if (!schema) { return told(schema.error()); }
   if (size_bytes == 0) {
-    const auto needed = shm::Region::size_needed(schema);
+    const auto needed = shm::Region::size_needed(*schema);
     if (!needed) { return told(needed.error()); }
     size_bytes = needed.value();
   }
-  return us::c_api::handed_out(shm::Region::create(path, size_bytes, schema), region);
+  return us::c_api::handed_out(shm::Region::create(path, size_bytes, *schema), region);
 }
 
 understudy_status understudy_region_open(const char* path, int writable, uint64_t size_bytes,
@@ -93,9 +118,36 @@ understudy_status understudy_region_open(const char* path, int writable, uint64_
   return us::c_api::handed_out(shm::Region::open(path, us::c_api::access_of(writable), size), region);
 }
 
-understudy_region_state understudy_region_inspect(const char* path, uint64_t size_bytes) {
+understudy_status understudy_region_open_fd(int fd, int writable, uint64_t size_bytes, uint64_t offset,
+                                            understudy_region** region) {
   const auto size = size_bytes == 0 ? std::nullopt : std::optional(size_bytes);
-  switch (shm::Region::inspect(path, size)) {
+  return us::c_api::handed_out(shm::Region::open(fd, us::c_api::access_of(writable), size, offset), region);
+}
+
+understudy_status understudy_region_format_fd(int fd, uint64_t size_bytes, uint64_t offset,
+                                              const understudy_store_schema* stores, size_t store_count,
+                                              understudy_region** region) {
+  *region = nullptr;
+  const auto schema = us::c_api::schema_of(stores, store_count);
+  if (!schema) { return told(schema.error()); }
+  return us::c_api::handed_out(shm::Region::format(fd, size_bytes, *schema, offset), region);
+}
+
+understudy_status understudy_region_open_wanted(const char* path, int writable, uint64_t size_bytes,
+                                                const understudy_wanted* wanted, understudy_region** region) {
+  *region = nullptr;
+  const auto size = size_bytes == 0 ? std::nullopt : std::optional(size_bytes);
+  const auto known = us::c_api::wanted_of(wanted);
+  if (!known) { return told(known.error()); }
+  return us::c_api::handed_out(shm::Region::open(path, us::c_api::access_of(writable), size, 0, known.value()), region);
+}
+
+understudy_region_state understudy_region_inspect(const char* path, uint64_t size_bytes,
+                                                  const understudy_wanted* wanted) {
+  const auto size = size_bytes == 0 ? std::nullopt : std::optional(size_bytes);
+  const auto known = us::c_api::wanted_of(wanted);
+  if (!known) { return UNDERSTUDY_REGION_OTHER_SCHEMA; }
+  switch (shm::Region::inspect(path, size, 0, known.value())) {
     case shm::RegionState::Absent:
       return UNDERSTUDY_REGION_ABSENT;
     case shm::RegionState::Foreign:
@@ -106,6 +158,8 @@ understudy_region_state understudy_region_inspect(const char* path, uint64_t siz
       return UNDERSTUDY_REGION_OTHER_SCHEMA;
     case shm::RegionState::Damaged:
       return UNDERSTUDY_REGION_DAMAGED;
+    case shm::RegionState::StaleTerm:
+      return UNDERSTUDY_REGION_STALE_TERM;
     case shm::RegionState::Good:
       break;
   }
@@ -143,16 +197,43 @@ understudy_status understudy_store_get_many(const understudy_store* store, uint3
   return got ? UNDERSTUDY_OK : told(got.error());
 }
 
+understudy_status understudy_store_get_blob(const understudy_store* store, uint32_t table, const void* key, void* value,
+                                            size_t* value_bytes) {
+  *value_bytes = 0;
+  const auto* schema = table_of(store->store, table);
+  if (schema == nullptr) { return told(no_table(store->store, table)); }
+  const auto got = store->store.get_blob(table, bytes(key, schema->key_bytes), bytes(value, schema->value_bytes));
+  if (got) { *value_bytes = got.value(); }
+  return got ? UNDERSTUDY_OK : told(got.error());
+}
+
 understudy_status understudy_store_scan(const understudy_store* store, uint32_t table, uint64_t after,
                                         understudy_visit visit, void* context) {
   if (table_of(store->store, table) == nullptr) { return told(no_table(store->store, table)); }
   return told(store->store.scan(table, us::Sequence{after}, [&](const shm::Store::Record& record) {
-    return visit(context, record.key.data(), record.value.data(), record.sequence.value) != 0;
+    return us::c_api::visited(visit, context, record);
   }));
+}
+
+understudy_status understudy_store_scan_ordered(const understudy_store* store, uint32_t table, understudy_visit visit,
+                                                void* context, uint64_t* at) {
+  if (table_of(store->store, table) == nullptr) { return told(no_table(store->store, table)); }
+  return us::c_api::told_with(
+      store->store.scan_ordered(
+          table, [&](const shm::Store::Record& record) { return us::c_api::visited(visit, context, record); }),
+      at);
 }
 
 uint64_t understudy_store_count(const understudy_store* store, uint32_t table) {
   return table_of(store->store, table) == nullptr ? 0 : store->store.count(table);
+}
+
+uint64_t understudy_store_capacity(const understudy_store* store, uint32_t table) {
+  return store->store.capacity(table);
+}
+
+uint64_t understudy_store_refused_full(const understudy_store* store, uint32_t table) {
+  return store->store.refused_full(table);
 }
 
 uint64_t understudy_store_committed(const understudy_store* store) { return store->store.committed().value; }
@@ -186,8 +267,24 @@ understudy_status understudy_writer_put(understudy_writer* writer, uint32_t tabl
                                         uint64_t* sequence) {
   const auto* schema = table_of(writer->writer.store(), table);
   if (schema == nullptr) { return told(no_table(writer->writer.store(), table)); }
+  if (schema->kind == shm::TableKind::Blob) {
+    return told(us::failure("table \"" + schema->name + "\" has blobs: understudy_writer_put_blob writes them",
+                            us::Errc::BadInput));
+  }
   return us::c_api::told_with(
       writer->writer.put(table, bytes(key, schema->key_bytes), bytes(value, schema->value_bytes)), sequence);
+}
+
+understudy_status understudy_writer_put_blob(understudy_writer* writer, uint32_t table, const void* key,
+                                             const void* value, size_t value_bytes, uint64_t* sequence) {
+  const auto* schema = table_of(writer->writer.store(), table);
+  if (schema == nullptr) { return told(no_table(writer->writer.store(), table)); }
+  return us::c_api::told_with(writer->writer.put(table, bytes(key, schema->key_bytes), bytes(value, value_bytes)),
+                              sequence);
+}
+
+understudy_status understudy_writer_rebuild(understudy_writer* writer, uint32_t table) {
+  return told(writer->writer.rebuild(table));
 }
 
 understudy_status understudy_writer_erase(understudy_writer* writer, uint32_t table, const void* key,
@@ -231,6 +328,7 @@ understudy_status understudy_journal_read(understudy_journal* journal, understud
                                    erased ? 1 : 0,
                                    entry.key.data(),
                                    erased ? nullptr : entry.value.data(),
+                                   entry.value.size(),
                                    entry.ends_transaction ? 1 : 0};
     ++*changes;
     visit(context, &change);

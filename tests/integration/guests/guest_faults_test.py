@@ -21,12 +21,19 @@ from understudy_lab.shell import in_network  # noqa: E402
 
 STARTED = time.monotonic()
 BROKEN, CONSOLE = "role-1", "/run/understudy/mirror-role-1.console.log"
-# Asked for a role's fault at each of its starts: DIRECTORY/ROLE is "no-machine", or the path of another initramfs.
+# Asked for a role's fault at each of its starts: DIRECTORY/ROLE is "no-machine", "other-region" (QEMU maps the file of
+# that name in DIRECTORY), or the path of another initramfs.
 EMULATOR = """#!/bin/sh
 for word; do case $word in mirror-role-*) role=${word#mirror-};; esac; done
 fault=$(cat "$(dirname "$0")/$role" 2>/dev/null)
 case $fault in
   no-machine) set -- "$@" -machine no-such-machine;;
+  other-region)
+    for word; do
+      shift
+      case $word in *,mem-path=*) word=${word%,mem-path=*},mem-path=$(dirname "$0")/other-region;; esac
+      set -- "$@" "$word"
+    done;;
   /*)
     for word; do
       shift
@@ -152,6 +159,15 @@ class GuestFaults(unittest.TestCase):
         self.up(2, wait=False)
         self.wait_told("mirror-role-1", CONSOLE, "Kernel panic")
         self.check_console("Kernel panic")
+        self.wait_state("role-2", "protected")
+        self.check_exposed_and_all_else_goes_on()
+
+    def test_a_guest_with_another_file_as_its_region_is_told(self):
+        with open(self.path("other-region"), "wb") as file:
+            os.posix_fallocate(file.fileno(), 0, lab.DEFAULTS["region_mib"] << 20)
+        self.write(BROKEN, "other-region")
+        self.up(2, wait=False)
+        self.wait_told("mirror-role-1 does not share the region file /dev/shm/understudy-role-1", "the guest reads")
         self.wait_state("role-2", "protected")
         self.check_exposed_and_all_else_goes_on()
 

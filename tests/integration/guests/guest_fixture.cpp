@@ -14,6 +14,8 @@
 #include <filesystem>
 #include <fstream>
 
+#include "understudy/shm/region.hpp"
+
 namespace understudy::test {
 namespace {
 
@@ -78,11 +80,12 @@ void GuestFixture::TearDown() {
   fs::remove_all(directory_);
 }
 
-host::GuestOptions GuestFixture::options(std::uint64_t region_bytes, bool make_region) {
+host::GuestOptions GuestFixture::options(std::uint64_t region_bytes, bool make_region, host::RegionDevice device) {
   const auto image = mirror_image();
   if (make_region) {
-    std::ofstream(region_path()).close();
-    fs::resize_file(region_path(), region_bytes);
+    const host::UniqueFd file(open(region_path().c_str(), O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0600));
+    const auto file_bytes = region_bytes + (device == host::RegionDevice::Nvdimm ? shm::nvdimm_info_bytes : 0);
+    EXPECT_EQ(file_bytes == 0 ? 0 : posix_fallocate(file.get(), 0, static_cast<off_t>(file_bytes)), 0);
   }
   host::GuestOptions options;
   options.role = "role-1";
@@ -91,6 +94,7 @@ host::GuestOptions GuestFixture::options(std::uint64_t region_bytes, bool make_r
   options.initramfs = image.initramfs;
   options.region_path = region_path();
   options.region_bytes = region_bytes;
+  options.region_device = device;
   options.debug_shell = true;
   return options;
 }

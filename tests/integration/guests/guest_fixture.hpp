@@ -37,7 +37,8 @@ class GuestFixture : public testing::Test {
   void TearDown() override;
 
   /// Options of a mirror "role-1" whose region file has `bytes` (made here unless `make_region` is false).
-  host::GuestOptions options(std::uint64_t region_bytes = 1 << 20, bool make_region = true);
+  host::GuestOptions options(std::uint64_t region_bytes = 1 << 20, bool make_region = true,
+                             host::RegionDevice device = host::RegionDevice::Ivshmem);
   /// What the guest said, in order, and how it ended.
   host::GuestCallbacks recording();
   std::unique_ptr<host::Guest> start(const host::GuestOptions& options);

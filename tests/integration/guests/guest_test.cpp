@@ -3,6 +3,7 @@
 /// Covers: host-agent/edge/guests/guest.cpp, host-agent/edge/guests/shutdown_ladder.cpp
 
 #include <boost/json.hpp>
+#include <filesystem>
 
 #include "guest_fixture.hpp"
 
@@ -162,6 +163,30 @@ TEST_F(GuestTest, APanicEndsIt) {
   ASSERT_EQ(shell("(sleep 0.2; echo c > /proc/sysrq-trigger) >/dev/null 2>&1 &").status, 0);
   ASSERT_TRUE(run_until([&] { return !exits_.empty(); }));
   EXPECT_NE(exits_[0].find(sut->record().console_log), std::string::npos) << exits_[0];
+}
+
+TEST_F(GuestTest, AHostThatMapsAnotherFileThanItsGuestIsToldAndTheGuestIsNotUsed) {
+  auto sut = start(options());
+  ASSERT_TRUE(sut);
+  ASSERT_TRUE(run_until([&] { return sut->qmp().ready(); })) << "QEMU has the file mapped by now";
+  std::filesystem::rename(region_path(), directory_ + "/mapped-by-qemu");
+  (void)options();  // another file of the same name and size
+  ASSERT_TRUE(run_until([&] { return !failures_.empty(); }));
+  EXPECT_NE(failures_[0].find("mirror-role-1 does not share the region file " + region_path()), std::string::npos)
+      << failures_[0];
+  EXPECT_TRUE(hellos_.empty()) << "no conversation began";
+  EXPECT_TRUE(sut->has_spoken());
+
+  // What refuses memory that is not in order, with the real thing: the BAR's write-combining file.
+  const auto refused =
+      shell("UNDERSTUDY_REGION=$(echo /sys/bus/pci/devices/*/resource2_wc) session-service --port 7600 2>&1");
+  EXPECT_NE(refused.status, 0);
+  EXPECT_NE(refused.output.find("write-combining"), std::string::npos) << refused.output;
+
+  std::optional<Status> killed;
+  sut->kill(10s, [&](const Status& status) { killed = status; });
+  ASSERT_TRUE(run_until([&] { return !exits_.empty(); }));
+  EXPECT_NE(exits_[0].find("does not share"), std::string::npos) << exits_[0];
 }
 
 TEST_F(GuestTest, ARegionOfABadSizeIsRefusedBeforeQemuStarts) {

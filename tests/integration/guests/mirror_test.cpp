@@ -5,7 +5,7 @@
 ///     ReplicationSender, BfdService at 192.168.1.2 ── us-mnt ── tap ── mirror-1 (192.168.1.41)
 ///     us-ext, us-int: bridges, the service networks  ────────── taps ── its service ports
 /// Covers: guest-agent/edge/agent.cpp, guest-agent/edge/agent_configure.cpp, guest-agent/edge/agent_restore.cpp,
-/// guest-agent/edge/host_channel.cpp, guest-agent/edge/ivshmem.cpp, host-agent/place/role_place.cpp
+/// guest-agent/edge/host_channel.cpp, host-agent/place/role_place.cpp
 
 #include <arpa/inet.h>
 #include <sched.h>
@@ -25,6 +25,7 @@ using namespace std::chrono_literals;
 namespace channel = link::guest;
 
 constexpr Term active_term{7};
+constexpr const char* bfd_key = "group-key";
 constexpr std::uint64_t region_bytes = std::uint64_t{16} << 20;
 
 net::AddressBytes bytes_of(const char* text) { return IpAddress::parse(text).value().bytes; }
@@ -99,7 +100,8 @@ class MirrorTest : public GuestFixture {
   }
 
   void make_regions() {
-    auto mirror = shm::Region::create(region_path(), region_bytes, schema());
+    const auto offset = device_ == host::RegionDevice::Nvdimm ? shm::nvdimm_info_bytes : 0;
+    auto mirror = shm::Region::create(region_path(), region_bytes, schema(), offset);
     ASSERT_TRUE(mirror) << mirror.error().message;
     make_active_region(active_term, 40001);
   }
@@ -116,7 +118,9 @@ class MirrorTest : public GuestFixture {
     auto bfd = link::bfd::BfdService::start(watching, [](const link::bfd::PeerEvent&) {});
     ASSERT_TRUE(bfd) << bfd.error().message;
     bfd_ = *std::move(bfd);
-    ASSERT_TRUE(bfd_->add_peer(IpAddress::parse("192.168.1.41").value(), {}));
+    link::bfd::PeerOptions peer;
+    peer.authentication = {link::BfdAuthentication::MeticulousSha1, 7, bfd_key};
+    ASSERT_TRUE(bfd_->add_peer(IpAddress::parse("192.168.1.41").value(), peer));
   }
 
   void start_sender(Term term) {
@@ -159,11 +163,15 @@ class MirrorTest : public GuestFixture {
     spec.flow_capacity = 1024;
     spec.mirror_address = IpPrefix::parse("192.168.1.41/24").value();
     spec.mirror_mac = MacAddress::parse("02:e2:00:00:00:01").value();
-    return {spec, active_term, BladeId{"blade-1"}, IpAddress::parse("192.168.1.2").value(), {50, 3}};
+    return {spec,
+            active_term,
+            BladeId{"blade-1"},
+            IpAddress::parse("192.168.1.2").value(),
+            {50, 3, link::BfdAuthentication::MeticulousSha1, 7}};
   }
 
   void start_mirror() {
-    auto wanted = options(region_bytes, false);
+    auto wanted = options(region_bytes, false, device_);
     wanted.nics = {{"mnt", "mnt-tap", mirror_order().spec.mirror_mac},
                    {"ext", "ext-tap", mirror_order().spec.ports[0].mac},
                    {"int", "int-tap", mirror_order().spec.ports[1].mac}};
@@ -171,7 +179,7 @@ class MirrorTest : public GuestFixture {
     ASSERT_TRUE(guest_);
     ASSERT_TRUE(run_until([&] { return !hellos_.empty(); }));
     ASSERT_TRUE(guest_->send(channel::Certify{}));  // plain text
-    ASSERT_TRUE(guest_->send(channel::Configure{mirror_order()}));
+    ASSERT_TRUE(guest_->send(channel::Configure{mirror_order(), bfd_key}));
   }
   void start_synced_mirror() {
     ASSERT_NO_FATAL_FAILURE(start_mirror());
@@ -199,6 +207,7 @@ class MirrorTest : public GuestFixture {
     for (const auto& event : events_) { text += channel::to_line(event); }
     return text;
   }
+  host::RegionDevice device_ = host::RegionDevice::Ivshmem;
   std::optional<shm::Region> active_region_;
   std::optional<shm::StoreWriter> writer_;
   std::unique_ptr<link::replication::ReplicationSender> sender_;
@@ -283,7 +292,7 @@ TEST_F(MirrorTest, ARestartedAgentGoesOnServingUnderItsTerm) {
   // A host-agent that was restarted repeats what it knew: nothing changes.
   events_.clear();
   ASSERT_TRUE(guest_->send(channel::Certify{}));  // plain text
-  ASSERT_TRUE(guest_->send(channel::Configure{mirror_order()}));
+  ASSERT_TRUE(guest_->send(channel::Configure{mirror_order(), bfd_key}));
   ASSERT_TRUE(guest_->send(channel::Activate{term, 60000}));
   ASSERT_TRUE(wait_for<channel::Ready>()) << story();
 }
@@ -305,7 +314,7 @@ TEST_F(MirrorTest, AfterAFullSnapshotTheKernelHasWhatTheActiveHasAndNothingElse)
   order.term = Term{20};
   events_.clear();
   ASSERT_TRUE(guest_->send(channel::Certify{}));  // plain text
-  ASSERT_TRUE(guest_->send(channel::Configure{order}));
+  ASSERT_TRUE(guest_->send(channel::Configure{order, bfd_key}));
   ASSERT_TRUE(run_until([&] { return phase() == channel::GuestPhase::Synced; })) << story();
   EXPECT_EQ(copy->count(net::FlowTable), 1U);
 
@@ -351,9 +360,44 @@ TEST_F(MirrorTest, AConfigurationThatDoesNotFitIsAFailureThatSaysWhy) {
   ASSERT_TRUE(guest_);
   ASSERT_TRUE(run_until([&] { return !hellos_.empty(); }));
   ASSERT_TRUE(guest_->send(channel::Certify{}));  // plain text
-  ASSERT_TRUE(guest_->send(channel::Configure{mirror_order()}));
+  ASSERT_TRUE(guest_->send(channel::Configure{mirror_order(), bfd_key}));
   ASSERT_TRUE(run_until([&] { return phase() == channel::GuestPhase::Failed; })) << story();
   EXPECT_NE(last<channel::State>()->detail.find("02:e0:00:00:00:01"), std::string::npos) << story();
+}
+
+/// The same mirror with its region in an nvdimm, which its agent finds raw and makes a device-dax.
+class NvdimmTest : public MirrorTest {
+ protected:
+  NvdimmTest() { device_ = host::RegionDevice::Nvdimm; }
+};
+
+TEST_F(NvdimmTest, SyncsAndTakesOverInTheHostsBytesBehindTheInfoBlock) {
+  ASSERT_NO_FATAL_FAILURE(start_synced_mirror());
+  EXPECT_EQ(hellos_[0].memory, "device-dax /dev/dax0.0");
+  EXPECT_GT(hellos_[0].load_ns, 0);
+
+  put_flow(40002);
+  auto mirrored = shm::Region::open(region_path(), shm::Access::ReadOnly, region_bytes, shm::nvdimm_info_bytes);
+  ASSERT_TRUE(mirrored) << mirrored.error().message;
+  auto copy = mirrored->store(net::net_store_name);
+  ASSERT_TRUE(copy);
+  ASSERT_TRUE(run_until([&] { return copy->committed() == writer_->committed(); })) << story();
+  EXPECT_EQ(copy->count(net::FlowTable), 2U);
+
+  const Term term = active_term.next();
+  ASSERT_TRUE(guest_->send(channel::Activate{term, 60000}));
+  ASSERT_TRUE(wait_for<channel::Ready>()) << story();
+  EXPECT_EQ(copy->term(), term);
+  auto sessions = mirrored->store("sessions");
+  ASSERT_TRUE(sessions);
+  EXPECT_EQ(sessions->term(), term) << "the application in the guest has the device-dax mapped, too";
+
+  // A restarted agent finds the device-dax as it is: the file is the same one, the echo goes through.
+  const auto hellos = hellos_.size();
+  ASSERT_EQ(shell("kill -9 " + hellos_.back().instance).status, 0);
+  ASSERT_TRUE(run_until([&] { return hellos_.size() > hellos; })) << story();
+  EXPECT_EQ(hellos_.back().memory, "device-dax /dev/dax0.0");
+  EXPECT_TRUE(failures_.empty()) << failures_[0];
 }
 
 }  // namespace

@@ -72,6 +72,15 @@ TEST_F(MirrorPlaceTest, AReleasedMirrorTakesItsRegionAndTapsWithIt) {
   EXPECT_FALSE(network_->links().state("m2-ext").ok());
 }
 
+TEST_F(MirrorPlaceTest, AnNvdimmsFileIsLongerByItsInfoBlockAndHasTheRegionBehindIt) {
+  auto mirror = place();
+  ASSERT_OK(mirror->start(Accelerator::Tcg, RegionDevice::Nvdimm));
+  const auto bytes = role_with({}).region_bytes;
+  EXPECT_EQ(std::filesystem::file_size(region_path()), bytes + shm::nvdimm_info_bytes);
+  EXPECT_EQ(shm::region_offset(region_path(), bytes), shm::nvdimm_info_bytes);
+  EXPECT_EQ(shm::Region::inspect(region_path(), bytes, shm::nvdimm_info_bytes), shm::RegionState::Good);
+}
+
 TEST_F(MirrorPlaceTest, AReleaseByARestartedDaemonTakesTheRegionToo) {
   started().reset();
   auto adopted = place();

@@ -96,6 +96,23 @@ TEST_F(TransferTest, AfterADiscardItCanBePreparedAgain) {
   expect_nothing_left();
 }
 
+TEST_F(TransferTest, TheRegionOfAnNvdimmIsTakenFromBehindItsInfoBlock) {
+  ASSERT_OK(
+      shm::Region::create(region_path(), spec_.region_bytes, place::region_schema(spec_), shm::nvdimm_info_bytes));
+  ASSERT_OK(outcome([&](auto done) { transfer_->prepare(done); }));
+  std::ifstream file("/proc/" + std::to_string(application()) + "/environ");
+  const std::string environment((std::istreambuf_iterator<char>(file)), {});
+  EXPECT_NE(environment.find("UNDERSTUDY_REGION_OFFSET=2097152"), std::string::npos);
+  ASSERT_OK(transfer_->finish());
+  ASSERT_OK(outcome([&](auto done) { transfer_->take_over(Term{3}, done); }));
+  const auto region =
+      shm::Region::open(region_path(), shm::Access::ReadOnly, spec_.region_bytes, shm::nvdimm_info_bytes);
+  ASSERT_TRUE(region.ok()) << region.error().message;
+  EXPECT_EQ(region->store(net::net_store_name).value().term(), Term{3});
+  EXPECT_TRUE(outcome([&](auto done) { transfer_->discard(done); }).ok());
+  expect_nothing_left();
+}
+
 TEST_F(TransferTest, AnApplicationThatEndedAfterItWasPreparedIsStartedAgainByTheTakeOver) {
   ASSERT_OK(outcome([&](auto done) { transfer_->prepare(done); }));
   const pid_t first = application();

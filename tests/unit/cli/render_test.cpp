@@ -10,7 +10,7 @@ namespace understudy::cli {
 namespace {
 
 link::GroupStatus status() {
-  link::GroupStatus status{BladeId{"blade-4"}, link::MovementPolicy::Always, {}, {}};
+  link::GroupStatus status{BladeId{"blade-4"}, link::MovementPolicy::Always, {}, {}, {}};
   status.roles.push_back(
       {RoleId{"role-1"}, "protected", {BladeId{"blade-1"}, PlaceKind::Host}, Term{3}, true, "synced", ""});
   status.roles.push_back({RoleId{std::string(64, 'r')},
@@ -37,10 +37,21 @@ TEST(Render, AGroupWithoutAStandbySaysSo) {
   EXPECT_NE(status_text(without).find("standby none: it has become an active"), std::string::npos);
 }
 
+TEST(Render, EveryStatusTellsHowBfdIsAuthenticated) {
+  auto keyed = status();
+  EXPECT_NE(status_text(keyed).find("BFD 50 ms x 3, not authenticated\n"), std::string::npos);
+  keyed.bfd = {10, 3, link::BfdAuthentication::MeticulousSha1, 7};
+  EXPECT_NE(status_text(keyed).find("BFD 10 ms x 3, meticulous-sha1 key 7\n"), std::string::npos);
+  const auto json = boost::json::parse(status_json(keyed));
+  EXPECT_EQ(json.at("group").at("bfd").at("authentication").as_string(), "meticulous-sha1");
+  EXPECT_EQ(json.at("group").at("bfd").at("key_id").to_number<int>(), 7);
+}
+
 TEST(Render, StatusAsJsonHasTheDocumentedKeys) {
   const auto json = boost::json::parse(status_json(status())).as_object();
   EXPECT_EQ(json.at("group").at("standby").as_string(), "blade-4");
   EXPECT_EQ(json.at("group").at("movement").as_string(), "always");
+  EXPECT_EQ(json.at("group").at("bfd").at("authentication").as_string(), "none");
   const auto& role = json.at("roles").as_array().at(0);
   EXPECT_EQ(role.at("role").as_string(), "role-1");
   EXPECT_EQ(role.at("place").at("blade").as_string(), "blade-1");

@@ -78,6 +78,13 @@ name = "session"
 key_bytes = 16
 value_bytes = 64
 capacity = 1000
+[[role.application.table]]
+name = "rules"
+kind = "blob"
+key_bytes = 8
+value_bytes = 20000
+capacity = 10
+capacity_max = 40
 [tls]
 plain_text = true
 )";
@@ -138,6 +145,9 @@ TEST_F(ConfigFileTest, AGoodFileIsReadWhole) {
   EXPECT_EQ(spec.sysctls, (std::vector<std::pair<std::string, std::string>>{{"net.ipv4.ip_forward", "1"}}));
   EXPECT_EQ(spec.application.journal_bytes, 1U << 20);
   EXPECT_EQ(spec.application.tables[0].key_bytes, 16U);
+  EXPECT_EQ(spec.application.tables[0].kind, 0U);
+  EXPECT_EQ(spec.application.tables[1].kind, 1U);
+  EXPECT_EQ(spec.application.tables[1].capacity_max, 40U);
   EXPECT_FALSE(spec.version.empty());
 }
 
@@ -146,6 +156,16 @@ TEST_F(ConfigFileTest, TheVersionChangesWithTheRuleSet) {
   EXPECT_EQ(read(kGood).value().group.roles[0].spec.version, before);
   std::ofstream(folder_ + "/role-1.nft") << "table inet role { }\n";
   EXPECT_NE(read(kGood).value().group.roles[0].spec.version, before);
+}
+
+TEST_F(ConfigFileTest, BfdIsAuthenticatedAsTheFileSaysAndTheKeyIsReadWhereItIsUsed) {
+  std::string text = kGood;
+  text += "[bfd]\nauth = \"meticulous-sha1\"\nkey_id = 7\nkey_file = \"bfd.key\"\n";
+  const auto config = read(text);
+  ASSERT_TRUE(config.ok()) << config.error().message;
+  EXPECT_EQ(config->group.bfd, (link::BfdParameters{20, 4, link::BfdAuthentication::MeticulousSha1, 7}));
+  EXPECT_EQ(config->bfd_authentication.key, "") << "on any machine: the key is not there";
+  expect_problem("[movement]", "[bfd]\nauth = \"md5\"\n[movement]", "is no BFD authentication");
 }
 
 TEST_F(ConfigFileTest, AControlServerOnTheStandbyIsKnownAsSuch) {
@@ -217,6 +237,8 @@ TEST_F(ConfigFileTest, EveryMistakeIsOneLineWithFileAndLine) {
       {"gateway = \"10.23.4.1\"", "gateway = \"fd00::1\"", "are of different families"},
       {"journal_kib = 1024", "journal_kib = 1000", "journal_kib = 1000 is no power of two; write 1024"},
       {"store = \"sessions\"", "", "tables without a store"},
+      {"kind = \"blob\"", "kind = \"heap\"", "kind = \"heap\" is none; write \"hashed\", \"blob\" or \"dense\""},
+      {"capacity_max = 40", "capacity_max = 9", "capacity_max 9 is not above the capacity"},
       {"key_bytes = 16", "key_bytes = 0", "\"key_bytes\" in [[table]] is wrong"},
       {"[[role]]\nname", "[[roll]]\nname", ""},
   };

@@ -132,6 +132,57 @@ TEST(Protection, ASyncThatStopsCountsForAMomentOnly) {
   EXPECT_TRUE(chassis.noted("alarm", "the mirror's sync stopped (connected)"));
 }
 
+/// The blade died, and nothing was taken over in time; its stream's end left the mirror connected, with a whole copy.
+TEST(Start, AMirrorThatFollowedIsTriedBeforeTheRoleStartsFromNothing) {
+  Chassis chassis(2);
+  chassis.bring_up();
+  chassis.mirror_state(1, MirrorPhase::Connected);
+  chassis.pass(5s);
+  ASSERT_EQ(chassis.state(1), RoleState::Exposed);
+  chassis.hello(BladeId{"blade-1"});
+  ASSERT_EQ(chassis.state(1), RoleState::Starting);
+  chassis.pass(3100ms);
+  EXPECT_EQ(chassis.state(1), RoleState::OnMirror);
+  EXPECT_EQ(chassis.own(1).term, Term{2});
+}
+
+TEST(Start, WhenTheMirrorRefusesTheRoleStartsFromNothing) {
+  Chassis chassis(2);
+  chassis.bring_up();
+  chassis.mirror_state(1, MirrorPhase::Connected);
+  chassis.pass(5s);
+  chassis.silent_agents.insert(chassis.standby());
+  chassis.hello(BladeId{"blade-1"});
+  chassis.pass(3100ms);
+  chassis.report(chassis.standby(), link::ActivateFailed{RoleId{"role-1"}, Term{2}, "the mirror has no complete copy"});
+  chassis.report(chassis.standby(), link::Stopped{RoleId{"role-1"}, Term{3}});
+  EXPECT_EQ(chassis.state(1), RoleState::Exposed);
+  EXPECT_EQ(chassis.own(1).term, Term{3});
+}
+
+TEST(Start, AnEmptyStoreAsksTheMirrorOfABladeThatHasNothing) {
+  Chassis chassis(1);
+  for (const auto& blade : chassis.config.blades) { chassis.own_vote(blade.id, Vote::Up); }
+  chassis.hello(chassis.standby(), {{RoleId{"role-1"}, Term{5}, PlaceKind::Mirror, false}});
+  chassis.hello(BladeId{"blade-1"});
+  EXPECT_EQ(chassis.own(1).term, Term{5});
+  EXPECT_TRUE(chassis.orders<link::ServeRole>().empty());
+  chassis.mirror_state(1, MirrorPhase::Connected);
+  chassis.pass(3100ms);
+  EXPECT_EQ(chassis.state(1), RoleState::OnMirror);
+  EXPECT_EQ(chassis.own(1).term, Term{6});
+}
+
+/// What its host-agent told before both had connected was told under a term that an empty store does not know.
+TEST(Start, AnAdoptedPlaceIsAskedWhetherItsApplicationRuns) {
+  Chassis chassis(1);
+  chassis.hello(BladeId{"blade-1"}, {{RoleId{"role-1"}, Term{7}, PlaceKind::Host, true}});
+  chassis.report(BladeId{"blade-1"}, link::ApplicationFailed{RoleId{"role-1"}, Term{7}, "exit status 1"});
+  chassis.hello(chassis.standby());
+  ASSERT_EQ(chassis.orders<link::ServeRole>().size(), 1U);
+  EXPECT_EQ(chassis.orders<link::ServeRole>()[0].second.term, Term{7});
+}
+
 TEST(Protection, ARestartOfTheStandbysHostAgentDoesNotExpose) {
   Chassis chassis(1);
   chassis.bring_up();

@@ -88,6 +88,11 @@ std::vector<Row> table() {
       {"the mirror is synced",
        [](Chassis& chassis) { chassis.mirror_state(1, MirrorPhase::Synced); },
        {"protected", "protected", "protected", "taking-over", "on-mirror", "moving", "on-host", "taking-over"}},
+      {"a warning about the mirror",
+       [=](Chassis& chassis) {
+         chassis.report(chassis.standby(), link::MirrorWarning{kRole, current(chassis), "its region is slow"});
+       },
+       {"starting", "exposed", "protected", "taking-over", "on-mirror", "moving", "on-host", "lost"}},
       {"the mirror is syncing",
        [](Chassis& chassis) { chassis.mirror_state(1, MirrorPhase::Syncing); },
        {"starting", "exposed", "exposed", "taking-over", "on-mirror", "moving", "on-host", "lost"}},

@@ -124,6 +124,31 @@ TEST(Takeover, AHostAgentThatDoesNotComeBackIsAFailure) {
   EXPECT_EQ(chassis.state(1), RoleState::OnMirror);
 }
 
+/// The mirror had just been told by the active that it had lost it, when the active died: its observer says nothing for
+/// its whole bound, longer than a stopped sync counts.
+TEST(Takeover, ACopyIsNotGivenUpBeforeAnUndecidedObserverHasSpoken) {
+  Chassis chassis(2);
+  chassis.bring_up();
+  chassis.mirror_vote(1, Vote::Unknown);
+  chassis.step(AgentLost{BladeId{"blade-1"}});
+  chassis.own_vote(BladeId{"blade-1"}, Vote::Down);
+  chassis.mirror_state(1, MirrorPhase::Connected);
+  chassis.pass(link::kVoteUnknownMax);
+  EXPECT_EQ(chassis.state(1), RoleState::Protected);
+  chassis.mirror_vote(1, Vote::Down);
+  EXPECT_EQ(chassis.state(1), RoleState::OnMirror);
+}
+
+TEST(Takeover, ACopyIsGivenUpWhenTheUndecidedObserverNeverSpeaks) {
+  Chassis chassis(2);
+  chassis.bring_up();
+  chassis.mirror_vote(1, Vote::Unknown);
+  chassis.own_vote(BladeId{"blade-1"}, Vote::Down);
+  chassis.mirror_state(1, MirrorPhase::Connected);
+  chassis.pass(link::kVoteUnknownMax + chassis.config.timings.vote_settle());
+  EXPECT_EQ(chassis.state(1), RoleState::Lost);
+}
+
 TEST(Takeover, ABladeThatDiesBeforeItsStreamIsTakenOverAtOnce) {
   Chassis chassis(2);
   chassis.bring_up();
@@ -203,6 +228,17 @@ TEST(Takeover, TheSecondOfTwoActivesMayFailLater) {
   chassis.pass(2s);
   chassis.silence(2);
   EXPECT_EQ(chassis.state(2), RoleState::OnMirror);
+}
+
+TEST(Takeover, AWarningAboutAMirrorIsAnEventOfItsStandbyOnly) {
+  Chassis chassis(2);
+  chassis.bring_up();
+  chassis.forget();
+  chassis.report(BladeId{"blade-2"}, link::MirrorWarning{RoleId{"role-1"}, Term{1}, "its region is slow"});
+  EXPECT_FALSE(chassis.noted("mirror", "slow"));
+  chassis.report(chassis.standby(), link::MirrorWarning{RoleId{"role-1"}, Term{1}, "its region is slow"});
+  EXPECT_TRUE(chassis.noted("mirror", "its region is slow"));
+  EXPECT_EQ(chassis.state(1), RoleState::Protected);
 }
 
 TEST(Takeover, AnApplicationsDeathFailsOverAtOnceAndKeepsTheBladeOn) {

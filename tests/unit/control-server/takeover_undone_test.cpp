@@ -174,10 +174,30 @@ TEST(Takeover, AFailedActivationGivesAHealthyOldActiveItsRoleBack) {
   ASSERT_EQ(chassis.state(1), RoleState::TakingOver);
   chassis.own_vote(BladeId{"blade-1"}, Vote::Up);
   chassis.report(chassis.standby(), link::ActivateFailed{RoleId{"role-1"}, Term{2}, "no region"});
+  chassis.report(chassis.standby(), link::Stopped{RoleId{"role-1"}, Term{3}});
   EXPECT_EQ(chassis.own(1).place, kBlade1);
   EXPECT_EQ(chassis.own(1).term, Term{3});
   EXPECT_EQ(chassis.state(1), RoleState::Exposed);
   EXPECT_TRUE(chassis.isolated.empty());
+}
+
+/// Ordered, silent past its deadline, ordered again; then comes the mirror's word about the first order, while it is
+/// about to open its gate by the second.
+TEST(Takeover, AFailureOfAnEarlierActivationIsNoProofThatTheMirrorIsSilent) {
+  Chassis chassis(2);
+  chassis.bring_up();
+  chassis.silent_agents.insert(chassis.standby());
+  chassis.power_works = false;
+  chassis.silence(1);
+  chassis.pass(7s);
+  ASSERT_GE(chassis.orders<link::Activate>().size(), 2U);
+  chassis.own_vote(BladeId{"blade-1"}, Vote::Up);
+  chassis.forget();
+  chassis.report(chassis.standby(), link::ActivateFailed{RoleId{"role-1"}, Term{2}, "past its deadline"});
+  EXPECT_EQ(chassis.own(1).term, Term{2}) << "nobody has said that the mirror stopped";
+  EXPECT_TRUE(chassis.orders<link::ServeRole>().empty());
+  ASSERT_EQ(chassis.orders<link::StandDown>().size(), 1U);
+  EXPECT_EQ(chassis.orders<link::StandDown>()[0].first, chassis.standby());
 }
 
 TEST(Takeover, AFailedActivationWithADeadActiveIsTriedAgain) {
@@ -208,6 +228,50 @@ TEST(Takeover, AnActivationWithoutAnAnswerIsStoppedBeforeTheOldActiveServesAgain
   chassis.report(chassis.standby(), link::Stopped{RoleId{"role-1"}, Term{3}});
   EXPECT_EQ(chassis.own(1).place, kBlade1);
   EXPECT_EQ(chassis.own(1).term, Term{3});
+}
+
+/// The mirror was told to stand down so that its old active could have the role back; then the control-server died.
+TEST(Takeover, AMirrorThatWasToldToStandDownByAnEarlierLifeIsActivatedUnderANewerTerm) {
+  Chassis chassis(2);
+  chassis.bring_up();
+  chassis.silent_agents.insert(chassis.standby());
+  chassis.silence(1);
+  ASSERT_EQ(chassis.own(1).term, Term{2});
+  chassis.restart_control_server();
+  chassis.silent_agents.clear();
+  chassis.hello(chassis.standby(), {{RoleId{"role-1"}, Term{3}, PlaceKind::Mirror, false}});
+  EXPECT_EQ(chassis.state(1), RoleState::OnMirror);
+  EXPECT_EQ(chassis.own(1).term, Term{4});
+}
+
+/// Powered off in the takeover; an operator brought it back; the mirror, which cannot do it, is ordered again.
+TEST(Takeover, ABladeThatIsBackIsNotPoweredOffOnceMore) {
+  Chassis chassis(2);
+  chassis.bring_up();
+  chassis.silent_agents.insert(chassis.standby());
+  chassis.silence(1);
+  ASSERT_EQ(chassis.all<PowerOff>().size(), 1U);
+  chassis.powered_off.clear();
+  chassis.hello(BladeId{"blade-1"});
+  chassis.pass(8s);
+  ASSERT_GE(chassis.orders<link::Activate>().size(), 2U);
+  EXPECT_EQ(chassis.all<PowerOff>().size(), 1U);
+}
+
+TEST(Takeover, AnApplicationThatFailedIsTriedAgainWhenTheMirrorCannotServeEither) {
+  Chassis chassis(2);
+  chassis.bring_up();
+  chassis.silent_agents.insert(chassis.standby());
+  chassis.report(BladeId{"blade-1"}, link::ApplicationFailed{RoleId{"role-1"}, Term{1}, "exit status 1"});
+  for (int i = 0; i < 3; ++i) {
+    chassis.forget();
+    chassis.report(chassis.standby(), link::ActivateFailed{RoleId{"role-1"}, Term{2}, "the application has ended"});
+    chassis.pass(4s);
+  }
+  ASSERT_EQ(chassis.orders<link::StandDown>().size(), 1U);
+  chassis.report(chassis.standby(), link::Stopped{RoleId{"role-1"}, Term{3}});
+  EXPECT_EQ(chassis.own(1).place, kBlade1);
+  EXPECT_EQ(chassis.state(1), RoleState::Exposed);
 }
 
 TEST(Takeover, AContradictingStoreStopsEveryAutomaticDecision) {

@@ -51,5 +51,15 @@ TEST(Votes, AllOfSeveralAtOnceAreAFailureOfTheObservers) {
   EXPECT_EQ(settled(Vote::Down, Vote::Down, {3, false, true}), Verdict::Dead);
 }
 
+TEST(Votes, AJudgementIsDueWhenTheUndecidedObserverMustHaveDecided) {
+  const Ballot down{Vote::Down, kThen + 2s};
+  const Ballot unknown{Vote::Unknown, kThen};
+  EXPECT_EQ(judgement_is_due(down, unknown), kThen + link::kVoteUnknownMax);
+  EXPECT_EQ(judgement_is_due(unknown, down), kThen + link::kVoteUnknownMax);
+  EXPECT_FALSE(judgement_is_due(down, down));
+  EXPECT_FALSE(judgement_is_due(unknown, unknown));
+  EXPECT_FALSE(judgement_is_due(down, {Vote::Up, kThen}));
+}
+
 }  // namespace
 }  // namespace understudy::control

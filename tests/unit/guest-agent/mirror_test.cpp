@@ -135,6 +135,17 @@ TEST_F(MirrorTest, ARolledBackMovementServesOn) {
   EXPECT_EQ(sut_.activity(), Activity::Serving);
 }
 
+TEST_F(MirrorTest, AnApplicationThatCannotBeQuiescedIsToldAndServesOnAfterTheRollback) {
+  serving();
+  (void)sut_.step(QuiesceOrder{});
+  const auto effects = sut_.step(StepFailed{Step::Quiesce, "not in time"});
+  EXPECT_EQ(tells<TellQuiesced>(effects), nullptr);
+  ASSERT_NE(tells<TellQuiesceFailed>(effects), nullptr);
+  EXPECT_TRUE(does(sut_.step(ResumeOrder{}), Step::Resume));
+  EXPECT_EQ(sut_.activity(), Activity::Serving);
+  EXPECT_TRUE(sut_.step(StepFailed{Step::Quiesce, "another order came first"}).empty());
+}
+
 TEST_F(MirrorTest, ARepeatedConfigurationOfTheSameVersionOnlyTellsAgain) {
   mirroring(SyncPhase::Synced);
   const auto effects = sut_.step(ConfigureOrder{mirror(Term{1})});

@@ -127,6 +127,17 @@ TEST_F(BladeTest, AVoteIsForgottenWithTheGuestAgentThatGaveIt) {
   EXPECT_EQ(votes[0].vote, link::Vote::Unknown);
 }
 
+TEST_F(BladeTest, AWarningAboutAMirrorIsToldAndChangesNothing) {
+  mirror_synced();
+  const auto before = stage();
+  const auto told = reports<link::MirrorWarning>(sut_.step(at(++now_), GuestWarning{role, "its region is slow"}));
+  ASSERT_EQ(told.size(), 1U);
+  EXPECT_EQ(told[0].detail, "its region is slow");
+  EXPECT_EQ(stage(), before);
+  const auto unknown = sut_.step(at(++now_), GuestWarning{RoleId{"role-9"}, "slow"});
+  EXPECT_TRUE(reports<link::MirrorWarning>(unknown).empty());
+}
+
 TEST_F(BladeTest, ARebootedGuestIsNoLongerSynced) {
   mirror_synced();
   (void)sut_.step(at(++now_), GuestHello{role, "boot-b", GuestActivity::Idle});
@@ -214,6 +225,27 @@ TEST_F(BladeTest, AnOrderToMirrorStartsNoSecondGuestWhileTheLastStartIsUnderWay)
   EXPECT_FALSE(does(sut_.step(at(now_ += 3000), Tick{}), Step::StartGuest));
   EXPECT_TRUE(does(order(run), Step::StartGuest));
   EXPECT_FALSE(does(order(run), Step::StartGuest));
+}
+
+TEST_F(BladeTest, AGuestThatDiesInItsActivationIsAFailedOneAndIsStartedAgain) {
+  mirror_synced();
+  (void)order(link::Activate{role, Term{2}, link::StopEvidence::Isolated, 1000});
+  EXPECT_TRUE(does(sut_.step(at(++now_), GuestExited{role, "killed"}), Step::CloseMirrorGate));
+  EXPECT_EQ(reports<link::ActivateFailed>(done(Step::CloseMirrorGate)).size(), 1U);
+  EXPECT_TRUE(does(sut_.step(at(now_ += 3000), Tick{}), Step::StartGuest));
+}
+
+/// A control-server whose store was lost must not give it to somebody else.
+TEST_F(BladeTest, ATermThatAFailedActivationUsedUpIsTold) {
+  mirror_synced();
+  (void)order(link::Activate{role, Term{2}, link::StopEvidence::Isolated, 1000});
+  (void)sut_.step(at(++now_), GuestRefused{role, "the application has ended"});
+  (void)done(Step::CloseMirrorGate);
+  const auto hello = reports<link::Hello>(sut_.step(at(++now_), ControlConnected{}));
+  ASSERT_EQ(hello.size(), 1U);
+  ASSERT_EQ(hello[0].held.size(), 1U);
+  EXPECT_EQ(hello[0].held[0].term, Term{2});
+  EXPECT_FALSE(hello[0].held[0].serving);
 }
 
 TEST_F(BladeTest, SaysWhatIsReallyThereAfterAReconnection) {

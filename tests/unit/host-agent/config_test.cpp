@@ -3,6 +3,7 @@
 
 #include <gtest/gtest.h>
 #include <sched.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <cerrno>
@@ -64,6 +65,7 @@ TEST_F(BladeConfigTest, ReadsAGoodFile) {
   const auto config = read();
   ASSERT_TRUE(config.ok()) << config.error().message;
   EXPECT_EQ(config.value().networks.at("external"), "ext");
+  EXPECT_EQ(config.value().mirrors.memory, "auto");
   EXPECT_EQ(config.value().region_path(RoleId{"role-1"}), "/dev/shm/understudy-role-1");
 }
 
@@ -106,8 +108,34 @@ TEST_F(BladeConfigTest, EachMistakeIsOneLineWithFileAndLine) {
             ":9: there is no program \"/usr/bin\"; install QEMU, or write qemu = its path");
   EXPECT_EQ(complaint("blade = \"blade-1\"", "blade = 1"),
             ":1: \"blade\" in the file is wrong; write this blade's name, e.g. \"blade-2\"");
+  EXPECT_EQ(complaint("kernel =", "memory = \"shmem\"\nkernel ="),
+            ":9: memory \"shmem\" is unknown; write \"auto\", \"ivshmem\" or \"nvdimm\"");
+  EXPECT_EQ(complaint("kernel =", "memory = \"nvdimm\"\nkernel ="), "no complaint");
   EXPECT_NE(complaint("maintenance_interface", "maintainance_interface").find("\"maintenance_interface\" is missing"),
             std::string::npos);
+}
+
+TEST_F(BladeConfigTest, BfdHasAKeyOfTheGroupAndPeersWithTheirOwn) {
+  const std::string key_file = testing::TempDir() + "blade_config_test_" + std::to_string(getpid()) + ".key";
+  std::ofstream(key_file) << "group-key\n";
+  ASSERT_EQ(chmod(key_file.c_str(), 0644), 0);
+  const std::string networks = "[networks]\n";
+  const std::string bfd = "[bfd]\nauth = \"meticulous-sha1\"\nkey_id = 7\nkey_file = \"" + key_file +
+                          "\"\n[[bfd.peer]]\naddress = \"127.0.0.9\"\ninterval_ms = 300\nmultiplier = 5\n";
+  EXPECT_EQ(complaint(networks, bfd + networks), ":8: " + key_file + " is open to others than its owner; chmod 600 it");
+  ASSERT_EQ(chmod(key_file.c_str(), 0600), 0);
+  const auto config = read(networks, bfd + networks);
+  ASSERT_TRUE(config.ok()) << config.error().message;
+  const auto& read_bfd = config.value().bfd;
+  EXPECT_EQ(read_bfd.authentication,
+            (link::bfd::Authentication{link::BfdAuthentication::MeticulousSha1, 7, "group-key"}));
+  ASSERT_EQ(read_bfd.peers.size(), 1u);
+  EXPECT_EQ(read_bfd.peers[0].first.to_string(), "127.0.0.9");
+  EXPECT_EQ(read_bfd.peers[0].second.interval, std::chrono::milliseconds(300));
+  EXPECT_EQ(read_bfd.peers[0].second.authentication, link::bfd::Authentication{}) << "a router chooses for itself";
+  EXPECT_EQ(complaint(networks, "[[bfd.peer]]\naddress = \"fd00::9\"\n" + networks),
+            ":6: fd00::9 is of another family than this blade's address 127.0.0.1; BFD needs both IPv4, or both IPv6");
+  std::remove(key_file.c_str());
 }
 
 TEST_F(BladeConfigTest, ACommandAtATestPointMustBeAllowed) {

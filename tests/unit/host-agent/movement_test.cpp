@@ -116,6 +116,28 @@ TEST_F(MovementTest, AMissedQuiesceDeadlineForcesTheFreeze) {
   EXPECT_TRUE(has(movement.on_tick(at(now_ + 51)), Do{RoleId{"role-2"}, Step::Freeze, Term{3}}));
 }
 
+TEST_F(MovementTest, AMissedQuiesceDeadlineOfAnApplicationThatNeedsQuiescingRollsBack) {
+  auto movement = in(MovementState::Quiescing);
+  movement.must_quiesce();
+  const Instant deadline = movement.next_deadline().value();
+  EXPECT_TRUE(movement.on_tick(at(now_ + 51)).empty()) << "it has longer than a store";
+  EXPECT_TRUE(movement.on_tick(deadline).empty());
+  EXPECT_TRUE(has(movement.on_tick(deadline + milliseconds(1)), Do{RoleId{"role-2"}, Step::Rollback, Term{3}}));
+  EXPECT_TRUE(movement.on_guest_quiesced(deadline + milliseconds(2)).empty()) << "too late";
+}
+
+TEST_F(MovementTest, AnApplicationThatIsNotQuiescedRollsBackAtOnceIfItNeedsIt) {
+  auto other = in(MovementState::Quiescing);
+  EXPECT_TRUE(has(other.on_guest_not_quiesced(at(now_ + 1), "busy"), Do{RoleId{"role-2"}, Step::Freeze, Term{3}}));
+  auto movement = in(MovementState::Quiescing);
+  movement.must_quiesce();
+  EXPECT_TRUE(has(movement.on_guest_not_quiesced(at(now_ + 1), "busy"), Do{RoleId{"role-2"}, Step::Rollback, Term{3}}));
+  const auto effects = movement.on_step_done(at(now_ + 2), Step::Rollback);
+  EXPECT_TRUE(has(effects, TellGuest{RoleId{"role-2"}, GuestOrder::Resume, Term{2}}));
+  auto frozen = in(MovementState::Freezing);
+  EXPECT_TRUE(frozen.on_guest_not_quiesced(at(now_ + 1), "busy").empty());
+}
+
 TEST_F(MovementTest, AHandoverPastItsDeadlineRollsBack) {
   auto movement = in(MovementState::Finishing);
   EXPECT_TRUE(has(movement.on_tick(at(4000)), Do{RoleId{"role-2"}, Step::Rollback, Term{3}}));

@@ -77,8 +77,8 @@ class BadConfiguration(unittest.TestCase):
         self.assertEqual(sorted(os.listdir(self.folder)), there)
 
     def group(self):
-        text = config_files.group(Chassis("nowhere", 1), State("nowhere"), PLAIN | {"application": ""},
-                                  ["/bin/true", "power"])
+        options = PLAIN | {"application": "", "bfd_auth": "none"}
+        text = config_files.group(Chassis("nowhere", 1), State("nowhere"), options, ["/bin/true", "power"])
         begin, end = text.index("[switch]"), text.index("[power]")
         the_switch = '[switch]\ndriver = "command" # the switch\ncommand = ["/bin/true", "switch"]\n'
         return (text[:begin] + the_switch + text[end:]).replace("192.168.1.250:", "127.0.0.1:").replace(
@@ -101,7 +101,8 @@ class BadConfiguration(unittest.TestCase):
         self.refused('the switch has no port "b1-ext"', "group.toml", bridge)
 
     def blade(self):
-        text = config_files.blade(Chassis("nowhere", 1), "blade-1", self.folder, PLAIN)
+        text = config_files.blade(Chassis("nowhere", 1), "blade-1", self.folder, PLAIN | {"bfd_auth": "none"},
+                                  State("nowhere"))
         return text.replace("192.168.1.1/24", "127.0.0.1/8").replace("/run/understudy", "RUN_DIR")
 
     def test_the_host_agent(self):

@@ -51,17 +51,29 @@ class ConfigFiles(unittest.TestCase):
         self.assertEqual(len(role["route"]), 2)
 
     def test_a_blade_maps_each_network_to_its_interface(self):
-        read = lambda name: tomllib.loads(config_files.blade(self.chassis, name, "/m", DEFAULTS))  # noqa: E731
+        def read(name):
+            return tomllib.loads(config_files.blade(self.chassis, name, "/m", DEFAULTS, State("lab")))
+
         self.assertEqual(read("blade-1")["networks"], {"external": "ext0", "intranet-1": "int0"})
         self.assertEqual(read("blade-3")["networks"], {"external": "ext0", "intranet-1": "int1", "intranet-2": "int2"})
         self.assertEqual(read("blade-3")["address"], "192.168.1.3/24")
+        self.assertEqual(read("blade-1")["mirrors"]["memory"], "auto")
+        chosen = config_files.blade(self.chassis, "blade-1", "/m", DEFAULTS | {"memory": "nvdimm"}, State("lab"))
+        self.assertEqual(tomllib.loads(chosen)["mirrors"]["memory"], "nvdimm")
+
+    def test_both_ends_of_every_bfd_session_name_the_same_key(self):
+        blade = tomllib.loads(config_files.blade(self.chassis, "blade-1", "/m", DEFAULTS, State("lab")))
+        self.assertEqual(blade["bfd"], self.group()["bfd"])
+        self.assertEqual(blade["bfd"]["auth"], "meticulous-sha1")
+        bare = config_files.blade(self.chassis, "blade-1", "/m", DEFAULTS | {"bfd_auth": "none"}, State("lab"))
+        self.assertNotIn("bfd", tomllib.loads(bare))
 
     def test_wires_have_tls_unless_plain_text_is_asked_for(self):
         tls = self.group()["tls"]
         self.assertEqual(tls["key"].removesuffix(".key"), tls["certificate"].removesuffix(".crt"))
         self.assertTrue(tls["certificate"].endswith("/pki/control-server/control.crt"))
         read = lambda tls: tomllib.loads(  # noqa: E731
-            config_files.blade(self.chassis, "blade-2", "/m", DEFAULTS | {"tls": tls}))["tls"]
+            config_files.blade(self.chassis, "blade-2", "/m", DEFAULTS | {"tls": tls}, State("lab")))["tls"]
         self.assertTrue(read(True)["certificate"].endswith("/pki/blade/blade-2.crt"))
         self.assertTrue(read(True)["mirrors"].endswith("/pki/mirror/blade-2"))
         self.assertEqual(read(False), {"plain_text": True})

@@ -8,48 +8,13 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include <condition_variable>
-#include <mutex>
-
+#include "bfd_node.hpp"
 #include "support/eventually.hpp"
 
 namespace understudy::link::bfd {
 namespace {
 
 using test::eventually;
-
-using namespace std::chrono_literals;
-
-constexpr std::uint16_t port = 37840;  // not 3784: a real daemon on the machine stays undisturbed
-
-IpAddress address(const char* text) { return IpAddress::parse(text).value(); }
-
-/// A service and what it told.
-struct Node {
-  explicit Node(const char* local) {
-    BfdService::Options options;
-    options.local_addresses = {address(local)};
-    options.port = port;
-    auto started = BfdService::start(options, [this](const PeerEvent& event) {
-      const std::lock_guard lock(mutex);
-      events.push_back(event);
-      changed.notify_all();
-    });
-    if (!started) { ADD_FAILURE() << started.error().message; }
-    service = std::move(started).value();
-  }
-  ~Node() { service.reset(); }
-
-  bool wait_for(SessionState state, Duration limit = 20s) {
-    std::unique_lock lock(mutex);
-    return changed.wait_for(lock, limit, [&] { return !events.empty() && events.back().change.to == state; });
-  }
-
-  std::mutex mutex;
-  std::condition_variable changed;
-  std::vector<PeerEvent> events;
-  std::unique_ptr<BfdService> service;
-};
 
 void send_raw(const char* from, const char* to, int ttl, const ControlPacket& packet) {
   const int fd = socket(AF_INET, SOCK_DGRAM, 0);

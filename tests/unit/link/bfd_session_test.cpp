@@ -5,74 +5,12 @@
 
 #include <vector>
 
+#include "bfd_bench.hpp"
+
 namespace understudy::link::bfd {
 namespace {
 
-using namespace std::chrono_literals;
 using enum SessionState;
-
-constexpr std::uint32_t own = 11;
-constexpr std::uint32_t peers = 22;
-
-SessionParameters parameters(std::uint32_t discriminator = own) {
-  SessionParameters out;
-  out.local_discriminator = discriminator;
-  return out;
-}
-
-/// A packet of a well-behaved peer that knows us.
-ControlPacket from_peer(SessionState state) {
-  ControlPacket packet;
-  packet.state = state;
-  packet.detect_multiplier = 3;
-  packet.my_discriminator = peers;
-  packet.your_discriminator = own;
-  packet.desired_min_tx_us = state == Up ? 50'000 : 1'000'000;
-  packet.required_min_rx_us = 50'000;
-  return packet;
-}
-
-/// A session with the clock in the test's hand and every packet decoded.
-struct Bench {
-  explicit Bench(const SessionParameters& with = parameters(), double jitter = 1.0)
-      : session(
-            with, [jitter] { return jitter; }, now) {}
-
-  void keep(const Session::Output& output) {
-    discard = output.discard;
-    if (output.packet) { sent.push_back(std::get<ControlPacket>(decode(output.packet->bytes()))); }
-    if (output.change) { changes.push_back(*output.change); }
-  }
-  void receive(const ControlPacket& packet) { keep(session.on_packet(now, encode(packet).bytes())); }
-  void tick_at(Duration since_start) {
-    now = Instant{since_start};
-    keep(session.on_tick(now));
-  }
-  /// Lets the session run on time, as a daemon that is never late, until `until`.
-  void run_until(Duration until) {
-    while (session.next_deadline() <= Instant{until}) { tick_at(std::max(session.next_deadline(), now).since_boot); }
-    now = Instant{until};
-  }
-  /// Brings the session Up at the present time, its Poll answered.
-  void come_up() {
-    keep(session.on_tick(now));
-    receive(from_peer(Down));
-    receive(from_peer(Up));
-    auto answer = from_peer(Up);
-    answer.final_bit = true;
-    receive(answer);
-    ASSERT_EQ(session.state(), Up);
-    ASSERT_FALSE(session.polling());
-    sent.clear();
-    changes.clear();
-  }
-
-  Instant now{1s};
-  Session session;
-  std::vector<ControlPacket> sent;
-  std::vector<StateChange> changes;
-  Discard discard = Discard::Kept;
-};
 
 void bring_to(Bench& bench, SessionState state) {
   bench.keep(bench.session.on_tick(bench.now));
@@ -340,6 +278,53 @@ TEST(BfdSession, StricterListeningWaitsUntilThePeerConfirmedIt) {
   answer.final_bit = true;
   bench.receive(answer);
   EXPECT_EQ(bench.session.detection_time(), 150ms);
+}
+
+TEST(BfdSession, AnIntervalOfMoreThanASecondIsKeptUpAndDown) {
+  auto slow = parameters();
+  slow.desired_min_tx = slow.required_min_rx = 4s;
+  Bench bench(slow);
+  bench.tick_at(1s);
+  EXPECT_EQ(bench.session.next_deadline() - bench.now, 4s);
+  bench.come_up();
+  EXPECT_EQ(bench.session.transmit_interval(), 4s);
+  EXPECT_EQ(bench.session.detection_time(), 12s);
+}
+
+TEST(BfdSession, APollIsAnsweredByAFinalAloneWhileItPollsItself) {
+  Bench bench;
+  bench.come_up();
+  bench.keep(bench.session.set_intervals(bench.now, 300ms, 50ms));
+  auto packet = from_peer(Up);
+  packet.poll = true;
+  bench.receive(packet);
+  ASSERT_EQ(bench.sent.size(), 1u);
+  EXPECT_TRUE(bench.sent[0].final_bit && !bench.sent[0].poll) << "never both (6.5)";
+  EXPECT_TRUE(bench.session.polling()) << "its own question is still open";
+}
+
+TEST(BfdSession, AFinalThatNobodyAskedForChangesNothing) {
+  Bench bench;
+  bench.come_up();
+  auto packet = from_peer(Up);
+  packet.final_bit = true;
+  bench.receive(packet);
+  EXPECT_TRUE(bench.sent.empty());
+  EXPECT_EQ(bench.session.transmit_interval(), 50ms);
+  EXPECT_EQ(bench.session.detection_time(), 150ms);
+}
+
+TEST(BfdSession, EveryDiagnosticOfThePeerIsToldAndNamed) {
+  for (std::uint8_t diagnostic = 0; diagnostic < 32; ++diagnostic) {
+    Bench bench;
+    bench.come_up();
+    auto packet = from_peer(Down);
+    packet.diagnostic = diagnostic;
+    bench.receive(packet);
+    ASSERT_EQ(bench.changes.size(), 1u);
+    EXPECT_EQ(bench.changes[0].remote_diagnostic, diagnostic);
+    EXPECT_EQ(std::string(diagnostic_name(diagnostic)) == "reserved", diagnostic > 9);
+  }
 }
 
 TEST(BfdSession, FasterSendingAndLooserListeningHoldAtOnce) {

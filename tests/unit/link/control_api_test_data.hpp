@@ -26,7 +26,7 @@ inline RoleSpec spec() {
   spec.application = {"session-service",
                       {"/usr/bin/session-service", "--port", "80"},
                       "sessions",
-                      {{"session", 16, 64, 1000}},
+                      {{"session", 16, 64, 1000}, {"rules", 8, 20000, 10, 1, 40}},
                       1 << 20};
   spec.region_bytes = 16 << 20;
   spec.flow_capacity = 16384;
@@ -40,7 +40,11 @@ inline std::vector<Order> every_order() {
   const RoleId role{"role-1"};
   return {ServeRole{spec(), Term{3}},
           StandDown{role, Term{4}},
-          RunMirror{spec(), Term{3}, BladeId{"blade-1"}, IpAddress::parse("192.168.1.1").value(), {10, 5}},
+          RunMirror{spec(),
+                    Term{3},
+                    BladeId{"blade-1"},
+                    IpAddress::parse("192.168.1.1").value(),
+                    {10, 5, BfdAuthentication::Sha1, 9}},
           Activate{role, Term{4}, StopEvidence::Isolated, 3000},
           Move{role, Term{5}},
           ReleaseMirrors{{RoleId{"role-2"}, RoleId{"role-3"}}}};
@@ -59,12 +63,14 @@ inline std::vector<Report> every_report() {
           ActivateFailed{role, Term{4}, "no region"},
           Moved{role, Term{5}, {{"prepare", 100}, {"freeze", 0.5}}},
           MoveFailed{role, Term{5}, "quiesce deadline"},
-          MirrorsReleased{1, 250.5}};
+          MirrorsReleased{1, 250.5},
+          MirrorWarning{role, Term{3}, "its region is slow"}};
 }
 
 inline GroupStatus status() {
   return {BladeId{"blade-2"},
           MovementPolicy::Always,
+          {10, 5, BfdAuthentication::MeticulousSha1, 255},
           {{RoleId{"role-1"}, "protected", {BladeId{"blade-1"}, PlaceKind::Host}, Term{3}, true, "synced", "detail"}},
           {{BladeId{"blade-1"}, true, Vote::Up, false, false}, {BladeId{"blade-2"}, false, Vote::Down, true, true}}};
 }

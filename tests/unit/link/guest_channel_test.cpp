@@ -15,9 +15,10 @@ std::string without_newline(std::string line) {
 }
 
 TEST(GuestChannel, EveryOrderSurvivesItsLine) {
-  const std::vector<GuestOrder> orders{Certify{},
+  const std::vector<GuestOrder> orders{EchoOrder{},
+                                       Certify{},
                                        Certify{tls::Credentials{"a\nca", "a\ncertificate", "a\nkey"}},
-                                       Configure{test::sample_mirror()},
+                                       Configure{test::sample_mirror(), "bfd \"key\""},
                                        Activate{Term{9}, 1500},
                                        Announce{},
                                        Quiesce{},
@@ -31,14 +32,16 @@ TEST(GuestChannel, EveryOrderSurvivesItsLine) {
 }
 
 TEST(GuestChannel, EveryEventSurvivesItsLine) {
-  const std::vector<GuestEvent> events{Hello{"nonce", "first", "0.1", "4f1c", Activity::Serving, Term{~0ULL}},
-                                       State{GuestPhase::Syncing, "half \"way\"\n"},
-                                       PeerSeen{Vote::Down},
-                                       Ready{Term{9}, {{"drain", 1.5}, {"install", 0.25}}},
-                                       ActivateFailed{"no"},
-                                       Announced{},
-                                       Quiesced{{{"net", Sequence{~0ULL}}, {"sessions", Sequence{3}}}, 2.5},
-                                       Alarm{"slow"}};
+  const std::vector<GuestEvent> events{
+      Hello{"nonce", "first", "0.1", "4f1c", Activity::Serving, Term{~0ULL}, "ivshmem BAR /sys/x/resource2", 1.5, 1.25},
+      Echoed{~0ULL, 7, "no memory"},
+      State{GuestPhase::Syncing, "half \"way\"\n"},
+      PeerSeen{Vote::Down},
+      Ready{Term{9}, {{"drain", 1.5}, {"install", 0.25}}},
+      ActivateFailed{"no"},
+      Announced{},
+      Quiesced{{{"net", Sequence{~0ULL}}, {"sessions", Sequence{3}}}, 2.5},
+      Alarm{"slow"}};
   for (const auto& event : events) {
     const auto read = parse_event(without_newline(to_line(event)));
     ASSERT_TRUE(read) << read.error().message;
@@ -50,7 +53,9 @@ TEST(GuestChannel, HostileLinesAreRefusedWithAReason) {
   const std::string deep(100000, '[');
   for (const std::string& line :
        {std::string("no json"), std::string("[1]"), std::string("{}"), std::string(R"({"event":"boom"})"),
-        std::string(R"({"event":"hello"})"), std::string(R"({"event":"ready","term":-1,"phases":{}})"),
+        std::string(R"({"event":"hello"})"), std::string(R"({"event":"echoed","heard":-1,"said":0,"problem":""})"),
+        std::string(R"({"event":"echoed","heard":"1","said":0,"problem":""})"),
+        std::string(R"({"event":"ready","term":-1,"phases":{}})"),
         std::string(R"({"event":"ready","term":1e300,"phases":{}})"), std::string(R"({"event":"vote","vote":"maybe"})"),
         std::string(R"({"event":"quiesced","sequences":{"net":-4},"ms":1})"),
         std::string(

@@ -27,8 +27,7 @@ class SnapshotScanTest : public testing::Test {
     for (const auto& piece : taken.pieces) {
       const auto records = decode_snapshot_records(piece);
       ASSERT_TRUE(records.ok()) << records.error().message;
-      for (std::uint32_t i = 0; i < records->count; ++i) {
-        const auto record = records->at(i);
+      for (const auto& record : records->records) {
         const std::vector<std::byte> key(record.key.begin(), record.key.end());
         const std::vector<std::byte> value(record.value.begin(), record.value.end());
         EXPECT_TRUE(content.emplace(std::pair(records->table, key), value).second) << "a record came twice";

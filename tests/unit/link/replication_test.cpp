@@ -4,7 +4,11 @@
 /// link/src/replication_mirror_link.cpp, link/src/replication_receiver.cpp, link/src/replication_sender.cpp
 #include <gtest/gtest.h>
 
+#include <algorithm>
+
 #include "replication_bench.hpp"
+#include "understudy/link/replication_frame.hpp"
+#include "understudy/shm/arena.hpp"
 
 namespace understudy::link::replication {
 namespace {
@@ -53,6 +57,68 @@ TEST(Replication, ATransactionIsMirroredWhole) {
   for (std::uint64_t i = 0; i < 60; ++i) { put(net, i, 7); }
   ASSERT_TRUE(net.commit().ok());
   pair.expect_same();
+}
+
+/// Store "net" with blobs of up to 64 KiB in a table that may grow.
+shm::RegionSchema blob_stores() {
+  auto schema = two_stores();
+  schema.stores[0].tables[0] = {"blobs", 8, 64 << 10, 40, shm::TableKind::Blob, 400};
+  schema.stores[0].journal_bytes = 4 << 20;
+  return schema;
+}
+void put_blob(shm::StoreWriter& writer, std::uint64_t key, std::size_t bytes) {
+  const auto done = writer.put(0, bytes_of(key, 8), bytes_of(key * 3, bytes));
+  ASSERT_TRUE(done.ok()) << done.error().message;
+}
+
+TEST(Replication, MirrorsBlobsOfEverySizeAndTheLargestTransaction) {
+  Pair pair(blob_stores());
+  auto net = pair.active.writer(1);
+  put_blob(net, 0, 0);
+  pair.start_sender();
+  pair.start_receiver();
+  ASSERT_TRUE(pair.synced());
+  ASSERT_TRUE(net.begin().ok());
+  for (std::uint64_t i = 1; i <= 15; ++i) { put_blob(net, i, 64 << 10); }
+  ASSERT_TRUE(net.commit().ok());
+  for (std::uint64_t i = 16; i < 30; ++i) { put_blob(net, i, i * 1000); }
+  erase(net, 3);
+  pair.expect_same();
+  EXPECT_EQ(pair.net_status().full_snapshots + pair.net_status().delta_snapshots, 0u);
+}
+
+TEST(Replication, MirrorsBlobsBySnapshotAndGrowsTheMirrorsTableAsFarAsTheActivesGrew) {
+  Pair pair(blob_stores());
+  auto net = pair.active.writer(1);
+  ASSERT_TRUE(net.rebuild(0).ok());
+  for (std::uint64_t i = 0; i < 300; ++i) { put_blob(net, i, i % 7 == 0 ? 64 << 10 : i * 100); }
+  pair.start_sender();
+  pair.start_receiver();
+  pair.expect_same();
+  EXPECT_EQ(pair.net_status().delta_snapshots + pair.net_status().full_snapshots, 1u);
+  EXPECT_EQ(pair.mirror.store("net").capacity(0), 400U);
+}
+
+TEST(Replication, ACheckpointOfAnArenaThatIsLargerThanAFrameIsMirroredWhole) {
+  auto schema = two_stores();
+  schema.stores[0] = shm::with_arena(schema.stores[0], 4 * payload_bytes_max);
+  Pair pair(schema);
+  auto net = pair.active.writer(1);
+  auto arena = shm::Arena::attach(net).value();
+  pair.start_sender();
+  pair.start_receiver();
+  ASSERT_TRUE(pair.synced());
+  std::ranges::fill(arena.memory(), std::byte{1});
+  ASSERT_TRUE(arena.checkpoint());
+  put(net, 1, 1);
+  arena.memory()[5000] = std::byte{2};
+  ASSERT_TRUE(arena.checkpoint());
+  pair.expect_same();
+  EXPECT_EQ(pair.net_status().laps, 0U);
+  pair.receiver.reset();  // gives the writer up
+  auto mirror = pair.mirror.writer(2);
+  const auto taken_over = shm::Arena::attach(mirror).value();
+  EXPECT_TRUE(std::ranges::equal(taken_over.memory(), arena.memory()));
 }
 
 TEST(Replication, AMirrorThatComesAfterTheRingWasLappedGetsASnapshot) {

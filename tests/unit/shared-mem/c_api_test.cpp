@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 /// The C API as a C program uses it. What the calls mean is tested at their C++ twins; here: that each reaches its
 /// twin, that sizes come from the schema, and that every error has its status and its text. Covers:
-/// shared-mem/src/c_api/region.cpp, shared-mem/src/c_api/lifecycle.cpp
+/// shared-mem/src/c_api/arena.cpp, shared-mem/src/c_api/region.cpp, shared-mem/src/c_api/lifecycle.cpp
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <sys/mman.h>
 #include <unistd.h>
 
 #include <cstdint>
@@ -44,8 +45,10 @@ class CApi : public ::testing::Test {
   }
 
   const std::string path_ = "/dev/shm/understudy-c-api-test-" + std::to_string(::getpid());
-  const understudy_table_schema tables_[2] = {{"items", 8, 8, 4}, {"marks", 8, 8, 4}};
-  const understudy_store_schema schema_ = {"orders", tables_, 2, 65536};
+  const understudy_table_schema tables_[3] = {{"items", 8, 8, 4, UNDERSTUDY_TABLE_HASHED, 40},
+                                              {"marks", 8, 8, 4, UNDERSTUDY_TABLE_HASHED, 0},
+                                              {"texts", 8, 1000, 4, UNDERSTUDY_TABLE_BLOB, 0}};
+  const understudy_store_schema schema_ = {"orders", tables_, 3, 65536, 0};
   understudy_region* region_ = nullptr;
   understudy_store* store_ = nullptr;
   understudy_writer* writer_ = nullptr;
@@ -68,12 +71,31 @@ TEST_F(CApi, WhatIsPutIsRead) {
   EXPECT_EQ(values[2], 10U);
 }
 
+TEST_F(CApi, ARegionIsMadeAndOpenedByADescriptor) {
+  const int fd = ::memfd_create("c-api-test", MFD_CLOEXEC);
+  ASSERT_EQ(::ftruncate(fd, 3 << 20), 0);
+  understudy_region* made = nullptr;
+  ASSERT_EQ(understudy_region_format_fd(fd, 1 << 20, 2 << 20, &schema_, 1, &made), UNDERSTUDY_OK)
+      << understudy_last_error();
+  understudy_region* opened = nullptr;
+  ASSERT_EQ(understudy_region_open_fd(fd, 0, 1 << 20, 2 << 20, &opened), UNDERSTUDY_OK) << understudy_last_error();
+  ::close(fd);
+  understudy_store* store = nullptr;
+  EXPECT_EQ(understudy_store_open(opened, "orders", &store), UNDERSTUDY_OK) << understudy_last_error();
+  understudy_store_close(store);
+  understudy_region_close(opened);
+  understudy_region_close(made);
+  EXPECT_EQ(understudy_region_open_fd(-1, 0, 0, 0, &opened), UNDERSTUDY_BAD_INPUT);
+  EXPECT_EQ(opened, nullptr);
+  EXPECT_THAT(understudy_last_error(), HasSubstr("descriptor -1"));
+}
+
 TEST_F(CApi, AScanTellsEveryRecordAfterASequenceUntilItIsEnded) {
   put(1, 10);
   const auto second = put(2, 20);
   put(3, 30);
   std::map<std::uint64_t, std::uint64_t> seen;
-  const auto visit = [](void* context, const void* key, const void* value, std::uint64_t) {
+  const auto visit = [](void* context, const void* key, const void* value, std::size_t, std::uint64_t) {
     (*static_cast<std::map<std::uint64_t, std::uint64_t>*>(context))[*static_cast<const std::uint64_t*>(key)] =
         *static_cast<const std::uint64_t*>(value);
     return 1;
@@ -81,7 +103,7 @@ TEST_F(CApi, AScanTellsEveryRecordAfterASequenceUntilItIsEnded) {
   ASSERT_EQ(understudy_store_scan(store_, 0, second - 1, visit, &seen), UNDERSTUDY_OK);
   EXPECT_EQ(seen, (std::map<std::uint64_t, std::uint64_t>{{2, 20}, {3, 30}}));
   int calls = 0;
-  const auto once = [](void* context, const void*, const void*, std::uint64_t) {
+  const auto once = [](void* context, const void*, const void*, std::size_t, std::uint64_t) {
     ++*static_cast<int*>(context);
     return 0;
   };
@@ -144,9 +166,9 @@ TEST_F(CApi, EveryErrorHasItsStatusAndAText) {
   std::uint64_t value = 0;
   EXPECT_EQ(understudy_store_get(store_, 0, &key, &value), UNDERSTUDY_NOT_FOUND);
   EXPECT_EQ(understudy_writer_erase(writer_, 0, &key, nullptr), UNDERSTUDY_NOT_FOUND);
-  EXPECT_EQ(understudy_store_get(store_, 2, &key, &value), UNDERSTUDY_BAD_INPUT);
-  EXPECT_STREQ(understudy_last_error(), "the store \"orders\" has no table 2");
-  EXPECT_EQ(understudy_writer_put(writer_, 2, &key, &value, nullptr), UNDERSTUDY_BAD_INPUT);
+  EXPECT_EQ(understudy_store_get(store_, 3, &key, &value), UNDERSTUDY_BAD_INPUT);
+  EXPECT_STREQ(understudy_last_error(), "the store \"orders\" has no table 3");
+  EXPECT_EQ(understudy_writer_put(writer_, 3, &key, &value, nullptr), UNDERSTUDY_BAD_INPUT);
 
   auto status = UNDERSTUDY_OK;
   for (std::uint64_t i = 0; status == UNDERSTUDY_OK && i < 10000; ++i) {
@@ -160,10 +182,68 @@ TEST_F(CApi, EveryErrorHasItsStatusAndAText) {
   EXPECT_STRNE(understudy_last_error(), "");
 }
 
+TEST_F(CApi, BlobsHaveTheirOwnLengths) {
+  const std::uint64_t key = 5;
+  const std::string text(777, 'x');
+  std::uint64_t sequence = 0;
+  ASSERT_EQ(understudy_writer_put_blob(writer_, 2, &key, text.data(), text.size(), &sequence), UNDERSTUDY_OK);
+  EXPECT_EQ(sequence, 1U);
+  std::string found(1000, ' ');
+  std::size_t bytes = 0;
+  ASSERT_EQ(understudy_store_get_blob(store_, 2, &key, found.data(), &bytes), UNDERSTUDY_OK);
+  EXPECT_EQ(found.substr(0, bytes), text);
+  EXPECT_EQ(understudy_writer_put_blob(writer_, 2, &key, text.data(), 1001, nullptr), UNDERSTUDY_BAD_INPUT);
+  EXPECT_EQ(understudy_writer_put(writer_, 2, &key, text.data(), nullptr), UNDERSTUDY_BAD_INPUT) << "of unknown length";
+  EXPECT_EQ(understudy_store_get_blob(store_, 0, &key, found.data(), &bytes), UNDERSTUDY_BAD_INPUT);
+  std::size_t scanned = 0;
+  const auto visit = [](void* context, const void*, const void*, std::size_t value_bytes, std::uint64_t) {
+    *static_cast<std::size_t*>(context) = value_bytes;
+    return 1;
+  };
+  ASSERT_EQ(understudy_store_scan(store_, 2, 0, visit, &scanned), UNDERSTUDY_OK);
+  EXPECT_EQ(scanned, 777U);
+}
+
+TEST_F(CApi, AFullTableSaysSoAndIsRebuiltLarger) {
+  for (std::uint64_t key = 0; key < 4; ++key) { put(key, key); }
+  const std::uint64_t key = 4;
+  EXPECT_EQ(understudy_writer_put(writer_, 0, &key, &key, nullptr), UNDERSTUDY_FULL);
+  EXPECT_EQ(understudy_store_refused_full(store_, 0), 1U);
+  EXPECT_EQ(understudy_store_capacity(store_, 0), 4U);
+  ASSERT_EQ(understudy_writer_rebuild(writer_, 0), UNDERSTUDY_OK) << understudy_last_error();
+  EXPECT_EQ(understudy_store_capacity(store_, 0), 40U);
+  EXPECT_EQ(understudy_writer_put(writer_, 0, &key, &key, nullptr), UNDERSTUDY_OK);
+  EXPECT_EQ(understudy_writer_rebuild(writer_, 1), UNDERSTUDY_BAD_INPUT);
+  std::vector<std::uint64_t> keys;
+  const auto visit = [](void* context, const void* found, const void*, std::size_t, std::uint64_t) {
+    static_cast<std::vector<std::uint64_t>*>(context)->push_back(*static_cast<const std::uint64_t*>(found));
+    return 1;
+  };
+  std::uint64_t at = 0;
+  ASSERT_EQ(understudy_store_scan_ordered(store_, 0, visit, &keys, &at), UNDERSTUDY_OK);
+  EXPECT_THAT(keys, ::testing::ElementsAre(0, 1, 2, 3, 4));
+  EXPECT_EQ(at, understudy_store_committed(store_));
+}
+
+TEST_F(CApi, OpeningSaysWhenTheTermIsStaleOrTheSchemaAnother) {
+  understudy_wanted wanted = {7, &schema_, 1};
+  EXPECT_EQ(understudy_region_inspect(path_.c_str(), 0, &wanted), UNDERSTUDY_REGION_GOOD);
+  understudy_region* again = nullptr;
+  ASSERT_EQ(understudy_region_open_wanted(path_.c_str(), 0, 0, &wanted, &again), UNDERSTUDY_OK);
+  understudy_region_close(again);
+  wanted.lowest_term = 8;
+  EXPECT_EQ(understudy_region_inspect(path_.c_str(), 0, &wanted), UNDERSTUDY_REGION_STALE_TERM);
+  EXPECT_EQ(understudy_region_open_wanted(path_.c_str(), 0, 0, &wanted, &again), UNDERSTUDY_REFUSED);
+  EXPECT_EQ(again, nullptr);
+  const understudy_store_schema other = {"orders", tables_, 2, 65536, 0};
+  wanted = {0, &other, 1};
+  EXPECT_EQ(understudy_region_inspect(path_.c_str(), 0, &wanted), UNDERSTUDY_REGION_OTHER_SCHEMA);
+}
+
 TEST_F(CApi, ARegionIsOpenedByItsPathAndInspected) {
   put(1, 10);
-  EXPECT_EQ(understudy_region_inspect(path_.c_str(), 0), UNDERSTUDY_REGION_GOOD);
-  EXPECT_EQ(understudy_region_inspect("/dev/shm/understudy-not-there", 0), UNDERSTUDY_REGION_ABSENT);
+  EXPECT_EQ(understudy_region_inspect(path_.c_str(), 0, nullptr), UNDERSTUDY_REGION_GOOD);
+  EXPECT_EQ(understudy_region_inspect("/dev/shm/understudy-not-there", 0, nullptr), UNDERSTUDY_REGION_ABSENT);
   understudy_region* again = nullptr;
   ASSERT_EQ(understudy_region_open(path_.c_str(), 0, 0, &again), UNDERSTUDY_OK) << understudy_last_error();
   understudy_store* reading = nullptr;
@@ -181,14 +261,54 @@ TEST_F(CApi, ARegionIsOpenedByItsPathAndInspected) {
 }
 
 TEST(CApiMisuse, ASchemaWithoutNamesIsBadInputAndMakesNothing) {
-  const understudy_table_schema unnamed = {nullptr, 8, 8, 4};
-  const understudy_store_schema schema = {"orders", &unnamed, 1, 65536};
+  const understudy_table_schema unnamed = {nullptr, 8, 8, 4, UNDERSTUDY_TABLE_HASHED, 0};
+  const understudy_store_schema schema = {"orders", &unnamed, 1, 65536, 0};
   understudy_region* region = nullptr;
   EXPECT_EQ(understudy_region_create("/dev/shm/understudy-c-api-none", 0, &schema, 1, &region), UNDERSTUDY_BAD_INPUT);
   EXPECT_EQ(region, nullptr);
   EXPECT_FALSE(std::filesystem::exists("/dev/shm/understudy-c-api-none"));
-  const understudy_store_schema nameless = {nullptr, nullptr, 0, 65536};
+  const understudy_store_schema nameless = {nullptr, nullptr, 0, 65536, 0};
   EXPECT_EQ(understudy_region_create("/dev/shm/understudy-c-api-none", 0, &nameless, 1, &region), UNDERSTUDY_BAD_INPUT);
+}
+
+TEST(CApiArena, WhatIsCheckpointedIsThereAgain) {
+  const std::string path = "/dev/shm/understudy-c-arena-" + std::to_string(::getpid());
+  constexpr std::uint64_t bytes = 16 * 4096;
+  const auto table = understudy_arena_table(bytes);
+  const understudy_store_schema schema = {"heap", &table, 1, understudy_arena_journal_bytes(bytes), bytes};
+  understudy_region* region = nullptr;
+  understudy_store* store = nullptr;
+  understudy_writer* writer = nullptr;
+  understudy_arena* arena = nullptr;
+  ASSERT_EQ(understudy_region_create(path.c_str(), 0, &schema, 1, &region), UNDERSTUDY_OK) << understudy_last_error();
+  ASSERT_EQ(understudy_store_open(region, "heap", &store), UNDERSTUDY_OK);
+  ASSERT_EQ(understudy_store_become_writer(store, 1, &writer), UNDERSTUDY_OK);
+  for (const auto find : {UNDERSTUDY_FIND_AUTOMATIC, UNDERSTUDY_FIND_BY_COMPARISON}) {
+    ASSERT_EQ(understudy_arena_attach(writer, find, &arena), UNDERSTUDY_OK) << understudy_last_error();
+    EXPECT_EQ(understudy_arena_is_empty(arena), find == UNDERSTUDY_FIND_AUTOMATIC ? 1 : 0);
+    EXPECT_STRNE(understudy_arena_method(arena), "");
+    std::size_t size = 0;
+    auto* memory = static_cast<unsigned char*>(understudy_arena_memory(arena, &size));
+    ASSERT_EQ(size, bytes);
+    const unsigned char before = memory[5000];
+    EXPECT_EQ(before, find == UNDERSTUDY_FIND_AUTOMATIC ? 0 : 1);
+    ++memory[5000];
+    std::uint64_t sequence = 0;
+    EXPECT_EQ(understudy_arena_checkpoint(arena, &sequence), UNDERSTUDY_OK) << understudy_last_error();
+    EXPECT_EQ(sequence, understudy_store_committed(store));
+    memory[5000] = 99;
+    understudy_arena_close(arena);
+  }
+  ASSERT_EQ(understudy_arena_attach(writer, UNDERSTUDY_FIND_AUTOMATIC, &arena), UNDERSTUDY_OK);
+  EXPECT_EQ(static_cast<unsigned char*>(understudy_arena_memory(arena, nullptr))[5000], 2);
+  EXPECT_EQ(understudy_arena_detach(arena, nullptr), UNDERSTUDY_OK);
+  EXPECT_EQ(understudy_arena_memory(arena, nullptr), nullptr);
+  EXPECT_EQ(understudy_arena_checkpoint(arena, nullptr), UNDERSTUDY_BAD_INPUT);
+  understudy_arena_close(arena);
+  understudy_writer_close(writer);
+  understudy_store_close(store);
+  understudy_region_close(region);
+  std::filesystem::remove(path);
 }
 
 class CApiLifecycle : public ::testing::Test {
@@ -199,8 +319,8 @@ class CApiLifecycle : public ::testing::Test {
     std::filesystem::remove(path_);
   }
   const std::string path_ = "/dev/shm/understudy-c-life-test-" + std::to_string(::getpid());
-  const understudy_table_schema table_ = {"items", 8, 8, 4};
-  const understudy_store_schema schema_ = {"orders", &table_, 1, 65536};
+  const understudy_table_schema table_ = {"items", 8, 8, 4, UNDERSTUDY_TABLE_HASHED, 0};
+  const understudy_store_schema schema_ = {"orders", &table_, 1, 65536, 0};
   understudy_lifecycle* lifecycle_ = nullptr;
 };
 

@@ -84,6 +84,43 @@ TEST(WhileOneWritesLargeValues, NoneIsTorn) {
   reader.join();
 }
 
+/// Few slabs, so that a late reader's slab is soon another record's.
+TEST(WhileOneWritesBlobs, NoneIsTornNorTakenForDamaged) {
+  constexpr std::uint64_t ids = 4;
+  RegionFile file;
+  const RegionSchema schema{{{"state", {{"blobs", 8, 4096, ids, TableKind::Blob}}, 64 << 10}}};
+  auto region = Region::create(file.path(), small_region_bytes, schema).value();
+  auto store = region.store("state").value();
+  auto writer = store.become_writer(Term{1}).value();
+  std::array<std::uint64_t, 512> value{};
+  const auto put_blob = [&](std::uint64_t i) {
+    value.fill(i);
+    const auto done = writer.put(0, as_bytes_of(Key{i % ids}), as_bytes_of(value).first(8 + 8 * (i % 512)));
+    ASSERT_TRUE(done.ok()) << done.error().message;
+  };
+  for (std::uint64_t i = 0; i < ids; ++i) { put_blob(i); }
+  std::atomic<bool> written = false;
+  std::thread reader([&] {
+    std::array<std::uint64_t, 512> seen{};
+    std::uint64_t last = 0;
+    for (std::uint64_t n = 0; !written && !testing::Test::HasFailure(); ++n) {
+      const auto got = store.get_blob(0, as_bytes_of(Key{n % ids}), std::as_writable_bytes(std::span(seen)));
+      ASSERT_TRUE(got.ok()) << got.error().message;
+      const auto words = std::span(seen).first(*got / 8);
+      ASSERT_TRUE(std::all_of(words.begin(), words.end(), [&](auto word) { return word == seen[0]; })) << "torn";
+      ASSERT_EQ(words.size(), 1 + seen[0] % 512) << "another value's length";
+      ASSERT_EQ(seen[0] % ids, n % ids) << "another record's value";
+      if (n % ids == 0) {
+        ASSERT_GE(seen[0], last);
+        last = seen[0];
+      }
+    }
+  });
+  for (std::uint64_t i = ids; i < 200000; ++i) { put_blob(i); }
+  written = true;
+  reader.join();
+}
+
 TEST_F(WhileOneWrites, AScanSeesEveryKeyThatIsNeverErasedOnce) {
   against([&](const Store& view) {
     // A key that is erased and put again during the scan may lie before and behind it: those are not counted.

@@ -8,6 +8,8 @@
 #include <cstring>
 #include <functional>
 
+#include "understudy/shm/arena.hpp"
+
 namespace understudy::shm {
 namespace {
 
@@ -42,10 +44,14 @@ TEST(CheckSchema, TakesEveryLimitItself) {
   largest.stores[0].name = std::string(31, 'n');
   largest.stores[0].tables[0] = {std::string(31, 't'), 256, 4096, std::uint64_t{1} << 32};
   largest.stores[1].tables[0] = {"t", 1, 1, 1};
+  largest.stores[1] = with_arena(largest.stores[1], 1);
   EXPECT_TRUE(check_schema(largest).ok());
   largest.stores[0].tables.resize(1);
   for (int i = 1; i < 16; ++i) { largest.stores[0].tables.push_back({"t" + std::to_string(i), 8, 8, 1}); }
   for (int i = 2; i < 8; ++i) { largest.stores.push_back({"s" + std::to_string(i), {{"t", 8, 8, 1}}, 64 << 10}); }
+  EXPECT_TRUE(check_schema(largest).ok());
+  largest.stores[0].tables[1] = {"b", 256, 64 << 10, 1, TableKind::Blob, std::uint64_t{1} << 31};
+  largest.stores[0].journal_bytes = 256 << 10;
   EXPECT_TRUE(check_schema(largest).ok());
 }
 
@@ -70,6 +76,32 @@ TEST(CheckSchema, RefusesSizesBeyondTheLimits) {
     EXPECT_EQ(complaint([&](auto& s) { s.stores[0].tables[0].value_bytes = bytes; }),
               "table \"routes\": a value has 1 to 4096 bytes, not " + std::to_string(bytes));
   }
+  for (const std::uint32_t bytes : {0U, (64U << 10) + 1, ~0U}) {
+    EXPECT_EQ(complaint([&](auto& s) {
+                s.stores[0].tables[0] = {"lsas", 8, bytes, 10, TableKind::Blob};
+              }),
+              "table \"lsas\": a value has 1 to 65536 bytes, not " + std::to_string(bytes));
+  }
+  for (const std::uint64_t larger : {std::uint64_t{499}, std::uint64_t{500}, (std::uint64_t{1} << 32) + 1}) {
+    EXPECT_EQ(
+        complaint([&](auto& s) { s.stores[0].tables[0].capacity_max = larger; }),
+        "table \"routes\": capacity_max " + std::to_string(larger) + " is not above the capacity and at most 2^32");
+  }
+  EXPECT_EQ(complaint([](auto& s) { s.stores[0].tables[0].kind = static_cast<TableKind>(3); }),
+            "table \"routes\": kind 3 is none");
+  EXPECT_EQ(complaint([](auto& s) {
+              s.stores[0].tables[0] = {"pages", 4, 4096, 10, TableKind::Dense};
+            }),
+            "table \"pages\": a dense table's key has 8 bytes");
+  EXPECT_EQ(complaint([](auto& s) { s.stores[0].tables[0] = {"pages", 8, 4096, 10, TableKind::Dense, 20}; }),
+            "table \"pages\": a dense table has one capacity for ever");
+  EXPECT_NE(complaint([](auto& s) { s.stores[0].arena_bytes = 4096; }).find("needs a dense table \"arena\" of 1 pages"),
+            std::string::npos);
+  EXPECT_NE(complaint([](auto& s) { s.stores[0].arena_bytes = 4097; }).find("whole pages"), std::string::npos);
+  EXPECT_NE(complaint([](auto& s) {
+              s.stores[0].tables[0] = {"lsas", 8, 64 << 10, 10, TableKind::Blob};
+            }).find("does not hold two of its largest changes"),
+            std::string::npos);
   for (const std::uint64_t capacity : {std::uint64_t{0}, (std::uint64_t{1} << 32) + 1, ~std::uint64_t{0}}) {
     EXPECT_EQ(complaint([&](auto& s) { s.stores[0].tables[0].capacity = capacity; }),
               "table \"routes\": capacity " + std::to_string(capacity) + " is not between 1 and 2^32");
@@ -95,15 +127,33 @@ TEST(PlanRegion, LaysPartsOutOneAfterTheOtherOnWholePages) {
     EXPECT_EQ(plan.stores[s].control_offset, end);
     EXPECT_EQ(plan.stores[s].journal_offset, end + layout::page_bytes);
     end = plan.stores[s].journal_offset + store.journal_bytes;
-    ASSERT_EQ(plan.stores[s].slots_offsets.size(), store.tables.size());
+    ASSERT_EQ(plan.stores[s].tables.size(), store.tables.size());
     for (std::size_t t = 0; t < store.tables.size(); ++t) {
-      EXPECT_EQ(plan.stores[s].slots_offsets[t], end);
+      EXPECT_EQ(plan.stores[s].tables[t].slots_offset, end);
       const auto& table = store.tables[t];
       const auto bytes = layout::slots_for(table.capacity) * 8 * layout::slot_words(table.key_bytes, table.value_bytes);
       end += (bytes + layout::page_bytes - 1) / layout::page_bytes * layout::page_bytes;
     }
   }
   EXPECT_EQ(plan.bytes, end);
+}
+
+TEST(PlanRegion, ReservesGrownSlotsSlabsAndTheArena) {
+  RegionSchema blobs{{{"s", {{"lsas", 8, 2000, 100, TableKind::Blob, 400}, {"t", 8, 8, 1}}, 64 << 10, 12288}}};
+  const auto plan = plan_region(blobs).value();
+  const auto& table = plan.stores[0].tables[0];
+  const auto pages = [](std::uint64_t bytes) { return (bytes + 4095) / 4096 * 4096; };
+  EXPECT_EQ(table.slot_count, 512U);
+  EXPECT_EQ(table.grown_slots_offset, table.slots_offset + pages(512 * 40)) << "a blob's slot holds key and two words";
+  EXPECT_EQ(table.grown_slot_count, 1024U);
+  EXPECT_EQ(table.slabs_offset, table.grown_slots_offset + pages(1024 * 40));
+  EXPECT_EQ(table.slab_bytes, 2048U);
+  EXPECT_EQ(table.slab_count, 400U + 100 + 64);
+  EXPECT_EQ(plan.stores[0].tables[1].slots_offset, table.slabs_offset + 564 * 2048);
+  EXPECT_EQ(plan.stores[0].tables[1].grown_slot_count, 0U);
+  EXPECT_EQ(plan.stores[0].tables[1].slab_count, 0U);
+  EXPECT_EQ(plan.stores[0].arena_offset, plan.stores[0].tables[1].slots_offset + pages(256 * 40));
+  EXPECT_EQ(plan.bytes, plan.stores[0].arena_offset + 12288);
 }
 
 TEST(PlanRegion, RefusesWhatNoMemoryHoldsInsteadOfOverflowing) {
@@ -121,6 +171,10 @@ TEST(ReadSchema, FindsWhatWasDescribed) {
   const auto read = read_schema(header_of(schema()));
   ASSERT_TRUE(read.ok()) << read.error().message;
   EXPECT_EQ(read.value(), schema());
+  auto more = schema();
+  more.stores[1].tables.push_back({"lsas", 12, 3000, 100, TableKind::Blob, 400});
+  more.stores[1] = with_arena(more.stores[1], 1 << 20);
+  EXPECT_EQ(read_schema(header_of(more)).value(), more);
 }
 
 TEST(ReadSchema, TheMagicIsNoPartOfTheChecksumSoThatItCanBeWrittenLast) {
@@ -147,6 +201,10 @@ TEST(ReadSchema, BelievesNoOffsetOrSlotCountHoweverWellItIsChecksummed) {
   };
   EXPECT_TRUE(refused([](auto& h) { h.stores[0].tables[1].slots_offset += 4096; }));
   EXPECT_TRUE(refused([](auto& h) { h.stores[0].tables[1].slot_count *= 2; }));
+  EXPECT_TRUE(refused([](auto& h) { h.stores[0].tables[1].slab_count = 1; }));
+  EXPECT_TRUE(refused([](auto& h) { h.stores[0].tables[1].grown_slots_offset = 4096; }));
+  EXPECT_TRUE(refused([](auto& h) { h.stores[0].tables[1].kind = 77; }));
+  EXPECT_TRUE(refused([](auto& h) { h.stores[0].arena_bytes = 4096; }));
   EXPECT_TRUE(refused([](auto& h) { h.stores[1].control_offset = 0; }));
   EXPECT_TRUE(refused([](auto& h) { h.stores[1].journal_offset = ~std::uint64_t{0}; }));
   EXPECT_TRUE(refused([](auto& h) { h.store_count = 9; }));

@@ -20,25 +20,35 @@ TEST(Layout, IsTheOneOfItsVersion) {
        << "RegionHeader " << sizeof(RegionHeader) << " at 0: magic " << offsetof(RegionHeader, magic) << " version "
        << offsetof(RegionHeader, layout_version) << " bytes " << offsetof(RegionHeader, region_bytes) << " seed "
        << offsetof(RegionHeader, hash_seed) << " stores " << offsetof(RegionHeader, stores) << "\n"
-       << "StoreDescription " << sizeof(StoreDescription) << " TableDescription " << sizeof(TableDescription) << "\n"
+       << "StoreDescription " << sizeof(StoreDescription) << " arena " << offsetof(StoreDescription, arena_bytes)
+       << " tables " << offsetof(StoreDescription, tables) << "\n"
+       << "TableDescription " << sizeof(TableDescription) << ": kind " << offsetof(TableDescription, kind)
+       << " capacity " << offsetof(TableDescription, capacity) << " grown "
+       << offsetof(TableDescription, grown_slot_count) << " slab " << offsetof(TableDescription, slab_bytes) << "\n"
        << "StoreControl " << sizeof(StoreControl) << ": writer " << offsetof(StoreControl, writer) << " commit "
        << offsetof(StoreControl, commit) << " mirror " << offsetof(StoreControl, mirror) << " history "
        << offsetof(StoreControl, history) << " counts " << offsetof(StoreControl, counts) << " anchors "
-       << offsetof(StoreControl, anchors) << "\n"
+       << offsetof(StoreControl, anchors) << " tables " << offsetof(StoreControl, tables) << " arena "
+       << offsetof(StoreControl, arena) << "\n"
        << "CommitLine: committed " << offsetof(CommitLine, committed) << " sync " << offsetof(CommitLine, sync)
        << " reserved_end " << offsetof(CommitLine, reserved_end) << " purged " << offsetof(CommitLine, purged_up_to)
        << " ends " << offsetof(CommitLine, ends) << "\n"
        << "entry 8/24: " << entry_bytes(8, 24) << " entry 5/13: " << entry_bytes(5, 13)
        << " erase 8: " << entry_bytes(8, 0) << "\n"
+       << "slab of 1: " << slab_bytes(1) << " of 64 KiB: " << slab_bytes(64 << 10) << " slabs for 1: " << slabs_for(1)
+       << " for 1000: " << slabs_for(1000) << " ref 3/5: " << blob_ref(3, 5) << "\n"
        << "slot words 8/24: " << slot_words(8, 24) << " slots for 1: " << slots_for(1)
        << " for 1000: " << slots_for(1000) << " for 10M: " << slots_for(10'000'000) << "\n";
   EXPECT_EQ(told.str(),
-            "version 1\n"
-            "RegionHeader 8768 at 0: magic 0 version 8 bytes 16 seed 24 stores 64\n"
-            "StoreDescription 1088 TableDescription 64\n"
-            "StoreControl 4096: writer 0 commit 64 mirror 128 history 192 counts 1280 anchors 1792\n"
+            "version 2\n"
+            "RegionHeader 17472 at 0: magic 0 version 8 bytes 16 seed 24 stores 64\n"
+            "StoreDescription 2176 arena 56 tables 128\n"
+            "TableDescription 128: kind 40 capacity 48 grown 80 slab 96\n"
+            "StoreControl 4096: writer 0 commit 64 mirror 128 history 192 counts 1280 anchors 1792 tables 2816 "
+            "arena 3072\n"
             "CommitLine: committed 0 sync 8 reserved_end 16 purged 24 ends 32\n"
             "entry 8/24: 56 entry 5/13: 48 erase 8: 32\n"
+            "slab of 1: 64 of 64 KiB: 65600 slabs for 1: 65 for 1000: 1314 ref 3/5: 12884901893\n"
             "slot words 8/24: 9 slots for 1: 256 for 1000: 2048 for 10M: 16777216\n");
 }
 
@@ -58,8 +68,8 @@ TEST(Layout, JournalEntriesHaveTheseBytes) {
   }
   EXPECT_EQ(told,
             "0100000000000000"                    // sequence
-            "628c668c05000d00"                    // CRC-32C, key bytes, value bytes
-            "0001010000000000"                    // put, ends the transaction, table 1
+            "26c00d9b05000100"                    // CRC-32C, key bytes, table 1
+            "0d00000000010000"                    // value bytes, put, ends the transaction
             "616c706861000000"                    // key
             "746869727465656e2062797465000000");  // value
 }

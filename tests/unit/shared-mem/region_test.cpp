@@ -21,6 +21,22 @@ TEST(Opening, TellsWhatItFound) {
   EXPECT_EQ(Region::inspect(file.path(), 2 * small_region_bytes), RegionState::Damaged) << "shorter than it must be";
 }
 
+TEST(Opening, SaysWhenTheTermIsStaleOrTheSchemaNotTheOneWanted) {
+  RegionFile file;
+  auto region = Region::create(file.path(), small_region_bytes, small_schema()).value();
+  EXPECT_EQ(Region::inspect(file.path(), {}, 0, {Term{1}, {}}), RegionState::StaleTerm) << "nobody ever wrote it";
+  EXPECT_EQ(Region::inspect(file.path(), {}, 0, {Term{0}, small_schema()}), RegionState::Good);
+  { const auto writer = region.store("state").value().become_writer(Term{5}).value(); }
+  EXPECT_EQ(Region::inspect(file.path(), {}, 0, {Term{5}, {}}), RegionState::Good);
+  EXPECT_EQ(Region::inspect(file.path(), {}, 0, {Term{6}, {}}), RegionState::StaleTerm);
+  const auto stale = Region::open(file.path(), Access::ReadOnly, {}, 0, {Term{6}, {}});
+  EXPECT_EQ(stale.error().code, Errc::Refused);
+  EXPECT_EQ(stale.error().message, file.path() +
+                                       " is stale: store \"state\" was last written under term 5, and 6 is "
+                                       "the lowest to accept");
+  EXPECT_EQ(Region::inspect(file.path(), {}, 0, {Term{0}, small_schema(999)}), RegionState::OtherSchema);
+}
+
 TEST(Opening, FindsTheSchemaThatWasWritten) {
   RegionFile file;
   RegionSchema schema = small_schema();

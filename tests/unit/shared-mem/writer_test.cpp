@@ -87,6 +87,17 @@ TEST_F(Writing, ATransactionRefusesAKeyTwiceAndMoreThanItsBound) {
   EXPECT_EQ(writer.commit().value(), Sequence{64});
 }
 
+TEST_F(Writing, EveryKeyOfATransactionIsRefusedAgainInItAndTakenInTheNextOne) {
+  auto writer = store.become_writer(Term{1}).value();
+  constexpr std::uint64_t keys = StoreWriter::max_transaction - 1;
+  for (const std::uint64_t round : {1U, 2U}) {
+    ASSERT_TRUE(writer.begin().ok());
+    for (std::uint64_t id = 0; id < keys; ++id) { ASSERT_TRUE(put(writer, id, round).ok()) << id; }
+    for (std::uint64_t id = 0; id < keys; ++id) { EXPECT_EQ(put(writer, id, 9).error().code, Errc::BadInput) << id; }
+    EXPECT_EQ(writer.commit().value(), Sequence{round * keys});
+  }
+}
+
 TEST_F(Writing, ARolledBackTransactionLeavesNothing) {
   auto writer = store.become_writer(Term{1}).value();
   ASSERT_TRUE(writer.begin().ok());

@@ -23,7 +23,7 @@ class Observer {
   struct Options {
     BfdService::Options service;
     /// BFD says hello once a second while a session is not up: less than a few seconds would be no chance.
-    Duration unknown_max = std::chrono::seconds(5);
+    Duration unknown_max = kVoteUnknownMax;
   };
   static Result<std::unique_ptr<Observer>> start(boost::asio::io_context& io, const Options& options, OnVote on_vote);
   ~Observer();
@@ -38,6 +38,7 @@ class Observer {
  private:
   Observer(boost::asio::io_context& io, Duration unknown_max, OnVote on_vote);
   void on_event(const PeerEvent& event);
+  [[nodiscard]] BfdService::Refused tell_refusals();
   void arm();
 
   boost::asio::io_context& io_;

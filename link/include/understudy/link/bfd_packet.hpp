@@ -32,10 +32,15 @@ enum class Diagnostic : std::uint8_t {
   ConcatenatedPathDown = 6,
   AdministrativelyDown = 7,
   ReverseConcatenatedPathDown = 8,
+  MisconnectivityDefect = 9,  ///< RFC 6428; received only
 };
 
 [[nodiscard]] const char* to_string(SessionState state);
 [[nodiscard]] const char* to_string(Diagnostic diagnostic);
+/// Of the 5 bits as received: "reserved" for those that nobody has given a meaning.
+[[nodiscard]] inline const char* diagnostic_name(std::uint8_t received) {
+  return to_string(static_cast<Diagnostic>(received));
+}
 
 struct ControlPacket {
   std::uint8_t diagnostic = 0;  ///< 5 bits as received; values that this program does not know are harmless
@@ -69,10 +74,14 @@ enum class Discard : std::uint8_t {
   StateWithoutDiscriminator,  ///< Your Discriminator is 0 and the state is neither Down nor AdminDown
   AuthenticationUnexpected,
   AuthenticationMissing,
-  AuthenticationFailed,
-  SessionAdminDown,  ///< remembered, but changes no state
+  AuthenticationOtherType,
+  AuthenticationMalformed,
+  AuthenticationOtherKey,
+  AuthenticationReplayed,  ///< sequence number outside of the window
+  AuthenticationFailed,    ///< digest or password differs
+  SessionAdminDown,        ///< remembered, but changes no state
 };
-inline constexpr std::size_t discard_count = 14;
+inline constexpr std::size_t discard_count = 18;
 [[nodiscard]] const char* to_string(Discard discard);
 
 inline constexpr std::size_t packet_bytes = 24;      ///< without authentication section

@@ -8,8 +8,10 @@
 ///                           callback, called from that thread
 ///
 /// Threads: every method may be called from any thread, the callback included (but stop() and the destructor not
-/// from the callback). The thread runs SCHED_FIFO where it may, else as it is, with one warning.
-/// Only configured peers are listened to. Anything else is counted and dropped.
+/// from the callback). The thread runs SCHED_FIFO and with its memory locked where it may, else as it is, with one
+/// warning for each.
+/// Only configured peers are listened to. Anything else is counted and dropped. A peer's source port may be any: BIRD's
+/// are outside of 49152-65535.
 
 #include <array>
 #include <cstdint>
@@ -29,6 +31,7 @@ namespace understudy::link::bfd {
 struct PeerOptions {
   Duration interval = std::chrono::milliseconds(50);  ///< Desired Min TX and Required Min RX
   std::uint8_t multiplier = 3;
+  Authentication authentication = {};
 };
 
 struct PeerEvent {
@@ -51,6 +54,7 @@ struct PeerStatus {
   SessionState remote_state = SessionState::Down;
   Duration transmit_interval{0};
   Duration detection_time{0};
+  std::string authentication;  ///< "none" or "meticulous-sha1 key 1"
   PeerCounters counters;
 };
 
@@ -69,16 +73,24 @@ class BfdService {
     std::uint16_t port = 3784;
     /// 0: no SCHED_FIFO wanted.
     int real_time_priority = 50;
+    bool lock_memory = true;
+    /// Where transmitted authentication sequence numbers outlive this program, on a tmpfs (bfd_sequence_file.hpp).
+    /// Empty, or with a warning when it cannot be used: they begin at the clock.
+    std::string sequence_file;
   };
   using Callback = std::function<void(const PeerEvent&)>;
+  /// Packets of a configured peer are refused by authentication: told at most once a minute for each peer.
+  using Refused = std::function<void(const IpAddress& peer, Discard why)>;
 
-  static Result<std::unique_ptr<BfdService>> start(const Options& options, Callback callback);
+  /// Both are called from the service's thread.
+  static Result<std::unique_ptr<BfdService>> start(const Options& options, Callback callback, Refused refused = {});
   /// stop(), then everything is freed.
   ~BfdService();
   BfdService(const BfdService&) = delete;
   BfdService& operator=(const BfdService&) = delete;
 
-  /// BadInput: no local address of the peer's family, an interval under 1 ms or a multiplier of 0. Refused: known.
+  /// BadInput: no local address of the peer's family, an interval under 1 ms, a multiplier of 0 or a key that is none.
+  /// Refused: known.
   Status add_peer(const IpAddress& peer, const PeerOptions& options);
   /// Tells the peer AdminDown and forgets it; no callback for it begins after the return, except when the caller is the
   /// callback itself. NotFound: not configured.
@@ -88,6 +100,8 @@ class BfdService {
 
   [[nodiscard]] std::optional<PeerStatus> status(const IpAddress& peer) const;
   [[nodiscard]] ServiceCounters counters() const;
+  /// For a person at night: which packets, why, and what to compare.
+  [[nodiscard]] std::string describe_refusal(const IpAddress& peer, Discard why) const;
 
   /// AdminDown to all peers, then the thread ends. No callback after the return. Idempotent.
   void stop();

@@ -25,6 +25,7 @@
 #include <span>
 
 #include "understudy/common/types.hpp"
+#include "understudy/link/bfd_authentication.hpp"
 #include "understudy/link/bfd_packet.hpp"
 
 namespace understudy::link::bfd {
@@ -40,6 +41,9 @@ struct SessionParameters {
   Duration late_bound{0};
   /// So many freezes in a row, without a packet in between, restart the detection interval; the next does not.
   std::uint32_t late_restarts_max = 10;
+  Authentication authentication = {};
+  /// bfd.XmitAuthSeq of the first packet: above all that a former session of this system with this peer has used.
+  std::uint32_t first_sequence = 0;
 };
 
 /// A change of bfd.SessionState and what is known of its cause.
@@ -87,6 +91,9 @@ class Session {
   [[nodiscard]] Duration transmit_interval() const;  ///< before jitter; 0: the peer wants no periodic packets
   [[nodiscard]] Duration detection_time() const;     ///< 0: nothing heard yet
   [[nodiscard]] std::uint64_t late_wakeups() const { return late_wakeups_; }
+  [[nodiscard]] const Authentication& authentication() const { return authenticator_.authentication(); }
+  /// bfd.XmitAuthSeq as it is in the last packet, or the number before the first one's.
+  [[nodiscard]] std::uint32_t transmit_sequence() const { return transmit_sequence_; }
 
  private:
   /// What the last valid packet said; as initialised when a detection time passed without one.
@@ -101,21 +108,25 @@ class Session {
   };
   enum class Poll : std::uint8_t { None, Active, ActiveThenAgain };
 
-  [[nodiscard]] Discard session_discard(const ControlPacket& packet) const;
+  [[nodiscard]] Discard session_discard(Instant now, std::span<const std::byte> payload, const ControlPacket& packet);
   void on_remote_values(const ControlPacket& packet);
   std::optional<SessionState> next_state(SessionState received) const;
   StateChange become(SessionState next, Diagnostic diagnostic);
   void advertise(Duration desired_min_tx, Duration required_min_rx);
   void on_final();
   [[nodiscard]] bool periodic() const;
+  [[nodiscard]] bool is_late(Instant now) const;
   [[nodiscard]] bool notice_late_wakeup(Instant now);
   [[nodiscard]] ControlPacket content() const;
   EncodedPacket transmit(Instant now, bool final_bit);
+  void advance_sequence(const ControlPacket& packet);
   void schedule_transmit();
   void reschedule_transmit(Instant now);
   [[nodiscard]] Duration late_bound() const;
 
   SessionParameters parameters_;
+  Authenticator authenticator_;
+  std::uint32_t transmit_sequence_;
   Random random_;
   SessionState state_ = SessionState::Down;
   Diagnostic diagnostic_ = Diagnostic::None;

@@ -34,6 +34,7 @@ struct BladeStatus {
 struct GroupStatus {
   BladeId standby;  ///< empty: the standby has become an active, nobody stands by
   MovementPolicy movement = MovementPolicy::WhenSlow;
+  BfdParameters bfd;  ///< by which blades and mirrors are watched
   std::vector<RoleStatus> roles;
   std::vector<BladeStatus> blades;
   bool plain_text = false;  ///< the wires have no protection
@@ -61,6 +62,10 @@ struct EventRecord {
 [[nodiscard]] const char* to_string(MirrorPhase phase);
 [[nodiscard]] const char* to_string(MovementPolicy policy);
 [[nodiscard]] const char* to_string(StopEvidence evidence);
+[[nodiscard]] const char* to_string(BfdAuthentication authentication);
+/// "50 ms x 3, meticulous-sha1 key 1"
+[[nodiscard]] std::string to_string(const BfdParameters& bfd);
 Result<MovementPolicy> parse_movement_policy(const std::string& text);
+Result<BfdAuthentication> parse_bfd_authentication(const std::string& text);
 
 }  // namespace understudy::link

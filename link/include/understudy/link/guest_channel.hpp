@@ -3,13 +3,15 @@
 /// What a host-agent and the guest-agent of one of its mirrors tell each other over the mirror's virtio-serial
 /// port: JSON, one message a line.
 ///
-///   host-agent  ── GuestOrder ──►  guest-agent        certify, configure, activate, announce, quiesce, ...
-///   host-agent  ◄── GuestEvent ──  guest-agent        hello, state, vote, ready, announced, quiesced, alarm ...
+///   host-agent  ── GuestOrder ──►  guest-agent        echo, certify, configure, activate, announce, quiesce, resume,
+///   ...
+///   host-agent  ◄── GuestEvent ──  guest-agent        hello, echoed, state, vote, ready, announced, quiesced, alarm
+///   ...
 ///
 /// Rules: the guest is not trusted (D6): a line is bounded, a bad one is counted and skipped, never a reason to
 /// stop. A hello opens a conversation: whatever was said before it is void (the guest-agent was restarted, or
-/// this is another boot of the guest), and the host answers it with configure. Orders about serving carry a term; a
-/// guest's term is compared with what the host knows, never adopted (rule 8).
+/// this is another boot of the guest), and the host answers it with echo, then with certify and configure. Orders
+/// about serving carry a term; a guest's term is compared with what the host knows, never adopted (rule 8).
 
 #include <cstddef>
 #include <cstdint>
@@ -36,8 +38,13 @@ inline constexpr std::size_t line_bytes_max = std::size_t{4} << 20;
 struct Identify {  ///< first on every connection: answer Hello. A restarted host-agent may connect unnoticed
   bool operator==(const Identify&) const = default;
 };
+struct EchoOrder {  ///< the host has said its word in the region's echo line (shm/echo.hpp): hear it, say yours
+  bool operator==(const EchoOrder&) const = default;
+};
 struct Configure {  ///< be the mirror of this role; a repeated one with a newer version is applied as a difference
   RunMirror mirror;
+  /// Of the standby's own file: stays in the guest's memory and is in nothing that the control API carries (rule 25).
+  std::string bfd_key = {};
   bool operator==(const Configure&) const = default;
 };
 /// How the mirror speaks to its active; goes before the first Configure and whenever it was renewed. Lives in the
@@ -63,7 +70,7 @@ struct Resume {  ///< the movement was rolled back: serve on under the old term
 struct Shutdown {  ///< stop the application, power off
   bool operator==(const Shutdown&) const = default;
 };
-using GuestOrder = std::variant<Identify, Certify, Configure, Activate, Announce, Quiesce, Resume, Shutdown>;
+using GuestOrder = std::variant<Identify, EchoOrder, Certify, Configure, Activate, Announce, Quiesce, Resume, Shutdown>;
 
 // --- events: guest-agent -> host-agent ---
 enum class Activity : std::uint8_t { Idle, Mirroring, Activating, Serving, Quiescing, Quiesced };
@@ -74,7 +81,18 @@ struct Hello {             ///< first after every start of the guest-agent, and 
   std::string bundle;                  ///< version of the role's configuration that is applied already; empty: none
   Activity activity = Activity::Idle;  ///< what a restarted agent found the guest doing
   Term term;                           ///< under which it serves; 0: it does not
+  /// Where it found the region's memory, and how long a load from it takes there, and one from the guest's own; zeros:
+  /// it could not tell.
+  std::string memory;
+  double load_ns = 0;
+  double private_load_ns = 0;
   bool operator==(const Hello&) const = default;
+};
+struct Echoed {
+  std::uint64_t heard = 0;  ///< the host's word as the guest reads it in the region
+  std::uint64_t said = 0;   ///< what the guest has written there
+  std::string problem;      ///< why it could do neither; empty: it did
+  bool operator==(const Echoed&) const = default;
 };
 enum class GuestPhase : std::uint8_t { Starting, Connected, Syncing, Synced, Failed };
 struct State {
@@ -103,11 +121,16 @@ struct Quiesced {
   double ms = 0;
   bool operator==(const Quiesced&) const = default;
 };
+struct QuiesceFailed {  ///< the application, which must be quiesced, was not in time: the movement must roll back
+  std::string detail;
+  bool operator==(const QuiesceFailed&) const = default;
+};
 struct Alarm {
   std::string text;
   bool operator==(const Alarm&) const = default;
 };
-using GuestEvent = std::variant<Hello, State, PeerSeen, Ready, ActivateFailed, Announced, Quiesced, Alarm>;
+using GuestEvent =
+    std::variant<Hello, Echoed, State, PeerSeen, Ready, ActivateFailed, Announced, Quiesced, QuiesceFailed, Alarm>;
 
 /// One line, the newline included.
 [[nodiscard]] std::string to_line(const GuestOrder& order);

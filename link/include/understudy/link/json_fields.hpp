@@ -62,6 +62,10 @@ class JsonFields {
     return static_cast<std::uint32_t>(number(key, std::numeric_limits<std::uint32_t>::max()));
   }
 
+  std::uint8_t number8(const char* key) {
+    return static_cast<std::uint8_t>(number(key, std::numeric_limits<std::uint8_t>::max()));
+  }
+
   double real(const char* key) {
     const auto* found = find(key);
     if (found == nullptr || !found->is_number()) {

@@ -35,6 +35,8 @@ struct TableSpec {
   std::uint32_t key_bytes = 0;
   std::uint32_t value_bytes = 0;
   std::uint64_t capacity = 0;
+  std::uint32_t kind = 0;          ///< 0 hashed, 1 blob, 2 dense
+  std::uint64_t capacity_max = 0;  ///< after a rebuild; 0: none
   bool operator==(const TableSpec&) const = default;
 };
 
@@ -67,9 +69,14 @@ struct RoleSpec {
   bool operator==(const RoleSpec&) const = default;
 };
 
+/// How a BFD session proves who speaks (RFC 5880, section 6.7), numbered as on the wire. MD5 (2, 3) is not offered.
+enum class BfdAuthentication : std::uint8_t { None = 0, Simple = 1, Sha1 = 4, MeticulousSha1 = 5 };
+
 struct BfdParameters {
   std::uint32_t interval_ms = 50;
   std::uint32_t multiplier = 3;
+  BfdAuthentication authentication = BfdAuthentication::None;  ///< the key itself is each blade's own file
+  std::uint8_t key_id = 0;                                     ///< 0 without authentication
   bool operator==(const BfdParameters&) const = default;
 };
 
@@ -154,7 +161,15 @@ struct MirrorState {
   std::string detail;      ///< for Failed: what, and where the console log is
   bool operator==(const MirrorState&) const = default;
 };
+struct MirrorWarning {  ///< something about a mirror that an operator must know, and that changes no state
+  RoleId role;
+  Term term;
+  std::string detail;
+  bool operator==(const MirrorWarning&) const = default;
+};
 enum class Vote : std::uint8_t { Unknown, Up, Down };
+/// An observer that lost its peer, or never heard it, is Unknown for this long at most (rule 2).
+inline constexpr Duration kVoteUnknownMax = std::chrono::seconds(5);
 struct PeerVote {  ///< the mirror's view of its active
   RoleId role;
   BladeId peer;
@@ -203,6 +218,6 @@ struct MirrorsReleased {
   bool operator==(const MirrorsReleased&) const = default;
 };
 using Report = std::variant<Hello, Serving, ServeFailed, Stopped, MirrorState, PeerVote, ApplicationFailed, Activated,
-                            ActivateFailed, Moved, MoveFailed, MirrorsReleased>;
+                            ActivateFailed, Moved, MoveFailed, MirrorsReleased, MirrorWarning>;
 
 }  // namespace understudy::link

@@ -13,7 +13,9 @@ inline shm::RegionSchema region_schema(const RoleSpec& spec, shm::StoreSchema ag
   if (!spec.application.store.empty()) {
     shm::StoreSchema store{spec.application.store, {}, spec.application.journal_bytes};
     for (const auto& table : spec.application.tables) {
-      store.tables.push_back({table.name, table.key_bytes, table.value_bytes, table.capacity});
+      store.tables.push_back({table.name, table.key_bytes, table.value_bytes, table.capacity,
+                              static_cast<shm::TableKind>(table.kind), table.capacity_max});
+      if (shm::is_arena_table(store.tables.back())) { store.arena_bytes = table.capacity * shm::arena_page_bytes; }
     }
     schema.stores.push_back(std::move(store));
   }

@@ -11,7 +11,8 @@
 ///        ◄──────────────── Ack: received and applied of every store ─────────
 ///        ◄─────────────── Heartbeat, every 100 ms, both ways ──────────────►
 ///
-/// Every frame: a header of 40 bytes (little-endian) and a payload of at most 1 MiB.
+/// Every frame: a header of 40 bytes (little-endian) and a payload of at most 1 MiB, in which a whole transaction of
+/// the journal fits (shm::layout::transaction_bytes_max), and so does a record with the largest value.
 ///
 ///    0 magic u32 │ 4 version u8 │ 5 type u8 │ 6 store u16 │ 8 payload bytes u32 │ 12 CRC-32C u32 │
 ///   16 term u64  │ 24 role digest u64 │ 32 first sequence u64 │ 40 payload
@@ -130,19 +131,16 @@ struct SnapshotBegin {
   bool full = false;
   Sequence target;
 };
-/// Records of one table; all of one size, as the table says.
+/// Records of one table: table u32, key bytes u32, count u32, then count times (sequence u64, value bytes u32, key,
+/// value).
 struct SnapshotRecords {
   shm::TableIndex table = 0;
-  std::uint32_t key_bytes = 0;
-  std::uint32_t value_bytes = 0;
-  std::uint32_t count = 0;
-  std::span<const std::byte> records;  ///< count times (sequence u64, key, value)
   struct Record {
     Sequence sequence;
     shm::Bytes key;
     shm::Bytes value;
   };
-  [[nodiscard]] Record at(std::uint32_t index) const;  ///< index < count
+  std::vector<Record> records;  ///< their spans are the payload's
 };
 struct SnapshotEnd {
   Sequence purged_up_to;
@@ -181,8 +179,8 @@ Result<Progress> decode_progress(std::span<const std::byte> payload);
 /// Collects the records of one table into the payload of a SnapshotRecords frame.
 class SnapshotRecordsBuilder {
  public:
-  SnapshotRecordsBuilder(shm::TableIndex table, std::uint32_t key_bytes, std::uint32_t value_bytes);
-  /// Key and value have the table's sizes.
+  SnapshotRecordsBuilder(shm::TableIndex table, std::uint32_t key_bytes);
+  /// The key has the table's size, the value at most 64 KiB.
   void add(Sequence sequence, shm::Bytes key, shm::Bytes value);
   [[nodiscard]] std::size_t size() const { return payload_.size(); }
   [[nodiscard]] bool empty() const { return count_ == 0; }
@@ -193,7 +191,6 @@ class SnapshotRecordsBuilder {
   void start();
   shm::TableIndex table_;
   std::uint32_t key_bytes_;
-  std::uint32_t value_bytes_;
   std::uint32_t count_ = 0;
   std::vector<std::byte> payload_;
 };

@@ -72,6 +72,11 @@ class Lifecycle {
   [[nodiscard]] bool has_agent() const;  ///< false: alone
   [[nodiscard]] bool connected() const;  ///< to the agent, at this moment
 
+  /// Declares, before ready(), that a movement may freeze this application only after its quiesced(): one whose
+  /// deadline passes first is rolled back. Without it the freeze is forced, since a store survives any instant (an
+  /// arena does not: what is not checkpointed is lost).
+  void needs_quiescing();
+
   /// The application's reports. Each is sent now, or with the next connection to the agent.
   void ready();                                 ///< standing by and able to become active
   void active(Term term);                       ///< serves under `term`

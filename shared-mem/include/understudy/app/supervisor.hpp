@@ -43,6 +43,7 @@ struct ApplicationOptions {
   std::string region_path;
   std::uint64_t region_bytes = 0;
   std::string store;
+  std::uint64_t region_offset = 0;  ///< where in its file the region begins
 };
 
 /// How the application ended.
@@ -58,8 +59,9 @@ struct ApplicationExit {
 struct ApplicationStatus {
   bool running = false;
   bool connected = false;
-  bool ready = false;     ///< able to become active
-  bool quiesced = false;  ///< with Duty::Quiescing: nothing is under way any more
+  bool ready = false;            ///< able to become active
+  bool needs_quiescing = false;  ///< it declared that nothing may freeze it before it is quiesced
+  bool quiesced = false;         ///< with Duty::Quiescing: nothing is under way any more
   Duty duty = Duty::StandingBy;
   Term term;
   pid_t pid = 0;

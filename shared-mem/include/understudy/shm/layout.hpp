@@ -6,7 +6,11 @@
 ///   header_area_bytes for each store:
 ///                       StoreControl     commit point, writer, marks (4 KiB)
 ///                       journal ring     journal_bytes
-///                       tables           slot_count slots each, page aligned
+///                       for each table, page aligned:
+///                         slots          slot_count
+///                         grown slots    grown_slot_count, when the table may be rebuilt larger
+///                         slabs          slab_count, of a blob table
+///                       arena            arena_bytes, page aligned, when there is one
 ///
 /// Every field is little-endian, 8-byte words are aligned and read and written whole. There are no pointers in here:
 /// offsets follow from the description alone, so that a reader that has checked the description can never be led
@@ -22,7 +26,7 @@ namespace understudy::shm::layout {
 static_assert(std::endian::native == std::endian::little, "a region is shared as it lies in memory");
 
 inline constexpr std::uint64_t region_magic = 0x5944545352444e55;  // "UNDRSTDY"
-inline constexpr std::uint32_t layout_version = 1;
+inline constexpr std::uint32_t layout_version = 2;
 inline constexpr std::size_t cache_line_bytes = 64;
 inline constexpr std::uint64_t page_bytes = 4096;
 inline constexpr std::uint64_t region_bytes_min = 1 << 20;
@@ -32,21 +36,38 @@ inline constexpr std::size_t stores_max = 8;
 inline constexpr std::size_t tables_max = 16;
 inline constexpr std::size_t name_bytes = 32;  ///< with its closing zero
 inline constexpr std::uint32_t key_bytes_max = 256;
-inline constexpr std::uint32_t value_bytes_max = 4096;
+inline constexpr std::uint32_t value_bytes_max = 4096;           ///< in a slot
+inline constexpr std::uint32_t blob_bytes_max = 64 << 10;        ///< in a slab
+inline constexpr std::uint64_t transaction_bytes_max = 1 << 20;  ///< entries of one transaction; one frame of the link
 inline constexpr std::size_t history_entries = 64;
 inline constexpr std::size_t journal_anchors = 64;
 
+/// How a table finds a record (TableDescription::kind).
+inline constexpr std::uint32_t table_hashed = 0;  ///< keys hashed to slots, values of one size in the slots
+inline constexpr std::uint32_t table_blob = 1;    ///< keys hashed to slots, values of 0 to value_bytes bytes in slabs
+inline constexpr std::uint32_t table_dense = 2;  ///< the key is a u64 below capacity and the slot's index; no key in it
+
 /// One table as described. Written by: create, once. If the writer dies: no magic, so no region.
+/// Counts and offsets are told for other tools; a reader computes its own and compares.
 struct TableDescription {
   char name[name_bytes];
   std::uint32_t key_bytes;
-  std::uint32_t value_bytes;
+  std::uint32_t value_bytes;  ///< of a blob table: the largest
+  std::uint32_t kind;
+  std::uint32_t reserved;
   std::uint64_t capacity;      ///< records that fit for certain
-  std::uint64_t slot_count;    ///< a power of two
-  std::uint64_t slots_offset;  ///< told for other tools; a reader computes its own and compares
+  std::uint64_t capacity_max;  ///< the same once it was rebuilt; equal to capacity: cannot be rebuilt
+  std::uint64_t slot_count;    ///< a power of two, of a dense table the capacity
+  std::uint64_t slots_offset;
+  std::uint64_t grown_slot_count;  ///< 0 when it cannot be rebuilt
+  std::uint64_t grown_slots_offset;
+  std::uint64_t slab_bytes;  ///< from one slab to the next; 0 when it has none
+  std::uint64_t slab_count;
+  std::uint64_t slabs_offset;
+  std::uint64_t reserved_too;
 };
-static_assert(sizeof(TableDescription) == 64);
-static_assert(offsetof(TableDescription, slots_offset) == 56);
+static_assert(sizeof(TableDescription) == 128);
+static_assert(offsetof(TableDescription, capacity) == 48);
 
 /// One store as described. Written by: create, once.
 struct StoreDescription {
@@ -54,12 +75,15 @@ struct StoreDescription {
   std::uint64_t journal_bytes;
   std::uint64_t control_offset;
   std::uint64_t journal_offset;
+  std::uint64_t arena_bytes;   ///< 0: none; whole pages. The application's own heap, replicated at its checkpoints
+  std::uint64_t arena_offset;  ///< 0: none
   std::uint32_t table_count;
   std::uint32_t reserved;
+  std::uint64_t reserved_too[6];
   TableDescription tables[tables_max];
 };
-static_assert(sizeof(StoreDescription) == 1088);
-static_assert(offsetof(StoreDescription, tables) == 64);
+static_assert(sizeof(StoreDescription) == 2176);
+static_assert(offsetof(StoreDescription, tables) == 128);
 
 /// Start of the region. Written by: create or format, once. Published by: `magic`, the last store of the
 /// formatting. If the writer dies: magic is not there, opening says Absent or Foreign.
@@ -76,8 +100,20 @@ struct RegionHeader {
 };
 static_assert(sizeof(RegionHeader) == 64 + stores_max * sizeof(StoreDescription));
 static_assert(offsetof(RegionHeader, stores) == 64);
-inline constexpr std::uint64_t header_area_bytes = 3 * page_bytes;
-static_assert(sizeof(RegionHeader) <= header_area_bytes);
+inline constexpr std::uint64_t header_area_bytes = 5 * page_bytes;
+
+/// Last line of the header area, no part of the description: shows that two sides have the same bytes before them
+/// (echo.hpp, rule 24). It stays where it is in every later layout version, so that the question can be asked before
+/// the answer is a region. Written by: each side its own word. If it dies: nothing, the next conversation asks anew.
+struct EchoLine {
+  std::uint64_t host;
+  std::uint64_t guest;
+  std::uint64_t reserved[6];
+};
+static_assert(sizeof(EchoLine) == cache_line_bytes);
+inline constexpr std::uint64_t echo_offset = header_area_bytes - sizeof(EchoLine);
+static_assert(echo_offset == 20416);
+static_assert(sizeof(RegionHeader) <= echo_offset);
 
 /// Who writes the store (rule 20). Written by: the one who becomes the writer, term first, then epoch.
 /// If it dies between the two: the former writer already sees a foreign term and stops; the next one goes on.
@@ -149,6 +185,25 @@ struct JournalAnchor {
   std::uint64_t position;
 };
 
+/// What a table has become. Written by: the writer. Each a word of its own, so nothing can be half.
+struct TableState {
+  std::uint64_t grown;         ///< 0: `slots` hold the records; else the grown slots do, for ever (one store switches)
+  std::uint64_t refused_full;  ///< puts that were refused because the table was full: somebody should be told
+};
+static_assert(sizeof(TableState) == 16);
+
+/// How far the live area of a store's arena is known to be the last checkpoint (the dense table "arena").
+///   Written by: whoever the live area belongs to, the writer in any case. One word, so nothing can be half.
+///   `live_up_to`: every page whose newest committed copy has a sequence up to this is that copy in the live area, and
+///   zeros where there is none. arena_unknown: an application may write in it; nothing is known of any page.
+///   If the writer dies: what is not known is compared and copied by the next one (Arena::attach).
+struct ArenaLine {
+  std::uint64_t live_up_to;
+  std::uint64_t reserved[31];
+};
+static_assert(sizeof(ArenaLine) == 256);
+inline constexpr std::uint64_t arena_unknown = ~std::uint64_t{0};
+
 struct StoreControl {
   WriterLine writer;
   CommitLine commit;
@@ -156,7 +211,9 @@ struct StoreControl {
   History history;
   TableCount counts[tables_max];
   JournalAnchor anchors[journal_anchors];
-  std::uint8_t reserved[1280];
+  TableState tables[tables_max];
+  ArenaLine arena;
+  std::uint8_t reserved[768];
 };
 static_assert(sizeof(StoreControl) == page_bytes);
 static_assert(offsetof(StoreControl, commit) == 64);
@@ -164,6 +221,8 @@ static_assert(offsetof(StoreControl, mirror) == 128);
 static_assert(offsetof(StoreControl, history) == 192);
 static_assert(offsetof(StoreControl, counts) == 1280);
 static_assert(offsetof(StoreControl, anchors) == 1792);
+static_assert(offsetof(StoreControl, tables) == 2816);
+static_assert(offsetof(StoreControl, arena) == 3072);
 
 /// Start of a journal entry; key and value follow, each padded with zeros to 8 bytes. Entries lie back to back at
 /// positions that only grow; position modulo the ring's size is where the bytes are, and an entry may wrap.
@@ -172,11 +231,11 @@ struct JournalEntryHeader {
   std::uint64_t sequence;
   std::uint32_t crc32c;  ///< of the whole entry with this field taken as 0
   std::uint16_t key_bytes;
-  std::uint16_t value_bytes;  ///< 0 for an erase
+  std::uint16_t table;
+  std::uint32_t value_bytes;  ///< 0 for an erase
   std::uint8_t op;
   std::uint8_t flags;
-  std::uint16_t table;
-  std::uint32_t reserved;  ///< 0
+  std::uint16_t reserved;  ///< 0
 };
 static_assert(sizeof(JournalEntryHeader) == 24);
 static_assert(std::has_unique_object_representations_v<JournalEntryHeader>);
@@ -184,7 +243,8 @@ inline constexpr std::uint8_t op_put = 0;
 inline constexpr std::uint8_t op_erase = 1;
 inline constexpr std::uint8_t flag_ends_transaction = 1;
 
-/// A slot of a table, in words: version 0, version 1, key, value 0, value 1.
+/// A slot of a table, in words: version 0, version 1, key, value 0, value 1. In a blob table a value is one word,
+/// blob_ref(); a dense table's slots have no key.
 ///   Written by: the writer. Published by: the version of the copy, with release.
 ///   version = sequence << 2 | kind. Both 0: never used, probing stops here. Sequence 0 with kind free: taken back.
 ///   If the writer dies: the copy being written is marked free, the other one holds.
@@ -195,6 +255,20 @@ inline constexpr unsigned version_kind_bits = 2;
 inline constexpr std::uint64_t sequence_max = (~std::uint64_t{0} >> version_kind_bits) - 1024;  ///< room to count on
 
 [[nodiscard]] constexpr std::uint64_t words_of(std::uint64_t bytes) { return (bytes + 7) / 8; }
+
+/// Where a blob's bytes are: the slab's index and the value's length.
+[[nodiscard]] constexpr std::uint64_t blob_ref(std::uint64_t slab, std::uint64_t length) { return slab << 32 | length; }
+/// A slab: one word, then the value's bytes, padded to whole cache lines.
+///   Written by: the writer. Published by: its first word, the sequence of the change whose value it holds; 0 while
+///   it is being written. A slab is written only when no committed copy refers to it.
+///   If the writer dies: nothing refers to the slab; which ones are free follows from the slots.
+[[nodiscard]] constexpr std::uint64_t slab_bytes(std::uint64_t value_bytes) {
+  return (8 + value_bytes + cache_line_bytes - 1) / cache_line_bytes * cache_line_bytes;
+}
+/// One for each record, what a transaction writes before it frees anything, and what a mirror's snapshot may hold too
+/// much because a deletion arrives after the record that took its place.
+[[nodiscard]] constexpr std::uint64_t slabs_for(std::uint64_t capacity) { return capacity + capacity / 4 + 64; }
+
 [[nodiscard]] constexpr std::uint64_t slot_words(std::uint64_t key_bytes, std::uint64_t value_bytes) {
   return 2 + words_of(key_bytes) + 2 * words_of(value_bytes);
 }

@@ -32,27 +32,53 @@ using TableIndex = std::uint32_t;
 
 enum class Access { ReadOnly, ReadWrite };
 
+/// The file of an nvdimm is longer than its region by this: info block first (at 4 KiB), region behind.
+inline constexpr std::uint64_t nvdimm_info_bytes = std::uint64_t{2} << 20;
+
+/// Where a region of `region_bytes` begins in the host's file: behind the info block when the file is as much longer,
+/// else at 0. The length is the host's word, which a guest cannot change.
+[[nodiscard]] std::uint64_t region_offset(const std::string& path, std::uint64_t region_bytes);
+
 /// What opening found (Region::inspect). Only Good opens.
-enum class RegionState { Absent, Foreign, OtherLayoutVersion, OtherSchema, Damaged, Good };
+enum class RegionState { Absent, Foreign, OtherLayoutVersion, OtherSchema, Damaged, StaleTerm, Good };
+
+/// What the caller knows of the region that it wants.
+struct Wanted {
+  Term lowest_term{};                  ///< a store last written under a lower one is of an owner before: StaleTerm
+  std::optional<RegionSchema> schema;  ///< another one than this: OtherSchema
+};
 
 struct Region_impl;
 class Store;
 class StoreWriter;
+class Arena;
 
 class Region {
  public:
-  /// Creates a file of `size_bytes` (a power of two, at least 1 MiB; allocated, not sparse; mode 0600) and
-  /// writes an empty region. An existing file is replaced (new inode). BadInput: size or schema do not fit.
-  static Result<Region> create(const std::string& path, std::uint64_t size_bytes, const RegionSchema& schema);
+  /// Creates a file of `offset` + `size_bytes` (a power of two, at least 1 MiB; allocated, not sparse; mode 0600)
+  /// and writes an empty region at `offset`. An existing file is replaced (new inode). BadInput: size or schema do not
+  /// fit. Full: the file system has no room.
+  static Result<Region> create(const std::string& path, std::uint64_t size_bytes, const RegionSchema& schema,
+                               std::uint64_t offset = 0);
 
-  /// Opens a file in /dev/shm or an ivshmem BAR (/sys/bus/pci/devices/*/resource2; pass its size, as
-  /// the size of a sysfs file is not told by stat on every kernel). Errors name which of RegionState it was.
-  static Result<Region> open(const std::string& path, Access access, std::optional<std::uint64_t> size_bytes = {});
+  /// Opens the region at `offset` of a file in /dev/shm, of an ivshmem BAR (/sys/bus/pci/devices/*/resource2; pass its
+  /// size, as the size of a sysfs file is not told by stat on every kernel), of a device-dax (/dev/daxN.M) or of a file
+  /// on fs-dax: the same code for all. Errors name which of RegionState it was. Refused: memory that is not shared, or
+  /// not in order (rule 24): a block device, a file on an nvdimm without DAX, a write-combining BAR (resource2_wc).
+  static Result<Region> open(const std::string& path, Access access, std::optional<std::uint64_t> size_bytes = {},
+                             std::uint64_t offset = 0, const Wanted& wanted = {});
+  /// What `fd` refers to, a memfd for instance. The descriptor stays the caller's, who may close it at once. BadInput:
+  /// it is not open, or for reading only where `access` is ReadWrite.
+  static Result<Region> open(int fd, Access access, std::optional<std::uint64_t> size_bytes = {},
+                             std::uint64_t offset = 0, const Wanted& wanted = {});
 
   /// Writes an empty region into memory that exists already, such as a BAR (guest) or QEMU's file.
-  static Result<Region> format(const std::string& path, std::uint64_t size_bytes, const RegionSchema& schema);
+  static Result<Region> format(const std::string& path, std::uint64_t size_bytes, const RegionSchema& schema,
+                               std::uint64_t offset = 0);
+  static Result<Region> format(int fd, std::uint64_t size_bytes, const RegionSchema& schema, std::uint64_t offset = 0);
 
-  static RegionState inspect(const std::string& path, std::optional<std::uint64_t> size_bytes = {});
+  static RegionState inspect(const std::string& path, std::optional<std::uint64_t> size_bytes = {},
+                             std::uint64_t offset = 0, const Wanted& wanted = {});
 
   /// Smallest power of two that holds `schema`.
   static Result<std::uint64_t> size_needed(const RegionSchema& schema);
@@ -64,6 +90,7 @@ class Region {
  private:
   std::shared_ptr<Region_impl> impl_;  ///< shared with the Stores made from it, so that the mapping outlives them
   explicit Region(std::shared_ptr<Region_impl> impl) : impl_(std::move(impl)) {}
+  static Result<Region> handed_out(std::shared_ptr<Region_impl> impl, const Error& error);
   friend class Store;
 };
 
@@ -84,7 +111,13 @@ class Store {
   /// one by one when the table is larger than the processor's caches. Returns how many were found.
   Result<std::size_t> get_many(TableIndex table, Bytes keys, std::span<std::byte> values,
                                std::span<std::uint8_t> found) const;
+  /// The same of a blob table: copies the value and returns how long it is. `value` has room for the largest, the
+  /// table's value_bytes. Damaged: the record refers to bytes that are not its own, which only foreign bytes bring
+  /// about.
+  Result<std::size_t> get_blob(TableIndex table, Bytes key, std::span<std::byte> value) const;
   [[nodiscard]] std::uint64_t count(TableIndex table) const;
+  [[nodiscard]] std::uint64_t capacity(TableIndex table) const;      ///< as it is now; 0: no such table
+  [[nodiscard]] std::uint64_t refused_full(TableIndex table) const;  ///< puts refused so far because it was full
 
   struct Record {
     Bytes key;
@@ -94,6 +127,10 @@ class Store {
   /// Every committed record with sequence > `after`, in no order; the visitor's spans are copies valid for
   /// the call. Records that change during the scan show their old or their new value. False stops.
   Status scan(TableIndex table, Sequence after, const std::function<bool(const Record&)>& visit) const;
+  /// The table as it was at one committed sequence, which is returned: whole transactions, in the order of the keys'
+  /// bytes (numbers stored big-endian come in their own order), while the writer goes on. Takes memory for a copy of
+  /// the table. False stops. Expired: lapped by the journal five times. Refused: a mirror's copy that is syncing.
+  Result<Sequence> scan_ordered(TableIndex table, const std::function<bool(const Record&)>& visit) const;
 
   [[nodiscard]] Sequence committed() const;     ///< last committed change
   [[nodiscard]] Sequence purged_up_to() const;  ///< deletions up to here are no longer known (rule 22)
@@ -122,26 +159,33 @@ class Store {
   friend class Region;
   friend class StoreWriter;
   friend class JournalReader;
+  friend class Arena;
   struct Impl;
   explicit Store(std::shared_ptr<Impl> impl) : impl_(std::move(impl)) {}
   std::shared_ptr<Impl> impl_;
 };
 
 /// The one writer. Every call is a complete transaction unless begin() was called. Refused: no longer the
-/// writer (its epoch or term was overtaken). Full: table at capacity; nothing changed.
+/// writer (its epoch or term was overtaken). Full: table at capacity; nothing changed, and Store::refused_full() grew.
 class StoreWriter {
  public:
   StoreWriter(StoreWriter&&) noexcept;
   StoreWriter& operator=(StoreWriter&&) noexcept;
   ~StoreWriter();
 
+  /// `value` has the table's size; of a blob table 0 bytes to that size.
   Result<Sequence> put(TableIndex table, Bytes key, Bytes value);
   Result<Sequence> erase(TableIndex table, Bytes key);  ///< NotFound when absent; commits nothing then
 
-  /// Several changes that become visible together. Bounded: at most max_transaction changes, each key once.
+  /// Several changes that become visible together. Bounded: at most max_transaction changes, each key once, and 1 MiB
+  /// or half of the journal (Full). An arena's checkpoint is bounded by half of the journal alone.
   static constexpr std::size_t max_transaction = 64;
   Status begin();
   Result<Sequence> commit();
+  /// Gives a table the capacity_max of its schema, once; readers go on meanwhile. Takes as long as writing every record
+  /// anew (10 million of them: seconds), and this writer does nothing else until it is done. Good also when it was done
+  /// before. BadInput: nothing was reserved. Refused: not synced. A mirror does it by itself when it needs the room.
+  Status rebuild(TableIndex table);
   Status rollback();  ///< forgets the open transaction; nothing of it was ever in the region
 
   /// --- mirror side: the records of a sender, with the sender's sequence numbers ---
@@ -152,8 +196,9 @@ class StoreWriter {
   /// full: records not seen since begin_sync are swept away (mark and sweep), history replaced.
   Status begin_sync(bool full);
   Status apply_snapshot_record(TableIndex table, Bytes key, Bytes value, Sequence sequence);
-  /// A snapshot of a store that went on changing holds records newer than `at`: the store stays SYNCING then, until
-  /// apply() has brought every change up to the newest of them.
+  /// A snapshot of a store that went on changing holds records newer than `at`, and lacks what was erased since: the
+  /// store stays SYNCING then, until apply() has brought every change up to the newest of them. `purged_up_to`: the
+  /// sender's, asked after the scan.
   Status end_sync(Sequence at, const std::vector<TermStart>& history, Sequence purged_up_to);
   /// The sender's history as it is now, for a receiver that went on without a snapshot. Refused: not a continuation
   /// of the history held.
@@ -166,6 +211,7 @@ class StoreWriter {
 
  private:
   friend class Store;
+  friend class Arena;
   struct Impl;
   explicit StoreWriter(std::unique_ptr<Impl> impl);
   std::unique_ptr<Impl> impl_;
@@ -205,6 +251,14 @@ struct JournalEntry {
 };
 /// Calls `visit` for each entry of `chunk`; Damaged on the first byte that does not fit.
 Status for_each_entry(Bytes chunk, const std::function<void(const JournalEntry&)>& visit);
+
+/// What the first `max_bytes` of journal bytes hold; by the lengths and flags alone, nothing is checked.
+struct WholeEntries {
+  std::size_t bytes = 0;              ///< of whole entries
+  std::size_t count = 0;              ///< so many
+  std::size_t transaction_bytes = 0;  ///< of whole transactions
+};
+[[nodiscard]] WholeEntries whole_entries(Bytes entries, std::size_t max_bytes);
 
 /// Typed convenience over a store's table: structs in, structs out.
 template <class T>

@@ -18,7 +18,7 @@ class AgentChannelTest : public testing::Test {
     ASSERT_TRUE(run_until([&] { return peer.accepted() && peer.has_heard("identify"); }));
   }
   void say_hello(const std::string& instance) {
-    peer.say("\n" + guest::to_line(guest::Hello{"boot", instance, "0.1", "", guest::Activity::Idle, Term{}}));
+    peer.say("\n" + guest::to_line(guest::Hello{"boot", instance, "0.1", "", guest::Activity::Idle, Term{}, "", 0, 0}));
   }
 
   boost::asio::io_context io;

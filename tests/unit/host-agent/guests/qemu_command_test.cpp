@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "edge/guests/qemu_command.hpp"
 
+#include <fcntl.h>
 #include <gtest/gtest.h>
 #include <unistd.h>
 
@@ -16,7 +17,7 @@ class QemuCommandTest : public testing::Test {
   void SetUp() override {
     std::filesystem::create_directories(directory);
     for (const char* name : {"/vmlinux", "/initramfs", "/region"}) { std::ofstream(directory + name) << "x"; }
-    std::filesystem::resize_file(directory + "/region", 1 << 20);
+    make_region(1 << 20);
     options.role = "role-1";
     options.run_dir = directory;
     options.kernel = directory + "/vmlinux";
@@ -25,6 +26,11 @@ class QemuCommandTest : public testing::Test {
     options.region_bytes = 1 << 20;
   }
   ~QemuCommandTest() override { std::filesystem::remove_all(directory); }
+
+  void make_region(std::uint64_t bytes) const {
+    const UniqueFd file(open((directory + "/region").c_str(), O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0600));
+    ASSERT_EQ(posix_fallocate(file.get(), 0, static_cast<off_t>(bytes)), 0);
+  }
 
   std::string directory = testing::TempDir() + "qemu_command_" + std::to_string(getpid());
   GuestOptions options;
@@ -87,8 +93,42 @@ TEST_F(QemuCommandTest, OnlyARegionOfExactlyTheRightSizePasses) {
   EXPECT_TRUE(check_region_file(options.region_path, 1 << 20));
   EXPECT_FALSE(check_region_file(options.region_path, 2 << 20));
   EXPECT_FALSE(check_region_file(directory, 1 << 20));
-  std::filesystem::resize_file(options.region_path, (1 << 20) + 4096);
+  make_region((1 << 20) + 4096);
   EXPECT_FALSE(check_region_file(options.region_path, (1 << 20) + 4096));
+}
+
+TEST_F(QemuCommandTest, ASparseRegionIsRefused) {
+  std::filesystem::resize_file(options.region_path, 0);
+  std::filesystem::resize_file(options.region_path, 1 << 20);
+  const auto refused = check_region_file(options.region_path, 1 << 20);
+  ASSERT_FALSE(refused);
+  EXPECT_NE(refused.error().message.find("holes"), std::string::npos) << refused.error().message;
+}
+
+TEST_F(QemuCommandTest, AnNvdimmsFileIsLongerByItsInfoBlock) {
+  make_region(4 << 20);
+  EXPECT_TRUE(check_region_file(options.region_path, 2 << 20, RegionDevice::Nvdimm));
+  EXPECT_FALSE(check_region_file(options.region_path, 4 << 20, RegionDevice::Nvdimm));
+  EXPECT_FALSE(check_region_file(options.region_path, 2 << 20, RegionDevice::Ivshmem));
+  make_region(3 << 20);
+  EXPECT_FALSE(check_region_file(options.region_path, 1 << 20, RegionDevice::Nvdimm)) << "smaller than its page";
+  make_region(5 << 20);
+  EXPECT_FALSE(check_region_file(options.region_path, 3 << 20, RegionDevice::Nvdimm)) << "no power of two";
+}
+
+TEST_F(QemuCommandTest, AnNvdimmHasItsSlotAndItsRoom) {
+  options.region_device = RegionDevice::Nvdimm;
+  options.region_bytes = 32 << 20;
+  options.memory_mib = 192;
+  const auto words = qemu_command(options, plan_record(options));
+  EXPECT_TRUE(contains(words, "size=192M,slots=1,maxmem=226M"));
+  EXPECT_TRUE(contains(words, "nvdimm,id=nvdimm,memdev=region"));
+  EXPECT_TRUE(std::any_of(words.begin(), words.end(),
+                          [](const std::string& word) { return word.find("nvdimm=on") != std::string::npos; }));
+  EXPECT_TRUE(std::any_of(words.begin(), words.end(), [](const std::string& word) {
+    return word.find("share=on,size=" + std::to_string(34 << 20)) != std::string::npos;
+  }));
+  EXPECT_FALSE(contains(words, "ivshmem-plain,memdev=region"));
 }
 
 }  // namespace

@@ -86,8 +86,8 @@ class LifecycleClient : public testing::Test {
   LifecycleClient() {
     char name[] = "/tmp/understudy-lifecycle-XXXXXX";
     directory_ = ::mkdtemp(name);
-    for (const auto* variable :
-         {"UNDERSTUDY_AGENT", "UNDERSTUDY_REGION", "UNDERSTUDY_REGION_BYTES", "UNDERSTUDY_STORE"}) {
+    for (const auto* variable : {"UNDERSTUDY_AGENT", "UNDERSTUDY_REGION", "UNDERSTUDY_REGION_BYTES",
+                                 "UNDERSTUDY_REGION_OFFSET", "UNDERSTUDY_STORE"}) {
       ::unsetenv(variable);
     }
   }
@@ -266,6 +266,18 @@ TEST_F(LifecycleClient, SaysWhichVariableIsWrong) {
   opened = Lifecycle::from_environment(embedded_);
   ASSERT_FALSE(opened);
   EXPECT_NE(opened.error().message.find("UNDERSTUDY_REGION is not set"), std::string::npos);
+}
+
+TEST_F(LifecycleClient, OpensTheRegionThatLiesBehindAnInfoBlock) {
+  with_agent();
+  ASSERT_TRUE(shm::Region::create(directory_ + "/region", 1 << 20, {{embedded_.store}}, shm::nvdimm_info_bytes));
+  ::setenv("UNDERSTUDY_STORE", embedded_.store.name.c_str(), 1);
+  EXPECT_FALSE(open().open_store(shm::Access::ReadOnly)) << "there is no region at the file's begin";
+  ::setenv("UNDERSTUDY_REGION_OFFSET", "2097152", 1);
+  const auto store = open().open_store(shm::Access::ReadOnly);
+  EXPECT_TRUE(store) << store.error().message;
+  ::setenv("UNDERSTUDY_REGION_OFFSET", "2 MiB", 1);
+  EXPECT_EQ(Lifecycle::from_environment(embedded_).error().code, Errc::BadInput);
 }
 
 TEST_F(LifecycleClient, AloneItMakesItsRegionAndIsActiveAtOnce) {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // An application for the supervisor's tests: does what it is told, or, by its arguments, some of it not.
-//   never-quiesces  never-activates  ignores-sigterm  ignores-stop  exits=STATUS  loses-writer
+//   never-quiesces  never-activates  ignores-sigterm  ignores-stop  exits=STATUS  loses-writer  needs-quiescing
 
 #include <poll.h>
 
@@ -40,6 +40,7 @@ int main(int argc, char** argv) {
                            },
                            {},
                            [&] { stop = !told("ignores-stop"); }});
+  if (told("needs-quiescing")) { lifecycle.needs_quiescing(); }
   lifecycle.ready();
   while (!stop) {
     pollfd agent{lifecycle.fd(), POLLIN, 0};

@@ -21,13 +21,14 @@ TEST(LifecycleMessages, AnOrderArrivesAsItWasSent) {
 
 TEST(LifecycleMessages, AStatusArrivesAsItWasSent) {
   for (const auto duty : {Duty::StandingBy, Duty::Active, Duty::Quiescing, Duty::Stopping}) {
-    auto line = encode(StatusLine{duty, Term{3}, true, false, 9, true, "a \"quoted\" reason"});
+    auto line = encode(StatusLine{duty, Term{3}, true, true, false, 9, true, "a \"quoted\" reason"});
     line.pop_back();
     const auto status = decode_status(line);
     ASSERT_TRUE(status) << line;
     EXPECT_EQ(status.value().duty, duty);
     EXPECT_EQ(status.value().term, Term{3});
     EXPECT_TRUE(status.value().ready);
+    EXPECT_TRUE(status.value().needs_quiescing);
     EXPECT_FALSE(status.value().quiesced);
     EXPECT_EQ(status.value().order, 9U);
     EXPECT_TRUE(status.value().refused);
@@ -36,7 +37,7 @@ TEST(LifecycleMessages, AStatusArrivesAsItWasSent) {
 }
 
 TEST(LifecycleMessages, AReasonOfAnyLengthAndAnyBytesFitsIntoALine) {
-  const auto line = encode(StatusLine{Duty::Active, Term{1}, true, false, 0, false, std::string(100'000, '\n')});
+  const auto line = encode(StatusLine{Duty::Active, Term{1}, true, false, false, 0, false, std::string(100'000, '\n')});
   EXPECT_LE(line.size(), max_line_bytes);
   EXPECT_EQ(line.find('\n'), line.size() - 1);
   EXPECT_TRUE(decode_status(line.substr(0, line.size() - 1)));

@@ -129,6 +129,17 @@ TEST_F(LifecycleSupervisor, AMissedDeadlineIsExpiredAndTheApplicationRunsOn) {
   ASSERT_TRUE(stop());
 }
 
+TEST_F(LifecycleSupervisor, AnApplicationsWordThatItNeedsQuiescingIsKnownWhenItIsReady) {
+  start();
+  ASSERT_TRUE(ready());
+  EXPECT_FALSE(supervisor_->status().needs_quiescing);
+  ASSERT_TRUE(stop());
+  start({"needs-quiescing"});
+  ASSERT_TRUE(ready());
+  EXPECT_TRUE(supervisor_->status().needs_quiescing);
+  ASSERT_TRUE(stop());
+}
+
 TEST_F(LifecycleSupervisor, ANewOrderReplacesTheOneUnderWay) {
   start({"never-activates"});
   ASSERT_TRUE(ready());
@@ -312,6 +323,7 @@ TEST_F(LifecycleSupervisor, TheApplicationGetsItsEnvironmentAndAGroupOfItsOwn) {
                             "UNDERSTUDY_AGENT=" + supervisor_->socket_path()}) {
     EXPECT_NE(environment.find(entry), std::string::npos) << entry;
   }
+  EXPECT_EQ(environment.find("UNDERSTUDY_REGION_OFFSET"), std::string::npos) << "the region begins the file";
   ASSERT_TRUE(stop());
 }
 

@@ -1,0 +1,54 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+/// Tells an operator of tables that refused puts because they were full (Store::refused_full). The writer may be a
+/// program that tells nobody; whoever watches its region does it with this.
+
+#include <chrono>
+#include <map>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "understudy/shm/region.hpp"
+
+namespace understudy::shm {
+
+class FullTables {
+ public:
+  /// A sentence for each table that refused something since the last look, at most one for a table in `pause`. What was
+  /// refused before the first look is an earlier writer's.
+  std::vector<std::string> look(const Region& region, Instant now, Duration pause = std::chrono::minutes(1)) {
+    std::vector<std::string> sentences;
+    for (const auto& schema : region.schema().stores) {
+      const auto store = region.store(schema.name);
+      for (TableIndex table = 0; store && table < schema.tables.size(); ++table) {
+        const std::uint64_t refused = store->refused_full(table);
+        const auto [at, first] = told_.try_emplace({schema.name, table}, Told{refused, now - pause});
+        Told& told = at->second;
+        if (first || refused == told.refused || now - told.at < pause) { continue; }
+        sentences.push_back("table \"" + schema.tables[table].name + "\" of store \"" + schema.name +
+                            "\" is full: it holds " + std::to_string(store->count(table)) + " of " +
+                            std::to_string(store->capacity(table)) + " records and refused " +
+                            std::to_string(refused - told.refused) + " puts; " +
+                            advice(schema.tables[table], *store, table));
+        told = {refused, now};
+      }
+    }
+    return sentences;
+  }
+
+ private:
+  static const char* advice(const TableSchema& schema, const Store& store, TableIndex table) {
+    return schema.can_grow() && store.capacity(table) == schema.capacity
+               ? "its writer can rebuild it larger"
+               : "give it more capacity in the group's configuration";
+  }
+
+  struct Told {
+    std::uint64_t refused = 0;
+    Instant at;
+  };
+  std::map<std::pair<std::string, TableIndex>, Told> told_;
+};
+
+}  // namespace understudy::shm

@@ -1,0 +1,225 @@
+// SPDX-License-Identifier: Apache-2.0
+/// What a coverage-guided fuzzer gives to the region library and to the receiving end of replication: bytes that a
+/// guest may have written into its region, and frames that a peer may have sent (D6).
+///
+///   input   first byte: bit 0 blobs or fixed values, bit 1 region or frames
+///           region: patches (offset u24, length u8, bytes) over a good region, which is then read, written, rebuilt
+///           frames: (type u8, flags u8, first u16, length u16, payload) as whole frames to the applier
+///
+/// Checksums that a fuzzer cannot guess are put right here, those of frames and of journal entries; the ones of the
+/// description are left wrong except now and then, so that what lies behind them is reached too.
+#include <fcntl.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include <cstdlib>
+#include <cstring>
+
+#include "description.hpp"
+#include "replication_applier.hpp"
+#include "understudy/shm/crc32c.hpp"
+#include "understudy/shm/layout.hpp"
+#include "understudy/shm/region.hpp"
+
+namespace understudy::shm {
+namespace {
+
+constexpr std::uint64_t region_bytes = 1 << 20;
+constexpr std::uint64_t used_bytes = 256 << 10;
+
+class Input {
+ public:
+  explicit Input(std::span<const std::byte> bytes) : rest_(bytes) {}
+  [[nodiscard]] bool empty() const { return rest_.empty(); }
+  std::uint64_t number(std::size_t bytes) {
+    std::uint64_t value = 0;
+    for (const auto byte : take(bytes)) { value = value << 8 | std::to_integer<std::uint64_t>(byte); }
+    return value;
+  }
+  std::span<const std::byte> take(std::size_t bytes) {
+    const auto taken = rest_.first(std::min(bytes, rest_.size()));
+    rest_ = rest_.subspan(taken.size());
+    return taken;
+  }
+
+ private:
+  std::span<const std::byte> rest_;
+};
+
+RegionSchema schema(bool blobs) {
+  return {{{"state",
+            {{"records", 8, 200, 24, blobs ? TableKind::Blob : TableKind::Hashed, 60}, {"others", 5, 13, 10}},
+            64 << 10}}};
+}
+Bytes key_of(const std::uint64_t& id) { return as_bytes_of(id); }
+
+std::size_t put_some(StoreWriter& writer, bool blobs, std::uint64_t rounds) {
+  std::size_t done = 0;
+  const std::vector<std::byte> value(200, std::byte{7});
+  for (std::uint64_t i = 0; i < rounds; ++i) {
+    const std::uint64_t id = i % 24;
+    done += writer.put(0, key_of(id), Bytes(value).first(blobs ? i * 37 % 201 : 200U)).ok() ? 1U : 0U;
+    if (i % 5 == 4) { done += writer.erase(0, key_of(id)).ok() ? 1U : 0U; }
+  }
+  return done;
+}
+
+/// A file in /dev/shm, and what it held when it was good.
+class Fuzzed {
+ public:
+  explicit Fuzzed(bool blobs)
+      : blobs_(blobs), path_("/dev/shm/understudy-fuzz-" + std::to_string(::getpid()) + (blobs ? "-blobs" : "-fixed")) {
+    auto region = Region::create(path_, region_bytes, schema(blobs)).value();
+    auto writer = region.store("state").value().become_writer(Term{1}).value();
+    put_some(writer, blobs, 60);
+    const int fd = ::open(path_.c_str(), O_RDWR | O_CLOEXEC);
+    at_ = static_cast<std::byte*>(::mmap(nullptr, region_bytes, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0));
+    ::close(fd);
+    if (at_ == MAP_FAILED) { std::abort(); }
+    good_.assign(at_, at_ + used_bytes);
+  }
+  ~Fuzzed() {
+    ::munmap(at_, region_bytes);
+    ::unlink(path_.c_str());
+  }
+  Fuzzed(const Fuzzed&) = delete;
+  Fuzzed& operator=(const Fuzzed&) = delete;
+
+  [[nodiscard]] const std::string& path() const { return path_; }
+  void restore() { std::memcpy(at_, good_.data(), used_bytes); }
+
+  void patch(Input& input) {
+    const bool mend = (input.number(1) & 1) != 0;
+    while (!input.empty()) {
+      const std::uint64_t offset = input.number(3) % used_bytes;
+      const auto bytes = input.take(input.number(1) % 64);
+      std::memcpy(at_ + offset, bytes.data(), std::min<std::uint64_t>(bytes.size(), used_bytes - offset));
+    }
+    if (!mend) { return; }
+    layout::RegionHeader header;
+    std::memcpy(&header, at_, sizeof header);
+    header.description_crc32c = description_checksum(header);
+    std::memcpy(at_, &header, sizeof header);
+  }
+
+  void read() const {
+    const auto region = Region::open(path_, Access::ReadOnly);
+    if (!region) { return; }
+    const auto store = region->store("state");
+    if (!store) { return; }
+    (void)store->history();
+    std::vector<std::byte> value(layout::blob_bytes_max);
+    for (TableIndex table = 0; table < store->schema().tables.size(); ++table) {
+      (void)store->count(table);
+      (void)store->scan(table, {}, [](const Store::Record&) { return true; });
+      (void)store->scan_ordered(table, [](const Store::Record&) { return true; });
+    }
+    for (std::uint64_t id = 0; id < 30; ++id) {
+      (void)store->get(0, key_of(id), std::span(value).first(200));
+      (void)store->get_blob(0, key_of(id), value);
+    }
+    for (const std::uint64_t after : {std::uint64_t{0}, std::uint64_t{40}}) {
+      JournalReader reader(*store, Sequence{after});
+      for (int i = 0; i < 50; ++i) {
+        const auto chunk = reader.read(4096);
+        if (!chunk || chunk->state != JournalReader::State::Entries) { break; }
+        (void)for_each_entry(chunk->bytes, [](const JournalEntry&) {});
+      }
+    }
+  }
+
+  void write() const {
+    const auto region = Region::open(path_, Access::ReadWrite);
+    if (!region) { return; }
+    const auto store = region->store("state");
+    if (!store) { return; }
+    auto writer = store->become_writer(Term{~0ULL});
+    if (!writer) { return; }
+    (void)writer->accept_unsynced();
+    put_some(*writer, blobs_, 30);
+    (void)writer->rebuild(0);
+    (void)writer->begin();
+    put_some(*writer, blobs_, 10);
+    (void)writer->commit();
+  }
+
+ private:
+  bool blobs_;
+  std::string path_;
+  std::byte* at_ = nullptr;
+  std::vector<std::byte> good_;
+};
+
+/// Puts the checksums of whatever looks like journal entries right.
+void mend_entries(std::span<std::byte> bytes) {
+  while (bytes.size() >= sizeof(layout::JournalEntryHeader)) {
+    layout::JournalEntryHeader header;
+    std::memcpy(&header, bytes.data(), sizeof header);
+    const std::uint64_t size = layout::entry_bytes(header.key_bytes, header.value_bytes);
+    if (size > bytes.size()) { return; }
+    header.crc32c = 0;
+    std::memcpy(bytes.data(), &header, sizeof header);
+    header.crc32c = crc32c(bytes.first(size));
+    std::memcpy(bytes.data(), &header, sizeof header);
+    bytes = bytes.subspan(size);
+  }
+}
+
+void feed_frames(const Fuzzed& fuzzed, Input& input) {
+  using namespace link::replication;
+  const auto region = Region::open(fuzzed.path(), Access::ReadWrite);
+  const ReceiverCallbacks callbacks;
+  Applier applier(callbacks);
+  if (!region || !applier.acquire(*region, Term{2})) { return; }
+  applier.begin_connection();
+  FrameDecoder decoder;
+  for (int frames = 0; !input.empty() && frames < 50; ++frames) {
+    const auto type = static_cast<FrameType>(input.number(1) % 11);
+    const bool mend = (input.number(1) & 1) != 0;
+    const Sequence first{input.number(2)};
+    const auto taken = input.take(input.number(2) % 4096);
+    std::vector<std::byte> payload(taken.begin(), taken.end());
+    if (mend && type == FrameType::Journal) { mend_entries(payload); }
+    const auto encoded = encode({type, 0, Term{2}, 0, first}, std::move(payload));
+    for (const auto* part : {&encoded.header, &encoded.payload}) {
+      for (std::size_t done = 0; done < part->size();) {
+        const auto room = decoder.prepare();
+        const std::size_t bytes = std::min(room.size(), part->size() - done);
+        std::memcpy(room.data(), part->data() + done, bytes);
+        decoder.commit(bytes);
+        done += bytes;
+      }
+    }
+    const auto frame = decoder.next();
+    if (!frame || !*frame) { return; }  // of a type that is none
+    (void)applier.on_frame(**frame);
+    (void)decode_hello(taken);
+    (void)decode_refusal(taken);
+    (void)applier.progress();
+  }
+}
+
+}  // namespace
+}  // namespace understudy::shm
+
+// NOLINTNEXTLINE(readability-identifier-naming): the fuzzer calls it so
+extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size);
+int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
+  using namespace understudy::shm;
+  Input input({reinterpret_cast<const std::byte*>(data), size});
+  const auto kind = input.number(1);
+  static Fuzzed fixed(false);
+  static Fuzzed blobs(true);
+  Fuzzed& fuzzed = (kind & 1) != 0 ? blobs : fixed;
+  fuzzed.restore();
+  if ((kind & 2) != 0) {
+    feed_frames(fuzzed, input);
+    fuzzed.read();
+    return 0;
+  }
+  fuzzed.patch(input);
+  fuzzed.read();
+  fuzzed.write();
+  fuzzed.read();
+  return 0;
+}

@@ -1,0 +1,44 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+/// A region's file as bare words: what a hostile or another program may write.
+
+#include <fcntl.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include <cstdint>
+#include <cstring>
+#include <string>
+
+#include "understudy/shm/layout.hpp"
+
+namespace understudy::shm {
+
+class RawRegion {
+ public:
+  RawRegion(const std::string& path, std::uint64_t bytes) : bytes_(bytes) {
+    const int fd = ::open(path.c_str(), O_RDWR | O_CLOEXEC);
+    at_ = ::mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+    ::close(fd);
+    if (at_ == MAP_FAILED) { std::abort(); }
+  }
+  ~RawRegion() { ::munmap(at_, bytes_); }
+  RawRegion(const RawRegion&) = delete;
+  RawRegion& operator=(const RawRegion&) = delete;
+
+  [[nodiscard]] std::uint64_t* word(std::uint64_t byte) const { return static_cast<std::uint64_t*>(at_) + byte / 8; }
+  [[nodiscard]] layout::RegionHeader header() const {
+    layout::RegionHeader header;
+    std::memcpy(&header, at_, sizeof header);
+    return header;
+  }
+  [[nodiscard]] layout::StoreControl* control() const {
+    return reinterpret_cast<layout::StoreControl*>(word(header().stores[0].control_offset));
+  }
+
+ private:
+  std::uint64_t bytes_;
+  void* at_;
+};
+
+}  // namespace understudy::shm
