@@ -119,7 +119,6 @@ pid_t start(const std::vector<std::string>& command, const sigset_t& outer) {
     siginfo_t info{};
     const int signal = sigwaitinfo(&signals, &info);
     if (signal == SIGTERM) _exit(0);  // the kernel kills the rest of the blade
-    if (signal == SIGHUP && command == 0) command = start(options.command, outer);
     int status = 0;
     for (pid_t dead = 0; (dead = waitpid(-1, &status, WNOHANG)) > 0;) {
       if (dead != command) continue;
@@ -128,6 +127,8 @@ pid_t start(const std::vector<std::string>& command, const sigset_t& outer) {
                                          ? " was killed by signal " + std::to_string(WTERMSIG(status))
                                          : " exited with status " + std::to_string(WEXITSTATUS(status))));
     }
+    // After the dead are seen: of two pending signals SIGHUP comes first, whichever was sent first.
+    if (signal == SIGHUP && command == 0) command = start(options.command, outer);
   }
 }
 

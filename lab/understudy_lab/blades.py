@@ -40,9 +40,8 @@ def command_of(state, blade, binaries):
 
 def programs_of(state, binaries):
     """Applications of roles, which a blade has in config_files.APPLICATIONS."""
-    if not state.read()["options"]["daemons"]:
-        return []
-    return ["--program", os.path.join(binaries, "session-service")]
+    options = state.read()["options"]
+    return ["--program", os.path.join(binaries, options["program"])] if options["daemons"] else []
 
 
 def start(state, blade, binaries):

@@ -19,6 +19,7 @@ ROLE_SYSCTLS = {
 }
 # Where blades (lab-init --program) and mirrors (build-image --add) have the roles' applications.
 APPLICATIONS = "/srv/bin"
+APPLICATION_PROGRAMS = ("session-service", "arena-map")  # what a mirror's image has, as far as it is built
 BFD_AUTHENTICATIONS = ("meticulous-sha1", "sha1", "simple", "none")
 POLICIES = ("always", "when-slow", "when-quiet", "manual")
 MEMORIES = ("auto", "ivshmem", "nvdimm")  # what a region is to its guest
@@ -127,9 +128,9 @@ gateway = "fd00:23:4::1"
 
 
 def application_section(options):
-    """What `session-service --describe-store` printed: its tables are written down in one place only. It names the
+    """What the application's `--describe-store` printed: its tables are written down in one place only. It names the
     program where it was built; blades and mirrors have it elsewhere."""
-    pattern = r'(command = \[)"[^"]*/(session-service)"'
+    pattern = r'(command = \[)"[^"]*/([^"/]+)"'
     return re.sub(pattern, rf'\1"{APPLICATIONS}/\2"', options["application"])
 
 
@@ -213,4 +214,4 @@ def write_all(chassis, state, options, power_command, mirror):
         write(f"{name}/blade.toml", blade(chassis, name, mirror, options, state))
 
 
-SESSION_COMMAND = ["--describe-store", "--port", str(SESSION_PORT)]
+DESCRIBE_COMMAND = ["--describe-store", "--port", str(SESSION_PORT)]

@@ -10,7 +10,7 @@ import secrets
 import socket
 import time
 
-from .config_files import APPLICATIONS
+from .config_files import APPLICATIONS, APPLICATION_PROGRAMS
 from .errors import LabError
 from .shell import run
 
@@ -30,9 +30,10 @@ def prepare(build, say):
     """Kernel and image, there and current. One at a time: labs may start side by side."""
     where, binaries = directory(build), os.path.join(build, "bin")
     image = os.path.join(where, "initramfs")
-    agent, service = (os.path.join(binaries, name) for name in ("understudy-guest-agent", "session-service"))
+    agent = os.path.join(binaries, "understudy-guest-agent")
+    applications = [name for name in APPLICATION_PROGRAMS if os.path.exists(os.path.join(binaries, name))]
     builder = os.path.join(SOURCE, "build-image")
-    for part in (agent, service, builder):
+    for part in (agent, builder):
         if not os.path.exists(part):
             raise LabError(f"{part} is missing; ./dev build", 2)
     os.makedirs(where, exist_ok=True)
@@ -41,12 +42,13 @@ def prepare(build, say):
         if not os.path.exists(os.path.join(where, "vmlinux")):
             say("fetching the mirrors' kernel (once)")
         run([os.path.join(SOURCE, "fetch-kernel"), where], timeout=600)
-        parts = [agent, service, os.path.realpath(__file__)]
+        parts = [agent, *(os.path.join(binaries, name) for name in applications), os.path.realpath(__file__)]
         parts += [os.path.join(SOURCE, name) for name in os.listdir(SOURCE)]
         if not _is_current(image, parts):
             say("building the mirrors' image")
-            run([builder, "--kernel-cache", where, "--agent", agent, "--add",
-                 f"{service}:{APPLICATIONS}/session-service", "--output", image], timeout=300)
+            added = [word for name in applications
+                     for word in ("--add", f"{os.path.join(binaries, name)}:{APPLICATIONS}/{name}")]
+            run([builder, "--kernel-cache", where, "--agent", agent, *added, "--output", image], timeout=300)
 
 
 def shell(socket_path, command, write, seconds=20.0):

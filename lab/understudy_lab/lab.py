@@ -16,7 +16,8 @@ from .topology import Chassis
 SOURCE = os.path.dirname(os.path.dirname(os.path.realpath(__file__)))
 DEFAULTS = {"bfd_interval_ms": 50, "bfd_multiplier": 3, "bfd_auth": "meticulous-sha1", "policy": "when-slow",
             "region_mib": 32, "mirror_memory_mib": 192, "daemons": True, "ready_s": 180, "drill": None, "power": True,
-            "qemu": "qemu-system-x86_64", "boot_deadline_s": 90, "wait": True, "memory": "auto", "tls": True}
+            "qemu": "qemu-system-x86_64", "boot_deadline_s": 90, "wait": True, "memory": "auto", "tls": True,
+            "program": "session-service", "program_arguments": []}  # the roles' application, as it describes its store
 DRILL = [os.path.join(SOURCE, "drill")]  # option "drill" of a lab whose movements can be disturbed
 
 
@@ -42,7 +43,7 @@ def check_machine(options):
     wanted = ["lab-init"]
     if options["daemons"]:
         wanted += ["understudy-control-server", "understudy-host-agent", "understudy-guest-agent", "understudy",
-                   "session-service"]
+                   options["program"]]
     for program in wanted:
         if not os.access(os.path.join(binaries(), program), os.X_OK):
             raise LabError(f"{os.path.join(binaries(), program)} is missing; ./dev build", 2)
@@ -59,7 +60,8 @@ def up(name, actives, options, say):
                        f"known here: ./dev lab down --name {name}, or choose another --name", 2)
     if options["daemons"]:
         guests.prepare(build_directory(), say)
-        options["application"] = run([os.path.join(binaries(), "session-service"), *config_files.SESSION_COMMAND])
+        options["application"] = run([os.path.join(binaries(), options["program"]), *config_files.DESCRIBE_COMMAND,
+                                      *options["program_arguments"]])
     made = False
     try:
         with held():

@@ -151,7 +151,7 @@ class Capture {
   std::vector<std::string> packets(const std::string& fields) {
     tcpdump_.end(SIGTERM);
     std::istringstream lines(
-        output_of("tshark -r " + files_.at("pcap") + " -T fields -E separator=, " + fields + " 2>/dev/null"));
+        output_of("(tshark -r " + files_.at("pcap") + " -T fields -E separator=, " + fields + " 2>/dev/null)"));
     std::vector<std::string> out;
     for (std::string line; std::getline(lines, line);) { out.push_back(line); }
     return out;
@@ -226,7 +226,7 @@ class BfdInterop : public BfdNetwork {
   static void check_packets(Capture& capture, const std::string& dissected) {
     const auto packets = capture.packets(
         "-e _ws.malformed -e _ws.expert.message -e bfd.version -e bfd.message_length -e bfd.auth.type -e bfd.auth.len");
-    EXPECT_GT(packets.size(), 50u);
+    EXPECT_GT(packets.size(), 20u);
     for (const auto& packet : packets) { EXPECT_EQ(packet, dissected); }
     const auto sources = capture.packets("-e ip.src -e ipv6.src");
     for (const std::string source : {"10.9.0.1", "10.9.0.2", "fd09::1", "fd09::2"}) {

@@ -50,6 +50,10 @@ class ConfigFiles(unittest.TestCase):
         self.assertEqual(role["sysctls"]["net.ipv4.ip_forward"], "1")
         self.assertEqual(len(role["route"]), 2)
 
+    def test_whatever_the_application_is_blades_and_mirrors_have_it_in_one_place(self):
+        options = DEFAULTS | {"application": '[role.application]\ncommand = ["/y/arena-map", "--port", "7500"]\n'}
+        self.assertIn('command = ["/srv/bin/arena-map", "--port", "7500"]', config_files.application_section(options))
+
     def test_a_blade_maps_each_network_to_its_interface(self):
         def read(name):
             return tomllib.loads(config_files.blade(self.chassis, name, "/m", DEFAULTS, State("lab")))

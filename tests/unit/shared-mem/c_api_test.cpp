@@ -348,6 +348,7 @@ TEST_F(CApiLifecycle, AloneItIsActivatedByTheFirstDispatchAndWrites) {
     understudy_lifecycle_active(at.lifecycle, term);
   };
   understudy_lifecycle_set_callbacks(lifecycle_, &callbacks);
+  understudy_lifecycle_needs_quiescing(lifecycle_);
   understudy_lifecycle_ready(lifecycle_);
   EXPECT_EQ(understudy_lifecycle_duty(lifecycle_), UNDERSTUDY_STANDING_BY);
   EXPECT_EQ(understudy_lifecycle_has_agent(lifecycle_), 0);
