@@ -50,7 +50,7 @@ def with_cmake(prefix, folder):
     version = run("pkg-config", "--modversion", str(next(prefix.rglob("understudy.pc")))).strip()
     (folder / "CMakeLists.txt").write_text(
         CONSUMER.format(version=version, source=ROOT / "examples/counter/main.cpp"))
-    run("cmake", "-S", folder, "-B", folder / "build", f"-DCMAKE_PREFIX_PATH={prefix}")
+    run("cmake", "-G", "Ninja", "-S", folder, "-B", folder / "build", f"-DCMAKE_PREFIX_PATH={prefix}")
     run("cmake", "--build", folder / "build")
     return folder / "build" / "counter"
 
