@@ -32,7 +32,7 @@ void RoleMachine::on_report(StepContext& context, const BladeId& blade, const li
   }
   const bool dead = report.phase == MirrorPhase::Failed || report.phase == MirrorPhase::Stopped;
   if (dead && state_ == RoleState::OnMirror && report.term == own_.term) {
-    urgent_move_ = true;
+    if (!std::exchange(urgent_move_, true)) { move_tries_ = 0; }  // those were of a guest that served on
     raise(context, "mirror", "the guest that serves the role is dead; the host goes on from its region");
   }
 }

@@ -82,6 +82,7 @@ void RoleMachine::on_stored(StepContext& context, Term term) {
       disarm(Timer::MoveDeadline);
       clear(context, "movement");
       moved_ = true;
+      urgent_move_ = false;
       become(context, RoleState::OnHost, "moved to " + to_string(own_.place));
       break;
   }

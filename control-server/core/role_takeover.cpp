@@ -124,6 +124,7 @@ void RoleMachine::now_on_mirror(StepContext& context) {
   silent_ = false;
   place_gone_ = false;
   move_tries_ = 0;
+  urgent_move_ = false;  // it was about an earlier guest; a dead one is told again after each Hello
   move_due_ = false;
   stays_noted_ = false;
   disarm(Timer::Activation);

@@ -78,13 +78,15 @@ Effects Mirror::on(const QuiesceOrder&) {
   if (activity_ == Activity::Quiesced) { return {TellQuiesced{}}; }
   if (activity_ != Activity::Serving) { return {TellAlarm{"quiesce without serving is ignored"}}; }
   activity_ = Activity::Quiescing;
+  application_ended_ = false;
   return {Do{Step::Quiesce, term_}};
 }
 
 Effects Mirror::on(const ResumeOrder&) {
   if (activity_ != Activity::Quiescing && activity_ != Activity::Quiesced) { return {}; }
   activity_ = Activity::Serving;
-  return {Do{Step::Resume, term_}};
+  // One that ended meanwhile cannot be told to resume; a restart makes it active too.
+  return {Do{std::exchange(application_ended_, false) ? Step::RestartApplication : Step::Resume, term_}};
 }
 
 Effects Mirror::on(const ShutdownOrder&) { return {PowerOff{}}; }

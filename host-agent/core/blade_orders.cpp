@@ -44,6 +44,13 @@ Effects Blade::on_order(Instant, const link::ServeRole& order) {
 Effects Blade::on_order(Instant, const link::StandDown& order) {
   auto* held = find(order.role);
   if (held == nullptr) { return {SendReport{link::Stopped{order.role, order.term}}}; }
+  // Repeated because no answer came: the gate did not close.
+  if (order.term == held->term && held->stage == RoleStage::ClosingMirror) {
+    return {Do{order.role, Step::CloseMirrorGate, order.term}};
+  }
+  if (order.term == held->term && held->stage == RoleStage::ClosingHost) {
+    return {Do{order.role, Step::CloseHostGate, order.term}};
+  }
   if (order.term <= held->term) { return {stale(order.role, "stand down", order.term, held->term)}; }
   if (held->stage == RoleStage::Moving) {
     return {Note{Severity::Alarm, order.role, "told to stand down in the middle of a movement, which ends by itself"}};

@@ -214,6 +214,22 @@ TEST(Movement, NoMovementEndsByItsDeadline) {
   EXPECT_NE(chassis.status(1).detail.find("unusually long"), std::string::npos);
 }
 
+TEST(Movement, AGuestThatDiesAfterTheLastRollbackIsMovedAllTheSame) {
+  Chassis chassis(moving_always(1));
+  chassis.bring_up();
+  chassis.silence(1);
+  chassis.silent_agents.insert(chassis.standby());
+  for (unsigned i = 0; i < kMovementTries; ++i) {
+    chassis.pass(30s);
+    ASSERT_EQ(chassis.state(1), RoleState::Moving) << "try " << i;
+    chassis.report(chassis.standby(), link::MoveFailed{RoleId{"role-1"}, chassis.own(1).reserved, "x"});
+  }
+  chassis.pass(300s);
+  ASSERT_EQ(chassis.state(1), RoleState::OnMirror) << "its guest serves on";
+  chassis.mirror_state(1, MirrorPhase::Failed);
+  EXPECT_EQ(chassis.state(1), RoleState::Moving);
+}
+
 TEST(Movement, BehindADeadGuestItIsTriedUntilItSucceeds) {
   Chassis chassis(1);
   chassis.bring_up();

@@ -151,6 +151,18 @@ TEST_F(MirrorTest, ARolledBackMovementServesOn) {
   EXPECT_EQ(sut_.activity(), Activity::Serving);
 }
 
+TEST_F(MirrorTest, AnApplicationThatEndedWhileItWasQuiescedIsStartedAgainByTheRollback) {
+  serving();
+  (void)sut_.step(QuiesceOrder{});
+  (void)sut_.step(StepDone{Step::Quiesce, 1});
+  EXPECT_FALSE(does(sut_.step(ApplicationEnded{"killed"}), Step::RestartApplication)) << "the host may start it";
+  const auto resumed = sut_.step(ResumeOrder{});
+  EXPECT_TRUE(does(resumed, Step::RestartApplication));
+  EXPECT_FALSE(does(resumed, Step::Resume));
+  (void)sut_.step(QuiesceOrder{});
+  EXPECT_TRUE(does(sut_.step(ResumeOrder{}), Step::Resume)) << "the next one runs";
+}
+
 TEST_F(MirrorTest, AnApplicationThatCannotBeQuiescedIsToldAndServesOnAfterTheRollback) {
   serving();
   (void)sut_.step(QuiesceOrder{});

@@ -119,6 +119,14 @@ TEST_F(BladeTest, AMirrorSaysStoppedOnlyAfterItsGateHasClosed) {
   EXPECT_TRUE(does(closed, Step::StopGuest));  // its region is no copy any more
 }
 
+TEST_F(BladeTest, AStandDownThatIsRepeatedClosesAGateThatDidNotClose) {
+  mirror_serves();
+  (void)order(link::StandDown{role, Term{3}});
+  (void)sut_.step(at(++now_), StepFailed{role, Step::CloseMirrorGate, "nft"});
+  EXPECT_TRUE(does(order(link::StandDown{role, Term{3}}), Step::CloseMirrorGate));
+  EXPECT_EQ(reports<link::Stopped>(done(Step::CloseMirrorGate)).size(), 1U);
+}
+
 TEST_F(BladeTest, AVoteIsForgottenWithTheGuestAgentThatGaveIt) {
   mirror_synced();
   (void)sut_.step(at(++now_), GuestVote{role, link::Vote::Up});
