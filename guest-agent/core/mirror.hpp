@@ -162,7 +162,7 @@ class Mirror {
   Term mirrored_term_;  ///< the term before an activation: a failed one goes back to it
   std::string bundle_;
   std::optional<link::RunMirror> next_;  ///< a newer order that came while an older one is carried out
-  bool application_ended_ = false;       ///< in the present activation
+  bool application_ended_ = false;       ///< in the present activation or quiesce
   std::vector<link::PhaseTime> phases_;
 };
 

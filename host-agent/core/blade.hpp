@@ -103,7 +103,10 @@ class Blade {
   Effects adopt_host(HeldRoleState& held);
   Effects serving_failed(HeldRoleState& held, const std::string& detail);
   Effects host_closed(HeldRoleState& held);
-  Effects activation_failed(const RoleId& role, const std::string& detail);
+  /// The guest of a failed activation goes on with it, and will serve for all it knows, unless it said itself that it
+  /// failed, or has ended.
+  enum class ItsGuest : std::uint8_t { GoesOn, HasGivenUp };
+  Effects activation_failed(const RoleId& role, const std::string& detail, ItsGuest guest = ItsGuest::GoesOn);
   Effects settle_movement(const RoleId& role, Effects effects);
   HeldRoleState* find(const RoleId& role);
 

@@ -191,21 +191,17 @@ Effects Blade::on(Instant, const GuestReady& event) {
 }
 
 Effects Blade::on(Instant, const GuestRefused& event) {
-  auto* held = find(event.role);
-  const bool spoiled = held != nullptr && held->spoiled;
-  auto effects = activation_failed(event.role, event.detail);
-  if (held != nullptr) { held->spoiled = spoiled; }  // this guest has gone back to mirroring by itself
-  return effects;
+  return activation_failed(event.role, event.detail, ItsGuest::HasGivenUp);
 }
 
-Effects Blade::activation_failed(const RoleId& role, const std::string& detail) {
+Effects Blade::activation_failed(const RoleId& role, const std::string& detail, ItsGuest guest) {
   auto* held = find(role);
   if (held == nullptr || (held->stage != RoleStage::Activating && held->stage != RoleStage::OpeningMirror)) {
     return {};
   }
   const Term refused = std::exchange(held->term, held->mirrored_term);
   held->spent = std::max(held->spent, refused);
-  held->spoiled = true;  // its guest goes on with the activation, and will serve for all it knows
+  if (guest == ItsGuest::GoesOn) { held->spoiled = true; }
   held->stage = RoleStage::Mirroring;
   held->deadline.reset();
   // Told when the gate has closed: the role may be given back on this word.
@@ -244,7 +240,7 @@ Effects Blade::on(Instant now, const GuestExited& event) {
   held->vote = link::Vote::Unknown;
   auto effects = mirror_state(event.role, event.detail);
   // One that was only about to serve is a mirror that failed: nothing else would ever start it again.
-  append(effects, activation_failed(event.role, event.detail));
+  append(effects, activation_failed(event.role, event.detail, ItsGuest::HasGivenUp));
   if (held->stage == RoleStage::ServingMirror) {
     effects.push_back(Note{Severity::Alarm, event.role, "the mirror that served this role died: " + event.detail});
     return effects;  // the control-server orders the movement: the region outlives its guest (rule 15)

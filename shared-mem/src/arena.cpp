@@ -11,21 +11,21 @@
 namespace understudy::shm {
 namespace {
 
+constexpr std::uint64_t pages_for(std::uint64_t bytes) { return (bytes + layout::page_bytes - 1) / layout::page_bytes; }
 constexpr std::uint64_t page_entry_bytes = layout::entry_bytes(sizeof(std::uint64_t), layout::page_bytes);
 
 }  // namespace
 
 std::uint64_t arena_journal_bytes(std::uint64_t arena_bytes) {
-  const std::uint64_t pages = (arena_bytes + layout::page_bytes - 1) / layout::page_bytes;
-  return std::bit_ceil(std::max(2 * pages * page_entry_bytes, layout::journal_bytes_min));
+  return std::bit_ceil(std::max(2 * pages_for(arena_bytes) * page_entry_bytes, layout::journal_bytes_min));
 }
 
 StoreSchema with_arena(StoreSchema store, std::uint64_t bytes) {
-  const std::uint64_t pages = (bytes + layout::page_bytes - 1) / layout::page_bytes;
+  const std::uint64_t pages = pages_for(bytes);
   if (pages == 0) { return store; }
   store.arena_bytes = pages * layout::page_bytes;
   store.journal_bytes = std::max(store.journal_bytes, arena_journal_bytes(bytes));
-  store.tables.push_back({arena_table_name, sizeof(std::uint64_t), layout::page_bytes, pages, TableKind::Dense});
+  store.tables.push_back(arena_table(pages));
   return store;
 }
 

@@ -59,8 +59,7 @@ Status check_table(const TableSchema& table) {
 Status check_arena(const StoreSchema& store) {
   const std::uint64_t pages = store.arena_bytes / layout::page_bytes;
   if (store.arena_bytes == 0) { return {}; }
-  const TableSchema wanted{arena_table_name, 8, layout::page_bytes, pages, TableKind::Dense};
-  if (std::ranges::find(store.tables, wanted) != store.tables.end()) { return {}; }
+  if (std::ranges::find(store.tables, arena_table(pages)) != store.tables.end()) { return {}; }
   return failure("store \"" + store.name + "\": an arena of " + std::to_string(store.arena_bytes) +
                      " bytes needs a dense table \"" + arena_table_name + "\" of " + std::to_string(pages) +
                      " pages of 4096 bytes",
@@ -150,8 +149,7 @@ TablePlan place_table(const TableSchema& table, std::uint64_t& at) {
   placed.slots_offset = at;
   at += whole_pages(placed.slot_count * bytes);
   if (table.can_grow()) {
-    placed.grown_slot_count =
-        table.kind == TableKind::Dense ? table.capacity_max : layout::slots_for(table.capacity_max);
+    placed.grown_slot_count = layout::slots_for(table.capacity_max);  // never dense: check_table()
     placed.grown_slots_offset = at;
     at += whole_pages(placed.grown_slot_count * bytes);
   }

@@ -12,7 +12,7 @@
 #include <cstring>
 #include <memory>
 
-#include "edge/guests/child_process.hpp"
+#include "edge/guests/reap.hpp"
 #include "understudy/common/log.hpp"
 
 namespace understudy::host {
@@ -101,22 +101,12 @@ class Probe : public std::enable_shared_from_this<Probe> {
     boost::system::error_code ignored;
     console_.close(ignored);
     if (auto killed = kill_process(process_); !killed) { log::warn("the try with KVM: {}", killed.error().message); }
-    reap();
+    reap_when_ended(shared_from_this(), console_, process_);
     const std::string line = std::string(to_string(accelerator)) + " " + boot_id_ + "\n";
     if (auto kept = write_file_atomically(answer_path(options_.run_dir), line); !kept) {
       log::warn("the accelerator is not remembered: {}", kept.error().message);
     }
     std::exchange(done_, nullptr)(AcceleratorChoice{accelerator, std::move(reason)});
-  }
-
-  /// The killed process is freed when it has ended, without holding anybody up.
-  void reap() {
-    console_.assign(process_.get());
-    console_.async_wait(asio::posix::stream_descriptor::wait_read,
-                        [self = shared_from_this()](boost::system::error_code) {
-                          collect_exit(self->process_);
-                          self->console_.release();  // process_ owns it
-                        });
   }
 
   AcceleratorOptions options_;

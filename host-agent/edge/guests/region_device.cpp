@@ -14,7 +14,7 @@
 #include <fstream>
 #include <memory>
 
-#include "edge/guests/child_process.hpp"
+#include "edge/guests/reap.hpp"
 
 namespace understudy::host {
 namespace {
@@ -93,11 +93,7 @@ class Question : public std::enable_shared_from_this<Question> {
     boost::system::error_code ignored;
     pipe_.close(ignored);
     (void)kill_process(process_);
-    pipe_.assign(process_.get());
-    pipe_.async_wait(asio::posix::stream_descriptor::wait_read, [self = shared_from_this()](boost::system::error_code) {
-      collect_exit(self->process_);
-      self->pipe_.release();  // process_ owns it
-    });
+    reap_when_ended(shared_from_this(), pipe_, process_);
     std::exchange(answer_, nullptr)(std::move(result));
   }
 

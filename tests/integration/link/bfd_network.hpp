@@ -7,11 +7,8 @@
 #include <gtest/gtest.h>
 #include <unistd.h>
 
-#include <condition_variable>
-#include <mutex>
-
 #include "network_namespace.hpp"
-#include "understudy/link/bfd_service.hpp"
+#include "support/bfd_told.hpp"
 
 namespace understudy::link::bfd {
 
@@ -19,23 +16,12 @@ using namespace std::chrono_literals;
 
 inline IpAddress address(const std::string& text) { return IpAddress::parse(text).value(); }
 
-struct Node {
+struct Node : Told {
   Node(test::NetworkNamespace& where, std::vector<IpAddress> locals) {
     BfdService::Options options;
     options.local_addresses = std::move(locals);
     where.run([&] {  // sockets are made where the caller is
-      auto started = BfdService::start(
-          options,
-          [this](const PeerEvent& event) {
-            const std::lock_guard lock(mutex);
-            events.push_back(event);
-            changed.notify_all();
-          },
-          [this](const IpAddress&, Discard why) {
-            const std::lock_guard lock(mutex);
-            refusals.push_back(why);
-            changed.notify_all();
-          });
+      auto started = start(options);
       if (!started) {
         ADD_FAILURE() << started.error().message;
       } else {
@@ -61,12 +47,9 @@ struct Node {
     return last;
   }
 
-  std::mutex mutex;
-  std::condition_variable changed;
-  std::vector<PeerEvent> events;
-  std::vector<Discard> refusals;
-  std::unique_ptr<BfdService> service;  ///< last: no callback outlives what it writes to
+  std::unique_ptr<BfdService> service;
 };
+
 class BfdNetwork : public testing::Test {
  protected:
   void SetUp() override {

@@ -30,6 +30,9 @@ struct TableSchema {
 /// The dense table that holds the checkpointed pages of a store's arena.
 inline constexpr const char* arena_table_name = "arena";
 inline constexpr std::uint32_t arena_page_bytes = 4096;
+[[nodiscard]] inline TableSchema arena_table(std::uint64_t pages) {
+  return {arena_table_name, sizeof(std::uint64_t), arena_page_bytes, pages, TableKind::Dense};
+}
 [[nodiscard]] inline bool is_arena_table(const TableSchema& table) {
   return table.name == arena_table_name && table.kind == TableKind::Dense && table.value_bytes == arena_page_bytes;
 }
