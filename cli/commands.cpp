@@ -40,17 +40,17 @@ sigset_t block_stop_signals() {
 
 }  // namespace
 
-int show_status(const std::string& control, bool json) {
-  const auto status = OperatorClient(control).status();
+int show_status(const Control& control, bool json) {
+  const auto status = OperatorClient(control.address, control.wire).status();
   if (!status) { return complain(status.error()); }
   const auto text = json ? status_json(status.value()) + "\n" : status_text(status.value());
   std::fputs(text.c_str(), stdout);
   return 0;
 }
 
-int show_events(const std::string& control, std::uint64_t since, bool follow, bool json) {
+int show_events(const Control& control, std::uint64_t since, bool follow, bool json) {
   const auto stop = block_stop_signals();
-  OperatorClient client(control);
+  OperatorClient client(control.address, control.wire);
   const auto print = [json](const link::EventRecord& event) {
     const auto line = (json ? event_json(event) : event_text(event)) + "\n";
     return std::fputs(line.c_str(), stdout) >= 0 && std::fflush(stdout) == 0;
@@ -73,9 +73,9 @@ int show_events(const std::string& control, std::uint64_t since, bool follow, bo
   return 0;
 }
 
-int watch(const std::string& control) {
+int watch(const Control& control) {
   const auto stop = block_stop_signals();
-  OperatorClient client(control, std::chrono::milliseconds(1000));
+  OperatorClient client(control.address, control.wire, std::chrono::milliseconds(1000));
   const bool terminal = isatty(STDOUT_FILENO) == 1;
   std::uint64_t last = 0;
   std::deque<std::string> recent;
@@ -100,17 +100,17 @@ int watch(const std::string& control) {
   }
 }
 
-int move_role(const std::string& control, const std::string& role) {
-  return say(OperatorClient(control).move_role(RoleId{role}));
+int move_role(const Control& control, const std::string& role, const std::string& reason) {
+  return say(OperatorClient(control.address, control.wire).move_role(RoleId{role}, reason));
 }
 
-int set_policy(const std::string& control, const std::string& policy) {
+int set_policy(const Control& control, const std::string& policy, const std::string& reason) {
   const auto parsed = link::parse_movement_policy(policy);
   if (!parsed) {
     complain(parsed.error());
     return 2;
   }
-  return say(OperatorClient(control).set_movement_policy(parsed.value()));
+  return say(OperatorClient(control.address, control.wire).set_movement_policy(parsed.value(), reason));
 }
 
 }  // namespace understudy::cli

@@ -6,13 +6,22 @@
 #include <cstdint>
 #include <string>
 
+#include "understudy/link/tls_credentials.hpp"
+
 namespace understudy::cli {
 
-int show_status(const std::string& control, bool json);
-int show_events(const std::string& control, std::uint64_t since, bool follow, bool json);
+/// Where the control-server is, and how to speak to it.
+struct Control {
+  std::string address;
+  link::tls::Wire wire;
+};
+
+int show_status(const Control& control, bool json);
+int show_events(const Control& control, std::uint64_t since, bool follow, bool json);
 /// A live table until ctrl-c. Goes on, and says so, while the control-server cannot be reached.
-int watch(const std::string& control);
-int move_role(const std::string& control, const std::string& role);
-int set_policy(const std::string& control, const std::string& policy);
+int watch(const Control& control);
+/// `reason` is written into the event log.
+int move_role(const Control& control, const std::string& role, const std::string& reason);
+int set_policy(const Control& control, const std::string& policy, const std::string& reason);
 
 }  // namespace understudy::cli

@@ -5,6 +5,7 @@
 #include <charconv>
 
 #include "commands.hpp"
+#include "pki_commands.hpp"
 #include "understudy/common/usage.hpp"
 
 namespace {
@@ -30,11 +31,21 @@ std::string is_number(const std::string& text) {
 
 int main(int argc, char** argv) {
   CLI::App app("Shows and steers one redundancy group.", "understudy");
-  std::string control = "127.0.0.1:7400";
-  app.add_option("--control", control, "the control-server, ADDRESS:PORT")
+  understudy::cli::Control control{
+      "127.0.0.1:7400",
+      {false, {"/etc/understudy/ca.crt", "/etc/understudy/operator.crt", "/etc/understudy/operator.key"}}};
+  app.add_option("--control", control.address, "the control-server, ADDRESS:PORT")
       ->envname("UNDERSTUDY_CONTROL")
       ->check(is_endpoint)
       ->capture_default_str();
+  const auto file = [&](const char* option, std::string& path, const char* what, const char* variable) {
+    app.add_option(option, path, what)->envname(variable)->capture_default_str();
+  };
+  file("--ca", control.wire.files.ca, "the chassis's CA", "UNDERSTUDY_CA");
+  file("--certificate", control.wire.files.certificate, "who you are", "UNDERSTUDY_CERTIFICATE");
+  file("--key", control.wire.files.key, "the certificate's key", "UNDERSTUDY_KEY");
+  app.add_flag("--plain-text", control.wire.plain_text, "speak without protection to a control-server that does so")
+      ->envname("UNDERSTUDY_PLAIN_TEXT");
   app.set_version_flag("--version", std::string("understudy ") + UNDERSTUDY_VERSION);
   app.require_subcommand(1);
   app.fallthrough();
@@ -43,6 +54,10 @@ int main(int argc, char** argv) {
   bool follow = false;
   std::uint64_t since = 0;
   std::string word;
+  std::string reason;
+  const auto changes = [&reason](CLI::App* command) {
+    command->add_option("--reason", reason, "why; it is written into the event log");
+  };
   auto* status = app.add_subcommand("status", "roles and blades, now");
   status->add_flag("--json", json, "one JSON object");
   auto* events = app.add_subcommand("events", "what happened, oldest first");
@@ -52,16 +67,20 @@ int main(int argc, char** argv) {
   auto* watch = app.add_subcommand("watch", "a live table, until ctrl-c");
   auto* move = app.add_subcommand("move", "move a role from its mirror to the standby's host");
   move->add_option("ROLE", word, "the role's name")->required();
+  changes(move);
   auto* policy = app.add_subcommand("policy", "change when roles move by themselves");
   policy->add_option("POLICY", word, "always, when-slow, when-quiet or manual")->required();
+  changes(policy);
+  const understudy::cli::PkiCommands pki(app);
   app.failure_message(understudy::usage_problem);
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) { return app.exit(error) == 0 ? 0 : 2; }
 
+  if (pki.parsed()) { return pki.run(); }
   if (status->parsed()) { return understudy::cli::show_status(control, json); }
   if (events->parsed()) { return understudy::cli::show_events(control, since, follow, json); }
   if (watch->parsed()) { return understudy::cli::watch(control); }
-  if (move->parsed()) { return understudy::cli::move_role(control, word); }
-  return understudy::cli::set_policy(control, word);
+  if (move->parsed()) { return understudy::cli::move_role(control, word, reason); }
+  return understudy::cli::set_policy(control, word, reason);
 }

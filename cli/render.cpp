@@ -63,7 +63,9 @@ std::string local_time(std::int64_t time_ns) {
 std::string status_text(const link::GroupStatus& status) {
   std::string out = "standby " +
                     (status.standby.empty() ? std::string("none: it has become an active") : status.standby.value) +
-                    ", movement " + link::to_string(status.movement) + ", BFD " + link::to_string(status.bfd) + "\n\n";
+                    ", movement " + link::to_string(status.movement) + ", BFD " + link::to_string(status.bfd) + "\n";
+  if (status.plain_text) { out += "! PLAIN TEXT: the wires have no protection ([tls] plain_text = true)\n"; }
+  out += "\n";
   out +=
       trimmed(cell("ROLE", 20) + cell("STATE", 14) + cell("PLACE", 28) + cell("TERM", 8) + cell("MIRROR", 12)) + "\n";
   for (const auto& role : status.roles) {
@@ -107,7 +109,8 @@ std::string status_json(const link::GroupStatus& status) {
                                        {{"interval_ms", status.bfd.interval_ms},
                                         {"multiplier", status.bfd.multiplier},
                                         {"authentication", link::to_string(status.bfd.authentication)},
-                                        {"key_id", status.bfd.key_id}}}}},
+                                        {"key_id", status.bfd.key_id}}},
+                                      {"plain_text", status.plain_text}}},
                                     {"roles", roles},
                                     {"blades", blades}};
   return boost::json::serialize(root);

@@ -1,11 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 /// understudy-control-server: decides for one redundancy group. Exit status: 0 stopped by a signal, 1 cannot run,
 /// 2 wrong usage or configuration.
+#include <linux/capability.h>
+
 #include <CLI/CLI.hpp>
 #include <boost/asio/signal_set.hpp>
 
 #include "edge/service.hpp"
 #include "understudy/common/log.hpp"
+#include "understudy/common/privileges.hpp"
 #include "understudy/common/usage.hpp"
 
 namespace {
@@ -13,8 +16,24 @@ namespace {
 constexpr int kCannotRun = 1;
 constexpr int kWrongUsage = 2;
 
+/// Only a Linux bridge is driven by this process itself (nftables, in the switch's network namespace); commands drive
+/// all else and may have what they need. BFD's thread wants a real-time priority and locked
+/// memory.
+understudy::Status drop(const understudy::control::ServerConfig& config) {
+  using understudy::Programs;
+  using Switch = understudy::control::ServerConfig::Switch;
+  std::vector<int> kept{CAP_SYS_NICE, CAP_IPC_LOCK};
+  if (config.switch_driver == Switch::LinuxBridge) { kept.insert(kept.end(), {CAP_NET_ADMIN, CAP_SYS_ADMIN}); }
+  const bool commands = config.switch_driver == Switch::Command || !config.power_command.empty();
+  return understudy::drop_privileges(kept, commands ? Programs::MayHaveMore : Programs::HaveNoMore);
+}
+
 int serve(const understudy::control::ServerConfig& config) {
   namespace log = understudy::log;
+  if (const auto dropped = drop(config); !dropped) {
+    log::error("{}", log::describe(dropped.error()));
+    return kCannotRun;
+  }
   boost::asio::io_context io;
   boost::asio::signal_set signals(io, SIGTERM, SIGINT);
   signals.async_wait([&](const auto& /*error*/, int /*signal*/) { io.stop(); });

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // understudy-host-agent: runs on every blade.
+#include <linux/capability.h>
 #include <unistd.h>
 
 #include <CLI/CLI.hpp>
@@ -11,6 +12,7 @@
 
 #include "edge/agent.hpp"
 #include "understudy/common/log.hpp"
+#include "understudy/common/privileges.hpp"
 #include "understudy/common/usage.hpp"
 
 namespace {
@@ -39,6 +41,16 @@ int run(const std::string& config_path, bool check_only) {
     std::cerr << "understudy-host-agent needs root: it sets addresses, gates and starts guests; start it by systemd or "
                  "sudo\n";
     return bad_input;
+  }
+  // Applications and guests are started by it and keep what root has; it needs no more itself than this.
+  if (const auto dropped =
+          drop_privileges({CAP_NET_ADMIN, CAP_NET_RAW, CAP_NET_BIND_SERVICE, CAP_SYS_ADMIN, CAP_SYS_NICE,
+                           CAP_SYS_RESOURCE, CAP_IPC_LOCK, CAP_KILL, CAP_DAC_OVERRIDE, CAP_DAC_READ_SEARCH, CAP_CHOWN,
+                           CAP_FOWNER, CAP_SETUID, CAP_SETGID, CAP_SYS_PTRACE},
+                          Programs::MayHaveMore);
+      !dropped) {
+    std::cerr << "understudy-host-agent: " << dropped.error().message << "\n";
+    return 1;
   }
   std::error_code error;
   std::filesystem::create_directories(config->run_dir, error);

@@ -19,6 +19,7 @@ class GroupFile {
   Result<ServerConfig> read() {
     auto root = reader_.root();
     read_control(root);
+    config_.tls = link::tls::read_settings(root, link::tls::Whose::ControlServer, "", on_this_machine());
     read_detection(root);
     read_movement(root);
     read_switch(root);

@@ -9,6 +9,7 @@
 #include "core/config.hpp"
 #include "understudy/common/result.hpp"
 #include "understudy/link/bfd_authentication.hpp"
+#include "understudy/link/tls_settings.hpp"
 
 namespace understudy::control {
 
@@ -19,6 +20,7 @@ struct ServerConfig {
   std::string state_path;
   std::string run_dir = "/run/understudy";       ///< on a tmpfs: what outlives the daemon, not the host
   link::bfd::Authentication bfd_authentication;  ///< group.bfd tells type and key id; without a key by Checks::File
+  link::tls::Settings tls;
   enum class Switch { LinuxBridge, Command } switch_driver = Switch::LinuxBridge;
   std::string switch_netns;
   std::vector<std::string> switch_command;

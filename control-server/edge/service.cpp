@@ -10,6 +10,10 @@
 namespace understudy::control {
 namespace {
 
+constexpr auto certificates_again = std::chrono::hours(12);
+constexpr Duration refused_again = std::chrono::minutes(1);
+constexpr std::size_t refused_max = 16;
+
 Result<std::unique_ptr<SwitchDriver>> open_switch(const ServerConfig& config) {
   if (config.switch_driver == ServerConfig::Switch::LinuxBridge) { return linux_bridge_switch(config.switch_netns); }
   return command_switch(config.switch_command, config.command_limit);
@@ -50,7 +54,8 @@ ControlService::ControlService(boost::asio::io_context& io, const ServerConfig& 
       switch_(std::move(the_switch)),
       group_(config.group, stored),
       timer_(io),
-      last_event_id_(store_->last_event_id()) {}
+      last_event_id_(store_->last_event_id()),
+      certificate_timer_(io) {}
 
 /// Workers first: their jobs use the drivers. What they still post finds `alive_` expired.
 ControlService::~ControlService() {
@@ -63,9 +68,11 @@ ControlService::~ControlService() {
 }
 
 Status ControlService::open_edges() {
-  auto api = link::ControlApiServer::listen(io_, config_.listen, store_->state_id(), handlers());
+  auto api = link::ControlApiServer::listen(io_, config_.listen, config_.tls.wire, store_->state_id(), handlers());
   if (!api) { return api.error(); }
   api_ = std::move(api).value();
+  if (config_.tls.wire.plain_text) { tell_alarm("tls", {}, link::tls::plain_text_alarm); }
+  watch_certificates();
   step(Started{});
   for (const auto& blade : config_.group.blades) {
     on_worker(*switch_worker_, [this, blade]() -> Event {
@@ -107,18 +114,82 @@ link::ControlApiHandlers ControlService::handlers() {
   link::ControlApiHandlers handlers;
   handlers.on_report = [this](link::SessionId session, const link::Report& report) { on_report(session, report); };
   handlers.on_detached = [this](link::SessionId session, const std::string& /*why*/) { on_detached(session); };
-  handlers.status = [this] { return group_.status(); };
-  handlers.move_role = [this](const RoleId& role) {
+  handlers.status = [this] {
+    auto status = group_.status();
+    status.plain_text = config_.tls.wire.plain_text;
+    return status;
+  };
+  handlers.move_role = [this](const link::Command& command, const RoleId& role) {
     auto answer = group_.check_move(role);
+    tell_command(command, "move " + role.value, answer ? role : RoleId{}, answer);
     if (answer) { step(OperatorMove{role}); }
     return answer;
   };
-  handlers.set_movement_policy = [this](link::MovementPolicy policy) -> Result<std::string> {
+  handlers.set_movement_policy = [this](const link::Command& command,
+                                        link::MovementPolicy policy) -> Result<std::string> {
+    auto answer = Result<std::string>(std::string("the movement policy is now ") + link::to_string(policy));
+    tell_command(command, std::string("policy ") + link::to_string(policy), {}, answer);
     step(OperatorPolicy{policy});
-    return std::string("the movement policy is now ") + link::to_string(policy);
+    return answer;
+  };
+  handlers.on_refused = [this](const std::string& what) { tell_refused(what); };
+  handlers.on_certificate = [this](const BladeId& blade, std::int64_t not_after) {
+    if (std::exchange(certificate_ends_[blade], not_after) != not_after) { tell_if_it_ends(blade, not_after); }
   };
   handlers.events_after = [this](std::uint64_t after, std::size_t limit) { return events_after(after, limit); };
   return handlers;
+}
+
+// --- who may what ---
+
+void ControlService::tell_command(const link::Command& command, const std::string& what, const RoleId& role,
+                                  const Result<std::string>& answer) {
+  link::EventRecord event;
+  event.kind = "command";
+  event.role = role;
+  event.text =
+      command.who + ": " + what + (command.reason.empty() ? ", no reason given" : ", because: " + command.reason);
+  if (!answer) {
+    event.severity = link::Severity::Warning;
+    event.text += "; not done: " + answer.error().message;
+  }
+  perform(Note{event});
+}
+
+void ControlService::tell_alarm(const std::string& kind, const BladeId& blade, const std::string& text) {
+  link::EventRecord event;
+  event.severity = link::Severity::Alarm;
+  event.kind = kind;
+  event.blade = blade;
+  event.text = text;
+  perform(Note{event});
+}
+
+/// Who is refused comes again, maybe for ever: the same sentence is told once in a while, and so many of them at most.
+void ControlService::tell_refused(const std::string& what) {
+  const auto now = boot_now();
+  std::erase_if(refused_at_, [&](const auto& one) { return now - one.second > refused_again; });
+  if (refused_at_.size() >= refused_max || !refused_at_.emplace(what, now).second) { return; }
+  tell_alarm("refused", {}, what);
+}
+
+void ControlService::tell_if_it_ends(const BladeId& blade, std::int64_t not_after) {
+  const auto left = (not_after - wall_now_ns() / 1'000'000'000) / 86'400;
+  if (left > config_.tls.warn_days) { return; }
+  tell_alarm("tls", blade,
+             "the certificate of blade " + blade.value + " ends at " + link::tls::utc_text(not_after) + ", in " +
+                 std::to_string(left) + " days; `understudy pki renew` makes a new one");
+}
+
+void ControlService::watch_certificates() {
+  for (const auto& text : certificate_alarms(config_.tls, wall_now_ns() / 1'000'000'000)) {
+    tell_alarm("tls", {}, text);
+  }
+  for (const auto& [blade, not_after] : certificate_ends_) { tell_if_it_ends(blade, not_after); }
+  certificate_timer_.expires_after(certificates_again);
+  certificate_timer_.async_wait([this, alive = std::weak_ptr(alive_)](const boost::system::error_code& error) {
+    if (!error && !alive.expired()) { watch_certificates(); }
+  });
 }
 
 // --- the loop ---

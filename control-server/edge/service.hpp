@@ -52,8 +52,15 @@ class ControlService {
   void perform(const Note& effect);
 
   void on_report(link::SessionId session, const link::Report& report);
+  void watch_certificates();
+  void tell_if_it_ends(const BladeId& blade, std::int64_t not_after);
+  void tell_alarm(const std::string& kind, const BladeId& blade, const std::string& text);
   bool on_hello(link::SessionId session, const link::Hello& hello);
   void on_detached(link::SessionId session);
+  /// An operator's command and what became of it, for the event log.
+  void tell_command(const link::Command& command, const std::string& what, const RoleId& role,
+                    const Result<std::string>& answer);
+  void tell_refused(const std::string& what);
   void flush_events();
   std::vector<link::EventRecord> events_after(std::uint64_t after, std::size_t limit);
   /// Runs `work` on the worker and steps with the event that it returns.
@@ -73,6 +80,9 @@ class ControlService {
   std::uint64_t last_event_id_ = 0;
   std::vector<link::EventRecord> unwritten_;
   bool flush_posted_ = false;
+  boost::asio::steady_timer certificate_timer_;
+  std::map<BladeId, std::int64_t> certificate_ends_;  ///< of the blades that have attached, seconds since 1970
+  std::map<std::string, Instant> refused_at_;         ///< what was refused, and told
   std::shared_ptr<int> alive_ = std::make_shared<int>(0);
   std::unique_ptr<link::bfd::Observer> observer_;
   std::unique_ptr<link::ControlApiServer> api_;

@@ -125,6 +125,7 @@ void Agent::on_order(const link::guest::GuestOrder& order) {
   namespace wire = link::guest;
   if (std::holds_alternative<wire::Identify>(order)) { say_hello(); }
   if (std::holds_alternative<wire::EchoOrder>(order)) { answer_echo(); }
+  if (const auto* certify = std::get_if<wire::Certify>(&order)) { on_certify(*certify); }
   if (const auto* configure = std::get_if<wire::Configure>(&order)) { on_configure(*configure); }
   if (const auto* activate = std::get_if<wire::Activate>(&order)) { handle(ActivateOrder{activate->term}); }
   if (std::holds_alternative<wire::Announce>(order)) { handle(AnnounceOrder{}); }

@@ -63,6 +63,7 @@ class Agent {
   Status watch_active();
   void on_configure(const link::guest::Configure& order);
   Status receive();
+  void on_certify(const link::guest::Certify& order);
   void drain(Done done);
   Status install();
   void start_application(Term term, Done done);
@@ -89,7 +90,8 @@ class Agent {
   std::optional<net::GracePeriod> grace_;
   std::unique_ptr<link::replication::ReplicationReceiver> receiver_;
   std::unique_ptr<link::bfd::Observer> observer_;
-  bool drained_ = false;  ///< the copy is whole and final
+  std::optional<link::guest::Certify> certify_;  ///< never written down; the host says it anew after a restart
+  bool drained_ = false;                         ///< the copy is whole and final
   std::string bfd_key_;
   struct Watched {
     IpAddress active;

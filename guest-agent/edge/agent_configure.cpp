@@ -140,7 +140,14 @@ void Agent::on_configure(const link::guest::Configure& order) {
   if (const auto watching = watch_active(); !watching) { alarm("BFD: " + watching.error().message); }
 }
 
+void Agent::on_certify(const link::guest::Certify& order) {
+  certify_ = order;
+  if (!receiver_ || core_.activity() != Activity::Mirroring) { return; }
+  if (auto renewed = receive(); !renewed) { alarm("the renewed certificate: " + renewed.error().message); }
+}
+
 Status Agent::receive() {
+  if (!certify_) { return failure("the host has not said how to speak to the active"); }
   drained_ = false;
   if (!receiver_) {
     link::replication::ReceiverOptions options;
@@ -176,6 +183,8 @@ Status Agent::receive() {
   link::replication::ReceiverTarget target;
   target.active = mirror_.active_address;
   target.term = mirror_.term;
+  target.blade = mirror_.active;
+  target.credentials = certify_->credentials;
   return receiver_->configure(target);
 }
 

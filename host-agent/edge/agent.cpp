@@ -27,7 +27,8 @@ Agent::Agent(boost::asio::io_context& io, BladeConfig config, std::string boot_i
       boot_id_(std::move(boot_id)),
       blade_(config_.blade, boot_id_),
       timer_(io),
-      network_(config_) {}
+      network_(config_),
+      certificate_timer_(io) {}
 
 Agent::~Agent() = default;
 
@@ -45,9 +46,11 @@ Status Agent::start() {
   callbacks.on_lost = [](const std::string& why) {
     log::warn("the control-server is lost: {}; roles go on, no failover until it is back", why);
   };
-  control_ = std::make_unique<link::ControlClient>(io_, link::ControlClientOptions{.addresses = config_.control},
-                                                   std::move(callbacks));
+  control_ = std::make_unique<link::ControlClient>(
+      io_, link::ControlClientOptions{.addresses = config_.control, .wire = config_.tls.wire}, std::move(callbacks));
   adopt_roles();
+  tell_certificates();
+  watch_certificates();
   control_->start();
   return {};
 }
@@ -158,8 +161,8 @@ void Agent::perform(const TellGuest& effect) {
   Status sent;
   switch (effect.order) {
     case GuestOrder::Configure:
-      sent = mirror.send(configuration_of(mirror));
-      break;
+      configure_guest(effect.role);
+      return;
     case GuestOrder::Activate:
       mirror.prefer(GuestWeight::Serving);  // now, not when it serves: the takeover itself is what must be quick
       sent = mirror.send(link::guest::Activate{effect.term, 0});

@@ -16,6 +16,7 @@
 #include <map>
 #include <memory>
 #include <optional>
+#include <set>
 
 #include "core/blade.hpp"
 #include "edge/config.hpp"
@@ -51,6 +52,11 @@ class Agent {
   void perform(const SendReport& effect);
   void perform(const Note& effect);
   void arm_timer();
+  // agent_certificates.cpp
+  void configure_guest(const RoleId& role);
+  Result<link::guest::Certify> certificate_of_mirror(const RoleId& role) const;
+  void watch_certificates();
+  void tell_certificates();
   std::function<void(Status)> answer(const RoleId& role, Step step);
 
   // agent_adopt.cpp: what a former daemon left is ours again
@@ -102,6 +108,10 @@ class Agent {
   std::map<RoleId, std::unique_ptr<ServedRole>> served_;
   std::map<RoleId, std::unique_ptr<MirrorPlace>> mirrors_;
   std::map<RoleId, std::unique_ptr<MovementUnit>> movements_;
+  std::map<RoleId, link::guest::Certify> certified_;  ///< what each mirror was given last
+  std::set<RoleId> uncertified_;                      ///< mirrors that wait for a certificate that can be used
+  boost::asio::steady_timer certificate_timer_;
+  std::chrono::steady_clock::time_point certificates_told_;
   std::vector<RoleId> guests_waiting_;  ///< for the choices of accelerator and region device
   std::unique_ptr<link::ControlClient> control_;
 };

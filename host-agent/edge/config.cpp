@@ -182,6 +182,7 @@ Result<BladeConfig> read_blade_config(const std::string& path) {
     root.problem("address", address.error().message);
   }
   read_control(root, config);
+  config.tls = link::tls::read_settings(root, link::tls::Whose::Blade, config.blade.value, true);
   config.run_dir = root.string_or("run_dir", config.run_dir, "a directory, e.g. \"/run/understudy\"");
   check_can_be_made(root, "run_dir", config.run_dir);
   config.region_dir = root.string_or("region_dir", config.region_dir, "a directory on tmpfs, e.g. \"/dev/shm\"");

@@ -12,6 +12,7 @@
 #include "understudy/common/result.hpp"
 #include "understudy/common/types.hpp"
 #include "understudy/link/bfd_service.hpp"
+#include "understudy/link/tls_settings.hpp"
 
 namespace understudy::host {
 
@@ -50,11 +51,13 @@ struct BladeConfig {
   BfdConfig bfd;
   MirrorsConfig mirrors;
   DrillConfig drill;
+  link::tls::Settings tls;
 
   [[nodiscard]] std::string region_path(const RoleId& role) const { return region_dir + "/understudy-" + role.value; }
 };
 
-/// BadInput with file, line and what to write instead. Interfaces must exist in the present network namespace.
+/// BadInput with file, line and what to write instead. Interfaces must exist in the present network namespace, and the
+/// certificate must be this blade's and valid now.
 Result<BladeConfig> read_blade_config(const std::string& path);
 
 }  // namespace understudy::host

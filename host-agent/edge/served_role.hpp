@@ -17,13 +17,16 @@ class ServedRole {
   /// Listens for the mirror on the maintenance address. A role without a mirror is exposed, not stopped: a failure is
   /// told.
   Status replicate(boost::asio::io_context& io, Term term, const IpAddress& address, std::uint16_t port,
-                   link::replication::ReplicationSender::PhaseCallback on_phase) {
+                   const link::tls::Wire& wire, link::replication::ReplicationSender::PhaseCallback on_phase) {
     link::replication::SenderOptions options;
     options.role = place_->spec().id;
     options.term = term;
     options.address = address;
     options.mirror = place_->spec().mirror_address.address;
     options.port = port;
+    if (!wire.plain_text) {
+      options.credentials = [files = wire.files] { return link::tls::read_credentials(files); };
+    }
     sender_ =
         std::make_unique<link::replication::ReplicationSender>(io, options, place_->region(), std::move(on_phase));
     return sender_->start();

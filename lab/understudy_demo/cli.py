@@ -26,6 +26,7 @@ def parser():
     top.add_argument("--report", metavar="FILE", help="write the report as JSON (format: lab/report.schema.json)")
     top.add_argument("--runs", type=number(int, 1), default=1, metavar="K",
                      help="repeat; the report gets runs[] and summary")
+    top.add_argument("--plain", action="store_true", help="plain text instead of TLS on all wires")
     top.add_argument("--keep", action="store_true",
                      help="leave the lab of the last run up, or of the first that failed")
     top.add_argument("--name", default="demo", help="name of the lab (default: demo)")

@@ -2,25 +2,21 @@
 """The control-server's events as they happen. One process follows; asking again and again would cost the processor time
 that the mirrors need."""
 import json
-import os
 import subprocess
 import threading
 import time
 
 from understudy_lab import daemons, processes
 from understudy_lab.interrupts import held
-from understudy_lab.shell import in_network
 
 
 class EventStream:
     def __init__(self, state, binaries, tell):
         self._tell, self._events, self._changed = tell, [], threading.Condition()
-        command = [os.path.join(binaries, "understudy"), "--control", daemons.CONTROL_ADDRESS, "events", "--json",
-                   "--follow"]
-        command = in_network(state.chassis.namespace_path("control"), command)
+        command, environment = daemons.operator_command(state, binaries, "events", "--json", "--follow")
         with held():
             self._process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True,
-                                             start_new_session=True)
+                                             start_new_session=True, env=environment)
             state.remember("events", processes.identity(self._process.pid))
         self._thread = threading.Thread(target=self._read, daemon=True)
         self._thread.start()

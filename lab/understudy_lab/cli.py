@@ -10,7 +10,7 @@ import subprocess
 import sys
 import time
 
-from . import blades, config_files, daemons, guests, lab, processes, state as states, switch
+from . import blades, config_files, daemons, guests, lab, pki, processes, state as states, switch
 from .errors import LabError
 from .interrupts import Interrupted, with_signals_raised
 from .options import Parser, number, power_of_two
@@ -32,7 +32,8 @@ def up(options):
     chosen = {"bfd_interval_ms": options.bfd_interval_ms, "bfd_multiplier": options.bfd_multiplier,
               "bfd_auth": options.bfd_auth,
               "policy": options.policy, "region_mib": options.region_mib, "daemons": not options.without_daemons,
-              "ready_s": options.ready_s, "power": not options.no_power, "memory": options.memory}
+              "ready_s": options.ready_s, "power": not options.no_power, "memory": options.memory,
+              "tls": not options.plain}
     with_signals_raised()
     lab.up(options.name, options.actives, chosen, progress())
     say(f"lab {options.name!r} is up and stays up; ./dev lab status, ./dev lab down")
@@ -169,7 +170,9 @@ def execute(options):
     if options.node in chassis.blades:
         return subprocess.run(blades.inside(state, options.node, command), check=False).returncode
     if options.node in chassis.nodes:
-        return subprocess.run(in_network(chassis.namespace_path(options.node), command), check=False).returncode
+        environment = os.environ | pki.environment(chassis, state.read()["options"]["tls"])
+        return subprocess.run(in_network(chassis.namespace_path(options.node), command), check=False,
+                              env=environment).returncode
     raise LabError(f"no node {options.node!r}: there are {', '.join(chassis.nodes + chassis.mirrors)}", 2)
 
 
@@ -234,6 +237,7 @@ def parser():
                      help="how long to wait for protection")
     sub.add_argument("--no-power", action="store_true",
                      help="the control-server cannot power blades off: one that was taken over can be thawed or healed")
+    sub.add_argument("--plain", action="store_true", help="plain text instead of TLS on all wires")
     sub.add_argument("--without-daemons", action="store_true",
                      help="only the chassis: blades run nothing of the product")
     sub = command("status", status, "what is up: blades, cut cables, roles")

@@ -5,6 +5,7 @@ import os
 import re
 import secrets
 
+from .state import State
 from .topology import SESSION_PORT
 
 ROLE_SYSCTLS = {
@@ -60,6 +61,26 @@ auth = {quoted(options["bfd_auth"])}
 key_id = 1
 key_file = {quoted(state.path("bfd.key"))}
 """
+
+
+def pki(chassis):
+    """Where the chassis's CA and all that it issued lie (pki.py)."""
+    return State(chassis.name).path("pki")
+
+
+def tls_section(chassis, whose, options):
+    """`whose`: the path of key and certificate below the pki, without their endings."""
+    if not options["tls"]:
+        return "\n[tls]\nplain_text = true\n"
+    own = os.path.join(pki(chassis), whose)
+    kind, _, name = whose.partition("/")
+    mirrors = f"mirrors = {quoted(os.path.join(pki(chassis), 'mirror', name))}\n" if kind == "blade" else ""
+    return f"""
+[tls]
+ca = {quoted(os.path.join(pki(chassis), "ca.crt"))}
+certificate = {quoted(own + ".crt")}
+key = {quoted(own + ".key")}
+{mirrors}"""
 
 
 def blade_section(chassis, blade):
@@ -120,7 +141,7 @@ def group(chassis, state, options, power_command):
 listen = "192.168.1.250:7400"
 state = {quoted(state.path("control.db"))}
 run_dir = {quoted(state.path("control-run"))}
-
+{tls_section(chassis, "control-server/control", options)}
 [detection]
 bfd_interval_ms = {options["bfd_interval_ms"]}
 bfd_multiplier = {options["bfd_multiplier"]}
@@ -151,7 +172,7 @@ address = "{chassis.maintenance(name)}/24"
 control = ["192.168.1.250:7400"]
 run_dir = "/run/understudy"
 region_dir = "/dev/shm"
-
+{tls_section(chassis, f"blade/{name}", options)}
 [networks]
 {lines}
 {bfd_section(options, state)}

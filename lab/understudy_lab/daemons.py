@@ -5,7 +5,7 @@ import os
 import subprocess
 import time
 
-from . import blades, processes
+from . import blades, pki, processes
 from .errors import LabError
 from .interrupts import held
 from .shell import in_network, run
@@ -39,10 +39,17 @@ def check_configuration(state, binaries):
         raise LabError(f"the group's configuration is refused: {told.stderr.strip()}", 2)
 
 
+def operator_command(state, binaries, *arguments):
+    """`understudy ARGUMENTS` in the network of the control-server, and its environment."""
+    command = in_network(state.chassis.namespace_path("control"),
+                         [os.path.join(binaries, "understudy"), "--control", CONTROL_ADDRESS, *arguments])
+    return command, os.environ | pki.environment(state.chassis, state.read()["options"]["tls"])
+
+
 def operator(state, binaries, *arguments, timeout=10):
     """Output of `understudy ARGUMENTS`."""
-    command = [os.path.join(binaries, "understudy"), "--control", CONTROL_ADDRESS, *arguments]
-    return run(in_network(state.chassis.namespace_path("control"), command), timeout=timeout)
+    command, environment = operator_command(state, binaries, *arguments)
+    return run(command, timeout=timeout, env=environment)
 
 
 def status(state, binaries):

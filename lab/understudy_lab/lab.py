@@ -6,7 +6,7 @@ import os
 import shutil
 import tempfile
 
-from . import blades, config_files, daemons, guests, namespaces, processes, switch
+from . import blades, config_files, daemons, guests, namespaces, pki, processes, switch
 from .errors import LabError
 from .interrupts import held
 from .shell import run
@@ -16,7 +16,7 @@ from .topology import Chassis
 SOURCE = os.path.dirname(os.path.dirname(os.path.realpath(__file__)))
 DEFAULTS = {"bfd_interval_ms": 50, "bfd_multiplier": 3, "bfd_auth": "meticulous-sha1", "policy": "when-slow",
             "region_mib": 32, "mirror_memory_mib": 192, "daemons": True, "ready_s": 180, "drill": None, "power": True,
-            "qemu": "qemu-system-x86_64", "boot_deadline_s": 90, "wait": True, "memory": "auto",
+            "qemu": "qemu-system-x86_64", "boot_deadline_s": 90, "wait": True, "memory": "auto", "tls": True,
             "program": "session-service", "program_arguments": []}  # the roles' application, as it describes its store
 DRILL = [os.path.join(SOURCE, "drill")]  # option "drill" of a lab whose movements can be disturbed
 
@@ -98,6 +98,8 @@ def take_down_failed(state, error, say):
 def prepare_configuration(chassis, state, options):
     """What the control-server would refuse is told before anything is started."""
     power_command = [os.path.join(SOURCE, "power"), "--name", chassis.name]
+    if options["tls"]:
+        pki.make(chassis, binaries())
     config_files.write_all(chassis, state, options, power_command, guests.directory(build_directory()))
     daemons.check_configuration(state, binaries())
 

@@ -6,10 +6,11 @@ import subprocess
 from .errors import LabError
 
 
-def run(command, text=None, timeout=60):
+def run(command, text=None, timeout=60, env=None):
     """Output of the command; LabError when it fails."""
     try:
-        done = subprocess.run(command, input=text, capture_output=True, text=True, timeout=timeout, check=False)
+        done = subprocess.run(command, input=text, capture_output=True, text=True, timeout=timeout, check=False,
+                              env=env)
     except FileNotFoundError:
         raise LabError(f"{command[0]} is not installed; ./dev setup installs what is missing") from None
     except subprocess.TimeoutExpired:

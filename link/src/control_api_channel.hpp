@@ -5,7 +5,11 @@
 #include <grpcpp/grpcpp.h>
 
 #include <memory>
+#include <optional>
 #include <string>
+
+#include "understudy/common/types.hpp"
+#include "understudy/link/tls_credentials.hpp"
 
 namespace understudy::link {
 
@@ -14,22 +18,28 @@ inline constexpr int kKeepaliveMs = 1000;
 inline constexpr int kFirstReconnectMs = 100;
 inline constexpr int kLastReconnectMs = 1000;
 
-/// The one place where mutual TLS goes in: until then the maintenance network is trusted.
-inline std::shared_ptr<grpc::ChannelCredentials> channel_credentials() { return grpc::InsecureChannelCredentials(); }
-inline std::shared_ptr<grpc::ServerCredentials> server_credentials() { return grpc::InsecureServerCredentials(); }
+/// A channel to a control-server. The credentials are read now, so that a renewed certificate serves with the next one.
+Result<std::shared_ptr<grpc::Channel>> open_channel(const std::string& address, const tls::Wire& wire);
 
-inline std::shared_ptr<grpc::Channel> open_channel(const std::string& address) {
-  grpc::ChannelArguments arguments;
-  arguments.SetInt(GRPC_ARG_ENABLE_HTTP_PROXY, 0);          // a proxy has no business on the maintenance network
-  arguments.SetInt(GRPC_ARG_USE_LOCAL_SUBCHANNEL_POOL, 1);  // a new channel starts without an old one's backoff
-  arguments.SetInt(GRPC_ARG_INITIAL_RECONNECT_BACKOFF_MS, kFirstReconnectMs);
-  arguments.SetInt(GRPC_ARG_MIN_RECONNECT_BACKOFF_MS, kLastReconnectMs);  // also the limit of one connect
-  arguments.SetInt(GRPC_ARG_MAX_RECONNECT_BACKOFF_MS, kLastReconnectMs);
-  arguments.SetInt(GRPC_ARG_KEEPALIVE_TIME_MS, kKeepaliveMs);
-  arguments.SetInt(GRPC_ARG_KEEPALIVE_TIMEOUT_MS, kKeepaliveMs);
-  arguments.SetInt(GRPC_ARG_HTTP2_MAX_PINGS_WITHOUT_DATA, 0);
-  return grpc::CreateCustomChannel(address, channel_credentials(), arguments);
-}
+/// Follows its files: a renewed certificate serves new connections within seconds.
+Result<std::shared_ptr<grpc::ServerCredentials>> server_credentials(const tls::Wire& wire);
+
+/// Who calls, by the certificate that the wire has checked.
+struct Caller {
+  std::optional<tls::Certificate> certificate;  ///< none on a plain wire
+  std::string chassis;                          ///< the server's own; empty on a plain wire
+  std::string peer;                             ///< its address
+
+  /// "operator alice", or "ipv4:192.168.1.9:4711 in plain text".
+  [[nodiscard]] std::string who() const;
+};
+Caller caller_of(const grpc::ServerContextBase& context, const std::string& chassis);
+
+enum class Right { Attach, Look, Change };
+/// Refused, with the sentence for the caller and the event log. Everything is allowed on a plain wire.
+Status check_right(const Caller& caller, Right right);
+/// A blade speaks for itself only.
+Status check_claim(const Caller& caller, const BladeId& claimed);
 
 inline void configure_server(grpc::ServerBuilder& builder) {
   builder.AddChannelArgument(GRPC_ARG_ALLOW_REUSEPORT, 0);  // a second control-server on the port must fail

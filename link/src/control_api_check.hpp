@@ -24,6 +24,7 @@ inline constexpr int kRoles = 256;  ///< in one list
 inline constexpr int kPhases = 64;
 inline constexpr std::size_t kRulesetBytes = std::size_t{1} << 20;
 inline constexpr std::size_t kTextBytes = 4096;
+inline constexpr std::size_t kReasonBytes = 500;
 inline constexpr std::uint64_t kRegionBytes = std::uint64_t{1} << 40;
 }  // namespace bounds
 

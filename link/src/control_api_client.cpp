@@ -6,11 +6,13 @@
 #include <boost/asio/steady_timer.hpp>
 #include <condition_variable>
 #include <deque>
+#include <map>
 #include <mutex>
 
 #include "control.grpc.pb.h"
 #include "control_api_channel.hpp"
 #include "control_api_convert.hpp"
+#include "tls_examine.hpp"
 #include "understudy/common/log.hpp"
 
 namespace understudy::link {
@@ -18,6 +20,9 @@ namespace {
 
 /// More unsent reports than this and the stream is stuck: it is ended, and the next Hello tells the truth anew.
 constexpr std::size_t kMaxUnsent = 4096;
+/// One in so many tries that fail is looked at more closely, and told: gRPC says of most that a socket was closed.
+constexpr unsigned kExamineEvery = 5;
+constexpr std::chrono::milliseconds kExamineLimit{500};
 
 /// One try: one channel, one stream. gRPC's threads run the On... functions; `notify` carries what they see to the
 /// owner's io_context. Reads are asked for one at a time by the owner, so nothing piles up here.
@@ -30,10 +35,11 @@ class Attachment : public grpc::ClientBidiReactor<pb::Report, pb::Order> {
   struct Notify {
     std::function<void(pb::Order)> on_read;
     std::function<void(std::string why)> on_ended;
+    std::function<std::string()> examine;  ///< not set: no need; else asked when nobody answers
   };
 
-  Attachment(const std::string& address, Notify notify)
-      : notify_(std::move(notify)), stub_(pb::Control::NewStub(open_channel(address))) {}
+  Attachment(const std::shared_ptr<grpc::Channel>& channel, Notify notify)
+      : notify_(std::move(notify)), stub_(pb::Control::NewStub(channel)) {}
 
   void start() {
     stub_->async()->Attach(&context_, this);
@@ -80,6 +86,7 @@ class Attachment : public grpc::ClientBidiReactor<pb::Report, pb::Order> {
       const std::lock_guard lock(mutex_);
       reading_ = false;
       ending_ = !ok;
+      heard_ = heard_ || ok;
       abandoned = abandoned_;
       order = std::move(incoming_);
     }
@@ -100,7 +107,9 @@ class Attachment : public grpc::ClientBidiReactor<pb::Report, pb::Order> {
   }
 
   void OnDone(const grpc::Status& status) override {
-    notify_.on_ended(status.ok() ? "the control-server ended the stream" : status.error_message());
+    auto why = status.ok() ? "the control-server ended the stream" : status.error_message();
+    if (status.error_code() == grpc::StatusCode::UNAVAILABLE && !heard_ && notify_.examine) { why = notify_.examine(); }
+    notify_.on_ended(std::move(why));
     const std::lock_guard lock(mutex_);
     done_ = true;
     done_signal_.notify_all();
@@ -114,6 +123,7 @@ class Attachment : public grpc::ClientBidiReactor<pb::Report, pb::Order> {
   std::condition_variable done_signal_;
   pb::Order incoming_;
   bool reading_ = false;
+  bool heard_ = false;             ///< anything of the server
   std::deque<pb::Report> unsent_;  ///< the first is being written
   bool abandoned_ = false;         ///< the owner waits for the end and nothing else
   bool ending_ = false;
@@ -132,6 +142,11 @@ class ControlClient::Impl : public std::enable_shared_from_this<Impl> {
   void try_next() {
     const std::uint64_t attempt = ++attempt_;
     const auto weak = weak_from_this();
+    const auto channel = open_channel(address(), options_.wire);
+    if (!channel) {
+      refused(channel.error().message);
+      return try_later();
+    }
     Attachment::Notify notify;
     notify.on_read = [this, weak, attempt](pb::Order order) {
       post(weak, attempt, [this, order = std::move(order)] { handle(order); });
@@ -139,7 +154,10 @@ class ControlClient::Impl : public std::enable_shared_from_this<Impl> {
     notify.on_ended = [this, weak, attempt](std::string why) {
       post(weak, attempt, [this, why = std::move(why)] { handle_end(why); });
     };
-    attachment_ = std::make_unique<Attachment>(address(), std::move(notify));
+    if (failures_ % kExamineEvery == 0) {
+      notify.examine = [where = address(), wire = options_.wire] { return examine_wire(where, wire, kExamineLimit); };
+    }
+    attachment_ = std::make_unique<Attachment>(channel.value(), std::move(notify));
     attachment_->start();
     timer_.expires_after(options_.attach_timeout);
     timer_.async_wait([this, weak, attempt](const boost::system::error_code& error) {
@@ -179,6 +197,8 @@ class ControlClient::Impl : public std::enable_shared_from_this<Impl> {
       if (wire.body_case() == pb::Order::kAttached) {
         connected_ = true;
         backoff_ = options_.first_backoff;
+        told_.clear();
+        failures_ = 0;
         callbacks_.on_connected(address(), wire.attached().state_id());
       } else {
         attachment_->cancel();
@@ -196,7 +216,22 @@ class ControlClient::Impl : public std::enable_shared_from_this<Impl> {
     attachment_->wait_done();
     attachment_.reset();
     const std::string lost = address() + ": " + why;
+    if (!was_connected) {
+      if (failures_ % kExamineEvery == 0) { refused(why); }
+      ++failures_;
+    }
     next_address_ = (next_address_ + 1) % options_.addresses.size();
+    try_later();
+    if (was_connected) { callbacks_.on_lost(lost); }
+  }
+
+  /// The same sentence again and again would only hide others.
+  void refused(const std::string& why) {
+    auto& told = told_[address()];
+    if (std::exchange(told, why) != why) { log::warn("control-server {} is not reached: {}", address(), why); }
+  }
+
+  void try_later() {
     // After a loss the first try comes quickly; tries that fail wait longer and longer, up to the last backoff.
     timer_.expires_after(backoff_);
     backoff_ = std::min(backoff_ * 2, options_.last_backoff);
@@ -204,11 +239,6 @@ class ControlClient::Impl : public std::enable_shared_from_this<Impl> {
       const auto self = weak.lock();
       if (!error && self && attempt == attempt_) { try_next(); }
     });
-    if (was_connected) {
-      callbacks_.on_lost(lost);
-    } else {
-      log::debug("control-server {}", lost);
-    }
   }
 
   [[nodiscard]] const std::string& address() const { return options_.addresses[next_address_]; }
@@ -220,6 +250,8 @@ class ControlClient::Impl : public std::enable_shared_from_this<Impl> {
   std::unique_ptr<Attachment> attachment_;
   std::uint64_t attempt_ = 0;  ///< what an older attempt still says is ignored
   std::size_t next_address_ = 0;
+  unsigned failures_ = 0;                    ///< since the last connection
+  std::map<std::string, std::string> told_;  ///< address -> why it was not reached, since the last connection
   std::chrono::milliseconds backoff_ = options_.first_backoff;
   bool connected_ = false;
 };

@@ -42,6 +42,7 @@ pb::GroupStatus to_proto(const GroupStatus& status) {
     to.set_isolated(blade.isolated);
     to.set_standby(blade.standby);
   }
+  wire.set_plain_text(status.plain_text);
   return wire;
 }
 
@@ -63,6 +64,7 @@ Result<GroupStatus> from_proto(const pb::GroupStatus& wire) {
     status.blades.push_back({BladeId{check.name(from.blade(), "blade")}, from.agent_connected(),
                              from_wire(check, kVote, from.bfd(), "bfd"), from.isolated(), from.standby()});
   }
+  status.plain_text = wire.plain_text();
   return check.result<GroupStatus>(std::move(status));
 }
 

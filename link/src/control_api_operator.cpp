@@ -3,21 +3,31 @@
 
 #include <atomic>
 #include <mutex>
+#include <optional>
 
 #include "control.grpc.pb.h"
 #include "control_api_channel.hpp"
 #include "control_api_convert.hpp"
+#include "tls_examine.hpp"
 
 namespace understudy::link {
 
 class OperatorClient::Impl {
  public:
-  Impl(std::string address, std::chrono::milliseconds timeout)
-      : address_(std::move(address)), timeout_(timeout), stub_(pb::Control::NewStub(open_channel(address_))) {}
+  Impl(std::string address, tls::Wire wire, std::chrono::milliseconds timeout)
+      : address_(std::move(address)), wire_(std::move(wire)), timeout_(timeout) {
+    const auto channel = open_channel(address_, wire_);
+    if (channel) {
+      stub_ = pb::Control::NewStub(channel.value());
+    } else {
+      unusable_ = channel.error();
+    }
+  }
 
   template <class Request, class Reply>
   Result<Reply> call(grpc::Status (pb::Control::Stub::*method)(grpc::ClientContext*, const Request&, Reply*),
                      const Request& request) {
+    if (unusable_) { return *unusable_; }
     grpc::ClientContext context;
     context.set_deadline(std::chrono::system_clock::now() + timeout_);
     Reply reply;
@@ -27,6 +37,7 @@ class OperatorClient::Impl {
   }
 
   Status watch(std::uint64_t after, bool follow, const std::function<bool(const EventRecord&)>& each) {
+    if (unusable_) { return *unusable_; }
     grpc::ClientContext context;
     pb::WatchEventsRequest request;
     request.set_after_id(after);
@@ -76,29 +87,32 @@ class OperatorClient::Impl {
     switch (status.error_code()) {
       case grpc::StatusCode::UNAVAILABLE:
       case grpc::StatusCode::DEADLINE_EXCEEDED:
-        return failure("the control-server at " + address_ + " cannot be reached (" + reason(status) +
-                       "); is it running there?");
+        return failure("the control-server at " + address_ + " cannot be reached (" + reason(status) + "); " +
+                       examine_wire(address_, wire_, timeout_));
       case grpc::StatusCode::NOT_FOUND:
         return failure(status.error_message(), Errc::NotFound);
       case grpc::StatusCode::INVALID_ARGUMENT:
         return failure(status.error_message(), Errc::BadInput);
       case grpc::StatusCode::FAILED_PRECONDITION:
+      case grpc::StatusCode::PERMISSION_DENIED:
         return failure(status.error_message(), Errc::Refused);
       default:
         return failure("the control-server at " + address_ + " answered: " + status.error_message());
     }
   }
 
-  std::string address_;
-  std::chrono::milliseconds timeout_;
+  const std::string address_;
+  const tls::Wire wire_;
+  const std::chrono::milliseconds timeout_;
+  std::optional<Error> unusable_;  ///< our own credentials; there is no stub_ then
   std::unique_ptr<pb::Control::Stub> stub_;
   std::mutex mutex_;  ///< guards running_
   grpc::ClientContext* running_ = nullptr;
   std::atomic<bool> stopped_ = false;
 };
 
-OperatorClient::OperatorClient(std::string address, std::chrono::milliseconds timeout)
-    : impl_(std::make_unique<Impl>(std::move(address), timeout)) {}
+OperatorClient::OperatorClient(std::string address, const tls::Wire& wire, std::chrono::milliseconds timeout)
+    : impl_(std::make_unique<Impl>(std::move(address), wire, timeout)) {}
 OperatorClient::~OperatorClient() = default;
 
 Result<GroupStatus> OperatorClient::status() {
@@ -107,16 +121,18 @@ Result<GroupStatus> OperatorClient::status() {
   return from_proto(reply.value());
 }
 
-Result<std::string> OperatorClient::move_role(const RoleId& role) {
+Result<std::string> OperatorClient::move_role(const RoleId& role, const std::string& reason) {
   pb::MoveRoleRequest request;
+  request.set_reason(reason);
   request.set_role(role.value);
   const auto reply = impl_->call(&pb::Control::Stub::MoveRole, request);
   if (!reply) { return reply.error(); }
   return reply.value().text();
 }
 
-Result<std::string> OperatorClient::set_movement_policy(MovementPolicy policy) {
+Result<std::string> OperatorClient::set_movement_policy(MovementPolicy policy, const std::string& reason) {
   pb::SetMovementPolicyRequest request;
+  request.set_reason(reason);
   request.set_policy(to_proto(policy));
   const auto reply = impl_->call(&pb::Control::Stub::SetMovementPolicy, request);
   if (!reply) { return reply.error(); }

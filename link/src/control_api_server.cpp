@@ -10,6 +10,7 @@
 #include "control.grpc.pb.h"
 #include "control_api_channel.hpp"
 #include "control_api_convert.hpp"
+#include "control_api_wire.hpp"
 
 namespace understudy::link {
 namespace {
@@ -33,6 +34,16 @@ grpc::Status to_grpc(const Error& error) {
   }
 }
 
+grpc::Status forbidden(const Error& error) { return {grpc::StatusCode::PERMISSION_DENIED, error.message}; }
+
+/// A stream that is refused before it begins.
+template <class Reactor>
+class Refusal : public Reactor {
+ public:
+  explicit Refusal(const grpc::Status& status) { this->Finish(status); }
+  void OnDone() override { delete this; }  // gRPC's own way: nobody else has it
+};
+
 }  // namespace
 
 class ControlApiServer::Impl : public std::enable_shared_from_this<Impl> {
@@ -43,7 +54,7 @@ class ControlApiServer::Impl : public std::enable_shared_from_this<Impl> {
 
   Impl(boost::asio::io_context& io, std::string state_id, ControlApiHandlers handlers);
   ~Impl();
-  Status listen(const std::string& address);
+  Status listen(const std::string& address, const tls::Wire& wire);
   void stop();
 
   [[nodiscard]] int port() const { return port_; }
@@ -64,6 +75,9 @@ class ControlApiServer::Impl : public std::enable_shared_from_this<Impl> {
   [[nodiscard]] const std::string& state_id() const { return state_id_; }
 
   // Called on gRPC's threads.
+  [[nodiscard]] Caller caller(const grpc::ServerContextBase& context) const { return caller_of(context, chassis_); }
+  /// Refused things are told, on their way to the caller.
+  Status tell_refused(Status checked);
   SessionId add(std::shared_ptr<Session> session);
   void remove(SessionId id);
   void add(std::shared_ptr<Follower> follower);
@@ -76,6 +90,7 @@ class ControlApiServer::Impl : public std::enable_shared_from_this<Impl> {
 
   boost::asio::io_context& io_;
   std::string state_id_;
+  std::string chassis_;  ///< of our own certificate; empty on a plain wire
   ControlApiHandlers handlers_;
   std::unique_ptr<Service> service_;
   std::unique_ptr<grpc::Server> server_;
@@ -93,7 +108,7 @@ class ControlApiServer::Impl : public std::enable_shared_from_this<Impl> {
 class ControlApiServer::Impl::Session : public grpc::ServerBidiReactor<pb::Report, pb::Order>,
                                         public std::enable_shared_from_this<Session> {
  public:
-  explicit Session(Impl& impl) : impl_(impl) {}
+  Session(Impl& impl, Caller caller) : impl_(impl), caller_(std::move(caller)) {}
 
   void start() {
     id_ = impl_.add(shared_from_this());
@@ -133,6 +148,13 @@ class ControlApiServer::Impl::Session : public grpc::ServerBidiReactor<pb::Repor
       finish(to_grpc(report.error()));
       return;
     }
+    if (const auto* hello = std::get_if<Hello>(&report.value())) {
+      if (const auto itself = impl_.tell_refused(check_claim(caller_, hello->blade)); !itself) {
+        finish(forbidden(itself.error()));
+        return;
+      }
+      tell_certificate(hello->blade);
+    }
     impl_.post([session = shared_from_this(), report = std::move(report).value()](Impl& impl) {
       session->told_ = true;
       impl.handlers().on_report(session->id_, report);
@@ -162,6 +184,12 @@ class ControlApiServer::Impl::Session : public grpc::ServerBidiReactor<pb::Repor
   }
 
  private:
+  void tell_certificate(const BladeId& blade) {
+    if (!caller_.certificate) { return; }
+    impl_.post([blade, not_after = caller_.certificate->not_after](Impl& impl) {
+      impl.handlers().on_certificate(blade, not_after);
+    });
+  }
   void read_next() {
     const std::lock_guard lock(mutex_);
     if (!finished_) { StartRead(&incoming_); }
@@ -173,6 +201,7 @@ class ControlApiServer::Impl::Session : public grpc::ServerBidiReactor<pb::Repor
   }
 
   Impl& impl_;
+  const Caller caller_;
   SessionId id_ = 0;
   pb::Report incoming_;
   bool greeted_ = false;  ///< reads only (one at a time)
@@ -281,14 +310,21 @@ class ControlApiServer::Impl::Service : public pb::Control::CallbackService {
  public:
   explicit Service(Impl& impl) : impl_(impl) {}
 
-  grpc::ServerBidiReactor<pb::Report, pb::Order>* Attach(grpc::CallbackServerContext* /*context*/) override {
-    const auto session = std::make_shared<Session>(impl_);
+  grpc::ServerBidiReactor<pb::Report, pb::Order>* Attach(grpc::CallbackServerContext* context) override {
+    auto caller = impl_.caller(*context);
+    if (const auto allowed = impl_.tell_refused(check_right(caller, Right::Attach)); !allowed) {
+      return new Refusal<grpc::ServerBidiReactor<pb::Report, pb::Order>>(forbidden(allowed.error()));
+    }
+    const auto session = std::make_shared<Session>(impl_, std::move(caller));
     session->start();
     return session.get();
   }
 
-  grpc::ServerWriteReactor<pb::Event>* WatchEvents(grpc::CallbackServerContext* /*context*/,
+  grpc::ServerWriteReactor<pb::Event>* WatchEvents(grpc::CallbackServerContext* context,
                                                    const pb::WatchEventsRequest* request) override {
+    if (const auto allowed = impl_.tell_refused(check_right(impl_.caller(*context), Right::Look)); !allowed) {
+      return new Refusal<grpc::ServerWriteReactor<pb::Event>>(forbidden(allowed.error()));
+    }
     const auto follower = std::make_shared<Follower>(impl_, request->after_id(), request->follow());
     follower->start();
     return follower.get();
@@ -296,7 +332,7 @@ class ControlApiServer::Impl::Service : public pb::Control::CallbackService {
 
   grpc::ServerUnaryReactor* GetStatus(grpc::CallbackServerContext* context, const pb::GetStatusRequest* /*request*/,
                                       pb::GroupStatus* reply) override {
-    return answer(context, [reply](Impl& impl) {
+    return answer(context, Right::Look, [reply](Impl& impl) {
       *reply = to_proto(impl.handlers().status());
       return grpc::Status::OK;
     });
@@ -304,18 +340,18 @@ class ControlApiServer::Impl::Service : public pb::Control::CallbackService {
 
   grpc::ServerUnaryReactor* MoveRole(grpc::CallbackServerContext* context, const pb::MoveRoleRequest* request,
                                      pb::Done* reply) override {
-    return answer(context, [request, reply](Impl& impl) {
+    return change(context, *request, [request, reply](Impl& impl, const Command& command) {
       if (!valid_name(request->role())) { return to_grpc(failure("that is no role's name", Errc::BadInput)); }
-      return done(impl.handlers().move_role(RoleId{request->role()}), *reply);
+      return done(impl.handlers().move_role(command, RoleId{request->role()}), *reply);
     });
   }
 
   grpc::ServerUnaryReactor* SetMovementPolicy(grpc::CallbackServerContext* context,
                                               const pb::SetMovementPolicyRequest* request, pb::Done* reply) override {
-    return answer(context, [request, reply](Impl& impl) {
+    return change(context, *request, [request, reply](Impl& impl, const Command& command) {
       const auto policy = from_proto(request->policy());
       if (!policy) { return to_grpc(policy.error()); }
-      return done(impl.handlers().set_movement_policy(policy.value()), *reply);
+      return done(impl.handlers().set_movement_policy(command, policy.value()), *reply);
     });
   }
 
@@ -326,10 +362,26 @@ class ControlApiServer::Impl::Service : public pb::Control::CallbackService {
     return grpc::Status::OK;
   }
 
+  template <class Request, class Action>
+  grpc::ServerUnaryReactor* change(grpc::CallbackServerContext* context, const Request& request, Action action) {
+    const Command command{impl_.caller(*context).who(), request.reason()};
+    return answer(context, Right::Change, [command, action](Impl& impl) {
+      if (command.reason.size() > bounds::kReasonBytes) {
+        return to_grpc(
+            failure("a reason has at most " + std::to_string(bounds::kReasonBytes) + " bytes", Errc::BadInput));
+      }
+      return action(impl, Command{command.who, printable(command.reason)});
+    });
+  }
+
   /// Request and reply live until Finish; a stopping server finishes what its handlers never saw.
   template <class Action>
-  grpc::ServerUnaryReactor* answer(grpc::CallbackServerContext* context, Action action) {
+  grpc::ServerUnaryReactor* answer(grpc::CallbackServerContext* context, Right right, Action action) {
     auto* reactor = context->DefaultReactor();
+    if (const auto allowed = impl_.tell_refused(check_right(impl_.caller(*context), right)); !allowed) {
+      reactor->Finish(forbidden(allowed.error()));
+      return reactor;
+    }
     const auto id = impl_.add_pending(reactor);
     impl_.post([id, action](Impl& impl) { impl.finish_pending(id, action(impl)); });
     return reactor;
@@ -342,17 +394,32 @@ ControlApiServer::Impl::Impl(boost::asio::io_context& io, std::string state_id, 
     : io_(io), state_id_(std::move(state_id)), handlers_(std::move(handlers)) {}
 ControlApiServer::Impl::~Impl() = default;
 
-Status ControlApiServer::Impl::listen(const std::string& address) {
+Status ControlApiServer::Impl::listen(const std::string& address, const tls::Wire& wire) {
+  const auto credentials = server_credentials(wire);
+  if (!credentials) { return credentials.error(); }
+  if (!wire.plain_text) {
+    const auto own = tls::read_credentials(wire.files);
+    const auto certificate = own ? tls::read_certificate(own->certificate) : Result<tls::Certificate>(own.error());
+    if (!certificate) { return certificate.error(); }
+    chassis_ = certificate->identity->chassis;
+  }
   service_ = std::make_unique<Service>(*this);
   grpc::ServerBuilder builder;
   configure_server(builder);
-  builder.AddListeningPort(address, server_credentials(), &port_);
+  builder.AddListeningPort(address, credentials.value(), &port_);
   builder.RegisterService(service_.get());
   server_ = builder.BuildAndStart();
   if (server_ == nullptr || port_ == 0) {
     return failure("cannot listen at " + address + ": the address is not of this host or the port is taken");
   }
   return {};
+}
+
+Status ControlApiServer::Impl::tell_refused(Status checked) {
+  if (!checked) {
+    post([what = checked.error().message](Impl& impl) { impl.handlers().on_refused(what); });
+  }
+  return checked;
 }
 
 void ControlApiServer::Impl::stop() {
@@ -441,11 +508,11 @@ void ControlApiServer::Impl::finish_pending(std::uint64_t id, const grpc::Status
 }
 
 Result<std::unique_ptr<ControlApiServer>> ControlApiServer::listen(boost::asio::io_context& io,
-                                                                   const std::string& address, std::string state_id,
-                                                                   ControlApiHandlers handlers) {
+                                                                   const std::string& address, const tls::Wire& wire,
+                                                                   std::string state_id, ControlApiHandlers handlers) {
   auto impl = std::make_shared<Impl>(io, std::move(state_id), std::move(handlers));
   std::unique_ptr<ControlApiServer> server(new ControlApiServer(impl));
-  if (auto listening = impl->listen(address); !listening) { return listening.error(); }
+  if (auto listening = impl->listen(address, wire); !listening) { return listening.error(); }
   return server;
 }
 

@@ -54,6 +54,15 @@ struct OrderWriter {
   json::object operator()(const Configure& order) const {
     return {{"order", "configure"}, {"mirror", to_json(order.mirror)}, {"bfd_key", order.bfd_key}};
   }
+  json::object operator()(const Certify& order) const {
+    if (!order.credentials) { return {{"order", "certify"}, {"plain_text", true}}; }
+    const auto& given = *order.credentials;
+    return {{"order", "certify"},
+            {"plain_text", false},
+            {"ca", given.ca},
+            {"certificate", given.certificate},
+            {"key", given.key}};
+  }
   json::object operator()(const Activate& order) const {
     return {{"order", "activate"}, {"term", order.term.value}, {"deadline_ms", order.deadline_ms}};
   }
@@ -193,6 +202,12 @@ Result<GuestOrder> parse_order(std::string_view text) {
     } else {
       fields.problem(mirror.error().message);
     }
+  } else if (name == "certify") {
+    Certify certify;
+    if (!fields.boolean("plain_text")) {
+      certify.credentials = {fields.string("ca"), fields.string("certificate"), fields.string("key")};
+    }
+    order = certify;
   } else if (name == "activate") {
     Activate activate;
     activate.term.value = fields.number("term");

@@ -9,21 +9,35 @@ namespace understudy::link::replication {
 namespace {
 /// A peer that works through a long backlog without a word looks dead: it speaks in between.
 constexpr auto busy_max = std::chrono::milliseconds(20);
+/// With the record that the session may hold already (16 KiB) less than the decoder has room for beyond one frame.
+constexpr std::size_t wire_bytes = 32 << 10;
+constexpr const char* cut = "the connection was cut";
+
+/// The head of TLS's first record, where a frame should begin (RFC 8446 section 5.1).
+bool speaks_tls(std::span<const std::byte> bytes) {
+  return bytes.size() >= 2 && bytes[0] == std::byte{22} && bytes[1] == std::byte{3};
+}
 }  // namespace
 
 void FrameConnection::start() {
   prepare_stream(stream_);
   last_received_ = Clock::now();
+  if (session_) {
+    from_wire_.resize(wire_bytes);
+    if (const auto begun = session_->begin(); !begun) { end_ = begun.error().message; }
+    flush();
+  }
   read();
 }
 
 void FrameConnection::read() {
-  const auto room = decoder_.prepare();
+  const auto room = session_ ? std::span(from_wire_) : decoder_.prepare();
   stream_.async_read_some(boost::asio::buffer(room.data(), room.size()),
                           [self = shared_from_this()](const boost::system::error_code& error, std::size_t size) {
                             if (self->closed_) { return; }
                             if (error) {
-                              self->fail(error == boost::asio::error::eof ? "end of stream" : error.message());
+                              const bool eof = error == boost::asio::error::eof;
+                              self->fail(!eof ? error.message() : self->session_ ? cut : in_order);
                               return;
                             }
                             self->on_bytes(size);
@@ -32,8 +46,52 @@ void FrameConnection::read() {
 
 void FrameConnection::on_bytes(std::size_t size) {
   last_received_ = Clock::now();
-  decoder_.commit(size);
-  take_frames();
+  if (!session_) {
+    if (!std::exchange(heard_, true) && speaks_tls(decoder_.prepare().first(size))) {
+      return fail("the peer speaks TLS, and this side plain text");
+    }
+    decoder_.commit(size);
+    return take_frames();
+  }
+  decrypt(size);
+  flush();
+  if (secured_) { return take_frames(); }
+  if (end_) { return fail(*end_); }
+  read();
+}
+
+/// All of it at once, so that nothing lies in the session that waiting_bytes() would not see.
+void FrameConnection::decrypt(std::size_t size) {
+  session_->feed(std::span(from_wire_).first(size));
+  while (!end_) {
+    const auto room = decoder_.prepare();
+    UNDERSTUDY_ASSERT(!room.empty());
+    const auto got = session_->read(room);
+    if (got && !secured_ && session_->established()) {
+      if (const auto trusted = secure(); !trusted) { return; }
+    }
+    if (!got) {
+      end_ = got.error().message;
+    } else if (session_->ended()) {
+      end_ = in_order;
+    } else if (got.value() == 0) {
+      return;
+    } else {
+      decoder_.commit(got.value());
+    }
+  }
+}
+
+Status FrameConnection::secure() {
+  const auto handlers = handlers_;
+  auto trusted = handlers->on_secured(session_->peer());
+  if (!trusted) {
+    end_ = trusted.error().message;
+    return trusted;
+  }
+  secured_ = true;
+  if (!batch_.empty()) { encrypt(); }
+  return trusted;
 }
 
 void FrameConnection::take_frames() {
@@ -61,30 +119,74 @@ void FrameConnection::take_frames() {
     const auto handlers = handlers_;
     handlers->on_read_done();
   }
-  if (!closed_) { read(); }
+  if (closed_) { return; }
+  if (end_) { return fail(*end_); }
+  read();
 }
 
 void FrameConnection::write(std::vector<EncodedFrame> batch) {
   if (closed_ || write_failed_ || batch.empty()) { return; }
   UNDERSTUDY_ASSERT(batch_.empty());
   batch_ = std::move(batch);
+  if (session_) {
+    if (secured_) { encrypt(); }
+    return;
+  }
   buffers_.clear();
   for (const auto& frame : batch_) {
     buffers_.push_back(boost::asio::buffer(frame.header));
     if (!frame.payload.empty()) { buffers_.push_back(boost::asio::buffer(frame.payload)); }
   }
-  boost::asio::async_write(stream_, buffers_,
+  boost::asio::async_write(
+      stream_, buffers_,
+      [self = shared_from_this()](const boost::system::error_code& error, std::size_t) { self->written(error); });
+}
+
+void FrameConnection::written(const boost::system::error_code& error) {
+  batch_.clear();
+  encrypted_ = false;
+  if (closed_) { return; }
+  if (last_words_) { return close(); }
+  if (error) {
+    write_failed_ = true;  // reading finds the end
+    return;
+  }
+  const auto handlers = handlers_;
+  handlers->on_written();
+}
+
+void FrameConnection::encrypt() {
+  std::vector<std::span<const std::byte>> pieces;
+  for (const auto& frame : batch_) {
+    pieces.push_back(std::as_bytes(std::span(frame.header)));
+    pieces.emplace_back(frame.payload);
+  }
+  encrypted_ = true;
+  if (!session_->write(pieces)) { write_failed_ = true; }
+  flush();
+}
+
+/// One write at a time; what comes meanwhile goes with the next.
+void FrameConnection::flush() {
+  if (!to_wire_.empty() || closed_) { return; }
+  to_wire_ = session_->take_output();
+  if (to_wire_.empty()) { return; }
+  boost::asio::async_write(stream_, boost::asio::buffer(to_wire_),
                            [self = shared_from_this()](const boost::system::error_code& error, std::size_t) {
-                             self->batch_.clear();
-                             if (self->closed_) { return; }
-                             if (self->last_words_) { return self->close(); }
-                             if (error) {
-                               self->write_failed_ = true;  // reading finds the end
-                               return;
-                             }
-                             const auto handlers = self->handlers_;
-                             handlers->on_written();
+                             self->to_wire_.clear();
+                             if (!error) { self->flush(); }
+                             if (self->to_wire_.empty() && (self->encrypted_ || error)) { self->written(error); }
                            });
+}
+
+/// Last words of TLS (an alert, or that the stream ends here) as far as the socket takes them at once.
+void FrameConnection::send_now() {
+  if (!to_wire_.empty()) { return; }  // the middle of a record is on its way
+  if (secured_ && !write_failed_) { session_->say_end(); }
+  const auto bytes = session_->take_output();
+  if (!bytes.empty()) {
+    (void)::send(stream_.native_handle(), bytes.data(), bytes.size(), MSG_DONTWAIT | MSG_NOSIGNAL);
+  }
 }
 
 void FrameConnection::write_and_close(EncodedFrame frame) {
@@ -97,6 +199,7 @@ void FrameConnection::write_and_close(EncodedFrame frame) {
 }
 
 void FrameConnection::close() {
+  if (session_ && !closed_ && stream_.is_open()) { send_now(); }
   closed_ = true;
   boost::system::error_code ignored;
   stream_.shutdown(Stream::shutdown_both, ignored);

@@ -5,15 +5,21 @@
 /// Order of calls: start(); then on_frame for each frame of a read and on_read_done once after them; on_written after
 /// each batch; on_closed at most once, after which nothing is called. close() ends it without on_closed.
 /// A write that fails does not end the connection: what the peer sent before it died is still read to its end.
+///
+/// With a TLS session the same, encrypted: on_secured comes once, when the peer has proved who it is, before any frame
+/// of it; what was written until then waits. The end of the stream is told as such only when the peer said it itself
+/// (close_notify); a wire that just ends is "cut". Frames that came whole before the end are handled in both cases.
 
 #include <boost/asio/buffer.hpp>
 #include <chrono>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "replication_stream.hpp"
+#include "tls_session.hpp"
 #include "understudy/link/replication_frame.hpp"
 
 namespace understudy::link::replication {
@@ -21,14 +27,19 @@ namespace understudy::link::replication {
 class FrameConnection : public std::enable_shared_from_this<FrameConnection> {
  public:
   using Clock = std::chrono::steady_clock;
+  /// on_closed's word when the peer itself ended the stream.
+  static constexpr const char* in_order = "end of stream";
   struct Handlers {
     std::function<Status(const Frame&)> on_frame;  ///< a failure closes the connection with its message
+    std::function<Status(const tls::Certificate& peer)> on_secured = [](const tls::Certificate&) { return Status{}; };
     std::function<void()> on_read_done = [] {};
     std::function<void()> on_written = [] {};
     std::function<void(const std::string& why)> on_closed;
   };
 
-  explicit FrameConnection(Stream stream) : stream_(std::move(stream)) {}
+  /// Without a session it speaks plain text.
+  explicit FrameConnection(Stream stream, std::unique_ptr<tls::Session> session = nullptr)
+      : stream_(std::move(stream)), session_(std::move(session)) {}
   /// May be called from a handler: it takes effect with the next frame.
   void set_handlers(Handlers handlers) { handlers_ = std::make_shared<const Handlers>(std::move(handlers)); }
   void start();
@@ -41,6 +52,8 @@ class FrameConnection : public std::enable_shared_from_this<FrameConnection> {
   void close();
 
   [[nodiscard]] bool closed() const { return closed_; }
+  /// Null on a plain wire.
+  [[nodiscard]] const tls::Session* session() const { return session_.get(); }
   [[nodiscard]] Clock::time_point last_received() const { return last_received_; }
   void forgive_silence() { last_received_ = Clock::now(); }
   /// Bytes that lie in the socket and were not read yet; not 0 while what was read is not worked through.
@@ -51,10 +64,24 @@ class FrameConnection : public std::enable_shared_from_this<FrameConnection> {
  private:
   void read();
   void on_bytes(std::size_t size);
+  void decrypt(std::size_t size);
+  Status secure();
+  void encrypt();
+  void flush();
+  void send_now();
+  void written(const boost::system::error_code& error);
   void take_frames();
   void fail(const std::string& why);
 
   Stream stream_;
+  std::unique_ptr<tls::Session> session_;
+  std::vector<std::byte> from_wire_;  ///< with a session only
+  std::vector<std::byte> to_wire_;    ///< being sent
+  bool heard_ = false;                ///< a plain peer has spoken
+  bool secured_ = false;
+  bool encrypted_ = false;  ///< batch_ went into the session
+  /// Why the stream has ended; told when the frames before it are handled.
+  std::optional<std::string> end_;
   std::shared_ptr<const Handlers> handlers_;
   FrameDecoder decoder_;
   bool taking_ = false;  ///< more of what was read waits for its turn

@@ -88,8 +88,12 @@ struct ReplicationReceiver::Impl : std::enable_shared_from_this<ReplicationRecei
                      Errc::Refused);
     }
     const bool same = target && !stopped && applier.acquired() && target->active == next.active &&
-                      target->port == next.port && target->term == next.term;
-    if (same) { return {}; }
+                      target->port == next.port && target->term == next.term && target->blade == next.blade &&
+                      target->credentials.has_value() == next.credentials.has_value();
+    if (same) {
+      target->credentials = next.credentials;
+      return {};
+    }
     close();
     if (auto acquired = applier.acquire(region, next.term); !acquired) { return acquired; }
     target = next;
@@ -140,13 +144,23 @@ struct ReplicationReceiver::Impl : std::enable_shared_from_this<ReplicationRecei
   void on_connected() {
     retry_timer.cancel();
     progressed = false;
-    connection = std::make_shared<FrameConnection>(std::move(*connecting));
+    std::unique_ptr<tls::Session> session;
+    if (target->credentials) {
+      auto opened = tls::Session::open(tls::End::Client, *target->credentials);
+      if (!opened) { return connect_failed(opened.error().message); }
+      session = std::move(opened).value();
+    }
+    connection = std::make_shared<FrameConnection>(std::move(*connecting), std::move(session));
     connecting.reset();
     const std::weak_ptr<Impl> weak = weak_from_this();
     FrameConnection::Handlers handlers;
     handlers.on_frame = [weak](const Frame& frame) {
       const auto self = weak.lock();
       return self ? self->on_frame(frame) : Status{};
+    };
+    handlers.on_secured = [weak](const tls::Certificate& peer) {
+      const auto self = weak.lock();
+      return self ? self->check_active(peer) : Status{};
     };
     handlers.on_read_done = [weak] {
       if (const auto self = weak.lock()) { self->on_read_done(); }
@@ -168,6 +182,19 @@ struct ReplicationReceiver::Impl : std::enable_shared_from_this<ReplicationRecei
   }
 
   // --- a connection ---
+
+  /// Only the active that we were told of may give us its role's state.
+  Status check_active(const tls::Certificate& peer) const {
+    const auto& own = connection->session()->own().identity;
+    const auto& active = *peer.identity;
+    if (own && active.chassis == own->chassis && active.kind == tls::Kind::Blade &&
+        active.name == target->blade.value) {
+      return {};
+    }
+    return failure("at " + target->active.to_string() + " is " + describe(active) + " of " + active.chassis + ", not " +
+                       target->blade.value,
+                   Errc::Refused);
+  }
 
   FrameHeader header(FrameType type) const { return {type, 0, target->term, role_digest, {}}; }
 
@@ -229,7 +256,7 @@ struct ReplicationReceiver::Impl : std::enable_shared_from_this<ReplicationRecei
 
   void on_closed(const std::string& why) {
     heartbeat_timer.cancel();
-    if (on_drained) { return drained(why == "end of stream", false); }
+    if (on_drained) { return drained(why == FrameConnection::in_order, false); }
     connection.reset();
     become(ReceiverPhase::Lost, why);
     if (!stopped && !connection && !connecting) { connect_later(); }

@@ -69,6 +69,7 @@ struct ReplicationSender::Impl : std::enable_shared_from_this<ReplicationSender:
   std::shared_ptr<MirrorLink> link;
   SenderPhase phase = SenderPhase::NoMirror;
   std::string detail = "no mirror has connected yet";
+  std::string complaint;  ///< the last one, since a mirror was accepted
   bool stopped = false;
 
   Result<std::vector<shm::Store>> open_stores() const {
@@ -124,6 +125,20 @@ struct ReplicationSender::Impl : std::enable_shared_from_this<ReplicationSender:
     });
   }
 
+  /// Null on a plain wire.
+  Result<std::unique_ptr<tls::Session>> new_session() const {
+    if (!options.credentials) { return std::unique_ptr<tls::Session>(); }
+    const auto credentials = options.credentials();
+    if (!credentials) { return credentials.error(); }
+    return tls::Session::open(tls::End::Server, credentials.value());
+  }
+
+  /// A mirror that cannot be accepted comes again and again: one line says it.
+  void complain(const std::string& what) {
+    if (std::exchange(complaint, what) == what) { return; }
+    log::warn("replication of {}: no mirror accepted: {}", options.role.value, what);
+  }
+
   void on_connection(tcp::socket socket) {
     boost::system::error_code error;
     const auto from = address_of(socket.remote_endpoint(error));
@@ -134,8 +149,10 @@ struct ReplicationSender::Impl : std::enable_shared_from_this<ReplicationSender:
       return;
     }
     if (candidates.size() >= candidates_max) { return; }  // closes; the mirror comes again
+    auto session = new_session();
+    if (!session) { return complain(session.error().message); }
     auto candidate = std::make_shared<Candidate>(io);
-    candidate->connection = std::make_shared<FrameConnection>(std::move(socket));
+    candidate->connection = std::make_shared<FrameConnection>(std::move(socket), std::move(session).value());
     candidates.push_back(candidate);
     const std::weak_ptr<Impl> weak = weak_from_this();
     const std::weak_ptr<Candidate> weak_candidate = candidate;
@@ -152,7 +169,10 @@ struct ReplicationSender::Impl : std::enable_shared_from_this<ReplicationSender:
       const auto speaker = weak_candidate.lock();
       return self && speaker ? self->on_hello(speaker, frame) : Status{};
     };
-    handlers.on_closed = [forget](const std::string&) { forget(); };
+    handlers.on_closed = [weak, forget, from](const std::string& why) {
+      forget();
+      if (const auto self = weak.lock()) { self->complain("a connection from " + from.to_string() + ": " + why); }
+    };
     candidate->connection->set_handlers(std::move(handlers));
     candidate->limit.expires_after(hello_limit);
     candidate->limit.async_wait([forget](const boost::system::error_code& cancelled) {
@@ -161,7 +181,15 @@ struct ReplicationSender::Impl : std::enable_shared_from_this<ReplicationSender:
     candidate->connection->start();
   }
 
-  std::optional<Refusal> refusal_of(const Frame& frame, const Hello& hello) const {
+  std::optional<Refusal> refusal_of(const tls::Session* session, const Frame& frame, const Hello& hello) const {
+    if (session != nullptr) {
+      const auto& peer = *session->peer().identity;
+      const bool ours = session->own().identity && peer.chassis == session->own().identity->chassis;
+      if (!ours || peer.kind != tls::Kind::Mirror || peer.role != options.role.value) {
+        return Refusal{RefusalReason::WrongRole, "this is " + options.role.value + ", and the certificate is that of " +
+                                                     describe(peer) + " of " + peer.chassis};
+      }
+    }
     if (hello.role != options.role || frame.header.role_digest != digest_of(options.role)) {
       return Refusal{RefusalReason::WrongRole, "this is " + options.role.value + ", not " + hello.role.value};
     }
@@ -183,12 +211,13 @@ struct ReplicationSender::Impl : std::enable_shared_from_this<ReplicationSender:
     if (!hello) { return hello.error(); }
     candidate->limit.cancel();
     std::erase(candidates, candidate);
-    if (const auto refusal = refusal_of(frame, hello.value())) {
+    if (const auto refusal = refusal_of(candidate->connection->session(), frame, hello.value())) {
       log::warn("replication of {}: mirror refused, {}", options.role.value, refusal->text);
       candidate->connection->write_and_close(
           encode({FrameType::Refused, 0, options.term, digest_of(options.role), {}}, encode_payload(*refusal)));
       return {};
     }
+    complaint.clear();
     auto opened = open_stores();
     if (!opened) { return opened.error(); }
     if (link) { link->refuse_and_close(RefusalReason::Replaced, "another connection of the mirror took over"); }

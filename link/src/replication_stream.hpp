@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
-/// The one place that knows what carries the replication stream: TCP today. A TLS stream takes over here by another
-/// `Stream` and its handshake in FrameConnection::start.
+/// The one place that knows what carries the replication stream: TCP. Inside of it FrameConnection speaks TLS 1.3 when
+/// it is given a tls::Session.
 
 #include <boost/asio/ip/tcp.hpp>
 #include <cstring>

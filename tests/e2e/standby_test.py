@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """The whole standby dies: the actives serve on, and every status says that they are exposed. It boots again and they
-are protected. Before: an endless command in a mirror's shell does not keep the next one out."""
+are protected, once their mirrors have certificates. Before: an endless command in a mirror's shell does not keep the
+next one out."""
+# Covers: host-agent/edge/agent_certificates.cpp
 import os
 import subprocess
 import sys
@@ -8,7 +10,7 @@ import time
 import unittest
 
 sys.path.insert(0, os.path.dirname(os.path.realpath(__file__)))
-from group_case import REPOSITORY, GroupCase, blades, daemons, say  # noqa: E402
+from group_case import REPOSITORY, ROLE, GroupCase, blades, daemons, run, say, until  # noqa: E402
 
 
 class StandbyDies(GroupCase):
@@ -25,10 +27,37 @@ class StandbyDies(GroupCase):
         self.assertIn("exposed", daemons.operator(self.state, self.binaries, "status"))
         self.assertEqual([event["text"] for event in self.stream.all if event["time_ns"] >= since
                           and event.get("phase") in ("isolate", "activate")], [], "nobody was isolated or activated")
+        since = time.time_ns()
+        os.rename(self.certificate(), self.certificate() + ".away")
         blades.power_on(self.state, self.standby, self.binaries)
-        say(f"{self.standby} boots again")
+        say(f"{self.standby} boots again, without a certificate for its mirror")
+        self.wait_event(lambda event: f"pki issue mirror {self.standby} {ROLE}" in event["text"],
+                        "the mirror without a certificate is told", since, 90)
+        self.assertEqual(self.role()["state"], "exposed", "it follows nobody in plain text")
+        os.rename(self.certificate() + ".away", self.certificate())
         self.wait_state("protected", 90)
+        self.a_mirrors_key_is_in_its_memory_only_and_can_be_renewed()
         self.finish_traffic()
+
+    def certificate(self):
+        return self.state.path("pki", "mirror", self.standby, f"{ROLE}.crt")
+
+    def a_mirrors_key_is_in_its_memory_only_and_can_be_renewed(self):
+        self.assertEqual(self.in_mirror("grep -rl 'PRIVATE KEY' /etc /root /run /srv /tmp /var 2>/dev/null; true"), "")
+        run([os.path.join(self.binaries, "understudy"), "pki", "renew", self.certificate(), "--new-key", "--directory",
+             self.state.path("pki")])
+
+        def renewed():
+            with open(self.state.log(self.standby), encoding="utf-8", errors="replace") as log:
+                return "its mirror has a renewed certificate" in log.read()
+        until(renewed, "the mirror has the renewed certificate", 30)
+        self.assertEqual(self.role()["state"], "protected")
+
+    def in_mirror(self, line):
+        tool = os.path.join(REPOSITORY, "lab", "understudy-lab")
+        done = subprocess.run([tool, "exec", "--name", self.state.name, "mirror-1", "--", line], capture_output=True,
+                              text=True, timeout=60, check=False)
+        return done.stdout.strip()
 
     def an_endless_command_ends_with_its_person(self):
         tool = os.path.join(REPOSITORY, "lab", "understudy-lab")

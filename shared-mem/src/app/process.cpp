@@ -161,6 +161,7 @@ void reset_signals() {
       give_up(prepared);
     }
   }
+  ::umask(022);  // the agent's own is stricter; an application's files are its own affair
   ::close_range(3, UINT_MAX, CLOSE_RANGE_CLOEXEC);  // libraries of the agent leave descriptors open
   ::execve(prepared.argv[0], prepared.argv.data(), prepared.envp.data());
   give_up(prepared);

@@ -2,7 +2,7 @@
 /// The real control-server and the real operator's command, with host-agents played by this test: in a network
 /// namespace of its own, with a Linux bridge as the switch. What a blade says is played, what it suffers is real: its
 /// ports are isolated in the kernel, its BFD dies by SIGKILL.
-/// Covers: control-server/edge/service.cpp, cli/commands.cpp
+/// Covers: control-server/edge/service.cpp, cli/commands.cpp, cli/pki_commands.cpp
 #include <fcntl.h>
 #include <gtest/gtest.h>
 #include <sched.h>
@@ -16,6 +16,7 @@
 #include <fstream>
 #include <optional>
 
+#include "support/pki.hpp"
 #include "support/run_until.hpp"
 #include "understudy/link/control_api_client.hpp"
 #include "understudy/net/gate.hpp"
@@ -76,17 +77,22 @@ class Child {
 
 /// One blade as the control-server sees it.
 struct Blade {
-  Blade(boost::asio::io_context& io, unsigned number, const std::string& folder)
-      : id{"blade-" + std::to_string(number)}, address("127.0.0." + std::to_string(number)), folder_(folder), io_(io) {}
+  Blade(boost::asio::io_context& io, unsigned number, const std::string& folder, test::Pki& pki)
+      : id{"blade-" + std::to_string(number)},
+        address("127.0.0." + std::to_string(number)),
+        wire(pki.wire(tls::Kind::Blade, id.value)),
+        folder_(folder),
+        io_(io) {}
 
   void power_on() {
     speaker.emplace(std::vector<std::string>{BFD_SPEAKER, address, kServer}, folder_ + "/" + id.value + ".log");
     ControlClientOptions options;
     options.addresses = {std::string(kServer) + ":7400"};
+    options.wire = wire;
     ControlClientCallbacks callbacks;
     callbacks.on_connected = [this](const std::string&, const std::string& state) {
       state_id = state;
-      client->send(Hello{id, "boot", held});
+      client->send(Hello{claimed.value_or(id), "boot", held});
       for (const auto& report : after_hello) { client->send(report); }
     };
     callbacks.on_order = [this](const Order& order) {
@@ -112,6 +118,8 @@ struct Blade {
 
   BladeId id;
   std::string address;
+  tls::Wire wire;
+  std::optional<BladeId> claimed;  ///< whom it poses as; none: it is itself
   std::vector<HeldRole> held;
   std::vector<Report> after_hello;
   std::vector<Order> orders;
@@ -145,8 +153,11 @@ class ControlServerTest : public testing::Test, protected test::Loop {
     ASSERT_TRUE(isolation.ok()) << isolation.error().message;
     isolation_.emplace(std::move(isolation).value());
     (void)isolation_->readmit({"b1-ext", "b2-ext"});
-    active_.emplace(io_, 1, folder_);
-    standby_.emplace(io_, 2, folder_);
+    pki_.emplace();
+    active_.emplace(io_, 1, folder_, *pki_);
+    standby_.emplace(io_, 2, folder_, *pki_);
+    server_files_ = pki_->issue(tls::Kind::ControlServer, "control");
+    operator_files_ = pki_->issue(tls::Kind::Operator, "alice");
     start_server();
   }
   void TearDown() override {
@@ -195,7 +206,11 @@ name = "ext"
 network = "external"
 mac = "02:e0:00:00:00:01"
 addresses = ["10.23.4.121/24"]
-)";
+[tls]
+)" +
+           (server_files_.key.empty() ? "plain_text = true\n"
+                                      : "ca = \"" + server_files_.ca + "\"\ncertificate = \"" +
+                                            server_files_.certificate + "\"\nkey = \"" + server_files_.key + "\"\n");
   }
 
   void start_server() {
@@ -206,7 +221,11 @@ addresses = ["10.23.4.121/24"]
 
   /// Output of the operator's command; `status` gets its exit status.
   std::string operate(const std::string& arguments, int* status = nullptr) {
-    const std::string command = std::string(OPERATOR) + " --control " + kServer + ":7400 " + arguments + " 2>&1";
+    const auto& files = operator_files_;
+    const std::string wire =
+        files.key.empty() ? " --plain-text "
+                          : " --ca " + files.ca + " --certificate " + files.certificate + " --key " + files.key + " ";
+    const std::string command = std::string(OPERATOR) + " --control " + kServer + ":7400" + wire + arguments + " 2>&1";
     FILE* pipe = popen(command.c_str(), "re");
     std::string output;
     char buffer[4096];
@@ -280,6 +299,9 @@ addresses = ["10.23.4.121/24"]
   }
 
   std::string folder_;
+  std::optional<test::Pki> pki_;
+  tls::CredentialFiles server_files_;    ///< none: plain text
+  tls::CredentialFiles operator_files_;  ///< none: plain text
   std::optional<net::SwitchIsolation> isolation_;
   std::optional<Child> server_;
   std::optional<Blade> active_;
@@ -379,6 +401,59 @@ TEST_F(ControlServerTest, ARoleWhoseServingMirrorsBladeDiesIsLost) {
   standby_->client.reset();
   ASSERT_TRUE(run_until_state("lost")) << operate("status") << operate("events");
   EXPECT_TRUE(run_until_detail("blade-2, whose mirror serves the role, is silent: nothing can take over"));
+}
+
+TEST_F(ControlServerTest, ABladeThatPosesAsAnotherIsRefusedAndTold) {
+  bring_up();
+  lose_active();
+  active_->client.reset();
+  ASSERT_TRUE(run_until_state("on-host")) << operate("status") << operate("events");
+  const auto before = role_status();
+  // blade-1's certificate, and the word of blade-2: were it heard, the role would be taken from who serves it.
+  active_->claimed = BladeId{"blade-2"};
+  active_->held = {};
+  active_->power_on();
+  EXPECT_TRUE(run_until([&] {
+    return operate("events --json").find("blade blade-1 says that it is blade-2: a blade speaks for itself only") !=
+           std::string::npos;
+  })) << operate("events");
+  EXPECT_EQ(role_status(), before);
+  EXPECT_TRUE(standby_->client->connected());
+}
+
+TEST_F(ControlServerTest, EveryCommandIsAnEventWithWhoAndWhyAndAViewersIsRefused) {
+  bring_up();
+  int status = -1;
+  operate("policy manual --reason 'the night shift is thin'", &status);
+  EXPECT_EQ(status, 0);
+  operate("move role-1 --reason 'a wrong one'", &status);
+  EXPECT_EQ(status, 1);
+  const auto events = operate("events --json");
+  EXPECT_NE(events.find("operator alice: policy manual, because: the night shift is thin"), std::string::npos)
+      << events;
+  EXPECT_NE(events.find("operator alice: move role-1, because: a wrong one; not done: "), std::string::npos) << events;
+  operator_files_ = pki_->issue(tls::Kind::Viewer, "bob");
+  EXPECT_NE(operate("status", &status).find("protected"), std::string::npos);
+  EXPECT_EQ(status, 0);
+  EXPECT_NE(operate("policy always", &status).find("viewer bob may not change anything"), std::string::npos);
+  EXPECT_EQ(status, 1);
+  EXPECT_NE(operate("status").find("movement manual"), std::string::npos);
+  EXPECT_NE(operate("events --json").find("viewer bob may not change anything"), std::string::npos);
+}
+
+TEST_F(ControlServerTest, PlainTextIsShownByEveryStatusAndNobodyIsMixed) {
+  server_->terminate();
+  server_files_ = {};
+  start_server();
+  int status = 0;
+  ASSERT_TRUE(run_until([&] { return operate("status", &status).find("plain_text") != std::string::npos; }));
+  EXPECT_EQ(status, 1) << "TLS does not speak to a plain server";
+  operator_files_ = {};
+  active_->wire = standby_->wire = tls::Wire::plain();
+  bring_up();
+  EXPECT_NE(operate("status").find("! PLAIN TEXT: the wires have no protection"), std::string::npos);
+  EXPECT_NE(operate("status --json").find("\"plain_text\":true"), std::string::npos);
+  EXPECT_NE(operate("events --json").find("plain_text = true: the wires are not encrypted"), std::string::npos);
 }
 
 TEST_F(ControlServerTest, TheOperatorsCommandAnswersClearly) {

@@ -178,6 +178,7 @@ class MirrorTest : public GuestFixture {
     guest_ = start(wanted);
     ASSERT_TRUE(guest_);
     ASSERT_TRUE(run_until([&] { return !hellos_.empty(); }));
+    ASSERT_TRUE(guest_->send(channel::Certify{}));  // plain text
     ASSERT_TRUE(guest_->send(channel::Configure{mirror_order(), bfd_key}));
   }
   void start_synced_mirror() {
@@ -290,6 +291,7 @@ TEST_F(MirrorTest, ARestartedAgentGoesOnServingUnderItsTerm) {
 
   // A host-agent that was restarted repeats what it knew: nothing changes.
   events_.clear();
+  ASSERT_TRUE(guest_->send(channel::Certify{}));  // plain text
   ASSERT_TRUE(guest_->send(channel::Configure{mirror_order(), bfd_key}));
   ASSERT_TRUE(guest_->send(channel::Activate{term, 60000}));
   ASSERT_TRUE(wait_for<channel::Ready>()) << story();
@@ -311,6 +313,7 @@ TEST_F(MirrorTest, AfterAFullSnapshotTheKernelHasWhatTheActiveHasAndNothingElse)
   auto order = mirror_order();
   order.term = Term{20};
   events_.clear();
+  ASSERT_TRUE(guest_->send(channel::Certify{}));  // plain text
   ASSERT_TRUE(guest_->send(channel::Configure{order, bfd_key}));
   ASSERT_TRUE(run_until([&] { return phase() == channel::GuestPhase::Synced; })) << story();
   EXPECT_EQ(copy->count(net::FlowTable), 1U);
@@ -356,6 +359,7 @@ TEST_F(MirrorTest, AConfigurationThatDoesNotFitIsAFailureThatSaysWhy) {
   guest_ = start(wanted);
   ASSERT_TRUE(guest_);
   ASSERT_TRUE(run_until([&] { return !hellos_.empty(); }));
+  ASSERT_TRUE(guest_->send(channel::Certify{}));  // plain text
   ASSERT_TRUE(guest_->send(channel::Configure{mirror_order(), bfd_key}));
   ASSERT_TRUE(run_until([&] { return phase() == channel::GuestPhase::Failed; })) << story();
   EXPECT_NE(last<channel::State>()->detail.find("02:e0:00:00:00:01"), std::string::npos) << story();

@@ -85,6 +85,8 @@ key_bytes = 8
 value_bytes = 20000
 capacity = 10
 capacity_max = 40
+[tls]
+plain_text = true
 )";
 
 class ConfigFileTest : public testing::Test {

@@ -74,6 +74,8 @@ name = "ext"
 network = "external"
 mac = "02:e0:00:00:00:01"
 addresses = ["10.23.4.121/24"]
+[tls]
+plain_text = true
 )";
     text.replace(text.find(what), what.size(), instead);
     const auto path = testing::TempDir() + "config_machine_test_" + std::to_string(getpid()) + ".toml";

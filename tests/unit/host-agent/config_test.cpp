@@ -45,7 +45,9 @@ class BladeConfigTest : public testing::Test {
         "[mirrors]\n"
         "maintenance_interface = \"mnt\"\n"
         "kernel = \"/etc/passwd\"\n"
-        "initramfs = \"/etc/passwd\"\n";
+        "initramfs = \"/etc/passwd\"\n"
+        "[tls]\n"
+        "plain_text = true\n";
     if (!from.empty()) { text.replace(text.find(from), from.size(), to); }
     path_ = testing::TempDir() + "blade_config_test_" + std::to_string(getpid()) + ".toml";
     std::ofstream(path_) << text;
@@ -137,7 +139,10 @@ TEST_F(BladeConfigTest, BfdHasAKeyOfTheGroupAndPeersWithTheirOwn) {
 }
 
 TEST_F(BladeConfigTest, ACommandAtATestPointMustBeAllowed) {
-  const std::string mirrors = "initramfs = \"/etc/passwd\"\n";
+  const std::string mirrors =
+      "initramfs = \"/etc/passwd\"\n"
+      "[tls]\n"
+      "plain_text = true\n";
   EXPECT_EQ(complaint(mirrors, mirrors + "[drill]\nfrozen = [\"/bin/true\"]\n"),
             ":12: a command at a test point stops service while it runs; remove it, or write allow = true in [drill]");
   EXPECT_EQ(complaint(mirrors, mirrors + "[drill]\nallow = true\nfrozen = [\"true\"]\n"),

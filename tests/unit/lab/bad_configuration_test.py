@@ -27,6 +27,10 @@ GROUP = (
     ("intranet-1", "external", "network of role-1 external is used twice"),
     ("region_mib = 32", "region_mib = 1048576", "1 to 65536"),
     ("role-1.nft", "garbage.nft", "nftables refuses"),
+    ("plain_text = true", "", "[tls] has no ca; write ca, certificate and key"),
+    ("plain_text = true", 'plain_text = true\nca = "/x"', "plain_text = true and certificates exclude each other"),
+    ("[tls]\nplain_text = true", "", "there is no [tls]; write ca, certificate and key"),
+    ("plain_text = true", 'ca = "/no/ca"\ncertificate = "/no/c"\nkey = "/no/k"', "/no/ca cannot be read"),
     ("control.db", "folder", "is a directory; write"),
     ("control.db", "garbage.nft", "is no state store; write"),
     ('"/bin/true", "power"', '"/no/power"', '"/no/power" is no program'),
@@ -34,9 +38,11 @@ GROUP = (
     ('driver = "command" # the switch', 'driver = "linux-bridge"\nnetns = "us-nowhere"',
      "cannot open network namespace /run/netns/us-nowhere"),
 )
+PLAIN = DEFAULTS | {"tls": False}
 BLADE = (
     ('"blade-1"', '"../x"', '"../x" is no name'),
     ("192.168.1.250:7400", "[fd00:1::250]:7400", "is of another family than this blade's address"),
+    ("plain_text = true", "", "[tls] has no ca; write ca, certificate and key"),
     ("RUN_DIR", "/etc/passwd", '"/etc/passwd" cannot be made: /etc/passwd is no directory; write'),
     ("RUN_DIR", "/etc/passwd/x", '"/etc/passwd/x" cannot be made: /etc/passwd is no directory; write'),
 )
@@ -71,7 +77,7 @@ class BadConfiguration(unittest.TestCase):
         self.assertEqual(sorted(os.listdir(self.folder)), there)
 
     def group(self):
-        options = DEFAULTS | {"application": "", "bfd_auth": "none"}
+        options = PLAIN | {"application": "", "bfd_auth": "none"}
         text = config_files.group(Chassis("nowhere", 1), State("nowhere"), options, ["/bin/true", "power"])
         begin, end = text.index("[switch]"), text.index("[power]")
         the_switch = '[switch]\ndriver = "command" # the switch\ncommand = ["/bin/true", "switch"]\n'
@@ -95,7 +101,7 @@ class BadConfiguration(unittest.TestCase):
         self.refused('the switch has no port "b1-ext"', "group.toml", bridge)
 
     def blade(self):
-        text = config_files.blade(Chassis("nowhere", 1), "blade-1", self.folder, DEFAULTS | {"bfd_auth": "none"},
+        text = config_files.blade(Chassis("nowhere", 1), "blade-1", self.folder, PLAIN | {"bfd_auth": "none"},
                                   State("nowhere"))
         return text.replace("192.168.1.1/24", "127.0.0.1/8").replace("/run/understudy", "RUN_DIR")
 

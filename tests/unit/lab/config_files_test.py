@@ -72,6 +72,16 @@ class ConfigFiles(unittest.TestCase):
         bare = config_files.blade(self.chassis, "blade-1", "/m", DEFAULTS | {"bfd_auth": "none"}, State("lab"))
         self.assertNotIn("bfd", tomllib.loads(bare))
 
+    def test_wires_have_tls_unless_plain_text_is_asked_for(self):
+        tls = self.group()["tls"]
+        self.assertEqual(tls["key"].removesuffix(".key"), tls["certificate"].removesuffix(".crt"))
+        self.assertTrue(tls["certificate"].endswith("/pki/control-server/control.crt"))
+        read = lambda tls: tomllib.loads(  # noqa: E731
+            config_files.blade(self.chassis, "blade-2", "/m", DEFAULTS | {"tls": tls}, State("lab")))["tls"]
+        self.assertTrue(read(True)["certificate"].endswith("/pki/blade/blade-2.crt"))
+        self.assertTrue(read(True)["mirrors"].endswith("/pki/mirror/blade-2"))
+        self.assertEqual(read(False), {"plain_text": True})
+
     def test_a_rule_set_can_be_loaded_twice_and_names_no_interface(self):
         text = config_files.ruleset(2)
         self.assertLess(text.index("delete table"), text.index("chain"))

@@ -2,4 +2,5 @@ understudy_test(control_api_convert_test LABELS unit
   SOURCES control_api_convert_test.cpp LIBS understudy_control_api understudy_control_proto)
 target_include_directories(control_api_convert_test PRIVATE ${CMAKE_SOURCE_DIR}/link/src)
 understudy_test(control_api_loopback_test LABELS unit
-  SOURCES control_api_loopback_test.cpp LIBS understudy_control_api)
+  SOURCES control_api_loopback_test.cpp control_api_tls_test.cpp LIBS understudy_control_api)
+target_include_directories(control_api_loopback_test PRIVATE ${CMAKE_SOURCE_DIR}/link/src)

@@ -30,11 +30,13 @@ struct Server {
     handlers.on_report = [this](SessionId id, const Report& report) { reports.emplace_back(id, report); };
     handlers.on_detached = [this](SessionId id, const std::string& /*why*/) { detached.push_back(id); };
     handlers.status = [] { return test::status(); };
-    handlers.move_role = [](const RoleId& role) -> Result<std::string> {
+    handlers.move_role = [this](const Command& command, const RoleId& role) -> Result<std::string> {
+      commands.push_back(command);
       if (role.value != "role-1") { return failure("no role " + role.value, Errc::NotFound); }
       return std::string("moving");
     };
-    handlers.set_movement_policy = [](MovementPolicy policy) -> Result<std::string> {
+    handlers.set_movement_policy = [this](const Command& command, MovementPolicy policy) -> Result<std::string> {
+      commands.push_back(command);
       return std::string(to_string(policy));
     };
     handlers.events_after = [this](std::uint64_t after, std::size_t limit) {
@@ -44,7 +46,8 @@ struct Server {
       }
       return found;
     };
-    auto made = ControlApiServer::listen(io, "127.0.0.1:" + std::to_string(port), "state-1", std::move(handlers));
+    auto made = ControlApiServer::listen(io, "127.0.0.1:" + std::to_string(port), tls::Wire::plain(), "state-1",
+                                         std::move(handlers));
     ASSERT_TRUE(made.ok()) << made.error().message;
     api = std::move(made).value();
   }
@@ -62,6 +65,7 @@ struct Server {
   std::vector<std::pair<SessionId, Report>> reports;
   std::vector<SessionId> detached;
   std::vector<EventRecord> events;
+  std::vector<Command> commands;
 };
 
 /// A host-agent's side: says Hello on every connection.
@@ -69,6 +73,7 @@ struct Agent {
   Agent(boost::asio::io_context& io, std::vector<std::string> addresses) {
     ControlClientOptions options;
     options.addresses = std::move(addresses);
+    options.wire = tls::Wire::plain();
     ControlClientCallbacks callbacks;
     callbacks.on_connected = [this](const std::string& /*address*/, const std::string& id) {
       ++connections;
@@ -193,20 +198,23 @@ TEST_F(ControlApiLoopback, TheClientCanBeDestroyedInEveryStage) {
 
 TEST_F(ControlApiLoopback, OperatorsGetStatusAndClearAnswers) {
   server_.listen();
-  OperatorClient client(server_.address(), 10s);
+  OperatorClient client(server_.address(), tls::Wire::plain(), 10s);
   const auto status = with_loop([&] { return client.status(); });
   ASSERT_TRUE(status.ok()) << status.error().message;
   EXPECT_EQ(status.value(), test::status());
-  EXPECT_EQ(with_loop([&] { return client.move_role(RoleId{"role-1"}); }).value(), "moving");
-  const auto refused = with_loop([&] { return client.move_role(RoleId{"role-9"}); });
+  EXPECT_EQ(with_loop([&] { return client.move_role(RoleId{"role-1"}, "the fan is loud"); }).value(), "moving");
+  EXPECT_EQ(server_.commands.at(0).reason, "the fan is loud");
+  EXPECT_NE(server_.commands.at(0).who.find("127.0.0.1"), std::string::npos) << server_.commands.at(0).who;
+  EXPECT_NE(server_.commands.at(0).who.find("in plain text"), std::string::npos);
+  const auto refused = with_loop([&] { return client.move_role(RoleId{"role-9"}, ""); });
   ASSERT_FALSE(refused.ok());
   EXPECT_EQ(refused.error().message, "no role role-9");
   EXPECT_EQ(refused.error().code, Errc::NotFound);
-  EXPECT_EQ(with_loop([&] { return client.set_movement_policy(MovementPolicy::Manual); }).value(), "manual");
+  EXPECT_EQ(with_loop([&] { return client.set_movement_policy(MovementPolicy::Manual, ""); }).value(), "manual");
 }
 
 TEST_F(ControlApiLoopback, AnUnreachableServerIsOneClearSentence) {
-  OperatorClient client("127.0.0.1:1", 2s);
+  OperatorClient client("127.0.0.1:1", tls::Wire::plain(), 2s);
   const auto status = client.status();
   ASSERT_FALSE(status.ok());
   EXPECT_NE(status.error().message.find("the control-server at 127.0.0.1:1 cannot be reached"), std::string::npos);
@@ -215,7 +223,7 @@ TEST_F(ControlApiLoopback, AnUnreachableServerIsOneClearSentence) {
 TEST_F(ControlApiLoopback, EventsAreToldInOrderAndFollowed) {
   server_.listen();
   for (std::uint64_t id = 1; id <= 1000; ++id) { server_.add_event(id); }
-  OperatorClient client(server_.address(), 10s);
+  OperatorClient client(server_.address(), tls::Wire::plain(), 10s);
   std::vector<std::uint64_t> ids;
   const auto all = with_loop([&] {
     return client.watch_events(10, false, [&](const EventRecord& event) {
@@ -245,14 +253,14 @@ TEST_F(ControlApiLoopback, EventsAreToldInOrderAndFollowed) {
 TEST_F(ControlApiLoopback, ASecondServerOnThePortFails) {
   server_.listen();
   ControlApiHandlers handlers;
-  const auto second = ControlApiServer::listen(io_, server_.address(), "state-2", handlers);
+  const auto second = ControlApiServer::listen(io_, server_.address(), tls::Wire::plain(), "state-2", handlers);
   ASSERT_FALSE(second.ok());
   EXPECT_NE(second.error().message.find("cannot listen at " + server_.address()), std::string::npos);
 }
 
 TEST_F(ControlApiLoopback, AStoppingServerAnswersWhoWaits) {
   server_.listen();
-  OperatorClient client(server_.address(), 20s);
+  OperatorClient client(server_.address(), tls::Wire::plain(), 20s);
   std::atomic<bool> asked = false;
   std::optional<Result<GroupStatus>> status;
   std::thread thread([&] {

@@ -16,6 +16,8 @@ std::string without_newline(std::string line) {
 
 TEST(GuestChannel, EveryOrderSurvivesItsLine) {
   const std::vector<GuestOrder> orders{EchoOrder{},
+                                       Certify{},
+                                       Certify{tls::Credentials{"a\nca", "a\ncertificate", "a\nkey"}},
                                        Configure{test::sample_mirror(), "bfd \"key\""},
                                        Activate{Term{9}, 1500},
                                        Announce{},

@@ -143,7 +143,11 @@ class Pair {
     options.role = role;
     options.backoff_max = 50ms;
     receiver.emplace(io, options, (into != nullptr ? into : &mirror)->open(), callbacks);
-    const auto configured = receiver->configure({IpAddress::parse(address).value(), port, Term{term}});
+    auto target = receiver_target;
+    target.active = IpAddress::parse(address).value();
+    target.port = port;
+    target.term = Term{term};
+    const auto configured = receiver->configure(target);
     ASSERT_TRUE(configured.ok()) << configured.error().message;
   }
   template <class Condition>
@@ -180,6 +184,7 @@ class Pair {
   std::string address = "127.0.0.1";
   std::uint16_t port = 0;
   SenderOptions sender_options;
+  ReceiverTarget receiver_target;
   TestRegion active;
   TestRegion mirror;
   boost::asio::io_context io;

@@ -18,11 +18,13 @@
 #include <vector>
 
 #include "understudy/link/messages.hpp"
+#include "understudy/link/tls_credentials.hpp"
 
 namespace understudy::link {
 
 struct ControlClientOptions {
   std::vector<std::string> addresses;  ///< "host:port", tried in turn
+  tls::Wire wire;                      ///< files are read anew for every try
   std::chrono::milliseconds first_backoff{100};
   std::chrono::milliseconds last_backoff{1000};
   std::chrono::milliseconds attach_timeout{2000};

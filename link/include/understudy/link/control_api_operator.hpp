@@ -9,19 +9,23 @@
 
 #include "understudy/common/result.hpp"
 #include "understudy/link/control_api_status.hpp"
+#include "understudy/link/tls_credentials.hpp"
 
 namespace understudy::link {
 
 class OperatorClient {
  public:
-  explicit OperatorClient(std::string address, std::chrono::milliseconds timeout = std::chrono::milliseconds(3000));
+  /// Credentials that cannot be used are told by the first call.
+  OperatorClient(std::string address, const tls::Wire& wire,
+                 std::chrono::milliseconds timeout = std::chrono::milliseconds(3000));
   ~OperatorClient();
   OperatorClient(const OperatorClient&) = delete;
   OperatorClient& operator=(const OperatorClient&) = delete;
 
   Result<GroupStatus> status();
-  Result<std::string> move_role(const RoleId& role);
-  Result<std::string> set_movement_policy(MovementPolicy policy);
+  /// `reason`: why, for the event log; may be empty.
+  Result<std::string> move_role(const RoleId& role, const std::string& reason);
+  Result<std::string> set_movement_policy(MovementPolicy policy, const std::string& reason);
   /// Calls `each` for every event with an id above `after`, oldest first; stops when `each` returns false, when all
   /// are told and `follow` is false, or when stop() is called. Losing the control-server is a failure.
   Status watch_events(std::uint64_t after, bool follow, const std::function<bool(const EventRecord&)>& each);

@@ -8,6 +8,9 @@
 /// Invariants: every handler runs on the io_context; a session's reports come in order, the first is a Hello
 /// (another first report, a report that is not valid, or a full queue ends the session); on_detached comes
 /// exactly once for a session that was attached, and nothing comes after it.
+///
+/// Rights, by the certificate of the caller: a blade attaches, and its Hello must name itself; operators and viewers
+/// look; operators change. On a plain wire everybody may everything.
 
 #include <boost/asio/io_context.hpp>
 #include <cstdint>
@@ -19,18 +22,29 @@
 #include "understudy/common/result.hpp"
 #include "understudy/link/control_api_status.hpp"
 #include "understudy/link/messages.hpp"
+#include "understudy/link/tls_credentials.hpp"
 
 namespace understudy::link {
 
 /// One Attach stream. A restarted agent has a new one, maybe before its old one is known to be gone.
 using SessionId = std::uint64_t;
 
+/// Who changes something, and why.
+struct Command {
+  std::string who;     ///< by certificate: "operator alice"
+  std::string reason;  ///< as the operator gave it; may be empty
+};
+
 struct ControlApiHandlers {
   std::function<void(SessionId, const Report&)> on_report;
   std::function<void(SessionId, const std::string& why)> on_detached;
   std::function<GroupStatus()> status;
-  std::function<Result<std::string>(const RoleId&)> move_role;
-  std::function<Result<std::string>(MovementPolicy)> set_movement_policy;
+  std::function<Result<std::string>(const Command&, const RoleId&)> move_role;
+  std::function<Result<std::string>(const Command&, MovementPolicy)> set_movement_policy;
+  /// Somebody asked for what its certificate does not allow. Already refused; for the event log.
+  std::function<void(const std::string& what)> on_refused;
+  /// A host-agent has proved to be `blade`, by a certificate that ends at `not_after` (seconds since 1970).
+  std::function<void(const BladeId& blade, std::int64_t not_after)> on_certificate;
   /// At most `limit` events with an id above `after`, oldest first.
   std::function<std::vector<EventRecord>(std::uint64_t after, std::size_t limit)> events_after;
 };
@@ -40,7 +54,8 @@ class ControlApiServer {
  public:
   /// Listens at `address` ("host:port", port 0 picks one). `state_id` is told to every agent.
   static Result<std::unique_ptr<ControlApiServer>> listen(boost::asio::io_context& io, const std::string& address,
-                                                          std::string state_id, ControlApiHandlers handlers);
+                                                          const tls::Wire& wire, std::string state_id,
+                                                          ControlApiHandlers handlers);
   ~ControlApiServer();
   ControlApiServer(const ControlApiServer&) = delete;
   ControlApiServer& operator=(const ControlApiServer&) = delete;

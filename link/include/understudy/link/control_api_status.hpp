@@ -37,6 +37,7 @@ struct GroupStatus {
   BfdParameters bfd;  ///< by which blades and mirrors are watched
   std::vector<RoleStatus> roles;
   std::vector<BladeStatus> blades;
+  bool plain_text = false;  ///< the wires have no protection
   bool operator==(const GroupStatus&) const = default;
 };
 

@@ -3,17 +3,19 @@
 /// What a host-agent and the guest-agent of one of its mirrors tell each other over the mirror's virtio-serial
 /// port: JSON, one message a line.
 ///
-///   host-agent  ── GuestOrder ──►  guest-agent        echo, configure, activate, announce, quiesce, resume, shutdown
+///   host-agent  ── GuestOrder ──►  guest-agent        echo, certify, configure, activate, announce, quiesce, resume,
+///   ...
 ///   host-agent  ◄── GuestEvent ──  guest-agent        hello, echoed, state, vote, ready, announced, quiesced, alarm
 ///   ...
 ///
 /// Rules: the guest is not trusted (D6): a line is bounded, a bad one is counted and skipped, never a reason to
 /// stop. A hello opens a conversation: whatever was said before it is void (the guest-agent was restarted, or
-/// this is another boot of the guest), and the host answers it with echo, then with configure. Orders about serving
-/// carry a term; a guest's term is compared with what the host knows, never adopted (rule 8).
+/// this is another boot of the guest), and the host answers it with echo, then with certify and configure. Orders
+/// about serving carry a term; a guest's term is compared with what the host knows, never adopted (rule 8).
 
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -23,6 +25,7 @@
 #include "understudy/common/result.hpp"
 #include "understudy/common/types.hpp"
 #include "understudy/link/messages.hpp"
+#include "understudy/link/tls_credentials.hpp"
 
 namespace understudy::link::guest {
 
@@ -44,6 +47,12 @@ struct Configure {  ///< be the mirror of this role; a repeated one with a newer
   std::string bfd_key = {};
   bool operator==(const Configure&) const = default;
 };
+/// How the mirror speaks to its active; goes before the first Configure and whenever it was renewed. Lives in the
+/// guest's memory only (rule 25).
+struct Certify {
+  std::optional<tls::Credentials> credentials;  ///< none: plain text, as the host's operator has set it
+  bool operator==(const Certify&) const = default;
+};
 struct Activate {  ///< make everything ready to serve under `term`, answer Ready; the tap's gate is still closed
   Term term;
   std::uint32_t deadline_ms = 0;  ///< the host closes the gate for good after it (rule 11); 0: the host has none
@@ -61,7 +70,7 @@ struct Resume {  ///< the movement was rolled back: serve on under the old term
 struct Shutdown {  ///< stop the application, power off
   bool operator==(const Shutdown&) const = default;
 };
-using GuestOrder = std::variant<Identify, EchoOrder, Configure, Activate, Announce, Quiesce, Resume, Shutdown>;
+using GuestOrder = std::variant<Identify, EchoOrder, Certify, Configure, Activate, Announce, Quiesce, Resume, Shutdown>;
 
 // --- events: guest-agent -> host-agent ---
 enum class Activity : std::uint8_t { Idle, Mirroring, Activating, Serving, Quiescing, Quiesced };

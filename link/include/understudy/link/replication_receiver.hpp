@@ -19,6 +19,7 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <vector>
@@ -26,6 +27,7 @@
 #include "understudy/common/net_types.hpp"
 #include "understudy/common/result.hpp"
 #include "understudy/common/types.hpp"
+#include "understudy/link/tls_credentials.hpp"
 #include "understudy/shm/region.hpp"
 
 namespace understudy::link::replication {
@@ -46,6 +48,9 @@ struct ReceiverTarget {
   IpAddress active;
   std::uint16_t port = 7410;
   Term term;
+  BladeId blade{};  ///< the active's name, which its certificate must have
+  /// Own certificate and key. Not set: plain text.
+  std::optional<tls::Credentials> credentials{};
 };
 
 struct ReceiverStoreStatus {
@@ -64,7 +69,7 @@ struct ReceiverStatus {
 };
 
 struct DrainReport {
-  bool end_of_stream = false;     ///< the active closed in order; else it was quiet, or the time was up
+  bool end_of_stream = false;     ///< the active closed in order; else it was cut, or quiet, or the time was up
   bool by_deadline = false;       ///< still talking at the end
   std::size_t dropped_bytes = 0;  ///< of a frame that never became whole
   bool ready = false;             ///< as in ReceiverStatus
@@ -91,7 +96,7 @@ class ReplicationReceiver {
   ReplicationReceiver& operator=(const ReplicationReceiver&) = delete;
 
   /// Becomes the writer of all stores under the term and connects. Refused: a lower term than before or than the
-  /// region's, or another writer. The same target again changes nothing.
+  /// region's, or another writer. The same target again changes nothing; other credentials serve the next connection.
   Status configure(const ReceiverTarget& target);
 
   /// Reads what the active still sent: to the end of the stream, or until nothing came for `quiet`, at most for

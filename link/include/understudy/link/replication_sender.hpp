@@ -11,6 +11,7 @@
 /// Invariants
 ///  - The stores say "protected by a mirror" only in Synced; it is taken back before the callback tells.
 ///  - One mirror at a time; a new accepted one replaces the old one, which may be a half-dead connection.
+///  - A mirror fetches its own role only: its certificate says which that is, whatever its Hello says.
 ///  - A mirror of another role or term is refused with the reason. A newer term is never adopted from a peer.
 ///
 /// Everything runs on the io_context's one thread, except the scan of a snapshot. The region's tables are only read;
@@ -27,6 +28,7 @@
 #include "understudy/common/net_types.hpp"
 #include "understudy/common/result.hpp"
 #include "understudy/common/types.hpp"
+#include "understudy/link/tls_credentials.hpp"
 #include "understudy/shm/region.hpp"
 
 namespace understudy::link::replication {
@@ -42,6 +44,9 @@ struct SenderOptions {
   IpAddress address;                  ///< the active's maintenance address
   std::uint16_t port = default_port;  ///< 0: any free one (port() tells)
   std::optional<IpAddress> mirror;    ///< only from this address; none: from any
+  /// Own certificate and key, asked for with every connection; the mirror must then show the certificate of a mirror of
+  /// `role`. Not set: plain text.
+  std::function<Result<tls::Credentials>()> credentials;
 
   Duration heartbeat = std::chrono::milliseconds(100);
   Duration silence = std::chrono::milliseconds(800);  ///< nothing received: the connection is lost

@@ -1,0 +1,80 @@
+// SPDX-License-Identifier: Apache-2.0
+// The certificates of this blade and of its mirrors (see agent.hpp). A mirror has its own, issued for this blade and
+// its role; it is read here, goes to the guest by the agent channel and is nowhere else (rule 25). Files are looked at
+// every few seconds, so that a renewed certificate needs no restart.
+#include <time.h>
+
+#include "edge/agent.hpp"
+#include "understudy/common/log.hpp"
+
+namespace understudy::host {
+
+namespace {
+constexpr auto look_interval = std::chrono::seconds(5);
+constexpr auto tell_interval = std::chrono::hours(12);
+}  // namespace
+
+Result<link::guest::Certify> Agent::certificate_of_mirror(const RoleId& role) const {
+  if (config_.tls.wire.plain_text) { return link::guest::Certify{}; }
+  const auto files = config_.tls.mirror_files(role.value);
+  const std::string advice = "; `understudy pki issue mirror " + config_.blade.value + " " + role.value + "` makes one";
+  auto credentials = link::tls::read_credentials(files);
+  if (!credentials) { return failure(credentials.error().message + advice, credentials.error().code); }
+  const auto good = link::tls::check_credentials(credentials.value(), time(nullptr));
+  if (!good) { return failure(files.certificate + ": " + good.error().message + advice, good.error().code); }
+  const auto& identity = *good->identity;
+  if (identity.kind != link::tls::Kind::Mirror || identity.name != config_.blade.value || identity.role != role.value) {
+    return failure(files.certificate + " is that of " + describe(identity) + advice, Errc::BadInput);
+  }
+  return link::guest::Certify{std::move(credentials).value()};
+}
+
+void Agent::configure_guest(const RoleId& role) {
+  auto& mirror = *mirrors_.at(role);
+  const auto certify = certificate_of_mirror(role);
+  if (!certify) {
+    // Never by another way: the mirror waits, and the status says for what.
+    uncertified_.insert(role);
+    perform(Note{Severity::Alarm, role, "its mirror has no certificate: " + certify.error().message});
+    handle(GuestPhase{role, link::MirrorPhase::Failed, certify.error().message});
+    return;
+  }
+  uncertified_.erase(role);
+  certified_[role] = certify.value();
+  for (const auto& order :
+       {link::guest::GuestOrder(certify.value()), link::guest::GuestOrder(configuration_of(mirror))}) {
+    if (auto sent = mirror.send(order); !sent) {
+      log::error("mirror of {}: {}", role.value, log::describe(sent.error()));
+    }
+  }
+}
+
+void Agent::watch_certificates() {
+  certificate_timer_.expires_after(look_interval);
+  certificate_timer_.async_wait([this](const boost::system::error_code& error) {
+    if (error) { return; }
+    watch_certificates();
+    if (std::chrono::steady_clock::now() - certificates_told_ > tell_interval) { tell_certificates(); }
+    std::erase_if(certified_, [this](const auto& one) { return !mirrors_.contains(one.first); });
+    for (const auto& [role, mirror] : mirrors_) {
+      if (!mirror->has_guest() || !mirror->guest().has_spoken()) { continue; }  // nothing goes before the echo test
+      const auto certify = certificate_of_mirror(role);
+      if (!certify) { continue; }  // told when it was needed, or by tell_certificates()
+      if (uncertified_.contains(role)) {
+        configure_guest(role);
+      } else if (const auto given = certified_.find(role);
+                 given != certified_.end() && given->second != certify.value()) {
+        given->second = certify.value();
+        if (mirror->send(certify.value())) { log::info("{}: its mirror has a renewed certificate", role.value); }
+      }
+    }
+  });
+}
+
+void Agent::tell_certificates() {
+  certificates_told_ = std::chrono::steady_clock::now();
+  if (config_.tls.wire.plain_text) { log::error("{}", link::tls::plain_text_alarm); }
+  for (const auto& text : certificate_alarms(config_.tls, time(nullptr))) { log::error("{}", text); }
+}
+
+}  // namespace understudy::host

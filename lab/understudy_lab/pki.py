@@ -1,0 +1,31 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The certificates of a lab's chassis, made by `understudy pki` as an operator makes them: for the control-server, each
+blade, each mirror that any blade may run, one operator and one viewer."""
+import os
+
+from .config_files import pki
+from .shell import run
+
+
+def make(chassis, binaries):
+    understudy, directory = os.path.join(binaries, "understudy"), pki(chassis)
+
+    def command(*words):
+        run([understudy, "pki", *words, "--directory", directory])
+
+    command("init", "--chassis", chassis.name)
+    command("issue", "control-server", "control")
+    command("issue", "blade", *chassis.blades)
+    command("issue", "operator", "operator")
+    command("issue", "viewer", "viewer")
+    for blade in chassis.blades:
+        command("issue", "mirror", blade, *(f"role-{i}" for i in chassis.numbers))
+
+
+def environment(chassis, tls, who="operator/operator"):
+    """Variables by which `understudy` finds its credentials."""
+    if not tls:
+        return {"UNDERSTUDY_PLAIN_TEXT": "true"}
+    own = os.path.join(pki(chassis), who)
+    return {"UNDERSTUDY_CA": os.path.join(pki(chassis), "ca.crt"), "UNDERSTUDY_CERTIFICATE": own + ".crt",
+            "UNDERSTUDY_KEY": own + ".key"}

@@ -1,0 +1,197 @@
+// SPDX-License-Identifier: Apache-2.0
+/// Who may what at the control API, by certificate, over loopback.
+/// Covers: link/src/control_api_channel.cpp, link/src/tls_examine.cpp
+#include <gtest/gtest.h>
+
+#include <atomic>
+#include <boost/asio/io_context.hpp>
+#include <fstream>
+#include <optional>
+#include <thread>
+
+#include "control_api_test_data.hpp"
+#include "support/pki.hpp"
+#include "support/run_until.hpp"
+#include "tls_examine.hpp"
+#include "understudy/link/control_api_client.hpp"
+#include "understudy/link/control_api_operator.hpp"
+#include "understudy/link/control_api_server.hpp"
+
+namespace understudy::link {
+namespace {
+
+using namespace std::chrono_literals;
+using tls::Kind;
+
+class ControlApiTls : public testing::Test, protected understudy::test::Loop {
+ protected:
+  void listen(const tls::Wire& wire) {
+    ControlApiHandlers handlers;
+    handlers.on_report = [this](SessionId, const Report& report) { reports_.push_back(report); };
+    handlers.on_detached = [](SessionId, const std::string&) {};
+    handlers.status = [] { return test::status(); };
+    handlers.move_role = [this](const Command& command, const RoleId&) -> Result<std::string> {
+      commands_.push_back(command);
+      return std::string("moving");
+    };
+    handlers.set_movement_policy = [this](const Command& command, MovementPolicy) -> Result<std::string> {
+      commands_.push_back(command);
+      return std::string("set");
+    };
+    handlers.on_refused = [this](const std::string& what) { refused_.push_back(what); };
+    handlers.on_certificate = [this](const BladeId& blade, std::int64_t not_after) { ends_[blade] = not_after; };
+    handlers.events_after = [](std::uint64_t, std::size_t) { return std::vector<EventRecord>{}; };
+    auto made = ControlApiServer::listen(io_, "127.0.0.1:0", wire, "state-1", std::move(handlers));
+    ASSERT_TRUE(made.ok()) << made.error().message;
+    api_ = std::move(made).value();
+  }
+  void listen() { listen(pki_.wire(Kind::ControlServer, "control")); }
+  [[nodiscard]] std::string address() const { return "127.0.0.1:" + std::to_string(api_->port()); }
+
+  template <class Call>
+  auto with_loop(Call call) {
+    std::optional<decltype(call())> result;
+    std::atomic<bool> done = false;
+    std::thread thread([&] {
+      result.emplace(call());
+      done = true;
+    });
+    EXPECT_TRUE(run_until([&] { return done.load(); }));
+    thread.join();
+    return std::move(*result);
+  }
+  /// What becomes of the operator's `status`: "good", or the sentence.
+  std::string status_as(const tls::Wire& wire) {
+    OperatorClient client(address(), wire, 3s);
+    const auto status = with_loop([&] { return client.status(); });
+    return status ? "good" : status.error().message;
+  }
+  std::string move_as(const tls::Wire& wire) {
+    OperatorClient client(address(), wire, 3s);
+    const auto moved = with_loop([&] { return client.move_role(RoleId{"role-1"}, "tests"); });
+    return moved ? moved.value() : moved.error().message;
+  }
+  /// A host-agent that says it is `claimed`, until the server has it or has refused it.
+  void attach(const tls::Wire& wire, const std::string& claimed) {
+    ControlClientOptions options;
+    options.addresses = {address()};
+    options.wire = wire;
+    ControlClientCallbacks callbacks;
+    callbacks.on_connected = [&](const std::string&, const std::string&) {
+      EXPECT_TRUE(client_->send(Hello{BladeId{claimed}, "boot", {}}));
+    };
+    callbacks.on_order = [](const Order&) {};
+    callbacks.on_lost = [](const std::string&) {};
+    client_.emplace(io_, std::move(options), std::move(callbacks));
+    client_->start();
+    EXPECT_TRUE(run_until([&] { return !reports_.empty() || !refused_.empty(); }));
+    client_.reset();
+  }
+  [[nodiscard]] bool refused_for(const std::string& words) const {
+    return !refused_.empty() && refused_[0].find(words) != std::string::npos;
+  }
+
+  understudy::test::Pki pki_;
+  std::unique_ptr<ControlApiServer> api_;
+  std::optional<ControlClient> client_;
+  std::vector<Report> reports_;
+  std::vector<Command> commands_;
+  std::vector<std::string> refused_;
+  std::map<BladeId, std::int64_t> ends_;
+};
+
+TEST_F(ControlApiTls, ABladeAttachesAsItselfAndIsNotHeardAsAnother) {
+  listen();
+  const auto wire = pki_.wire(Kind::Blade, "blade-2");
+  attach(wire, "blade-2");
+  ASSERT_EQ(reports_.size(), 1U);
+  EXPECT_GT(ends_[BladeId{"blade-2"}], time(nullptr));
+  reports_.clear();
+  attach(wire, "blade-1");
+  EXPECT_TRUE(reports_.empty()) << "a blade spoke for another";
+  EXPECT_TRUE(refused_for("blade blade-2 says that it is blade-1"));
+}
+
+TEST_F(ControlApiTls, OnlyABladeAttaches) {
+  listen();
+  attach(pki_.wire(Kind::Operator, "blade-1"), "blade-1");
+  EXPECT_TRUE(reports_.empty());
+  EXPECT_TRUE(refused_for("operator blade-1 may not attach"));
+}
+
+TEST_F(ControlApiTls, AnOperatorChangesAViewerLooksABladeNeither) {
+  listen();
+  EXPECT_EQ(status_as(pki_.wire(Kind::Viewer, "bob")), "good");
+  EXPECT_EQ(move_as(pki_.wire(Kind::Operator, "alice")), "moving");
+  ASSERT_EQ(commands_.size(), 1U);
+  EXPECT_EQ(commands_[0].who, "operator alice");
+  EXPECT_EQ(commands_[0].reason, "tests");
+  EXPECT_TRUE(refused_.empty());
+  EXPECT_NE(move_as(pki_.wire(Kind::Viewer, "bob")).find("viewer bob may not change anything"), std::string::npos);
+  EXPECT_EQ(commands_.size(), 1U) << "a viewer's command was carried out";
+  EXPECT_TRUE(run_until([&] { return refused_for("viewer bob may not change anything"); }));
+  EXPECT_NE(status_as(pki_.wire(Kind::Blade, "blade-1")).find("may not look"), std::string::npos);
+}
+
+TEST_F(ControlApiTls, AnotherChassissCertificateIsWorthNothingEvenUnderTheSameCa) {
+  listen();
+  const std::string folder = pki_.folder();
+  const auto read = [](const std::string& path) {
+    std::ifstream file(path);
+    return std::string(std::istreambuf_iterator<char>(file), {});
+  };
+  const auto foreign = tls::issue({read(folder + "/ca.crt"), read(folder + "/ca.key")},
+                                  {Kind::Operator, "chassis-2", "mallory", ""}, tls::valid_for(5, time(nullptr)));
+  ASSERT_TRUE(foreign.ok());
+  const auto files = pki_.issue(Kind::Operator, "mallory");
+  std::ofstream(files.certificate) << foreign->certificate;
+  std::ofstream(files.key) << foreign->key;
+  EXPECT_NE(move_as({false, files}), "moving") << "it takes the control-server for another chassis's, too";
+  EXPECT_TRUE(commands_.empty());
+}
+
+TEST_F(ControlApiTls, EachWrongWireIsOneSentenceThatSaysWhatIsWrong) {
+  listen();
+  understudy::test::Pki other;
+  auto foreign = other.issue(Kind::Operator, "alice");
+  EXPECT_NE(status_as({false, foreign}).find("the peer's certificate is refused here"), std::string::npos);
+  foreign.ca = pki_.folder() + "/ca.crt";  // now it trusts us, and we do not trust it: told before a word is sent
+  EXPECT_NE(status_as({false, foreign}).find("is not good"), std::string::npos);
+  EXPECT_NE(examine_wire(address(), {false, foreign}, 3s).find("it refuses our certificate"), std::string::npos);
+  const tls::Wire expired{false, pki_.issue(Kind::Operator, "old", "", -1)};
+  EXPECT_NE(status_as(expired).find("expired"), std::string::npos);
+  EXPECT_NE(examine_wire(address(), expired, 3s).find("it refuses our certificate"), std::string::npos);
+  EXPECT_NE(status_as(tls::Wire::plain()).find("it speaks TLS and this side plain text"), std::string::npos);
+  EXPECT_NE(status_as({false, {"/no/ca", "/no/c", "/no/k"}}).find("/no/ca cannot be read"), std::string::npos);
+}
+
+TEST_F(ControlApiTls, AClientWithTlsDoesNotSpeakToAPlainServer) {
+  listen(tls::Wire::plain());
+  const auto said = status_as(pki_.wire(Kind::Operator, "alice"));
+  EXPECT_NE(said.find("plain_text"), std::string::npos) << said;
+}
+
+TEST_F(ControlApiTls, ABladeThatPosesAsTheControlServerIsFound) {
+  // A blade may be a server (of replication), so only its name gives it away.
+  listen(pki_.wire(Kind::Blade, "blade-3"));
+  const auto said = status_as(pki_.wire(Kind::Operator, "alice"));
+  EXPECT_NE(said.find("blade blade-3"), std::string::npos) << said;
+  EXPECT_TRUE(commands_.empty());
+}
+
+TEST_F(ControlApiTls, ARenewedServerCertificateServesWithoutARestart) {
+  listen();
+  understudy::test::Pki fresh;  // the same chassis's new CA
+  const auto client = fresh.wire(Kind::Operator, "alice");
+  EXPECT_NE(status_as(client), "good");
+  const auto made = fresh.issue(Kind::ControlServer, "control");
+  for (const auto& [from, to] :
+       {std::pair(made.key, "/control-server/control.key"), std::pair(made.certificate, "/control-server/control.crt"),
+        std::pair(made.ca, "/ca.crt")}) {
+    std::filesystem::copy_file(from, pki_.folder() + to, std::filesystem::copy_options::overwrite_existing);
+  }
+  EXPECT_TRUE(run_until([&] { return status_as(client) == "good"; }, 20s));
+}
+
+}  // namespace
+}  // namespace understudy::link
