@@ -132,7 +132,7 @@ link::ControlApiHandlers ControlService::handlers() {
     step(OperatorPolicy{policy});
     return answer;
   };
-  handlers.on_refused = [this](const std::string& what) { tell_refused(what); };
+  handlers.on_refused = [this](const BladeId& at, const std::string& what) { tell_refused(at, what); };
   handlers.on_certificate = [this](const BladeId& blade, std::int64_t not_after) {
     if (std::exchange(certificate_ends_[blade], not_after) != not_after) { tell_if_it_ends(blade, not_after); }
   };
@@ -166,11 +166,11 @@ void ControlService::tell_alarm(const std::string& kind, const BladeId& blade, c
 }
 
 /// Who is refused comes again, maybe for ever: the same sentence is told once in a while, and so many of them at most.
-void ControlService::tell_refused(const std::string& what) {
+void ControlService::tell_refused(const BladeId& at, const std::string& what) {
   const auto now = boot_now();
   std::erase_if(refused_at_, [&](const auto& one) { return now - one.second > refused_again; });
-  if (refused_at_.size() >= refused_max || !refused_at_.emplace(what, now).second) { return; }
-  tell_alarm("refused", {}, what);
+  if (refused_at_.size() >= refused_max || !refused_at_.emplace(std::pair(at, what), now).second) { return; }
+  tell_alarm("refused", at, what);
 }
 
 void ControlService::tell_if_it_ends(const BladeId& blade, std::int64_t not_after) {

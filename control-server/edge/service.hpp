@@ -60,7 +60,7 @@ class ControlService {
   /// An operator's command and what became of it, for the event log.
   void tell_command(const link::Command& command, const std::string& what, const RoleId& role,
                     const Result<std::string>& answer);
-  void tell_refused(const std::string& what);
+  void tell_refused(const BladeId& at, const std::string& what);
   void flush_events();
   std::vector<link::EventRecord> events_after(std::uint64_t after, std::size_t limit);
   /// Runs `work` on the worker and steps with the event that it returns.
@@ -82,7 +82,7 @@ class ControlService {
   bool flush_posted_ = false;
   boost::asio::steady_timer certificate_timer_;
   std::map<BladeId, std::int64_t> certificate_ends_;  ///< of the blades that have attached, seconds since 1970
-  std::map<std::string, Instant> refused_at_;         ///< what was refused, and told
+  std::map<std::pair<BladeId, std::string>, Instant> refused_at_;  ///< where and what was refused, and told
   std::shared_ptr<int> alive_ = std::make_shared<int>(0);
   std::unique_ptr<link::bfd::Observer> observer_;
   std::unique_ptr<link::ControlApiServer> api_;

@@ -57,6 +57,7 @@ class Agent {
   Result<link::guest::Certify> certificate_of_mirror(const RoleId& role) const;
   void watch_certificates();
   void tell_certificates();
+  void tell_certificate_of_mirror(const RoleId& role);
   std::function<void(Status)> answer(const RoleId& role, Step step);
 
   // agent_adopt.cpp: what a former daemon left is ours again

@@ -47,6 +47,7 @@ void Agent::configure_guest(const RoleId& role) {
       log::error("mirror of {}: {}", role.value, log::describe(sent.error()));
     }
   }
+  tell_certificate_of_mirror(role);
 }
 
 void Agent::watch_certificates() {
@@ -66,6 +67,7 @@ void Agent::watch_certificates() {
                  given != certified_.end() && given->second != certify.value()) {
         given->second = certify.value();
         if (mirror->send(certify.value())) { log::info("{}: its mirror has a renewed certificate", role.value); }
+        tell_certificate_of_mirror(role);
       }
     }
   });
@@ -75,6 +77,12 @@ void Agent::tell_certificates() {
   certificates_told_ = std::chrono::steady_clock::now();
   if (config_.tls.wire.plain_text) { log::error("{}", link::tls::plain_text_alarm); }
   for (const auto& text : certificate_alarms(config_.tls, time(nullptr))) { log::error("{}", text); }
+  for (const auto& [role, mirror] : mirrors_) { tell_certificate_of_mirror(role); }
+}
+
+/// Into the event log: whoever renews does not read a standby's log.
+void Agent::tell_certificate_of_mirror(const RoleId& role) {
+  for (const auto& text : mirror_alarms(config_.tls, role.value, time(nullptr))) { handle(GuestWarning{role, text}); }
 }
 
 }  // namespace understudy::host

@@ -133,8 +133,9 @@ void Agent::let_mirror_follow(const RoleId& role, Term term) {
   const auto on_phase = [role](link::replication::SenderPhase phase, const std::string& detail) {
     log::info("{}: replication {} {}", role.value, link::replication::to_string(phase), detail);
   };
-  if (auto listens = served_.at(role)->replicate(io_, term, config_.address.address, config_.replication_port,
-                                                 config_.tls.wire, on_phase);
+  if (auto listens =
+          served_.at(role)->replicate(io_, term, config_.address.address, config_.replication_port, config_.tls.wire,
+                                      on_phase, [this](const std::string& what) { control_->tell_refused(what); });
       !listens) {
     perform(Note{Severity::Alarm, role, "no mirror can follow: " + log::describe(listens.error())});
   }

@@ -17,13 +17,15 @@ class ServedRole {
   /// Listens for the mirror on the maintenance address. A role without a mirror is exposed, not stopped: a failure is
   /// told.
   Status replicate(boost::asio::io_context& io, Term term, const IpAddress& address, std::uint16_t port,
-                   const link::tls::Wire& wire, link::replication::ReplicationSender::PhaseCallback on_phase) {
+                   const link::tls::Wire& wire, link::replication::ReplicationSender::PhaseCallback on_phase,
+                   std::function<void(const std::string&)> on_refused) {
     link::replication::SenderOptions options;
     options.role = place_->spec().id;
     options.term = term;
     options.address = address;
     options.mirror = place_->spec().mirror_address.address;
     options.port = port;
+    options.on_refused = std::move(on_refused);
     if (!wire.plain_text) {
       options.credentials = [files = wire.files] { return link::tls::read_credentials(files); };
     }

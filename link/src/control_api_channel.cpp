@@ -6,6 +6,7 @@
 #include <grpcpp/security/tls_credentials_options.h>
 #include <time.h>
 
+#include <map>
 #include <mutex>
 
 #include "understudy/common/log.hpp"
@@ -40,6 +41,27 @@ class ControlServerVerifier : public grpc_tls::ExternalCertificateVerifier {
   std::string chassis_;
 };
 
+struct Watchers {
+  std::mutex mutex;
+  std::map<const void*, std::function<void(const std::string&)>> told;
+};
+Watchers& watchers() {
+  static auto* const all = new Watchers;  // gRPC's threads may outlive static objects
+  return *all;
+}
+
+/// "Handshake failed with fatal error SSL_ERROR_SSL: error:0A000086:SSL routines::certificate verify failed."
+void tell_watchers(std::string_view text) {
+  if (!text.starts_with("Handshake failed")) { return; }
+  if (const auto reason = text.rfind("::"); reason != std::string_view::npos) { text.remove_prefix(reason + 2); }
+  while (text.ends_with('.')) { text.remove_suffix(1); }
+  auto& all = watchers();
+  const std::lock_guard lock(all.mutex);
+  for (const auto& [owner, told] : all.told) {
+    told("a TLS handshake at the control API failed: " + std::string(text));
+  }
+}
+
 /// gRPC's own words: of a failed handshake nobody else tells. That no certificate has the name of the address that was
 /// called is no news here: names of hosts are not used.
 void route_log() {
@@ -49,6 +71,7 @@ void route_log() {
       const std::string_view text(said->message);
       if (said->severity != GPR_LOG_SEVERITY_ERROR || text.starts_with("No match found for server name")) { return; }
       log::warn("control API: {}", text);
+      tell_watchers(text);
     });
   });
 }
@@ -109,6 +132,16 @@ Result<std::shared_ptr<grpc::ServerCredentials>> server_credentials(const tls::W
   options.watch_identity_key_cert_pairs();
   options.set_cert_request_type(GRPC_SSL_REQUEST_AND_REQUIRE_CLIENT_CERTIFICATE_AND_VERIFY);
   return grpc_tls::TlsServerCredentials(options);
+}
+
+void watch_failed_handshakes(const void* owner, std::function<void(const std::string& what)> told) {
+  auto& all = watchers();
+  const std::lock_guard lock(all.mutex);
+  if (told) {
+    all.told[owner] = std::move(told);
+  } else {
+    all.told.erase(owner);
+  }
 }
 
 std::string Caller::who() const {

@@ -4,6 +4,7 @@
 
 #include <grpcpp/grpcpp.h>
 
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
@@ -23,6 +24,10 @@ Result<std::shared_ptr<grpc::Channel>> open_channel(const std::string& address, 
 
 /// Follows its files: a renewed certificate serves new connections within seconds.
 Result<std::shared_ptr<grpc::ServerCredentials>> server_credentials(const tls::Wire& wire);
+
+/// `told`: a sentence for each TLS handshake that fails in this process, on any thread; null ends it, and no call is
+/// under way afterwards. gRPC tells nobody else of them.
+void watch_failed_handshakes(const void* owner, std::function<void(const std::string& what)> told);
 
 /// Who calls, by the certificate that the wire has checked.
 struct Caller {

@@ -12,6 +12,7 @@
 #include "control.grpc.pb.h"
 #include "control_api_channel.hpp"
 #include "control_api_convert.hpp"
+#include "control_api_wire.hpp"
 #include "tls_examine.hpp"
 #include "understudy/common/log.hpp"
 
@@ -54,14 +55,14 @@ class Attachment : public grpc::ClientBidiReactor<pb::Report, pb::Order> {
     if (!ending_ && !std::exchange(reading_, true)) { StartRead(&incoming_); }
   }
 
-  bool write(const Report& report) {
+  bool write(pb::Report report) {
     const std::lock_guard lock(mutex_);
     if (ending_) { return false; }
     if (unsent_.size() >= kMaxUnsent) {
       context_.TryCancel();
       return false;
     }
-    unsent_.push_back(to_proto(report));
+    unsent_.push_back(std::move(report));
     if (unsent_.size() == 1) { StartWrite(&unsent_.front()); }
     return true;
   }
@@ -178,7 +179,13 @@ class ControlClient::Impl : public std::enable_shared_from_this<Impl> {
     connected_ = false;
   }
 
-  bool send(const Report& report) { return connected_ && attachment_->write(report); }
+  bool send(const Report& report) { return connected_ && attachment_->write(to_proto(report)); }
+  void tell_refused(const std::string& what) {
+    if (!connected_) { return; }
+    pb::Report report;
+    report.set_refused(printable(what));
+    attachment_->write(std::move(report));
+  }
   [[nodiscard]] bool connected() const { return connected_; }
 
  private:
@@ -262,6 +269,7 @@ ControlClient::ControlClient(boost::asio::io_context& io, ControlClientOptions o
 ControlClient::~ControlClient() { impl_->stop(); }
 void ControlClient::start() { impl_->try_next(); }
 bool ControlClient::send(const Report& report) { return impl_->send(report); }
+void ControlClient::tell_refused(const std::string& what) { impl_->tell_refused(what); }
 bool ControlClient::connected() const { return impl_->connected(); }
 
 }  // namespace understudy::link

@@ -146,6 +146,7 @@ Result<Report> from_proto(const pb::Report& wire) {
     }
     case pb::Report::kMirrorWarning:
       return read_failure<MirrorWarning>("MirrorWarning", wire.mirror_warning());
+    case pb::Report::kRefused:  // no report for a core: the server takes it before
     case pb::Report::BODY_NOT_SET:
       break;
   }

@@ -140,6 +140,7 @@ class ControlApiServer::Impl::Session : public grpc::ServerBidiReactor<pb::Repor
       finish(grpc::Status::OK);
       return;
     }
+    if (greeted_ && incoming_.body_case() == pb::Report::kRefused) { return hear_refused(); }
     auto report = from_proto(incoming_);
     if (report && !std::exchange(greeted_, true) && !std::holds_alternative<Hello>(report.value())) {
       report = failure("the first report must be Hello", Errc::BadInput);
@@ -153,7 +154,8 @@ class ControlApiServer::Impl::Session : public grpc::ServerBidiReactor<pb::Repor
         finish(forbidden(itself.error()));
         return;
       }
-      tell_certificate(hello->blade);
+      blade_ = hello->blade;
+      tell_certificate(blade_);
     }
     impl_.post([session = shared_from_this(), report = std::move(report).value()](Impl& impl) {
       session->told_ = true;
@@ -184,6 +186,12 @@ class ControlApiServer::Impl::Session : public grpc::ServerBidiReactor<pb::Repor
   }
 
  private:
+  void hear_refused() {
+    impl_.post([session = shared_from_this(), at = blade_, what = printable(incoming_.refused())](Impl& impl) {
+      impl.handlers().on_refused(at, what);
+      session->read_next();
+    });
+  }
   void tell_certificate(const BladeId& blade) {
     if (!caller_.certificate) { return; }
     impl_.post([blade, not_after = caller_.certificate->not_after](Impl& impl) {
@@ -204,9 +212,10 @@ class ControlApiServer::Impl::Session : public grpc::ServerBidiReactor<pb::Repor
   const Caller caller_;
   SessionId id_ = 0;
   pb::Report incoming_;
-  bool greeted_ = false;  ///< reads only (one at a time)
-  bool told_ = false;     ///< io_context's thread: the owner knows this session
-  std::mutex mutex_;      ///< guards what is below; nothing is started once finished_
+  bool greeted_ = false;  ///< reads only (one at a time), as blade_
+  BladeId blade_;
+  bool told_ = false;  ///< io_context's thread: the owner knows this session
+  std::mutex mutex_;   ///< guards what is below; nothing is started once finished_
   std::deque<pb::Order> unsent_;
   std::string why_;
   bool finished_ = false;
@@ -412,18 +421,21 @@ Status ControlApiServer::Impl::listen(const std::string& address, const tls::Wir
   if (server_ == nullptr || port_ == 0) {
     return failure("cannot listen at " + address + ": the address is not of this host or the port is taken");
   }
+  watch_failed_handshakes(
+      this, [this](const std::string& what) { post([what](Impl& impl) { impl.handlers().on_refused({}, what); }); });
   return {};
 }
 
 Status ControlApiServer::Impl::tell_refused(Status checked) {
   if (!checked) {
-    post([what = checked.error().message](Impl& impl) { impl.handlers().on_refused(what); });
+    post([what = checked.error().message](Impl& impl) { impl.handlers().on_refused({}, what); });
   }
   return checked;
 }
 
 void ControlApiServer::Impl::stop() {
   stopped_ = true;
+  watch_failed_handshakes(this, nullptr);
   if (!server_) { return; }
   std::map<std::uint64_t, grpc::ServerUnaryReactor*> pending;
   std::vector<std::shared_ptr<Session>> sessions;

@@ -24,7 +24,7 @@ void FrameConnection::start() {
   last_received_ = Clock::now();
   if (session_) {
     from_wire_.resize(wire_bytes);
-    if (const auto begun = session_->begin(); !begun) { end_ = begun.error().message; }
+    if (const auto begun = session_->begin(); !begun) { refuse(begun.error().message); }
     flush();
   }
   read();
@@ -48,7 +48,8 @@ void FrameConnection::on_bytes(std::size_t size) {
   last_received_ = Clock::now();
   if (!session_) {
     if (!std::exchange(heard_, true) && speaks_tls(decoder_.prepare().first(size))) {
-      return fail("the peer speaks TLS, and this side plain text");
+      refuse("the peer speaks TLS, and this side plain text");
+      return fail(*end_);
     }
     decoder_.commit(size);
     return take_frames();
@@ -71,7 +72,7 @@ void FrameConnection::decrypt(std::size_t size) {
       if (const auto trusted = secure(); !trusted) { return; }
     }
     if (!got) {
-      end_ = got.error().message;
+      refuse(got.error().message);
     } else if (session_->ended()) {
       end_ = in_order;
     } else if (got.value() == 0) {
@@ -86,7 +87,7 @@ Status FrameConnection::secure() {
   const auto handlers = handlers_;
   auto trusted = handlers->on_secured(session_->peer());
   if (!trusted) {
-    end_ = trusted.error().message;
+    refuse(trusted.error().message);
     return trusted;
   }
   secured_ = true;
@@ -210,6 +211,11 @@ std::size_t FrameConnection::waiting_bytes() const {
   boost::system::error_code error;
   const auto bytes = stream_.available(error);
   return error ? 0 : bytes + (taking_ ? 1 : 0);
+}
+
+void FrameConnection::refuse(const std::string& why) {
+  end_ = why;
+  refused_ = true;
 }
 
 void FrameConnection::fail(const std::string& why) {

@@ -52,6 +52,8 @@ class FrameConnection : public std::enable_shared_from_this<FrameConnection> {
   void close();
 
   [[nodiscard]] bool closed() const { return closed_; }
+  /// It ended because one end does not take the other for whom it should be, and not by chance.
+  [[nodiscard]] bool refused() const { return refused_; }
   /// Null on a plain wire.
   [[nodiscard]] const tls::Session* session() const { return session_.get(); }
   [[nodiscard]] Clock::time_point last_received() const { return last_received_; }
@@ -71,6 +73,7 @@ class FrameConnection : public std::enable_shared_from_this<FrameConnection> {
   void send_now();
   void written(const boost::system::error_code& error);
   void take_frames();
+  void refuse(const std::string& why);
   void fail(const std::string& why);
 
   Stream stream_;
@@ -80,6 +83,7 @@ class FrameConnection : public std::enable_shared_from_this<FrameConnection> {
   bool heard_ = false;                ///< a plain peer has spoken
   bool secured_ = false;
   bool encrypted_ = false;  ///< batch_ went into the session
+  bool refused_ = false;
   /// Why the stream has ended; told when the frames before it are handled.
   std::optional<std::string> end_;
   std::shared_ptr<const Handlers> handlers_;

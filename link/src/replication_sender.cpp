@@ -20,6 +20,8 @@ using asio::ip::tcp;
 /// Connections that have not said Hello yet: no more than these, and each only for a while.
 constexpr std::size_t candidates_max = 4;
 constexpr auto hello_limit = std::chrono::seconds(2);
+constexpr auto told_again = std::chrono::seconds(1);
+constexpr auto same_told_again = std::chrono::minutes(1);
 constexpr auto accept_retry = std::chrono::milliseconds(100);
 
 }  // namespace
@@ -70,6 +72,8 @@ struct ReplicationSender::Impl : std::enable_shared_from_this<ReplicationSender:
   SenderPhase phase = SenderPhase::NoMirror;
   std::string detail = "no mirror has connected yet";
   std::string complaint;  ///< the last one, since a mirror was accepted
+  std::string told;       ///< the last one that on_refused got
+  FrameConnection::Clock::time_point told_at{};
   bool stopped = false;
 
   Result<std::vector<shm::Store>> open_stores() const {
@@ -133,10 +137,16 @@ struct ReplicationSender::Impl : std::enable_shared_from_this<ReplicationSender:
     return tls::Session::open(tls::End::Server, credentials.value());
   }
 
+  enum class Why { Refused, Chance };
   /// A mirror that cannot be accepted comes again and again: one line says it.
-  void complain(const std::string& what) {
-    if (std::exchange(complaint, what) == what) { return; }
-    log::warn("replication of {}: no mirror accepted: {}", options.role.value, what);
+  void complain(Why why, const std::string& what) {
+    const auto text = "replication of " + options.role.value + ": no mirror accepted: " + what;
+    if (std::exchange(complaint, what) != what) { log::warn("{}", text); }
+    const auto since = FrameConnection::Clock::now() - told_at;
+    if (why == Why::Chance || !options.on_refused || since < (told == what ? same_told_again : told_again)) { return; }
+    told = what;
+    told_at += since;
+    options.on_refused(text);
   }
 
   void on_connection(tcp::socket socket) {
@@ -144,13 +154,12 @@ struct ReplicationSender::Impl : std::enable_shared_from_this<ReplicationSender:
     const auto from = address_of(socket.remote_endpoint(error));
     if (error) { return; }
     if (options.mirror && *options.mirror != from) {
-      log::warn("replication of {}: connection from {} refused, the mirror is {}", options.role.value, from.to_string(),
-                options.mirror->to_string());
-      return;
+      return complain(Why::Refused,
+                      "a connection from " + from.to_string() + ", and the mirror is " + options.mirror->to_string());
     }
     if (candidates.size() >= candidates_max) { return; }  // closes; the mirror comes again
     auto session = new_session();
-    if (!session) { return complain(session.error().message); }
+    if (!session) { return complain(Why::Chance, session.error().message); }
     auto candidate = std::make_shared<Candidate>(io);
     candidate->connection = std::make_shared<FrameConnection>(std::move(socket), std::move(session).value());
     candidates.push_back(candidate);
@@ -169,9 +178,13 @@ struct ReplicationSender::Impl : std::enable_shared_from_this<ReplicationSender:
       const auto speaker = weak_candidate.lock();
       return self && speaker ? self->on_hello(speaker, frame) : Status{};
     };
-    handlers.on_closed = [weak, forget, from](const std::string& why) {
+    handlers.on_closed = [weak, weak_candidate, forget, from](const std::string& why) {
+      const auto self = weak.lock();
+      const auto gone = weak_candidate.lock();
+      const bool refused = gone && gone->connection->refused();
       forget();
-      if (const auto self = weak.lock()) { self->complain("a connection from " + from.to_string() + ": " + why); }
+      if (!self) { return; }
+      self->complain(refused ? Why::Refused : Why::Chance, "a connection from " + from.to_string() + ": " + why);
     };
     candidate->connection->set_handlers(std::move(handlers));
     candidate->limit.expires_after(hello_limit);
@@ -212,7 +225,7 @@ struct ReplicationSender::Impl : std::enable_shared_from_this<ReplicationSender:
     candidate->limit.cancel();
     std::erase(candidates, candidate);
     if (const auto refusal = refusal_of(candidate->connection->session(), frame, hello.value())) {
-      log::warn("replication of {}: mirror refused, {}", options.role.value, refusal->text);
+      complain(refusal->reason == RefusalReason::WrongRole ? Why::Refused : Why::Chance, refusal->text);
       candidate->connection->write_and_close(
           encode({FrameType::Refused, 0, options.term, digest_of(options.role), {}}, encode_payload(*refusal)));
       return {};

@@ -102,4 +102,10 @@ std::vector<std::string> certificate_alarms(const Settings& settings, std::int64
   return told;
 }
 
+std::vector<std::string> mirror_alarms(const Settings& settings, const std::string& role, std::int64_t now) {
+  std::vector<std::string> told;
+  if (!settings.wire.plain_text) { tell_alarms(told, settings.mirror_files(role), settings.warn_days, now); }
+  return told;
+}
+
 }  // namespace understudy::link::tls

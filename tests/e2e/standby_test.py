@@ -11,6 +11,7 @@ import unittest
 
 sys.path.insert(0, os.path.dirname(os.path.realpath(__file__)))
 from group_case import REPOSITORY, ROLE, GroupCase, blades, daemons, run, say, until  # noqa: E402
+from understudy_lab.shell import in_network  # noqa: E402
 
 
 class StandbyDies(GroupCase):
@@ -37,20 +38,31 @@ class StandbyDies(GroupCase):
         os.rename(self.certificate() + ".away", self.certificate())
         self.wait_state("protected", 90)
         self.a_mirrors_key_is_in_its_memory_only_and_can_be_renewed()
+        self.a_stranger_at_the_actives_replication_is_told()
         self.finish_traffic()
 
     def certificate(self):
         return self.state.path("pki", "mirror", self.standby, f"{ROLE}.crt")
 
+    def a_stranger_at_the_actives_replication_is_told(self):
+        since, there = time.time_ns(), self.chassis.maintenance(self.active)
+        connect = f"import socket; socket.create_connection(({there!r}, 7410), 5).recv(1)"
+        run(in_network(self.chassis.namespace_path("control"), [sys.executable, "-c", connect]))
+        self.wait_event(lambda event: event["kind"] == "refused" and event.get("blade") == self.active
+                        and "a connection from 192.168.1.250" in event["text"], "the stranger is told", since, 20)
+
     def a_mirrors_key_is_in_its_memory_only_and_can_be_renewed(self):
+        since = time.time_ns()
         self.assertEqual(self.in_mirror("grep -rl 'PRIVATE KEY' /etc /root /run /srv /tmp /var 2>/dev/null; true"), "")
-        run([os.path.join(self.binaries, "understudy"), "pki", "renew", self.certificate(), "--new-key", "--directory",
-             self.state.path("pki")])
+        run([os.path.join(self.binaries, "understudy"), "pki", "renew", self.certificate(), "--new-key", "--days", "5",
+             "--directory", self.state.path("pki")])
 
         def renewed():
             with open(self.state.log(self.standby), encoding="utf-8", errors="replace") as log:
                 return "its mirror has a renewed certificate" in log.read()
         until(renewed, "the mirror has the renewed certificate", 30)
+        self.wait_event(lambda event: f"the mirror of {ROLE} on {self.standby}" in event["text"]
+                        and "`understudy pki renew`" in event["text"], "it ends soon, and that is told", since, 20)
         self.assertEqual(self.role()["state"], "protected")
 
     def in_mirror(self, line):

@@ -268,7 +268,8 @@ TEST_F(ConfigFileTest, ARuleSetThatNftablesRefusesIsToldWithItsLine) {
 
 TEST_F(ConfigFileTest, TwoRolesOnOneBladeAreRefused) {
   std::string text = kGood;
-  std::string second = text.substr(text.find("[[role]]"));
+  const auto role = text.find("[[role]]");
+  std::string second = text.substr(role, text.find("[tls]") - role);
   for (const auto& [from, to] :
        std::vector<std::pair<std::string, std::string>>{{"role-1\"", "role-2\""}, {"number = 1", "number = 2"}}) {
     second.replace(second.find(from), from.size(), to);

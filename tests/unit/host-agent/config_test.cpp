@@ -144,9 +144,9 @@ TEST_F(BladeConfigTest, ACommandAtATestPointMustBeAllowed) {
       "[tls]\n"
       "plain_text = true\n";
   EXPECT_EQ(complaint(mirrors, mirrors + "[drill]\nfrozen = [\"/bin/true\"]\n"),
-            ":12: a command at a test point stops service while it runs; remove it, or write allow = true in [drill]");
+            ":14: a command at a test point stops service while it runs; remove it, or write allow = true in [drill]");
   EXPECT_EQ(complaint(mirrors, mirrors + "[drill]\nallow = true\nfrozen = [\"true\"]\n"),
-            ":13: \"true\" is not an absolute path; write the program's path");
+            ":15: \"true\" is not an absolute path; write the program's path");
   EXPECT_EQ(complaint(mirrors, mirrors + "[drill]\nallow = true\nfrozen = [\"/bin/true\"]\n"), "no complaint");
 }
 

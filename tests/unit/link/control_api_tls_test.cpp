@@ -3,6 +3,7 @@
 /// Covers: link/src/control_api_channel.cpp, link/src/tls_examine.cpp
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <atomic>
 #include <boost/asio/io_context.hpp>
 #include <fstream>
@@ -38,7 +39,9 @@ class ControlApiTls : public testing::Test, protected understudy::test::Loop {
       commands_.push_back(command);
       return std::string("set");
     };
-    handlers.on_refused = [this](const std::string& what) { refused_.push_back(what); };
+    handlers.on_refused = [this](const BladeId& at, const std::string& what) {
+      refused_.push_back(at.empty() ? what : at.value + ": " + what);
+    };
     handlers.on_certificate = [this](const BladeId& blade, std::int64_t not_after) { ends_[blade] = not_after; };
     handlers.events_after = [](std::uint64_t, std::size_t) { return std::vector<EventRecord>{}; };
     auto made = ControlApiServer::listen(io_, "127.0.0.1:0", wire, "state-1", std::move(handlers));
@@ -79,12 +82,13 @@ class ControlApiTls : public testing::Test, protected understudy::test::Loop {
     ControlClientCallbacks callbacks;
     callbacks.on_connected = [&](const std::string&, const std::string&) {
       EXPECT_TRUE(client_->send(Hello{BladeId{claimed}, "boot", {}}));
+      if (!tells_.empty()) { client_->tell_refused(tells_); }
     };
     callbacks.on_order = [](const Order&) {};
     callbacks.on_lost = [](const std::string&) {};
     client_.emplace(io_, std::move(options), std::move(callbacks));
     client_->start();
-    EXPECT_TRUE(run_until([&] { return !reports_.empty() || !refused_.empty(); }));
+    EXPECT_TRUE(run_until([&] { return (!reports_.empty() && tells_.empty()) || !refused_.empty(); }));
     client_.reset();
   }
   [[nodiscard]] bool refused_for(const std::string& words) const {
@@ -97,6 +101,7 @@ class ControlApiTls : public testing::Test, protected understudy::test::Loop {
   std::vector<Report> reports_;
   std::vector<Command> commands_;
   std::vector<std::string> refused_;
+  std::string tells_;  ///< whom the blade says it refused
   std::map<BladeId, std::int64_t> ends_;
 };
 
@@ -110,6 +115,14 @@ TEST_F(ControlApiTls, ABladeAttachesAsItselfAndIsNotHeardAsAnother) {
   attach(wire, "blade-1");
   EXPECT_TRUE(reports_.empty()) << "a blade spoke for another";
   EXPECT_TRUE(refused_for("blade blade-2 says that it is blade-1"));
+}
+
+TEST_F(ControlApiTls, WhomABladeRefusesIsToldWithTheBladesName) {
+  listen();
+  tells_ = "role-1: a stranger";
+  attach(pki_.wire(Kind::Blade, "blade-2"), "blade-2");
+  EXPECT_TRUE(refused_for("blade-2: role-1: a stranger"));
+  EXPECT_EQ(reports_.size(), 1U) << "it is no report";
 }
 
 TEST_F(ControlApiTls, OnlyABladeAttaches) {
@@ -158,6 +171,11 @@ TEST_F(ControlApiTls, EachWrongWireIsOneSentenceThatSaysWhatIsWrong) {
   foreign.ca = pki_.folder() + "/ca.crt";  // now it trusts us, and we do not trust it: told before a word is sent
   EXPECT_NE(status_as({false, foreign}).find("is not good"), std::string::npos);
   EXPECT_NE(examine_wire(address(), {false, foreign}, 3s).find("it refuses our certificate"), std::string::npos);
+  EXPECT_TRUE(run_until([&] {
+    return std::any_of(refused_.begin(), refused_.end(), [](const auto& what) {
+      return what == "a TLS handshake at the control API failed: certificate verify failed";
+    });
+  })) << "a handshake that failed is told";
   const tls::Wire expired{false, pki_.issue(Kind::Operator, "old", "", -1)};
   EXPECT_NE(status_as(expired).find("expired"), std::string::npos);
   EXPECT_NE(examine_wire(address(), expired, 3s).find("it refuses our certificate"), std::string::npos);

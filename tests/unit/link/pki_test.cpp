@@ -199,6 +199,8 @@ TEST_F(PkiTest, CertificatesThatEndSoonAreToldMirrorsIncluded) {
   auto told = certificate_alarms(settings, now());
   ASSERT_EQ(told.size(), 1U);
   EXPECT_NE(told[0].find("the mirror of role-2 on blade-4"), std::string::npos) << told[0];
+  EXPECT_EQ(mirror_alarms(settings, "role-2", now()), told);
+  EXPECT_TRUE(mirror_alarms(settings, "role-1", now()).empty());
   settings.warn_days = 40;
   told = certificate_alarms(settings, now());
   ASSERT_EQ(told.size(), 4U) << "the blade's, two mirrors', and the CA's once";

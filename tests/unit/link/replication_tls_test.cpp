@@ -23,6 +23,7 @@ struct TlsPair : Pair {
     active_is(pki.credentials(Kind::Blade, "blade-1"));
     receiver_target.blade = BladeId{"blade-1"};
     receiver_target.credentials = pki.credentials(Kind::Mirror, "blade-4", "role-1");
+    sender_options.on_refused = [this](const std::string& what) { told.push_back(what); };
   }
   void active_is(const tls::Credentials& credentials) {
     sender_options.credentials = [credentials] { return credentials; };
@@ -36,7 +37,14 @@ struct TlsPair : Pair {
     EXPECT_EQ(mirror.store().committed(), Sequence{0}) << "something was given away";
     return said;
   }
+  /// For the event log, once, although the mirror comes again and again.
+  bool active_tells(const std::string& words) {
+    const bool said = run_until([&] { return !told.empty(); }, 5s);
+    EXPECT_EQ(told.size(), 1U);
+    return said && told[0].find(words) != std::string::npos;
+  }
   test::Pki pki;
+  std::vector<std::string> told;
 };
 
 /// Carries a connection and, when asked to, breaks it after so many more bytes of the active's.
@@ -95,6 +103,13 @@ TEST(ReplicationTls, EverythingArrivesAndTheEndIsSaid) {
   EXPECT_EQ(content_of(pair.mirror.store()), content_of(pair.active.store()));
 }
 
+TEST(ReplicationTls, AConnectionFromAnotherAddressThanTheMirrorsIsTold) {
+  TlsPair pair;
+  pair.sender_options.mirror = IpAddress::parse("127.0.0.9").value();
+  EXPECT_TRUE(pair.mirror_says(""));
+  EXPECT_TRUE(pair.active_tells("a connection from 127.0.0.1, and the mirror is 127.0.0.9"));
+}
+
 TEST(ReplicationTls, AWireThatIsCutIsNoEndOfTheStreamAndNothingHalfIsApplied) {
   TlsPair pair;
   auto net = pair.active.writer(1);
@@ -114,12 +129,14 @@ TEST(ReplicationTls, AWireThatIsCutIsNoEndOfTheStreamAndNothingHalfIsApplied) {
   EXPECT_LT(report->stores[0].applied, net.committed());
   const auto whole = content_of(pair.active.store());
   for (const auto& [key, value] : content_of(pair.mirror.store())) { EXPECT_EQ(whole.at(key), value); }
+  EXPECT_TRUE(pair.told.empty()) << "a broken wire is nobody who was refused";
 }
 
 TEST(ReplicationTls, AMirrorFetchesItsOwnRoleOnly) {
   TlsPair pair;
   pair.receiver_target.credentials = pair.pki.credentials(Kind::Mirror, "blade-4", "role-2");
   EXPECT_TRUE(pair.mirror_says("the certificate is that of the mirror of role-2 on blade-4")) << pair.receiver_detail;
+  EXPECT_TRUE(pair.active_tells("the certificate is that of the mirror of role-2 on blade-4"));
 }
 
 TEST(ReplicationTls, ABladesOwnCertificateIsNoMirrors) {
@@ -142,10 +159,12 @@ TEST(ReplicationTls, AnotherCaIsRefusedByEitherSide) {
     foreign.ca = pair.receiver_target.credentials->ca;
     pair.receiver_target.credentials = foreign;
     EXPECT_TRUE(pair.mirror_says("the peer refuses our certificate")) << pair.receiver_detail;
+    EXPECT_TRUE(pair.active_tells("127.0.0.1: the peer's certificate is refused here"));
   }
   TlsPair pair;
   pair.active_is(other.credentials(Kind::Blade, "blade-1"));
   EXPECT_TRUE(pair.mirror_says("the peer's certificate is refused here")) << pair.receiver_detail;
+  EXPECT_TRUE(pair.active_tells("the peer refuses our certificate"));
 }
 
 TEST(ReplicationTls, AnExpiredCertificateIsRefusedAndARenewedOneServes) {
@@ -168,10 +187,12 @@ TEST(ReplicationTls, PlainTextAndTlsDoNotMeet) {
     pair.receiver_target.credentials.reset();
     EXPECT_TRUE(pair.mirror_says("")) << "nothing but a closed connection: no word in plain text";
     EXPECT_TRUE(pair.run_until([&] { return pair.receiver->status().phase == ReceiverPhase::Lost; }));
+    EXPECT_TRUE(pair.active_tells("the peer does not speak TLS"));
   }
   TlsPair pair;
   pair.sender_options.credentials = nullptr;
   EXPECT_TRUE(pair.mirror_says("cut")) << pair.receiver_detail;
+  EXPECT_TRUE(pair.active_tells("the peer speaks TLS"));
 }
 
 // --- the session itself ---

@@ -47,6 +47,8 @@ class ControlClient {
   void start();
   /// False: not connected, the report was dropped.
   bool send(const Report& report);
+  /// For the event log: somebody was refused at a wire of this blade's. Lost when not connected.
+  void tell_refused(const std::string& what);
   [[nodiscard]] bool connected() const;
 
  private:

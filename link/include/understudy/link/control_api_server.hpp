@@ -41,8 +41,9 @@ struct ControlApiHandlers {
   std::function<GroupStatus()> status;
   std::function<Result<std::string>(const Command&, const RoleId&)> move_role;
   std::function<Result<std::string>(const Command&, MovementPolicy)> set_movement_policy;
-  /// Somebody asked for what its certificate does not allow. Already refused; for the event log.
-  std::function<void(const std::string& what)> on_refused;
+  /// Somebody asked for what its certificate does not allow, or has none that is good. Already refused; for the event
+  /// log. `at`: the blade whose wire it was and that tells of it; empty: this control API.
+  std::function<void(const BladeId& at, const std::string& what)> on_refused;
   /// A host-agent has proved to be `blade`, by a certificate that ends at `not_after` (seconds since 1970).
   std::function<void(const BladeId& blade, std::int64_t not_after)> on_certificate;
   /// At most `limit` events with an id above `after`, oldest first.

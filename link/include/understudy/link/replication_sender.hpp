@@ -47,6 +47,9 @@ struct SenderOptions {
   /// Own certificate and key, asked for with every connection; the mirror must then show the certificate of a mirror of
   /// `role`. Not set: plain text.
   std::function<Result<tls::Credentials>()> credentials;
+  /// Somebody was refused who is not the mirror, or whose certificate is not good: for an event log. The same is told
+  /// once a minute at most, and nothing more than once a second.
+  std::function<void(const std::string& what)> on_refused;
 
   Duration heartbeat = std::chrono::milliseconds(100);
   Duration silence = std::chrono::milliseconds(800);  ///< nothing received: the connection is lost

@@ -39,6 +39,9 @@ Settings read_settings(ConfigTable& root, Whose whose, const std::string& name, 
 /// A sentence for each certificate that has at most `warn_days` left or cannot be used, mirrors included.
 std::vector<std::string> certificate_alarms(const Settings& settings, std::int64_t now);
 
+/// The same of one mirror's certificate, and the CA's.
+std::vector<std::string> mirror_alarms(const Settings& settings, const std::string& role, std::int64_t now);
+
 inline constexpr const char* plain_text_alarm =
     "plain_text = true: the wires are not encrypted and nobody on the maintenance network has to prove who it is";
 
