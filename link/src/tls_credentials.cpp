@@ -8,6 +8,7 @@
 #include <cerrno>
 #include <fstream>
 #include <iterator>
+#include <system_error>
 
 #include "openssl.hpp"
 
@@ -19,9 +20,12 @@ constexpr std::size_t file_bytes_max = 1 << 20;
 Result<std::string> read_file(const std::string& path, const char* what) {
   std::ifstream file(path, std::ios::binary);
   if (!file) {
-    return failure(std::string(what) + " " + path + " cannot be read; `understudy pki issue` makes one, or write the " +
-                       "path of your own",
-                   Errc::NotFound);
+    const auto problem = std::error_code(errno, std::generic_category());
+    const bool denied = problem == std::errc::permission_denied;
+    return failure(std::string(what) + " " + path + " cannot be read: " + problem.message() +
+                       (denied ? "; a daemon that has given up its rights reads its own files only: chown it to its user"
+                               : "; `understudy pki issue` makes one, or write the path of your own"),
+                   denied ? Errc::Refused : Errc::NotFound);
   }
   std::string text(file_bytes_max + 1, '\0');
   file.read(text.data(), static_cast<std::streamsize>(text.size()));
