@@ -23,7 +23,7 @@ Result<std::string> read_file(const std::string& path, const char* what) {
     const auto problem = std::error_code(errno, std::generic_category());
     const bool denied = problem == std::errc::permission_denied;
     return failure(std::string(what) + " " + path + " cannot be read: " + problem.message() +
-                       (denied ? "; a daemon that has given up its rights reads its own files only: chown it to its user"
+                       (denied ? "; a daemon without rights over others reads its own files only: chown it"
                                : "; `understudy pki issue` makes one, or write the path of your own"),
                    denied ? Errc::Refused : Errc::NotFound);
   }
