@@ -42,10 +42,15 @@ __attribute__((target("sse4.2"))) std::uint32_t crc32c_by_instruction(std::span<
   for (; left > 0; --left, ++at) { narrow = _mm_crc32_u8(narrow, std::to_integer<std::uint8_t>(*at)); }
   return ~narrow;
 }
-const bool has_instruction = __builtin_cpu_supports("sse4.2") != 0;
 #endif
 
 }  // namespace
+
+#if defined(__x86_64__)
+const bool crc32c_has_instruction = __builtin_cpu_supports("sse4.2") != 0;
+#else
+const bool crc32c_has_instruction = false;
+#endif
 
 std::uint32_t crc32c_by_table(std::span<const std::byte> bytes, std::uint32_t so_far) {
   std::uint32_t crc = ~so_far;
@@ -64,7 +69,7 @@ std::uint32_t crc32c_by_table(std::span<const std::byte> bytes, std::uint32_t so
 
 std::uint32_t crc32c(std::span<const std::byte> bytes, std::uint32_t so_far) {
 #if defined(__x86_64__)
-  if (has_instruction) { return crc32c_by_instruction(bytes, so_far); }
+  if (crc32c_has_instruction) { return crc32c_by_instruction(bytes, so_far); }
 #endif
   return crc32c_by_table(bytes, so_far);
 }

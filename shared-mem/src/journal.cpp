@@ -33,20 +33,6 @@ bool checksum_fits(std::span<const std::byte> entry) {
   return checksum_of(header, entry.subspan(sizeof header)) == header.crc32c;
 }
 
-std::uint64_t compose_entry(EntryBuffer& buffer, const EntryHead& head, std::span<const std::byte> key,
-                            std::span<const std::byte> value) {
-  const std::uint64_t size = layout::entry_bytes(key.size(), value.size());
-  const std::uint64_t value_at = entry_header_words + layout::words_of(key.size());
-  // Whole words from the start: narrow stores that are soon read back as words would stall the processor.
-  buffer.words[0] = head.sequence;
-  buffer.words[1] = std::uint64_t{key.size()} << 32 | std::uint64_t{head.table} << 48;
-  buffer.words[2] = std::uint64_t{value.size()} | std::uint64_t{head.op} << 32 | std::uint64_t{head.flags} << 40;
-  words::for_words(key, [&](std::size_t i, Word word) { buffer.words[entry_header_words + i] = word; });
-  words::for_words(value, [&](std::size_t i, Word word) { buffer.words[value_at + i] = word; });
-  buffer.words[1] |= crc32c(buffer.bytes(size));
-  return size;
-}
-
 void Journal::copy(std::uint64_t position, std::span<std::byte> to) const {
   std::uint64_t word = position / 8;
   for (std::size_t done = 0; done + 8 <= to.size(); done += 8, ++word) {
@@ -96,11 +82,6 @@ std::optional<std::uint64_t> Journal::find(std::uint64_t sequence, std::uint64_t
     position += *size;
   }
   return position;
-}
-
-void Journal::write(std::uint64_t position, std::span<const Word> entry) const {
-  std::uint64_t word = position / 8;
-  for (const Word value : entry) { words::store(ring_ + (word++ & word_mask_), value); }
 }
 
 void Journal::note_anchor(std::uint64_t position, std::uint64_t sequence) const {

@@ -54,10 +54,6 @@ struct EntryHead {
   std::uint16_t table = 0;
 };
 
-/// An entry composed in `buffer`, checksum included; its size in bytes.
-std::uint64_t compose_entry(EntryBuffer& buffer, const EntryHead& head, std::span<const std::byte> key,
-                            std::span<const std::byte> value);
-
 class Journal {
  public:
   Journal() = default;
@@ -85,8 +81,14 @@ class Journal {
   [[nodiscard]] std::optional<std::uint64_t> find(std::uint64_t sequence, std::uint64_t committed) const;
 
   // --- the writer ---
-  void write(std::uint64_t position, std::span<const Word> entry) const;
+  /// Writes a whole entry, its checksum last; its size in bytes. The bytes are reserved.
+  std::uint64_t append(std::uint64_t position, const EntryHead& head, std::span<const std::byte> key,
+                       std::span<const std::byte> value) const;
   void note_anchor(std::uint64_t position, std::uint64_t sequence) const;
+  /// The first position for which note_anchor() has something to do again.
+  [[nodiscard]] std::uint64_t next_anchor(std::uint64_t position) const {
+    return ((position >> segment_shift_) + 1) << segment_shift_;
+  }
 
  private:
   layout::StoreControl* control_ = nullptr;

@@ -27,6 +27,8 @@ class Mapping {
   [[nodiscard]] virtual std::byte* address() const = 0;
   /// Another open description of the same file, for a lock of its own; below 0 when there is none.
   [[nodiscard]] virtual int open_again() const = 0;
+  /// Fills the page tables; where the kernel cannot, pages come as they are touched.
+  virtual void prefault() const = 0;
 };
 
 class Descriptor {

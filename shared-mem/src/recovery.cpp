@@ -61,6 +61,9 @@ StoreWriter::Impl::Impl(Store of, WriterLock held)
       lock(std::move(held)) {
   changes.reserve(max_transaction);
   pools.resize(tables.size());
+  for (std::size_t table = 0; table < tables.size(); ++table) {
+    small |= std::uint32_t{tables[table].is_small()} << table;
+  }
 }
 
 Status StoreWriter::Impl::adopt(std::uint64_t new_term) {
@@ -130,6 +133,7 @@ Status StoreWriter::Impl::take_back_unfinished() {
     }
   }
   counts_changed = 0;
+  next_anchor = 0;
   replaced.clear();
   for (SlabPool& pool : pools) { pool.forget(); }  // what was taken back freed the slabs that it referred to
   return {};

@@ -192,8 +192,12 @@ Result<Region> Region::create(const std::string& path, std::uint64_t size_bytes,
     ::unlink(unnamed.c_str());
     return failure("cannot name the new region " + path + ": " + std::strerror(error));
   }
-  return open(path, Access::ReadWrite, size_bytes, offset);
+  auto region = open(path, Access::ReadWrite, size_bytes, offset);
+  if (region) { region->prefault(); }
+  return region;
 }
+
+void Region::prefault() const { impl_->mapping->prefault(); }
 
 Result<Region> Region::format(const std::string& path, std::uint64_t size_bytes, const RegionSchema& schema,
                               std::uint64_t offset) {

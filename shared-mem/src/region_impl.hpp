@@ -59,7 +59,11 @@ struct Store::Impl {
   [[nodiscard]] const Table& table(TableIndex at) const { return is_grown(at) ? larger[at] : tables[at]; }
 
   /// The committed value of a key; Changed only when it never held still (read_tries_max).
+  /// `Small`: Table::is_small().
+  template <bool Small>
   Seen get(TableIndex table, std::uint64_t home, const KeyWords& key, std::span<std::byte> value) const;
+  [[gnu::cold]] Seen get_again(TableIndex table, std::uint64_t home, const KeyWords& key,
+                               std::span<std::byte> value) const;
 
   /// The same of a blob table. Damaged: the slot refers to what is not its value, and no change is under way.
   struct Blob {

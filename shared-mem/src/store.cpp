@@ -45,13 +45,21 @@ Result<TableIndex> Store::table(const std::string& name) const {
   return static_cast<TableIndex>(found - tables.begin());
 }
 
-Seen Store::Impl::get(TableIndex in, std::uint64_t home, const KeyWords& key, std::span<std::byte> value) const {
+template <bool Small>
+[[gnu::always_inline]] inline Seen Store::Impl::get(TableIndex in, std::uint64_t home, const KeyWords& key,
+                                                    std::span<std::byte> value) const {
+  const std::uint64_t limit = visible_limit();
+  const Seen seen = table(in).get_from<Small>(home, key, limit, value);
+  if (seen == Seen::Present) [[likely]] { return seen; }
+  // Absent is true of the instant of `limit` only if no later change hid what was there.
+  return seen == Seen::Absent && visible_limit() == limit ? seen : get_again(in, home, key, value);
+}
+
+Seen Store::Impl::get_again(TableIndex in, std::uint64_t home, const KeyWords& key, std::span<std::byte> value) const {
   for (int tries = 0; tries < read_tries_max; ++tries) {
     const std::uint64_t limit = visible_limit();
     const Seen seen = table(in).get_from(home, key, limit, value);
-    if (seen == Seen::Present) [[likely]] { return seen; }
-    // Absent is true of the instant of `limit` only if no later change hid what was there.
-    if (seen == Seen::Absent && visible_limit() == limit) { return seen; }
+    if (seen == Seen::Present || (seen == Seen::Absent && visible_limit() == limit)) { return seen; }
   }
   return Seen::Changed;
 }
@@ -63,8 +71,14 @@ Status Store::get(TableIndex table, Bytes key, std::span<std::byte> value) const
   if (key.size() != in.key_bytes() || value.size() != in.value_bytes()) [[unlikely]] {
     return wrong_size(impl.schema().tables[table]);
   }
-  const KeyWords words(key);
-  const Seen seen = impl.get(table, in.home(words), words, value);
+  Seen seen;
+  if (in.is_small()) [[likely]] {  // sizes as the compiler understands them: one word, whole words
+    const KeyWords words(Bytes(key.data(), sizeof(Word)));
+    seen = impl.get<true>(table, in.home_of<true>(words), words, value.first(value.size() / 8 * 8));
+  } else {
+    const KeyWords words(key);
+    seen = impl.get<false>(table, in.home(words), words, value);
+  }
   if (seen == Seen::Present) [[likely]] { return {}; }
   return seen == Seen::Absent ? no_record() : changed_too_often();
 }
@@ -111,7 +125,7 @@ Result<std::size_t> Store::get_many(TableIndex table, Bytes keys, std::span<std:
   for (std::size_t i = 0; i < found.size(); ++i) {
     const std::uint64_t home = homes[i % ahead];
     if (i + ahead < found.size()) { ask_for(i + ahead); }
-    const Seen seen = impl.get(table, home, key_at(i), values.subspan(i * value_bytes, value_bytes));
+    const Seen seen = impl.get<false>(table, home, key_at(i), values.subspan(i * value_bytes, value_bytes));
     if (seen == Seen::Changed) { return changed_too_often(); }
     found[i] = seen == Seen::Present ? 1 : 0;
     present += found[i];

@@ -282,13 +282,12 @@ Status StoreWriter::Impl::change_unordered(const Change& change) {
     const Table& in = tables[change.table];
     const std::uint64_t index = in.index_of(place.match);
     const bool first_seen = snapshot_slots.marking() && !snapshot_slots.has(change.table, index);
-    const Versions held = Table::versions(place.match);
-    if (!first_seen && version::sequence(held.newest_version()) >= change.sequence) { return {}; }
+    if (!first_seen && version::sequence(place.held.newest_version()) >= change.sequence) { return {}; }
     if (first_seen) {
       release_slot(change.table, place.match);
       snapshot_slots.add(change.table, index);
       if (change.op == layout::op_erase) { return {}; }
-      return put_unordered(change, {nullptr, place.match});
+      return put_unordered(change, {nullptr, place.match, {}});
     }
     return put_unordered(change, place);
   }
@@ -317,12 +316,11 @@ Status StoreWriter::Impl::put_unordered(const Change& change, const Table::Place
     value = std::as_bytes(std::span(&ref, 1));
   }
   // Counted anew at the end; until then only the rebuild asks.
-  const bool was_live = place.match != nullptr && version::is_live(Table::versions(place.match).newest_version());
+  const bool was_live = place.is_present();
   records[change.table] += change.op == layout::op_put ? 1 : 0;
   records[change.table] -= was_live ? 1 : 0;
   if (place.match != nullptr) {
-    in.write_copy(place.match, change.sequence, change.op == layout::op_put ? layout::kind_live : layout::kind_erased,
-                  value);
+    in.write_copy(place, change.sequence, change.op == layout::op_put ? layout::kind_live : layout::kind_erased, value);
   } else {
     in.occupy(place.vacant, KeyWords(change.key), change.sequence, value);
     if (snapshot_slots.marking()) { snapshot_slots.add(change.table, in.index_of(place.vacant)); }

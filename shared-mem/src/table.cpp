@@ -4,46 +4,6 @@
 #include "table.hpp"
 
 namespace understudy::shm {
-namespace {
-
-/// May the slot be given to another key? Deletions that are not committed yet must stay findable to be taken back.
-bool is_vacant(const Versions& seen, std::uint64_t reusable_up_to) {
-  const Word newest = seen.newest_version();
-  return !version::is_live(newest) && version::sequence(newest) <= reusable_up_to;
-}
-
-}  // namespace
-
-Table::Place Table::locate(const KeyWords& key, std::uint64_t reusable_up_to) const {
-  Place place;
-  if (dense_) {
-    if (key.words[0] >= slot_count_) { return place; }
-    Word* at = slot(key.words[0]);
-    (versions(at).has_sequence() ? place.match : place.vacant) = at;
-    return place;
-  }
-  std::uint64_t index = home(key) & mask_;
-  prefetch_second_line(slots_ + index * slot_words_);
-  for (std::uint64_t probe = 0; probe < slot_count_; ++probe, index = (index + 1) & mask_) {
-    Word* at = slots_ + index * slot_words_;
-    const Versions seen = versions(at);
-    if (key_equals(at, key) && seen.has_sequence()) [[likely]] {
-      place.match = at;
-      return place;
-    }
-    if (place.vacant == nullptr && is_vacant(seen, reusable_up_to)) { place.vacant = at; }
-    if (seen.is_empty()) { return place; }
-  }
-  return place;
-}
-
-void Table::write_copy(Word* at, std::uint64_t sequence, std::uint64_t kind, std::span<const std::byte> value) const {
-  const unsigned copy = 1 - versions(at).newest();
-  words::invalidate(at + copy, version::free_mark);  // from here to the publication only the other copy counts
-  words::store_bytes(value_of(at, copy), value);
-  words::publish(at + copy, version::pack(sequence, kind));
-}
-
 void Table::occupy(Word* at, const KeyWords& key, std::uint64_t sequence, std::span<const std::byte> value) const {
   if (!versions(at).is_empty()) { free_slot(at); }
   // An Empty slot stays Empty until its first publication, a freed one free: the half-written key is nobody's.

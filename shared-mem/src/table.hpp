@@ -21,6 +21,7 @@
 ///   (3) the version changed while the value was copied: changed, look again;
 ///   (4) value copied, version the same: key and value belonged together at that instant.
 
+#include <algorithm>
 #include <bit>
 #include <cstddef>
 #include <cstdint>
@@ -47,6 +48,11 @@ struct KeyWords {
   Word words[layout::words_of(layout::key_bytes_max)];
   // NOLINTNEXTLINE(google-explicit-constructor,cppcoreguidelines-pro-type-member-init): the rest is never used
   KeyWords(std::span<const std::byte> key) {
+    if (key.size() == sizeof(Word)) [[likely]] {
+      std::memcpy(words, key.data(), sizeof(Word));
+      return;
+    }
+    words[0] = 0;
     words::for_words(key, [this](std::size_t i, Word word) { words[i] = word; });
   }
 };
@@ -56,17 +62,18 @@ enum class Seen { Present, Absent, Changed };
 struct Versions {
   Word copy[2];
   [[nodiscard]] bool is_empty() const { return (copy[0] | copy[1]) == 0; }
-  [[nodiscard]] bool has_sequence() const { return (version::sequence(copy[0]) | version::sequence(copy[1])) != 0; }
-  [[nodiscard]] unsigned newest() const { return version::sequence(copy[1]) > version::sequence(copy[0]) ? 1 : 0; }
-  [[nodiscard]] Word newest_version() const { return copy[newest()]; }
+  [[nodiscard]] bool has_sequence() const { return version::sequence(copy[0] | copy[1]) != 0; }
+  // Which of the copies is the newest changes from record to record: no branch on it.
+  [[nodiscard]] unsigned newest() const { return static_cast<unsigned>(copy[1] > copy[0]); }
+  [[nodiscard]] Word newest_version() const { return std::max(copy[0], copy[1]); }
+  [[nodiscard]] Word of(unsigned which) const { return which == 0 ? copy[0] : copy[1]; }
   /// The newest copy not above `limit`, or 2.
   [[nodiscard]] unsigned visible(std::uint64_t limit) const {
-    // Which of the copies it is changes from record to record: no branch on it.
-    const std::uint64_t first = version::sequence(copy[0]);
-    const std::uint64_t second = version::sequence(copy[1]);
-    const std::uint64_t first_held = first <= limit ? first : 0;
-    const std::uint64_t second_held = second <= limit ? second : 0;
-    return (first_held | second_held) == 0 ? 2 : static_cast<unsigned>(second_held > first_held);
+    const unsigned newer = newest();
+    const std::uint64_t newest_sequence = version::sequence(newest_version());
+    if (newest_sequence <= limit && newest_sequence != 0) [[likely]] { return newer; }
+    const std::uint64_t older = version::sequence(std::min(copy[0], copy[1]));
+    return older <= limit && older != 0 ? 1 - newer : 2;
   }
 };
 
@@ -114,9 +121,20 @@ class Table {
   /// Home slot of a key; part of the layout, as both sides must agree.
   [[nodiscard]] std::uint64_t home(const KeyWords& key) const {
     if (dense_) { return key.words[0] < slot_count_ ? key.words[0] : 0; }
-    std::uint64_t hash = seed_;
-    for (std::size_t i = 0; i < key_words_; ++i) { hash = mix(hash ^ key.words[i], 0x9e3779b97f4a7c15); }
-    return mix(hash ^ key_bytes_, 0xd6e8feb86659fd93);
+    if (key_words_ == 1) [[likely]] { return home_of<true>(key); }
+    return home_of<false>(key);
+  }
+  /// `OneWord`: the key is one, and the table hashed.
+  template <bool OneWord>
+  [[nodiscard]] std::uint64_t home_of(const KeyWords& key) const {
+    if constexpr (OneWord) {
+      return mix(mix(seed_ ^ key.words[0], 0x9e3779b97f4a7c15) ^ key_bytes_, 0xd6e8feb86659fd93);
+    } else {
+      if (dense_) { return home(key); }
+      std::uint64_t hash = seed_;
+      for (std::size_t i = 0; i < key_words_; ++i) { hash = mix(hash ^ key.words[i], 0x9e3779b97f4a7c15); }
+      return mix(hash ^ key_bytes_, 0xd6e8feb86659fd93);
+    }
   }
 
   [[nodiscard]] bool key_equals(const Word* slot, const KeyWords& key) const {
@@ -139,42 +157,38 @@ class Table {
   /// second miss would begin when the first one has ended.
   [[gnu::always_inline]] static void prefetch_second_line(const Word* at) { __builtin_prefetch(at + words_per_line); }
 
+  /// Keys of one word and values of whole words in hashed slots?
+  [[nodiscard]] bool is_small() const {
+    return !dense_ && key_bytes_ == sizeof(Word) && value_bytes_ % sizeof(Word) == 0;
+  }
+
   /// Reader: the record of `key` as committed up to `limit`, copied to `value`.
   Seen get(const KeyWords& key, std::uint64_t limit, std::span<std::byte> value) const {
     return get_from(home(key), key, limit, value);
   }
   /// The same for who has the key's home already; it is the same before and after a rebuild.
+  /// `Small`: is_small().
+  template <bool Small = false>
   Seen get_from(std::uint64_t home, const KeyWords& key, std::uint64_t limit, std::span<std::byte> value) const {
-    if (dense_) [[unlikely]] {
+    if (!Small && dense_) [[unlikely]] {
       if (key.words[0] >= slot_count_) { return Seen::Absent; }
       const Word* at = slot(key.words[0]);
       return read_visible(at, versions(at), limit, value);
     }
-    std::uint64_t index = home & mask_;
-    prefetch_second_line(slots_ + index * slot_words_);
-    for (std::uint64_t probe = 0; probe < slot_count_; ++probe, index = (index + 1) & mask_) {
-      const Word* at = slots_ + index * slot_words_;
-      const Versions seen = versions(at);
-      if (key_equals(at, key) && seen.has_sequence()) [[likely]] { return read_visible(at, seen, limit, value); }
-      if (seen.is_empty()) { return Seen::Absent; }
-    }
-    return Seen::Absent;
+    prefetch_second_line(slot(home));
+    Versions seen;
+    const Word* at = Small ? find_of<true>(home, key, seen) : find(home, key, seen);
+    return at == nullptr ? Seen::Absent : read_visible(at, seen, limit, value);
   }
 
   /// Reader: as get(), and which change wrote it.
   Seen get(const KeyWords& key, std::uint64_t limit, std::span<std::byte> value, std::uint64_t& sequence) const {
-    std::uint64_t index = home(key) & mask_;
-    for (std::uint64_t probe = 0; probe < slot_count_; ++probe, index = (index + 1) & mask_) {
-      const Word* at = slots_ + index * slot_words_;
-      const Versions seen = versions(at);
-      if (key_equals(at, key) && seen.has_sequence()) {
-        const unsigned copy = seen.visible(limit);
-        if (copy < 2) { sequence = version::sequence(seen.copy[copy]); }
-        return read_visible(at, seen, limit, value);
-      }
-      if (seen.is_empty()) { return Seen::Absent; }
-    }
-    return Seen::Absent;
+    Versions seen;
+    const Word* at = find(home(key), key, seen);
+    if (at == nullptr) { return Seen::Absent; }
+    const unsigned copy = seen.visible(limit);
+    if (copy < 2) { sequence = version::sequence(seen.copy[copy]); }
+    return read_visible(at, seen, limit, value);
   }
 
   /// Reader: the record in a slot, whatever its key is.
@@ -198,11 +212,18 @@ class Table {
   struct Place {
     Word* match = nullptr;   ///< the slot that has the key
     Word* vacant = nullptr;  ///< where it would go: a free slot, a deletion up to `reusable_up_to`, or the first Empty
+    Versions held{};         ///< of `match`
+    [[nodiscard]] bool is_present() const { return match != nullptr && version::is_live(held.newest_version()); }
   };
-  [[nodiscard]] Place locate(const KeyWords& key, std::uint64_t reusable_up_to) const;
+  [[nodiscard]] Place locate(const KeyWords& key, std::uint64_t reusable_up_to) const {
+    return locate_from(home(key), key, reusable_up_to);
+  }
+  template <bool OneWord = false>
+  [[nodiscard]] Place locate_from(std::uint64_t home, const KeyWords& key, std::uint64_t reusable_up_to) const;
 
-  /// Writes the record's other copy and publishes it.
-  void write_copy(Word* at, std::uint64_t sequence, std::uint64_t kind, std::span<const std::byte> value) const;
+  /// Writes the other copy of what `place` matches and publishes it.
+  void write_copy(const Place& place, std::uint64_t sequence, std::uint64_t kind,
+                  std::span<const std::byte> value) const;
   /// Gives a vacant slot to `key` and publishes its first copy.
   void occupy(Word* at, const KeyWords& key, std::uint64_t sequence, std::span<const std::byte> value) const;
   /// Makes the slot Empty. Only of a table that nobody reads.
@@ -217,6 +238,29 @@ class Table {
   void shorten_probing(Word* at, std::uint64_t reusable_up_to) const;
 
  private:
+  /// The slot that has the key and a sequence, with the versions seen there; nothing.
+  [[gnu::always_inline]] const Word* find(std::uint64_t home, const KeyWords& key, Versions& seen) const {
+    return key_words_ == 1 ? find_of<true>(home, key, seen) : find_of<false>(home, key, seen);
+  }
+  /// Keys of one word (addresses, numbers, hashes) have a loop of their own.
+  template <bool OneWord>
+  [[gnu::always_inline]] const Word* find_of(std::uint64_t home, const KeyWords& key, Versions& seen) const {
+    // Copies: after each acquiring load the members would be loaded again.
+    const Word first = key.words[0];
+    const std::uint64_t stride = slot_words_;
+    const std::uint64_t last = mask_;
+    const Word* const slots = slots_;
+    std::uint64_t index = home & last;
+    for (std::uint64_t probe = 0; probe <= last; ++probe, index = (index + 1) & last) {
+      const Word* at = slots + index * stride;
+      seen = versions(at);
+      const bool same = OneWord ? words::load(at + 2) == first : key_equals(at, key);
+      if (same && seen.has_sequence()) [[likely]] { return at; }
+      if (seen.is_empty()) { return nullptr; }
+    }
+    return nullptr;
+  }
+
   static std::uint64_t mix(std::uint64_t a, std::uint64_t b) {
     __extension__ using Wide = unsigned __int128;
     const Wide product = static_cast<Wide>(a) * b;
@@ -225,15 +269,16 @@ class Table {
 
   Seen read_visible(const Word* at, const Versions& seen, std::uint64_t limit, std::span<std::byte> value) const {
     const unsigned copy = seen.visible(limit);
-    if (copy == 2) {  // (1) the caller tells the two apart by looking whether the commit point moved
+    if (copy == 2) [[unlikely]] {  // (1) the caller tells the two apart by looking whether the commit point moved
       return words::unchanged(at, seen.copy[0]) && words::unchanged(at + 1, seen.copy[1]) ? Seen::Absent
                                                                                           : Seen::Changed;
     }
-    if (!version::is_live(seen.copy[copy])) {  // (2)
-      return words::unchanged(at + copy, seen.copy[copy]) ? Seen::Absent : Seen::Changed;
+    const Word held = seen.of(copy);
+    if (!version::is_live(held)) [[unlikely]] {  // (2)
+      return words::unchanged(at + copy, held) ? Seen::Absent : Seen::Changed;
     }
     words::load_bytes(value, value_of(at, copy));
-    return words::unchanged(at + copy, seen.copy[copy]) ? Seen::Present : Seen::Changed;  // (4), (3)
+    return words::unchanged(at + copy, held) ? Seen::Present : Seen::Changed;  // (4), (3)
   }
 
   Word* slots_ = nullptr;
@@ -247,5 +292,51 @@ class Table {
   std::uint64_t value_words_ = 0;
   std::uint64_t slot_words_ = 0;
 };
+
+// --- the writer's way of every change, without a call ---
+
+/// May the slot be given to another key? Deletions that are not committed yet must stay findable to be taken back.
+inline bool is_vacant(const Versions& seen, std::uint64_t reusable_up_to) {
+  const Word newest = seen.newest_version();
+  return !version::is_live(newest) && version::sequence(newest) <= reusable_up_to;
+}
+
+template <bool OneWord>
+inline Table::Place Table::locate_from(std::uint64_t home, const KeyWords& key, std::uint64_t reusable_up_to) const {
+  Place place;
+  if (!OneWord && dense_) [[unlikely]] {
+    if (key.words[0] >= slot_count_) { return place; }
+    Word* at = slot(key.words[0]);
+    place.held = versions(at);
+    (place.held.has_sequence() ? place.match : place.vacant) = at;
+    return place;
+  }
+  const std::uint64_t stride = slot_words_;
+  const std::uint64_t last = mask_;
+  const bool one_word = OneWord || key_words_ == 1;
+  std::uint64_t index = home & last;
+  for (std::uint64_t probe = 0; probe <= last; ++probe, index = (index + 1) & last) {
+    Word* at = slots_ + index * stride;
+    const Versions seen = versions(at);
+    const bool same = one_word ? words::load(key_of(at)) == key.words[0] : key_equals(at, key);
+    if (same && seen.has_sequence()) [[likely]] {
+      place.match = at;
+      place.held = seen;
+      return place;
+    }
+    if (place.vacant == nullptr && is_vacant(seen, reusable_up_to)) { place.vacant = at; }
+    if (seen.is_empty()) { return place; }
+  }
+  return place;
+}
+
+[[gnu::always_inline]] inline void Table::write_copy(const Place& place, std::uint64_t sequence, std::uint64_t kind,
+                                                     std::span<const std::byte> value) const {
+  Word* at = place.match;
+  const unsigned copy = 1 - place.held.newest();
+  words::invalidate(at + copy, version::free_mark);  // from here to the publication only the other copy counts
+  words::store_bytes(value_of(at, copy), value);
+  words::publish(at + copy, version::pack(sequence, kind));
+}
 
 }  // namespace understudy::shm

@@ -5,13 +5,6 @@
 #include <cstring>
 
 namespace understudy::shm {
-namespace {
-
-bool is_present(const Table::Place& place) {
-  return place.match != nullptr && version::is_live(Table::versions(place.match).newest_version());
-}
-
-}  // namespace
 
 StoreWriter::StoreWriter(std::unique_ptr<StoreWriter::Impl> impl) : impl_(std::move(impl)) {}
 StoreWriter::StoreWriter(StoreWriter&&) noexcept = default;
@@ -20,12 +13,6 @@ StoreWriter::~StoreWriter() = default;
 
 Sequence StoreWriter::committed() const { return Sequence{impl_->committed}; }
 const Store& StoreWriter::store() const { return impl_->store; }
-
-Result<Sequence> StoreWriter::put(TableIndex table, Bytes key, Bytes value) {
-  if (!impl_->can_change(table, key, value, layout::op_put)) [[unlikely]] { return impl_->cannot_change(table); }
-  const Change change{impl_->committed + 1, layout::op_put, true, table, key, value};
-  return impl_->in_transaction ? impl_->buffer(change) : impl_->write_one(change);
-}
 
 Result<Sequence> StoreWriter::erase(TableIndex table, Bytes key) {
   if (!impl_->can_change(table, key, {}, layout::op_erase)) [[unlikely]] { return impl_->cannot_change(table); }
@@ -70,12 +57,11 @@ Error StoreWriter::Impl::not_ours() const {
 
 /// Is it ours to write, and does the change fit its table? The reasons are told by cannot_change().
 bool StoreWriter::Impl::can_change(TableIndex table, Bytes key, Bytes value, std::uint8_t op) const {
-  if (!still_ours() || sync != 0 || table >= tables.size()) { return false; }
+  if (!can_write() || table >= tables.size()) { return false; }
   const std::size_t value_bytes = op == layout::op_put ? tables[table].value_bytes() : 0;
   const bool fits = value.size() == value_bytes ||
                     (slabs[table].exist() && op == layout::op_put && value.size() <= slabs[table].value_bytes());
-  return fits && key.size() == tables[table].key_bytes() && tables[table].can_hold(key) &&
-         committed <= layout::sequence_max - max_transaction;
+  return fits && key.size() == tables[table].key_bytes() && tables[table].can_hold(key);
 }
 
 Error StoreWriter::Impl::cannot_change(TableIndex table) const {
@@ -108,26 +94,6 @@ Error StoreWriter::Impl::is_full(TableIndex table) const {
                  Errc::Full);
 }
 
-/// The fast path: one change, one look at the table, no copy and no allocation.
-Result<Sequence> StoreWriter::Impl::write_one(const Change& change) {
-  const Table& in = tables[change.table];
-  in.prefetch(KeyWords(change.key));
-  const std::uint64_t size = compose(change);  // while the slot is on its way
-  const auto place = in.locate(KeyWords(change.key), committed);
-  if (!is_present(place)) {
-    if (change.op == layout::op_erase) { return failure("no such record", Errc::NotFound); }
-    if (records[change.table] >= capacities[change.table]) { return no_room(change.table, true); }
-    if (place.match == nullptr && place.vacant == nullptr) { return no_room(change.table, false); }
-  }
-  note_own_term();
-  reserve(size);
-  write_composed(change.sequence, size);
-  if (!change_table(change, place)) [[unlikely]] { return undo(change.table).error(); }
-  if (!commit_point(change.sequence)) { return not_ours(); }
-  if (change.op == layout::op_erase) { in.shorten_probing(place.match, committed); }
-  return Sequence{committed};
-}
-
 /// Almost always told by one bit: the changes are looked at only when another key has set it.
 bool StoreWriter::Impl::is_buffered(const Change& change) {
   std::uint64_t& word = hashes_seen[change.hash / 64 % hashes_seen.size()];
@@ -145,7 +111,7 @@ void StoreWriter::Impl::count_transaction(TableIndex table) {
   records_after[table] = records[table];
   for (Change& change : changes) {
     if (change.table != table) { continue; }
-    if (change.may_insert) { change.may_insert = !is_present(tables[table].locate(KeyWords(change.key), committed)); }
+    if (change.may_insert) { change.may_insert = !tables[table].locate(KeyWords(change.key), committed).is_present(); }
     records_after[table] += change.may_insert ? 1 : 0;
     records_after[table] -= change.op == layout::op_erase ? 1 : 0;
   }
@@ -167,7 +133,7 @@ Result<Sequence> StoreWriter::Impl::buffer(Change change) {
   auto& after_all = records_after[change.table];
   change.may_insert = change.op == layout::op_put;
   if (change.op == layout::op_erase || after_all >= capacities[change.table]) {
-    const bool present = is_present(in.locate(key, committed));
+    const bool present = in.locate(key, committed).is_present();
     if (change.op == layout::op_erase && !present) { return failure("no such record", Errc::NotFound); }
     if (!present) { count_transaction(change.table); }
     if (!present && after_all >= capacities[change.table]) { return no_room(change.table, true); }
@@ -192,180 +158,6 @@ void StoreWriter::Impl::keep_bytes(Change& change) {
     arena_used += from->size();
     *from = to;
   }
-}
-
-/// Only foreign bytes in the table can bring this about; the region is left as after a writer that died here.
-Status StoreWriter::Impl::undo(TableIndex table) {
-  if (auto undone = take_back_unfinished(); !undone) { return undone; }
-  read_counts();
-  return no_room(table, false);
-}
-
-/// Several changes, all checked, with sequences from committed + 1 on.
-Status StoreWriter::Impl::commit_all(std::span<Change> all) {
-  const std::uint64_t before = committed;
-  const auto ask_for = [this](const Change& change) { tables[change.table].prefetch(KeyWords(change.key)); };
-  for (const Change& change : all.first(std::min(keys_ahead, all.size()))) { ask_for(change); }
-  write_entries(all);
-  for (const Change& change : all) {
-    if (static_cast<std::size_t>(&all.back() - &change) >= keys_ahead) { ask_for(*(&change + keys_ahead)); }
-    const auto place = tables[change.table].locate(KeyWords(change.key), before);
-    if (change_table(change, place)) { continue; }
-    return undo(change.table);
-  }
-  if (!commit_point(all.back().sequence)) { return not_ours(); }
-  for (const Change& change : all) {
-    if (change.op != layout::op_erase) { continue; }
-    const auto place = tables[change.table].locate(KeyWords(change.key), 0);
-    if (place.match != nullptr) { tables[change.table].shorten_probing(place.match, committed); }
-  }
-  return {};
-}
-
-/// History tells terms that wrote something: the entry is made by the first own change (rule 21).
-void StoreWriter::Impl::note_own_term() {
-  if (history_has_term) { return; }
-  history_has_term = true;
-  auto& shared = control.history;
-  const std::uint64_t count = words::load(&shared.count);
-  if (count > 0) {
-    auto& last = shared.entries[(count - 1) % layout::history_entries];
-    if (words::load(&last.term) == term) { return; }
-    if (words::load(&last.first) == committed + 1) {  // its term never committed anything
-      words::publish(&last.term, term);
-      return;
-    }
-  }
-  auto& next = shared.entries[count % layout::history_entries];
-  words::store(&next.term, term);
-  words::store(&next.first, committed + 1);
-  words::publish(&shared.count, count + 1);
-}
-
-/// The entry in this writer's own memory; its size in bytes.
-std::uint64_t StoreWriter::Impl::compose(const Change& change) {
-  const EntryHead head{change.sequence, change.op,
-                       change.ends_transaction ? layout::flag_ends_transaction : std::uint8_t{0},
-                       static_cast<std::uint16_t>(change.table)};
-  return compose_entry(entry, head, change.key, change.value);
-}
-
-void StoreWriter::Impl::reserve(std::uint64_t bytes) {
-  if (end_position + bytes <= reserved_end) { return; }
-  reserved_end = end_position + bytes;
-  words::invalidate(&control.commit.reserved_end, reserved_end);
-}
-
-/// What was composed last; its bytes are reserved.
-void StoreWriter::Impl::write_composed(std::uint64_t sequence, std::uint64_t size) {
-  journal.write(end_position, std::span(entry.words).first(size / 8));
-  journal.note_anchor(end_position, sequence);
-  end_position += size;
-}
-
-void StoreWriter::Impl::write_entries(std::span<const Change> all) {
-  std::uint64_t total = 0;
-  for (const Change& change : all) { total += layout::entry_bytes(change.key.size(), change.value.size()); }
-  reserve(total);
-  for (const Change& change : all) { write_composed(change.sequence, compose(change)); }
-}
-
-/// A blob's value goes to a slab of its own, and `ref` tells which. `replaces`: the slot with the record so far, if
-/// there is one. False: no slab is free.
-bool StoreWriter::Impl::store_value(const Change& change, const Word* replaces, Word& ref) {
-  const Slabs& in = slabs[change.table];
-  SlabPool& pool = pools[change.table];
-  pool.prepare(tables[change.table], in);
-  if (change.op == layout::op_put) {
-    const auto slab = pool.take();
-    if (!slab) { return false; }
-    in.write(*slab, change.sequence, change.value);
-    ref = layout::blob_ref(*slab, change.value.size());
-  }
-  if (replaces != nullptr) {
-    const Versions held = Table::versions(replaces);
-    if (version::is_live(held.newest_version())) {
-      replaced.push_back({change.table, words::load(tables[change.table].value_of(replaces, held.newest()))});
-    }
-  }
-  return true;
-}
-
-void StoreWriter::Impl::free_replaced() {
-  for (const Replaced& old : replaced) { pools[old.table].release(old.ref); }
-  replaced.clear();
-}
-
-/// False: there is no place for it. A deletion of what is not there changes nothing.
-bool StoreWriter::Impl::change_table(const Change& change, const Table::Place& place) {
-  const Table& in = tables[change.table];
-  bool was_live = false;
-  if (place.match != nullptr) {
-    const Word newest = Table::versions(place.match).newest_version();
-    if (version::sequence(newest) >= change.sequence) { return true; }  // a snapshot brought something newer
-    was_live = version::is_live(newest);
-  }
-  Word ref = 0;
-  Bytes value = change.value;
-  if (slabs[change.table].exist()) {
-    if (!store_value(change, place.match, ref)) { return false; }
-    value = std::as_bytes(std::span(&ref, 1));
-  }
-  if (change.op == layout::op_erase) {
-    note_purged(change.sequence);
-    if (!was_live) { return true; }
-    in.write_copy(place.match, change.sequence, layout::kind_erased, {});
-    --records[change.table];
-  } else if (place.match != nullptr) {
-    in.write_copy(place.match, change.sequence, layout::kind_live, value);
-    if (was_live) { return true; }
-    ++records[change.table];
-  } else if (place.vacant != nullptr) {
-    in.occupy(place.vacant, KeyWords(change.key), change.sequence, value);
-    ++records[change.table];
-  } else {
-    return false;
-  }
-  counts_changed |= 1U << change.table;
-  return true;
-}
-
-void StoreWriter::Impl::note_purged(std::uint64_t sequence) {
-  if (sequence <= purged_up_to) { return; }
-  purged_up_to = sequence;
-  words::publish(&control.commit.purged_up_to, sequence);
-}
-
-void StoreWriter::Impl::publish_counts(std::uint64_t sequence) {
-  for (; counts_changed != 0; counts_changed &= counts_changed - 1) {
-    const auto table = static_cast<std::size_t>(std::countr_zero(counts_changed));
-    auto& copies = control.counts[table].copies;
-    // The newest committed copy stays; an invalid one counts as older than any.
-    const auto age = [](const layout::CountCopy& copy) { return words::load(&copy.sequence) + 1; };
-    auto& unused = age(copies[0]) < age(copies[1]) ? copies[0] : copies[1];
-    words::invalidate(&unused.sequence, layout::invalid_sequence);
-    words::store(&unused.records, records[table]);
-    words::publish(&unused.sequence, sequence);
-  }
-}
-
-void StoreWriter::Impl::publish_end(std::uint64_t sequence) {
-  auto& end = control.commit.ends[1 - end_copy];
-  words::invalidate(&end.sequence, layout::invalid_sequence);
-  words::store(&end.position, end_position);
-  words::publish(&end.sequence, sequence);
-}
-
-/// False: another writer took over; this one must not touch the region any more.
-bool StoreWriter::Impl::commit_point(std::uint64_t sequence) {
-  publish_counts(sequence);
-  publish_end(sequence);
-  if (!still_ours()) { return false; }
-  words::publish(&control.commit.committed, sequence);
-  committed = sequence;
-  end_copy = 1 - end_copy;
-  if (!replaced.empty()) { free_replaced(); }
-  return true;
 }
 
 }  // namespace understudy::shm

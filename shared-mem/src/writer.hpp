@@ -71,6 +71,7 @@ struct StoreWriter::Impl {
   std::vector<Table> tables;  ///< where the records are now
   const std::vector<Slabs>& slabs;
   WriterLock lock;
+  std::uint32_t small = 0;  ///< bit for each table: is_small()
   std::uint64_t term = 0;
   std::uint64_t epoch = 0;
 
@@ -79,6 +80,7 @@ struct StoreWriter::Impl {
   std::uint64_t end_position = 0;
   std::uint64_t reserved_end = 0;
   unsigned end_copy = 0;
+  std::uint64_t next_anchor = 0;  ///< the first position that may need one
   std::uint64_t purged_up_to = 0;
   std::uint64_t sync = 0;
   bool snapshot_begun = false;     ///< by this writer; a mark found at the start is an interrupted one
@@ -105,7 +107,7 @@ struct StoreWriter::Impl {
   std::uint64_t transaction_bytes = 0;
   std::array<std::uint64_t, layout::tables_max> records_after{};  ///< at most so many once it is committed
 
-  EntryBuffer entry;  ///< scratch
+  EntryBuffer entry;  ///< scratch of the recovery
 
   Impl(Store of, WriterLock held);
 
@@ -114,7 +116,7 @@ struct StoreWriter::Impl {
   Status take_back_unfinished();
   void read_counts();
 
-  // --- writer.cpp ---
+  // --- writer.cpp, commit.cpp ---
   [[nodiscard]] Status check_ours() const { return still_ours() ? Status() : Status(not_ours()); }
   [[gnu::cold, nodiscard]] Error not_ours() const;
   [[nodiscard]] bool still_ours() const {
@@ -125,7 +127,17 @@ struct StoreWriter::Impl {
   [[gnu::cold, nodiscard]] Error cannot_change(TableIndex table) const;
   [[gnu::cold, nodiscard]] Error no_room(TableIndex table, bool at_capacity) const;
   [[gnu::cold, nodiscard]] Error is_full(TableIndex table) const;
+  /// Is it ours to write now, whatever it is?
+  [[nodiscard]] bool can_write() const {
+    return still_ours() && sync == 0 && committed <= layout::sequence_max - max_transaction;
+  }
+  /// Table::is_small(), also asked of a table that is not there.
+  [[nodiscard]] bool is_small(TableIndex table) const {
+    return table < layout::tables_max && (small >> table & 1) != 0;
+  }
   Result<Sequence> write_one(const Change& change);
+  template <bool Small>
+  Result<Sequence> write_one_as(const Change& change);
   Result<Sequence> buffer(Change change);
   [[nodiscard]] bool is_buffered(const Change& change);
   void count_transaction(TableIndex table);
@@ -133,11 +145,11 @@ struct StoreWriter::Impl {
   [[gnu::cold]] Status undo(TableIndex table);
   Status commit_all(std::span<Change> all);
   void note_own_term();
-  std::uint64_t compose(const Change& change);
   void reserve(std::uint64_t bytes);
-  void write_composed(std::uint64_t sequence, std::uint64_t size);
+  void write_entry(const Change& change);
   void write_entries(std::span<const Change> all);
-  bool change_table(const Change& change, const Table::Place& place);
+  template <bool Small>
+  bool change_table(const Change& change, const KeyWords& key, const Table::Place& place);
   bool store_value(const Change& change, const Word* replaces, Word& ref);
   void free_replaced();
   void note_purged(std::uint64_t sequence);

@@ -105,6 +105,9 @@ understudy_status understudy_region_open_wanted(const char* path, int writable, 
 /** `wanted` may be NULL; a schema in it that cannot be is OTHER_SCHEMA. */
 understudy_region_state understudy_region_inspect(const char* path, uint64_t size_bytes,
                                                   const understudy_wanted* wanted);
+/** Maps every page now instead of at its first access; understudy_region_create() has done it. Tens of milliseconds a
+ *  GiB. */
+void understudy_region_prefault(const understudy_region* region);
 void understudy_region_close(understudy_region* region);
 
 /* --- reading ---------------------------------------------------------------------------------------------------- */

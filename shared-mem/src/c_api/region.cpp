@@ -166,6 +166,10 @@ understudy_region_state understudy_region_inspect(const char* path, uint64_t siz
   return UNDERSTUDY_REGION_GOOD;
 }
 
+void understudy_region_prefault(const understudy_region* region) {
+  if (region != nullptr) { region->region.prefault(); }
+}
+
 void understudy_region_close(understudy_region* region) { delete region; }
 
 // --- reading ---

@@ -27,6 +27,9 @@ class TableTest : public testing::Test {
     ASSERT_NE(place.vacant, nullptr);
     table.occupy(place.vacant, key(id), sequence, value(seed));
   }
+  void change(std::uint64_t id, std::uint64_t sequence, std::uint64_t kind, std::span<const std::byte> to) const {
+    table.write_copy(table.locate(key(id), 0), sequence, kind, to);
+  }
   Word* slot_of(std::uint64_t id) const { return table.locate(key(id), 0).match; }
   std::optional<std::uint64_t> get(std::uint64_t id, std::uint64_t limit = newest) const {
     std::uint64_t seed = 0;
@@ -78,18 +81,18 @@ TEST_F(TableTest, AFullTableHasNoVacantSlotAndSearchingEnds) {
 
 TEST_F(TableTest, TheOlderCopyStaysReadableWhileTheNewerIsNotCommitted) {
   insert(1, 5, 50);
-  table.write_copy(slot_of(1), 6, layout::kind_live, value(60));
+  change(1, 6, layout::kind_live, value(60));
   EXPECT_EQ(get(1, 4), std::nullopt);
   EXPECT_EQ(get(1, 5), 50U);
   EXPECT_EQ(get(1, 6), 60U);
-  table.write_copy(slot_of(1), 7, layout::kind_live, value(70));
+  change(1, 7, layout::kind_live, value(70));
   EXPECT_EQ(get(1, 6), 60U) << "the older of the two copies is the one that is overwritten";
   EXPECT_EQ(get(1, 7), 70U);
 }
 
 TEST_F(TableTest, WhatIsTakenBackWasNeverThereAndTheOlderCopyHolds) {
   insert(1, 5, 50);
-  table.write_copy(slot_of(1), 6, layout::kind_erased, value(0));
+  change(1, 6, layout::kind_erased, value(0));
   EXPECT_EQ(get(1), std::nullopt);
   for (int twice = 0; twice < 2; ++twice) { table.take_back(slot_of(1), 6); }
   EXPECT_EQ(get(1), 50U);
@@ -106,7 +109,7 @@ TEST_F(TableTest, ADeletionIsReusedOnlyOnceItIsCommitted) {
   insert(ids[0], 1, 1);
   insert(ids[1], 2, 2);
   auto* erased = slot_of(ids[0]);
-  table.write_copy(erased, 3, layout::kind_erased, value(0));
+  change(ids[0], 3, layout::kind_erased, value(0));
   EXPECT_NE(table.locate(key(ids[2]), 2).vacant, erased);
   EXPECT_EQ(table.locate(key(ids[2]), 3).vacant, erased);
   insert(ids[2], 4, 40, 3);
@@ -122,8 +125,8 @@ TEST_F(TableTest, AKeyThatComesBackFindsItsOwnDeletionAndNotAnEarlierVacantSlot)
   insert(ids[0], 1, 1);
   insert(ids[1], 2, 2);
   auto* second = slot_of(ids[1]);
-  table.write_copy(slot_of(ids[0]), 3, layout::kind_erased, value(0));
-  table.write_copy(second, 4, layout::kind_erased, value(0));
+  change(ids[0], 3, layout::kind_erased, value(0));
+  change(ids[1], 4, layout::kind_erased, value(0));
   EXPECT_EQ(table.locate(key(ids[1]), 4).match, second) << "else the key would stand in two slots";
 }
 
@@ -132,7 +135,7 @@ TEST_F(TableTest, DeletionsBeforeAnEmptySlotBecomeEmptyAgainButNoneThatIsNotComm
   for (std::size_t i = 0; i < 3; ++i) { insert(ids[i], i + 1, i); }
   std::vector<Word*> slots;
   for (const auto id : ids) { slots.push_back(slot_of(id)); }
-  for (std::size_t i = 0; i < 3; ++i) { table.write_copy(slots[i], 10 + i, layout::kind_erased, value(0)); }
+  for (std::size_t i = 0; i < 3; ++i) { change(ids[i], 10 + i, layout::kind_erased, value(0)); }
   EXPECT_EQ(empty_slots(), slot_count - 3);
   table.shorten_probing(slots[0], 12);
   EXPECT_EQ(empty_slots(), slot_count - 3) << "the next slot is not empty: others are found across this one";
@@ -146,8 +149,8 @@ TEST_F(TableTest, ShorteningStopsAtALiveRecord) {
   const auto ids = neighbours(3);
   for (std::size_t i = 0; i < 3; ++i) { insert(ids[i], i + 1, i); }
   auto* last = slot_of(ids[2]);
-  table.write_copy(slot_of(ids[0]), 10, layout::kind_erased, value(0));
-  table.write_copy(last, 11, layout::kind_erased, value(0));
+  change(ids[0], 10, layout::kind_erased, value(0));
+  change(ids[2], 11, layout::kind_erased, value(0));
   table.shorten_probing(last, 11);
   EXPECT_EQ(empty_slots(), slot_count - 2);
   EXPECT_EQ(get(ids[1]), 1U);

@@ -14,4 +14,7 @@ namespace understudy::shm {
 /// The same without the instruction; for processors that lack it, and to check the other one against.
 [[nodiscard]] std::uint32_t crc32c_by_table(std::span<const std::byte> bytes, std::uint32_t so_far = 0);
 
+/// Has this processor the instruction?
+extern const bool crc32c_has_instruction;
+
 }  // namespace understudy::shm

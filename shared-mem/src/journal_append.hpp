@@ -1,0 +1,76 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+/// How an entry gets into the ring: word by word, the checksum on the way. A header, so that the writer's fast path has
+/// no call in it.
+
+#include "crc32c_words.hpp"
+#include "journal.hpp"
+
+namespace understudy::shm {
+namespace journal_writing {
+
+/// Where the next word of an entry goes, and the checksum so far. Values that are handed on, so that they stay in
+/// registers: a store to shared memory might change any object that has an address.
+template <class Sum>
+struct Cursor {
+  Word* ring;
+  std::uint64_t mask;
+  std::uint64_t word;
+  Sum sum;
+};
+
+template <class Sum>
+[[gnu::always_inline]] inline Cursor<Sum> write_word(Cursor<Sum> to, Word content) {
+  words::store(to.ring + (to.word & to.mask), content);
+  ++to.word;
+  to.sum.add(content);
+  return to;
+}
+
+template <class Sum>
+[[gnu::always_inline]] inline Cursor<Sum> write_bytes(Cursor<Sum> to, std::span<const std::byte> bytes) {
+  const std::size_t whole = bytes.size() / sizeof(Word);
+  const std::byte* from = bytes.data();
+  for (std::size_t i = 0; i < whole; ++i) {
+    Word content;
+    std::memcpy(&content, from + i * sizeof content, sizeof content);
+    to = write_word(to, content);
+  }
+  const std::size_t rest = bytes.size() % sizeof(Word);
+  return rest == 0 ? to : write_word(to, words::padded(from + whole * sizeof(Word), rest));
+}
+
+/// The word with the checksum goes last.
+template <class Sum>
+[[gnu::always_inline]] inline void write_entry(Cursor<Sum> to, const EntryHead& head, std::span<const std::byte> key,
+                                               std::span<const std::byte> value) {
+  Word* const checksum_at = to.ring + ((to.word + 1) & to.mask);
+  const Word lengths = std::uint64_t{key.size()} << 32 | std::uint64_t{head.table} << 48;
+  const Word kind = std::uint64_t{value.size()} | std::uint64_t{head.op} << 32 | std::uint64_t{head.flags} << 40;
+  to = write_word(to, head.sequence);
+  to.sum.add(lengths);
+  ++to.word;
+  to = write_word(to, kind);
+  to = write_bytes(to, key);
+  to = write_bytes(to, value);
+  words::store(checksum_at, lengths | to.sum.result());
+}
+
+}  // namespace journal_writing
+
+[[gnu::always_inline]] inline std::uint64_t Journal::append(std::uint64_t position, const EntryHead& head,
+                                                            std::span<const std::byte> key,
+                                                            std::span<const std::byte> value) const {
+#if defined(__x86_64__)
+  if (crc32c_has_instruction) [[likely]] {
+    journal_writing::write_entry(
+        journal_writing::Cursor<CrcByInstruction>{ring_, word_mask_, position / sizeof(Word), {}}, head, key, value);
+    return layout::entry_bytes(key.size(), value.size());
+  }
+#endif
+  journal_writing::write_entry(journal_writing::Cursor<CrcByTable>{ring_, word_mask_, position / sizeof(Word), {}},
+                               head, key, value);
+  return layout::entry_bytes(key.size(), value.size());
+}
+
+}  // namespace understudy::shm
