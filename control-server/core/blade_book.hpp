@@ -26,6 +26,7 @@ struct Blade {
   bool readmitting = false;  ///< likewise
   bool powered_off = false;  ///< confirmed, and not heard of since
   bool powering_off = false;
+  bool heard_while_powering_off = false;  ///< it said Hello since: the answer may be about an earlier life of it
 
   [[nodiscard]] bool maybe_closed() const { return isolated || half_closed; }
   /// BFD does not hear it, and no host-agent of it has said Hello since.

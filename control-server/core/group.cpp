@@ -190,6 +190,7 @@ void Group::on_hello(StepContext& context, const link::Hello& hello) {
   blade.sign_of_life = blade.bfd.vote == Vote::Down ? std::optional(context.now) : std::nullopt;
   blade.boot_id = hello.boot_id;
   blade.powered_off = false;
+  blade.heard_while_powering_off = blade.powering_off;
   std::string text = "host-agent connected, holds " + std::to_string(hello.held.size()) + " roles";
   if (rebooted) { text += ", the blade has rebooted"; }
   note_blade(context, Severity::Info, "agent", hello.blade, text);
@@ -296,6 +297,11 @@ void Group::handle(StepContext& context, const PowerDone& event) {
   auto* blade = blades_.find(event.blade);
   if (blade == nullptr) { return; }
   blade->powering_off = false;
+  if (std::exchange(blade->heard_while_powering_off, false)) {
+    note_blade(context, Severity::Warning, "power", event.blade,
+               "powered off, it was said, but " + event.blade.value + " has said Hello since the order: no evidence");
+    return;
+  }
   blade->powered_off = true;
   note_blade(context, Severity::Warning, "power", event.blade, "powered off, confirmed");
   for (auto& role : roles_) { role.on_powered_off(context, event.blade); }
@@ -304,6 +310,7 @@ void Group::handle(StepContext& context, const PowerFailed& event) {
   auto* blade = blades_.find(event.blade);
   if (blade == nullptr) { return; }
   blade->powering_off = false;
+  blade->heard_while_powering_off = false;
   for (auto& role : roles_) { role.on_power_failed(context, event.blade, event.detail); }
 }
 
