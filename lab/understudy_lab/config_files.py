@@ -77,7 +77,7 @@ def power_section(options, power_command):
         return f'driver = "command"\ncommand = {quoted(power_command)}\n'
     return f"""driver = "fence-agent"
 agent = "fence_ipmilan"
-deadline_ms = 12000
+deadline_ms = {options["power_deadline_ms"]}
 [power.options]
 username = {quoted(bmcs.USER)}
 power_wait = "0"

@@ -17,7 +17,8 @@ SOURCE = os.path.dirname(os.path.dirname(os.path.realpath(__file__)))
 DEFAULTS = {"bfd_interval_ms": 50, "bfd_multiplier": 3, "bfd_auth": "meticulous-sha1", "policy": "when-slow",
             "region_mib": 32, "mirror_memory_mib": 192, "daemons": True, "ready_s": 180, "drill": None, "power": True,
             "qemu": "qemu-system-x86_64", "boot_deadline_s": 90, "wait": True, "memory": "auto",
-            "fencing": "command", "switch_command": None,  # an external switch command instead of the lab's bridges
+            # An external switch command would take the bridges' place; ipmitool tries a BMC that refuses it for 8 s.
+            "fencing": "command", "power_deadline_ms": 12_000, "switch_command": None,
             "program": "session-service", "program_arguments": []}  # the roles' application, as it describes its store
 DRILL = [os.path.join(SOURCE, "drill")]  # option "drill" of a lab whose movements can be disturbed
 

@@ -14,7 +14,7 @@ from lab_case import LabCase, blades, config_files, lab, processes, until  # noq
 from understudy_lab import bmcs  # noqa: E402
 from understudy_lab.shell import in_network  # noqa: E402
 
-DEADLINE_MS = 12000  # a BMC that refuses a password says nothing: ipmitool tries for 8 s
+DEADLINE_MS = lab.DEFAULTS["power_deadline_ms"]
 
 
 class Ipmi(LabCase):
