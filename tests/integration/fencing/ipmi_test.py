@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Blades of a lab are powered off and on by the control-server's own driver, a real fence agent (fence_ipmilan) and
 simulated BMCs (ipmi_sim): nothing of the product runs on them, what dies and boots is the whole blade."""
-# Covers: control-server/main.cpp
 import os
 import signal
 import subprocess

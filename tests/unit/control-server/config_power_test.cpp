@@ -21,7 +21,8 @@ class ConfigPowerTest : public testing::Test {
     write("agent", R"(#!/bin/sh
 [ "$1 $2" = "-o metadata" ] || exit 1
 echo '<resource-agent><parameters><parameter name="ip"/><parameter name="username"/><parameter name="password"/>'
-echo '<parameter name="plug"/></parameters><actions><action name="off"/><action name="status"/></actions></resource-agent>'
+echo '<parameter name="plug"/></parameters>'
+echo '<actions><action name="off"/><action name="status"/></actions></resource-agent>'
 )",
           0755);
   }
