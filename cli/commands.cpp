@@ -104,6 +104,10 @@ int move_role(const std::string& control, const std::string& role) {
   return say(OperatorClient(control).move_role(RoleId{role}));
 }
 
+int let_back(const std::string& control, const std::string& blade) {
+  return say(OperatorClient(control).let_back(BladeId{blade}));
+}
+
 int set_policy(const std::string& control, const std::string& policy) {
   const auto parsed = link::parse_movement_policy(policy);
   if (!parsed) {

@@ -13,6 +13,7 @@ int show_events(const std::string& control, std::uint64_t since, bool follow, bo
 /// A live table until ctrl-c. Goes on, and says so, while the control-server cannot be reached.
 int watch(const std::string& control);
 int move_role(const std::string& control, const std::string& role);
+int let_back(const std::string& control, const std::string& blade);
 int set_policy(const std::string& control, const std::string& policy);
 
 }  // namespace understudy::cli

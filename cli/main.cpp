@@ -52,6 +52,8 @@ int main(int argc, char** argv) {
   auto* watch = app.add_subcommand("watch", "a live table, until ctrl-c");
   auto* move = app.add_subcommand("move", "move a role from its mirror to the standby's host");
   move->add_option("ROLE", word, "the role's name")->required();
+  auto* let_back = app.add_subcommand("let-back", "let a blade that failed too often have mirrors again");
+  let_back->add_option("BLADE", word, "the blade's name")->required();
   auto* policy = app.add_subcommand("policy", "change when roles move by themselves");
   policy->add_option("POLICY", word, "always, when-slow, when-quiet or manual")->required();
   app.failure_message(understudy::usage_problem);
@@ -63,5 +65,6 @@ int main(int argc, char** argv) {
   if (events->parsed()) { return understudy::cli::show_events(control, since, follow, json); }
   if (watch->parsed()) { return understudy::cli::watch(control); }
   if (move->parsed()) { return understudy::cli::move_role(control, word); }
+  if (let_back->parsed()) { return understudy::cli::let_back(control, word); }
   return understudy::cli::set_policy(control, word);
 }

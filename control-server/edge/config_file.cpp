@@ -21,6 +21,7 @@ class GroupFile {
     auto root = reader_.root();
     read_control(root);
     read_detection(root);
+    read_hold_out(root);
     read_movement(root);
     read_switch(root);
     read_power(root);
@@ -69,6 +70,16 @@ class GroupFile {
     config_.bfd_authentication = link::bfd::read_authentication(bfd, path_, keys);
     group.bfd.authentication = config_.bfd_authentication.type;
     group.bfd.key_id = config_.bfd_authentication.key_id;
+  }
+
+  void read_hold_out(ConfigTable& root) {
+    auto table = root.table("hold_out");
+    auto& hold_out = config_.group.hold_out;
+    hold_out.failures = static_cast<unsigned>(
+        table.integer_or("failures", 3, "failures after which a blade gets no mirrors; 0: never", 0, 100));
+    hold_out.within = std::chrono::seconds(table.integer_or("within_s", 600, "within so many seconds", 1, 86'400));
+    hold_out.lasts = std::chrono::seconds(
+        table.integer_or("for_s", 3600, "seconds after the last failure; 0: until a person lets it back", 0, 604'800));
   }
 
   void read_movement(ConfigTable& root) {

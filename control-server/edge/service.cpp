@@ -114,6 +114,11 @@ link::ControlApiHandlers ControlService::handlers() {
     if (answer) { step(OperatorMove{role}); }
     return answer;
   };
+  handlers.let_back = [this](const BladeId& blade) {
+    auto answer = group_.check_let_back(blade);
+    if (answer) { step(OperatorLetBack{blade}); }
+    return answer;
+  };
   handlers.set_movement_policy = [this](link::MovementPolicy policy) -> Result<std::string> {
     step(OperatorPolicy{policy});
     return std::string("the movement policy is now ") + link::to_string(policy);

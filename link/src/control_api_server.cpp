@@ -310,6 +310,14 @@ class ControlApiServer::Impl::Service : public pb::Control::CallbackService {
     });
   }
 
+  grpc::ServerUnaryReactor* LetBack(grpc::CallbackServerContext* context, const pb::LetBackRequest* request,
+                                    pb::Done* reply) override {
+    return answer(context, [request, reply](Impl& impl) {
+      if (!valid_name(request->blade())) { return to_grpc(failure("that is no blade's name", Errc::BadInput)); }
+      return done(impl.handlers().let_back(BladeId{request->blade()}), *reply);
+    });
+  }
+
   grpc::ServerUnaryReactor* SetMovementPolicy(grpc::CallbackServerContext* context,
                                               const pb::SetMovementPolicyRequest* request, pb::Done* reply) override {
     return answer(context, [request, reply](Impl& impl) {

@@ -34,6 +34,7 @@ struct Server {
       if (role.value != "role-1") { return failure("no role " + role.value, Errc::NotFound); }
       return std::string("moving");
     };
+    handlers.let_back = [](const BladeId& blade) -> Result<std::string> { return blade.value + " is back"; };
     handlers.set_movement_policy = [](MovementPolicy policy) -> Result<std::string> {
       return std::string(to_string(policy));
     };
@@ -202,6 +203,8 @@ TEST_F(ControlApiLoopback, OperatorsGetStatusAndClearAnswers) {
   ASSERT_FALSE(refused.ok());
   EXPECT_EQ(refused.error().message, "no role role-9");
   EXPECT_EQ(refused.error().code, Errc::NotFound);
+  EXPECT_EQ(with_loop([&] { return client.let_back(BladeId{"blade-3"}); }).value(), "blade-3 is back");
+  EXPECT_FALSE(with_loop([&] { return client.let_back(BladeId{"no name"}); }).ok());
   EXPECT_EQ(with_loop([&] { return client.set_movement_policy(MovementPolicy::Manual); }).value(), "manual");
 }
 

@@ -31,6 +31,7 @@ struct ControlApiHandlers {
   std::function<GroupStatus()> status;
   std::function<Result<std::string>(const RoleId&)> move_role;
   std::function<Result<std::string>(MovementPolicy)> set_movement_policy;
+  std::function<Result<std::string>(const BladeId&)> let_back;
   /// At most `limit` events with an id above `after`, oldest first.
   std::function<std::vector<EventRecord>(std::uint64_t after, std::size_t limit)> events_after;
 };
