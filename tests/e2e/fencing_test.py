@@ -36,7 +36,7 @@ class OnlyPowerOff(GroupCase):
 
     def test_is_evidence_enough_and_nothing_else_is(self):
         for what, process in self.traffic.running.items():
-            if what.startswith("fresh-"):  # a connection that begins at the frozen blade is told to no mirror, and waits
+            if what.startswith("fresh-"):  # one that begins at a frozen blade is mirrored nowhere, and waits
                 process.terminate()
         since = time.time_ns()
         bmc = self.state.read()["processes"][bmcs.name(self.active)]

@@ -55,7 +55,7 @@ class Chassis {
   std::set<BladeId> stuck_ports;   ///< the switch refuses
   std::set<BladeId> silent_ports;  ///< the switch does not answer yet
   bool power_works = true;
-  bool power_answers = true;  ///< false: it hangs
+  bool power_answers = true;        ///< false: it hangs
   std::set<BladeId> silent_agents;  ///< get orders, do nothing
 
   // --- what happened ---
