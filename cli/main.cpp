@@ -68,6 +68,9 @@ int main(int argc, char** argv) {
   auto* move = app.add_subcommand("move", "move a role from its mirror to the standby's host");
   move->add_option("ROLE", word, "the role's name")->required();
   changes(move);
+  auto* let_back = app.add_subcommand("let-back", "let a blade that failed too often have mirrors again");
+  let_back->add_option("BLADE", word, "the blade's name")->required();
+  changes(let_back);
   auto* policy = app.add_subcommand("policy", "change when roles move by themselves");
   policy->add_option("POLICY", word, "always, when-slow, when-quiet or manual")->required();
   changes(policy);
@@ -82,5 +85,6 @@ int main(int argc, char** argv) {
   if (events->parsed()) { return understudy::cli::show_events(control, since, follow, json); }
   if (watch->parsed()) { return understudy::cli::watch(control); }
   if (move->parsed()) { return understudy::cli::move_role(control, word, reason); }
+  if (let_back->parsed()) { return understudy::cli::let_back(control, word, reason); }
   return understudy::cli::set_policy(control, word, reason);
 }

@@ -80,6 +80,7 @@ std::string status_text(const link::GroupStatus& status) {
                    cell(link::to_string(blade.bfd), 9) + " " + cell(blade.isolated ? "isolated" : "connected", 11) +
                    " " + (blade.standby ? "standby" : "")) +
            "\n";
+    if (!blade.detail.empty()) { out += paragraph("! " + blade.detail, "    "); }
   }
   return out;
 }
@@ -100,7 +101,8 @@ std::string status_json(const link::GroupStatus& status) {
     blades.push_back({{"blade", blade.blade.value},
                       {"agent", blade.agent_connected ? "connected" : "lost"},
                       {"bfd", link::to_string(blade.bfd)},
-                      {"isolated", blade.isolated}});
+                      {"isolated", blade.isolated},
+                      {"detail", blade.detail}});
   }
   const boost::json::object root = {{"group",
                                      {{"standby", status.standby.value},

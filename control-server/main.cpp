@@ -49,6 +49,28 @@ int serve(const understudy::control::ServerConfig& config) {
   return 0;
 }
 
+/// What a person does to prove the power driver before it is needed, and to boot a blade again.
+int switch_power(const understudy::control::ServerConfig& config, const std::string& what, const std::string& blade) {
+  const auto driver = understudy::control::open_power(config);
+  const auto& blades = config.group.blades;
+  const bool known = std::any_of(blades.begin(), blades.end(), [&](const auto& one) { return one.id.value == blade; });
+  if (!driver || !known || (what != "off" && what != "on" && what != "status")) {
+    std::fprintf(stderr, "--power: %s; write off, on or status and a blade\n",
+                 !driver  ? "the file has no power driver"
+                 : !known ? ("there is no blade \"" + blade + "\"").c_str()
+                          : ("\"" + what + "\" is nothing that can be done").c_str());
+    return kWrongUsage;
+  }
+  const auto done = what == "off" ? driver->off(blade) : what == "on" ? driver->on(blade) : understudy::Status{};
+  const auto on = done ? driver->is_on(blade) : understudy::Result<bool>(done.error());
+  if (!on) {
+    std::fprintf(stderr, "%s: %s\n", blade.c_str(), on.error().message.c_str());
+    return kCannotRun;
+  }
+  std::printf("%s: power is %s\n", blade.c_str(), on.value() ? "on" : "off");
+  return 0;
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
@@ -58,6 +80,9 @@ int main(int argc, char** argv) {
   bool check = false;
   app.add_option("--config", path, "the group's file")->capture_default_str();
   app.add_flag("--check", check, "only check the file, on any machine");
+  std::vector<std::string> power;
+  app.add_option("--power", power, "off|on|status BLADE: do this with the file's power driver, tell what is read back")
+      ->expected(2);
   app.set_version_flag("--version", std::string("understudy-control-server ") + UNDERSTUDY_VERSION);
   app.failure_message(understudy::usage_problem);
   try {
@@ -70,6 +95,7 @@ int main(int argc, char** argv) {
     std::fprintf(stderr, "%s\n", config.error().message.c_str());
     return kWrongUsage;
   }
+  if (!power.empty()) { return switch_power(config.value(), power[0], power[1]); }
   if (check) {
     std::printf("%s: ok, %zu blades, %zu roles\n", path.c_str(), config.value().group.blades.size(),
                 config.value().group.roles.size());

@@ -7,6 +7,7 @@
 #include <string>
 
 #include "core/config.hpp"
+#include "core/hold_out.hpp"
 #include "core/votes.hpp"
 
 namespace understudy::control {
@@ -26,6 +27,8 @@ struct Blade {
   bool readmitting = false;  ///< likewise
   bool powered_off = false;  ///< confirmed, and not heard of since
   bool powering_off = false;
+  bool heard_while_powering_off = false;  ///< it said Hello since: the answer may be about an earlier life of it
+  HoldOut hold_out;
 
   [[nodiscard]] bool maybe_closed() const { return isolated || half_closed; }
   /// BFD does not hear it, and no host-agent of it has said Hello since.

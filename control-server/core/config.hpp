@@ -40,6 +40,14 @@ struct Timings {
   [[nodiscard]] Duration vote_settle() const { return 2 * detection; }
 };
 
+/// A blade that fails `failures` times within `within` gets no mirrors for `lasts`. 0 failures: never; 0 long: until a
+/// person lets it back.
+struct HoldOutConfig {
+  unsigned failures = 0;
+  Duration within{std::chrono::minutes(10)};
+  Duration lasts{std::chrono::hours(1)};
+};
+
 inline constexpr unsigned kMovementTries = 3;
 inline constexpr unsigned kActivationTries = 3;
 
@@ -49,6 +57,7 @@ struct GroupConfig {
   link::BfdParameters bfd;
   link::MovementPolicy movement = link::MovementPolicy::WhenSlow;
   Timings timings;
+  HoldOutConfig hold_out;
   bool has_power = false;                     ///< a power driver is configured
   bool control_shares_standby_blade = false;  ///< then the standby's liveness proves nothing about our network
 

@@ -66,9 +66,12 @@ struct OperatorMove {
 struct OperatorPolicy {
   link::MovementPolicy policy = link::MovementPolicy::Manual;
 };
+struct OperatorLetBack {
+  BladeId blade;
+};
 
-using Event =
-    std::variant<Started, Tick, AgentReport, AgentLost, BfdChanged, StoreDone, StoreFailed, IsolateDone, IsolateFailed,
-                 ReadmitDone, ReadmitFailed, PortsSeen, PowerDone, PowerFailed, OperatorMove, OperatorPolicy>;
+using Event = std::variant<Started, Tick, AgentReport, AgentLost, BfdChanged, StoreDone, StoreFailed, IsolateDone,
+                           IsolateFailed, ReadmitDone, ReadmitFailed, PortsSeen, PowerDone, PowerFailed, OperatorMove,
+                           OperatorPolicy, OperatorLetBack>;
 
 }  // namespace understudy::control

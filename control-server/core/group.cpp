@@ -21,6 +21,7 @@ std::vector<Effect> Group::step(Instant now, const Event& event) {
   std::vector<Effect> effects;
   StepContext context{now, config_, blades_, policy_, effects, standby_free()};
   std::visit([&](const auto& one) { handle(context, one); }, event);
+  let_back_in_time(context);
   context.policy = policy_;
   context.standby_free = standby_free();
   settle(context);
@@ -51,8 +52,23 @@ std::optional<Instant> Group::next_deadline() const {
     const auto one = role.next_deadline();
     if (one && (!next || *one < *next)) { next = one; }
   }
+  for (const auto& [id, blade] : blades_.all()) {
+    const auto until = blade.hold_out.until(config_.hold_out);
+    if (until && (!next || *until < *next)) { next = until; }
+  }
   return next;
 }
+
+namespace {
+std::string held_out_text(const BladeId& blade, const HoldOutConfig& config) {
+  const auto seconds = [](Duration time) {
+    return std::to_string(std::chrono::duration_cast<std::chrono::seconds>(time).count()) + " s";
+  };
+  return "held out after " + std::to_string(config.failures) + " failures within " + seconds(config.within) +
+         ": it gets no mirrors until `understudy let-back " + blade.value + "`" +
+         (config.lasts > Duration{0} ? ", or " + seconds(config.lasts) + " without a failure" : "");
+}
+}  // namespace
 
 link::GroupStatus Group::status() const {
   link::GroupStatus status;
@@ -62,8 +78,9 @@ link::GroupStatus Group::status() const {
   for (const auto& role : roles_) { status.roles.push_back(role.status()); }
   for (const auto& config : config_.blades) {
     const auto& blade = blades_.at(config.id);
-    status.blades.push_back(
-        {config.id, blade.connected, blade.bfd.vote, blade.isolated, config.standby && standby_free()});
+    status.blades.push_back({config.id, blade.connected, blade.bfd.vote, blade.isolated,
+                             config.standby && standby_free(),
+                             blade.hold_out.held() ? held_out_text(config.id, config_.hold_out) : ""});
   }
   return status;
 }
@@ -185,11 +202,14 @@ void Group::handle(StepContext& context, const AgentReport& event) {
 void Group::on_hello(StepContext& context, const link::Hello& hello) {
   auto& blade = blades_.at(hello.blade);
   const bool rebooted = !blade.boot_id.empty() && blade.boot_id != hello.boot_id;
+  // A host-agent that was restarted alone left a sign of life.
+  if (rebooted || (blade.away_since && !blade.sign_of_life)) { count_failure(context, hello.blade); }
   blade.connected = true;
   blade.away_since.reset();
   blade.sign_of_life = blade.bfd.vote == Vote::Down ? std::optional(context.now) : std::nullopt;
   blade.boot_id = hello.boot_id;
   blade.powered_off = false;
+  blade.heard_while_powering_off = blade.powering_off;
   std::string text = "host-agent connected, holds " + std::to_string(hello.held.size()) + " roles";
   if (rebooted) { text += ", the blade has rebooted"; }
   note_blade(context, Severity::Info, "agent", hello.blade, text);
@@ -209,6 +229,31 @@ void Group::on_hello(StepContext& context, const link::Hello& hello) {
     role.on_hello(context, hello.blade, held);
   }
   if (hello.blade == blades_.standby() && mirrors && !standby_free()) { release_mirrors(context); }
+}
+
+void Group::count_failure(StepContext& context, const BladeId& blade) {
+  if (!blades_.at(blade).hold_out.failed(context.now, config_.hold_out)) { return; }
+  note_blade(context, Severity::Alarm, "held-out", blade, held_out_text(blade, config_.hold_out));
+}
+
+void Group::let_back(StepContext& context, const BladeId& blade, const std::string& by) {
+  blades_.at(blade).hold_out.let_back();
+  note_blade(context, Severity::Info, "held-out", blade, blade.value + " is let back " + by);
+  for (auto& role : roles_) { role.on_let_back(context, blade); }
+}
+
+void Group::let_back_in_time(StepContext& context) {
+  for (const auto& config : config_.blades) {
+    const auto until = blades_.at(config.id).hold_out.until(config_.hold_out);
+    if (until && *until <= context.now) { let_back(context, config.id, "by time: it has not failed since"); }
+  }
+}
+
+Result<std::string> Group::check_let_back(const BladeId& id) const {
+  const auto* blade = blades_.find(id);
+  if (blade == nullptr) { return failure("there is no blade \"" + id.value + "\" in this group", Errc::NotFound); }
+  if (!blade->hold_out.held()) { return failure(id.value + " is not held out", Errc::Refused); }
+  return id.value + " is let back; mirrors begin on it within seconds if it is the standby";
 }
 
 void Group::release_mirrors(StepContext& context) {
@@ -296,6 +341,11 @@ void Group::handle(StepContext& context, const PowerDone& event) {
   auto* blade = blades_.find(event.blade);
   if (blade == nullptr) { return; }
   blade->powering_off = false;
+  if (std::exchange(blade->heard_while_powering_off, false)) {
+    note_blade(context, Severity::Warning, "power", event.blade,
+               "powered off, it was said, but " + event.blade.value + " has said Hello since the order: no evidence");
+    return;
+  }
   blade->powered_off = true;
   note_blade(context, Severity::Warning, "power", event.blade, "powered off, confirmed");
   for (auto& role : roles_) { role.on_powered_off(context, event.blade); }
@@ -304,6 +354,7 @@ void Group::handle(StepContext& context, const PowerFailed& event) {
   auto* blade = blades_.find(event.blade);
   if (blade == nullptr) { return; }
   blade->powering_off = false;
+  blade->heard_while_powering_off = false;
   for (auto& role : roles_) { role.on_power_failed(context, event.blade, event.detail); }
 }
 
@@ -312,6 +363,9 @@ void Group::handle(StepContext& context, const OperatorMove& event) {
   if (role == nullptr || !check_move(event.role)) { return; }
   context.note({0, 0, Severity::Info, "operator", event.role, blades_.standby(), "", 0, "move ordered"});
   role->on_operator_move();
+}
+void Group::handle(StepContext& context, const OperatorLetBack& event) {
+  if (check_let_back(event.blade)) { let_back(context, event.blade, "by an operator"); }
 }
 void Group::handle(StepContext& context, const OperatorPolicy& event) {
   policy_ = event.policy;

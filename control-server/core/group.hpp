@@ -33,6 +33,8 @@ class Group {
   [[nodiscard]] bool has_blade(const BladeId& blade) const { return blades_.find(blade) != nullptr; }
   /// Whether an OperatorMove would begin, as an answer for a person.
   [[nodiscard]] Result<std::string> check_move(const RoleId& role) const;
+  /// Likewise for an OperatorLetBack.
+  [[nodiscard]] Result<std::string> check_let_back(const BladeId& blade) const;
   [[nodiscard]] const RoleMachine* find(const RoleId& role) const;
 
  private:
@@ -52,8 +54,12 @@ class Group {
   void handle(StepContext& context, const PowerFailed& event);
   void handle(StepContext& context, const OperatorMove& event);
   void handle(StepContext& context, const OperatorPolicy& event);
+  void handle(StepContext& context, const OperatorLetBack& event);
 
   void on_hello(StepContext& context, const link::Hello& hello);
+  void count_failure(StepContext& context, const BladeId& blade);
+  void let_back(StepContext& context, const BladeId& blade, const std::string& by);
+  void let_back_in_time(StepContext& context);
   void on_released(StepContext& context, const BladeId& blade, const link::MirrorsReleased& report);
   void settle(StepContext& context);
   void release_mirrors(StepContext& context);

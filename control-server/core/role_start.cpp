@@ -250,8 +250,13 @@ void RoleMachine::send_serve(StepContext& context) {
 
 void RoleMachine::send_run_mirror(StepContext& context) {
   if (!on_own_blade() || own_.term.value == 0 || !context.standby_free) { return; }
+  if (context.blades.at(standby_).hold_out.held()) { return; }  // told of the blade, and in every status
   context.send(standby_, link::RunMirror{config_.spec, own_.term, config_.active,
                                          context.blades.at(config_.active).config.address, context.config.bfd});
+}
+
+void RoleMachine::on_let_back(StepContext& context, const BladeId& blade) {
+  if (blade == standby_ && state_ != RoleState::TakingOver && !mirror_known(context)) { send_run_mirror(context); }
 }
 
 /// What the start and the serving blade still owe.

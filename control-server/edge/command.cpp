@@ -5,6 +5,7 @@
 #include <poll.h>
 #include <signal.h>
 #include <spawn.h>
+#include <sys/mman.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -64,12 +65,35 @@ std::string last_line(std::string text) {
   return begin == std::string::npos ? text : text.substr(begin + 1);
 }
 
-Result<pid_t> spawn(const std::vector<std::string>& words, const Pipe& output, const Pipe& errors) {
+std::string reason(const std::string& complaints) { return complaints.empty() ? "" : ": " + last_line(complaints); }
+
+/// Standard input is memory that only the child reads: no argument, no file, no pipe that could fill up.
+class Input {
+ public:
+  explicit Input(const std::string& text) : fd_(memfd_create("input", MFD_CLOEXEC)) {
+    const auto size = static_cast<ssize_t>(text.size());
+    if (fd_ >= 0 && (write(fd_, text.data(), text.size()) != size || lseek(fd_, 0, SEEK_SET) != 0)) {
+      close(fd_);
+      fd_ = -1;
+    }
+  }
+  Input(const Input&) = delete;
+  Input& operator=(const Input&) = delete;
+  ~Input() {
+    if (fd_ >= 0) { close(fd_); }
+  }
+  [[nodiscard]] int fd() const { return fd_; }
+
+ private:
+  int fd_;
+};
+
+Result<pid_t> spawn(const std::vector<std::string>& words, const Input& input, const Pipe& output, const Pipe& errors) {
   posix_spawn_file_actions_t actions;
   posix_spawnattr_t attributes;
   posix_spawn_file_actions_init(&actions);
   posix_spawnattr_init(&attributes);
-  posix_spawn_file_actions_addopen(&actions, 0, "/dev/null", O_RDONLY, 0);
+  posix_spawn_file_actions_adddup2(&actions, input.fd(), 0);
   posix_spawn_file_actions_adddup2(&actions, output.write_end(), 1);
   posix_spawn_file_actions_adddup2(&actions, errors.write_end(), 2);
   sigset_t none;
@@ -90,12 +114,16 @@ Result<pid_t> spawn(const std::vector<std::string>& words, const Pipe& output, c
 
 }  // namespace
 
-Result<std::string> run_command(const std::vector<std::string>& words, std::chrono::milliseconds limit) {
+Result<CommandEnd> end_of_command(const std::vector<std::string>& words, const std::string& standard_input,
+                                  std::chrono::milliseconds limit) {
   if (words.empty()) { return failure("an empty command", Errc::BadInput); }
   Pipe output;
   Pipe errors;
-  if (!output.ok() || !errors.ok()) { return failure("cannot make a pipe: " + std::string(std::strerror(errno))); }
-  const auto child = spawn(words, output, errors);
+  const Input input(standard_input);
+  if (!output.ok() || !errors.ok() || input.fd() < 0) {
+    return failure("cannot make a pipe: " + std::string(std::strerror(errno)));
+  }
+  const auto child = spawn(words, input, output, errors);
   if (!child) { return child.error(); }
   output.close_write_end();
   errors.close_write_end();
@@ -125,10 +153,18 @@ Result<std::string> run_command(const std::vector<std::string>& words, std::chro
     return failure(words[0] + " did not end within " + std::to_string(limit.count()) + " ms and was killed",
                    Errc::Expired);
   }
-  if (WIFEXITED(status) && WEXITSTATUS(status) == 0) { return said; }
-  const std::string how = WIFEXITED(status) ? "status " + std::to_string(WEXITSTATUS(status))
-                                            : "signal " + std::to_string(WTERMSIG(status));
-  return failure(words[0] + " ended with " + how + (complained.empty() ? "" : ": " + last_line(complained)));
+  if (!WIFEXITED(status)) {
+    return failure(words[0] + " ended with signal " + std::to_string(WTERMSIG(status)) + reason(complained));
+  }
+  return CommandEnd{WEXITSTATUS(status), said, complained};
+}
+
+Result<std::string> run_command(const std::vector<std::string>& words, std::chrono::milliseconds limit) {
+  const auto end = end_of_command(words, "", limit);
+  if (!end) { return end.error(); }
+  if (end.value().status == 0) { return end.value().output; }
+  return failure(words[0] + " ended with status " + std::to_string(end.value().status) +
+                 reason(end.value().complaints));
 }
 
 }  // namespace understudy::control

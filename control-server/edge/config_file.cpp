@@ -2,6 +2,7 @@
 #include "edge/config_file.hpp"
 
 #include "edge/config_machine.hpp"
+#include "edge/config_power.hpp"
 #include "edge/config_role.hpp"
 #include "edge/config_values.hpp"
 #include "understudy/common/config_checks.hpp"
@@ -21,10 +22,12 @@ class GroupFile {
     read_control(root);
     config_.tls = link::tls::read_settings(root, link::tls::Whose::ControlServer, "", on_this_machine());
     read_detection(root);
+    read_hold_out(root);
     read_movement(root);
     read_switch(root);
     read_power(root);
     for (auto& blade : root.tables("blade")) { read_blade(blade); }
+    if (on_this_machine()) { check_machine_fencing(root, config_); }
     check_standby(root);
     // The control-server may be on a blade; nobody else has its address.
     claims_.share("address", config_.listen_address.to_string(), "[control] listen");
@@ -70,6 +73,16 @@ class GroupFile {
     group.bfd.key_id = config_.bfd_authentication.key_id;
   }
 
+  void read_hold_out(ConfigTable& root) {
+    auto table = root.table("hold_out");
+    auto& hold_out = config_.group.hold_out;
+    hold_out.failures = static_cast<unsigned>(
+        table.integer_or("failures", 3, "failures after which a blade gets no mirrors; 0: never", 0, 100));
+    hold_out.within = std::chrono::seconds(table.integer_or("within_s", 600, "within so many seconds", 1, 86'400));
+    hold_out.lasts = std::chrono::seconds(
+        table.integer_or("for_s", 3600, "seconds after the last failure; 0: until a person lets it back", 0, 604'800));
+  }
+
   void read_movement(ConfigTable& root) {
     auto table = root.table("movement");
     const std::string expected = "\"always\", \"when-slow\", \"when-quiet\" or \"manual\"";
@@ -91,25 +104,21 @@ class GroupFile {
     } else if (driver == "command") {
       config_.switch_driver = ServerConfig::Switch::Command;
       config_.switch_command = table.strings("command", "[\"/path/to/command\", ...]");
+      const auto ms = table.integer_or("deadline_ms", 5000, "how long one call may take, in ms", 100, 600'000);
+      config_.switch_limit = std::chrono::milliseconds(ms);
     } else if (!driver.empty()) {
       table.problem("driver", "\"" + driver + "\" is no switch driver; write \"linux-bridge\" or \"command\"");
     }
     (void)table.has("netns");  // lab files name both; only the driver's own is used
     (void)table.has("command");
+    (void)table.has("deadline_ms");
     if (on_this_machine()) { check_machine_switch(table, config_); }
   }
 
   void read_power(ConfigTable& root) {
     auto table = root.table("power");
-    const auto driver = table.string_or("driver", "none", "\"none\" or \"command\"");
-    if (driver == "command") {
-      config_.power_command = table.strings("command", "[\"/path/to/command\", ...]");
-    } else if (driver != "none") {
-      table.problem("driver", "\"" + driver + "\" is no power driver; write \"none\" or \"command\"");
-    }
-    (void)table.has("command");
+    fence_defaults_ = control::read_power(table, path_, checks_, config_);
     if (on_this_machine()) { check_machine_power(table, config_); }
-    config_.group.has_power = !config_.power_command.empty();
   }
 
   void read_blade(ConfigTable& table) {
@@ -132,6 +141,7 @@ class GroupFile {
       table.problem("address", "BFD needs an address of the family of [control] listen, not " + address +
                                    "; write both IPv4, or both IPv6");
     }
+    read_blade_power(table, blade.id.value, fence_defaults_, path_, checks_, config_);
     if (on_this_machine()) { check_machine_blade(table, config_, blade); }
     config_.group.blades.push_back(std::move(blade));
   }
@@ -154,6 +164,7 @@ class GroupFile {
   ConfigReader reader_;
   ServerConfig config_;
   Claims claims_;
+  FenceDefaults fence_defaults_;
 };
 
 }  // namespace

@@ -3,10 +3,12 @@
 /// group.toml: the group's make-up as an operator writes it, checked for meaning before anything starts.
 
 #include <chrono>
+#include <map>
 #include <string>
 #include <vector>
 
 #include "core/config.hpp"
+#include "edge/fence_agent.hpp"
 #include "understudy/common/result.hpp"
 #include "understudy/link/bfd_authentication.hpp"
 #include "understudy/link/tls_settings.hpp"
@@ -24,9 +26,16 @@ struct ServerConfig {
   enum class Switch { LinuxBridge, Command } switch_driver = Switch::LinuxBridge;
   std::string switch_netns;
   std::vector<std::string> switch_command;
-  std::vector<std::string> power_command;  ///< empty: no power driver
-  std::chrono::milliseconds command_limit{5000};
+  std::chrono::milliseconds switch_limit{5000};  ///< for one call of the command
+  enum class Power { None, Command, FenceAgent } power_driver = Power::None;
+  std::vector<std::string> power_command;
+  std::string fence_agent;                           ///< a program
+  std::map<std::string, FenceOptions> fence_blades;  ///< each blade's, by its name; without secrets by Checks::File
+  std::chrono::milliseconds power_limit{5000};       ///< for one call of the command; for all of a fence agent's action
 };
+
+/// The driver of [power]; null: there is none.
+std::unique_ptr<PowerDriver> open_power(const ServerConfig& config);
 
 /// What is checked: the file alone (anywhere), or also that this machine can serve by it.
 enum class Checks { File, FileAndMachine };

@@ -84,7 +84,36 @@ void check_machine_switch(ConfigTable& the_switch, const ServerConfig& config) {
   }
 }
 
-void check_machine_power(ConfigTable& power, const ServerConfig& config) { check_command(power, config.power_command); }
+void check_machine_power(ConfigTable& power, const ServerConfig& config) {
+  if (config.power_driver != ServerConfig::Power::FenceAgent) {
+    check_command(power, config.power_command);
+  } else if (!config.fence_agent.empty() && !is_program(config.fence_agent)) {
+    power.problem("agent", "\"" + config.fence_agent +
+                               "\" is no program that this user may run; install fence-agents, " +
+                               "or write the path of an agent");
+  }
+}
+
+void check_machine_fencing(ConfigTable& root, const ServerConfig& config) {
+  if (config.power_driver != ServerConfig::Power::FenceAgent || !is_program(config.fence_agent)) { return; }
+  // A group that was there before needs its control-server more than its power switch.
+  const auto tell = [&](const std::string& what) {
+    if (std::filesystem::exists(config.state_path)) {
+      log::warn("power: {}: no blade can be powered off before this is mended", what);
+    } else {
+      root.problem("power", what);
+    }
+  };
+  const auto metadata = fence_metadata(config.fence_agent, config.power_limit);
+  if (!metadata) {
+    tell(metadata.error().message + "; write the path of a fence agent in agent");
+    return;
+  }
+  for (const auto& [blade, options] : config.fence_blades) {
+    const auto fit = check_fence_options(metadata.value(), options);
+    if (!fit) { tell(config.fence_agent + " for " + blade + ": " + fit.error().message); }
+  }
+}
 
 void check_machine_blade(ConfigTable& table, const ServerConfig& config, const BladeConfig& blade) {
   if (config.switch_driver != ServerConfig::Switch::LinuxBridge) { return; }

@@ -86,6 +86,40 @@ class CommandSwitch final : public SwitchDriver {
   std::chrono::milliseconds limit_;
 };
 
+class CommandPower final : public PowerDriver {
+ public:
+  CommandPower(std::vector<std::string> command, std::chrono::milliseconds limit)
+      : command_(std::move(command)), limit_(limit) {}
+
+  [[nodiscard]] Status off(const std::string& blade) const override { return change(blade, "off"); }
+  [[nodiscard]] Status on(const std::string& blade) const override { return change(blade, "on"); }
+  [[nodiscard]] Result<bool> is_on(const std::string& blade) const override {
+    const auto said = call("status", blade);
+    if (!said) { return said.error(); }
+    std::string state;
+    std::istringstream(said.value()) >> state;
+    if (state == "on" || state == "off") { return state == "on"; }
+    return failure(command_[0] + " status " + blade + " says \"" + state + "\", neither on nor off");
+  }
+
+ private:
+  [[nodiscard]] Result<std::string> call(const std::string& verb, const std::string& blade) const {
+    auto words = command_;
+    words.insert(words.end(), {verb, blade});
+    return run_command(words, limit_);
+  }
+  [[nodiscard]] Status change(const std::string& blade, const std::string& wanted) const {
+    if (const auto done = call(wanted, blade); !done) { return done.error(); }
+    const auto on = is_on(blade);
+    if (!on) { return on.error(); }
+    if (on.value() == (wanted == "on")) { return {}; }
+    return failure(command_[0] + " status " + blade + " says \"" + (on.value() ? "on" : "off") + "\" after " + wanted);
+  }
+
+  std::vector<std::string> command_;
+  std::chrono::milliseconds limit_;
+};
+
 }  // namespace
 
 std::string network_namespace_path(const std::string& netns) {
@@ -102,19 +136,8 @@ std::unique_ptr<SwitchDriver> command_switch(std::vector<std::string> command, s
   return std::make_unique<CommandSwitch>(std::move(command), limit);
 }
 
-Status PowerDriver::off(const std::string& blade) const {
-  const auto call = [&](const char* verb) {
-    auto words = command_;
-    words.insert(words.end(), {verb, blade});
-    return run_command(words, limit_);
-  };
-  if (const auto done = call("off"); !done) { return done.error(); }
-  const auto said = call("status");
-  if (!said) { return said.error(); }
-  std::string state;
-  std::istringstream(said.value()) >> state;
-  if (state != "off") { return failure(command_[0] + " status " + blade + " says \"" + state + "\" after off"); }
-  return {};
+std::unique_ptr<PowerDriver> command_power(std::vector<std::string> command, std::chrono::milliseconds limit) {
+  return std::make_unique<CommandPower>(std::move(command), limit);
 }
 
 }  // namespace understudy::control

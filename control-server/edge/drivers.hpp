@@ -40,16 +40,20 @@ std::string network_namespace_path(const std::string& netns);
 Result<std::unique_ptr<SwitchDriver>> linux_bridge_switch(const std::string& netns);
 std::unique_ptr<SwitchDriver> command_switch(std::vector<std::string> command, std::chrono::milliseconds limit);
 
+/// Called on several threads at once, one for each blade: a unit that hangs keeps no other blade powered.
 class PowerDriver {
  public:
-  PowerDriver(std::vector<std::string> command, std::chrono::milliseconds limit)
-      : command_(std::move(command)), limit_(limit) {}
+  PowerDriver() = default;
+  PowerDriver(const PowerDriver&) = delete;
+  PowerDriver& operator=(const PowerDriver&) = delete;
+  virtual ~PowerDriver() = default;
   /// Success: its status was read back as off (stop-evidence).
-  [[nodiscard]] Status off(const std::string& blade) const;
-
- private:
-  std::vector<std::string> command_;
-  std::chrono::milliseconds limit_;
+  [[nodiscard]] virtual Status off(const std::string& blade) const = 0;
+  /// Success: its status was read back as on.
+  [[nodiscard]] virtual Status on(const std::string& blade) const = 0;
+  [[nodiscard]] virtual Result<bool> is_on(const std::string& blade) const = 0;
 };
+
+std::unique_ptr<PowerDriver> command_power(std::vector<std::string> command, std::chrono::milliseconds limit);
 
 }  // namespace understudy::control

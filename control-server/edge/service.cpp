@@ -16,7 +16,7 @@ constexpr std::size_t refused_max = 16;
 
 Result<std::unique_ptr<SwitchDriver>> open_switch(const ServerConfig& config) {
   if (config.switch_driver == ServerConfig::Switch::LinuxBridge) { return linux_bridge_switch(config.switch_netns); }
-  return command_switch(config.switch_command, config.command_limit);
+  return command_switch(config.switch_command, config.switch_limit);
 }
 
 void write_to_log(const link::EventRecord& event) {
@@ -52,6 +52,7 @@ ControlService::ControlService(boost::asio::io_context& io, const ServerConfig& 
       config_(config),
       store_(std::move(store)),
       switch_(std::move(the_switch)),
+      power_(open_power(config)),
       group_(config.group, stored),
       timer_(io),
       last_event_id_(store_->last_event_id()),
@@ -60,7 +61,7 @@ ControlService::ControlService(boost::asio::io_context& io, const ServerConfig& 
 /// Workers first: their jobs use the drivers. What they still post finds `alive_` expired.
 ControlService::~ControlService() {
   switch_worker_.reset();
-  power_worker_.reset();
+  power_workers_.clear();
   api_.reset();
   observer_.reset();
   alive_.reset();
@@ -123,6 +124,12 @@ link::ControlApiHandlers ControlService::handlers() {
     auto answer = group_.check_move(role);
     tell_command(command, "move " + role.value, answer ? role : RoleId{}, answer);
     if (answer) { step(OperatorMove{role}); }
+    return answer;
+  };
+  handlers.let_back = [this](const link::Command& command, const BladeId& blade) {
+    auto answer = group_.check_let_back(blade);
+    tell_command(command, "let-back " + blade.value, {}, answer);
+    if (answer) { step(OperatorLetBack{blade}); }
     return answer;
   };
   handlers.set_movement_policy = [this](const link::Command& command,
@@ -256,12 +263,11 @@ void ControlService::perform(const Readmit& effect) {
 }
 
 void ControlService::perform(const PowerOff& effect) {
-  on_worker(*power_worker_,
-            [driver = PowerDriver(config_.power_command, config_.command_limit), blade = effect.blade]() -> Event {
-              const auto done = driver.off(blade.value);
-              if (!done) { return PowerFailed{blade, done.error().message}; }
-              return PowerDone{blade};
-            });
+  on_worker(power_workers_.of(effect.blade), [this, blade = effect.blade]() -> Event {
+    const auto done = power_->off(blade.value);
+    if (!done) { return PowerFailed{blade, done.error().message}; }
+    return PowerDone{blade};
+  });
 }
 
 void ControlService::perform(const Send& effect) {

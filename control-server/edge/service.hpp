@@ -7,6 +7,7 @@
 ///     timer at next_deadline() ──────────────────┘          effects, in   ├── power worker  ──► event
 ///                                                           their order   └── orders, event log
 ///
+/// A power worker for each blade: a power unit that hangs is no failure of another blade's.
 /// The event log is written after the effects of a step: a takeover does not wait for it.
 
 #include <boost/asio/io_context.hpp>
@@ -71,6 +72,7 @@ class ControlService {
   ServerConfig config_;
   std::unique_ptr<Store> store_;
   std::unique_ptr<SwitchDriver> switch_;  ///< used on switch_worker_ only
+  std::unique_ptr<PowerDriver> power_;    ///< used on power_workers_ only; null: none
   Group group_;
   boost::asio::steady_timer timer_;
   std::deque<Event> queue_;
@@ -87,7 +89,7 @@ class ControlService {
   std::unique_ptr<link::bfd::Observer> observer_;
   std::unique_ptr<link::ControlApiServer> api_;
   std::unique_ptr<Worker> switch_worker_ = std::make_unique<Worker>();
-  std::unique_ptr<Worker> power_worker_ = std::make_unique<Worker>();
+  WorkerForEachBlade power_workers_;
 };
 
 }  // namespace understudy::control

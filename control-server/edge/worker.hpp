@@ -5,8 +5,11 @@
 #include <condition_variable>
 #include <deque>
 #include <functional>
+#include <map>
 #include <mutex>
 #include <thread>
+
+#include "understudy/common/types.hpp"
 
 namespace understudy::control {
 
@@ -54,6 +57,17 @@ class Worker {
   std::deque<std::function<void()>> jobs_;
   bool stopping_ = false;
   std::thread thread_;  ///< last: starts when everything else is there
+};
+
+/// A worker for each blade, made when it is first needed: what hangs for one blade keeps no other waiting.
+class WorkerForEachBlade {
+ public:
+  [[nodiscard]] Worker& of(const BladeId& blade) { return workers_[blade]; }
+  /// Lets running jobs end.
+  void clear() { workers_.clear(); }
+
+ private:
+  std::map<BladeId, Worker> workers_;
 };
 
 }  // namespace understudy::control

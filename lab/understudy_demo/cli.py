@@ -36,6 +36,8 @@ def parser():
     top.add_argument("--minimum-mb", type=number(float, 1), default=60, help="a transfer is at least this long")
     top.add_argument("--memory", choices=config_files.MEMORIES, default=lab.DEFAULTS["memory"],
                      help="what a region is to its mirror's guest (default: what QEMU has)")
+    top.add_argument("--fencing", choices=config_files.FENCINGS, default=lab.DEFAULTS["fencing"],
+                     help="how the dead blade is powered off (default: %(default)s)")
     top.add_argument("--bfd-interval-ms", type=number(int, 1, 10_000), default=lab.DEFAULTS["bfd_interval_ms"])
     top.add_argument("--ready-s", type=number(int, 1), default=lab.DEFAULTS["ready_s"],
                      help="how long the group may take to be protected")

@@ -60,7 +60,7 @@ class Scenario:
         """A Seen. The lab stays up: whoever called takes it down."""
         say = self.timeline.say
         chosen = {"policy": "always", "bfd_interval_ms": self.options.bfd_interval_ms, "ready_s": self.options.ready_s,
-                  "memory": self.options.memory, "tls": not self.options.plain}
+                  "memory": self.options.memory, "tls": not self.options.plain, "fencing": self.options.fencing}
         self.state = lab.up(self.options.name, self.options.actives, chosen, say)
         self.chassis = self.state.chassis
         number = min(2, self.chassis.actives)

@@ -7,6 +7,7 @@ processes     identity of a process (id and start time), finding and ending thos
 namespaces    network namespaces, bridges, veth pairs, addresses
 switch        which switch ports are silent (powered off) or cut
 blades        blades as process trees: start, stop at once, freeze, thaw, reboot
+bmcs          a simulated BMC for each blade
 config_files  group.toml, blade.toml, a role's rule set
 waiting       for a condition, with a deadline
 interrupts    Ctrl-C, SIGTERM, SIGHUP: the first ends a command in order, none breaks its cleaning up off

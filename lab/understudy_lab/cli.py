@@ -33,7 +33,7 @@ def up(options):
               "bfd_auth": options.bfd_auth,
               "policy": options.policy, "region_mib": options.region_mib, "daemons": not options.without_daemons,
               "ready_s": options.ready_s, "power": not options.no_power, "memory": options.memory,
-              "tls": not options.plain}
+              "tls": not options.plain, "fencing": options.fencing}
     with_signals_raised()
     lab.up(options.name, options.actives, chosen, progress())
     say(f"lab {options.name!r} is up and stays up; ./dev lab status, ./dev lab down")
@@ -235,6 +235,9 @@ def parser():
                      help="what a region is to its mirror's guest (default: what QEMU has)")
     sub.add_argument("--ready-s", type=number(int, 1), metavar="S", default=lab.DEFAULTS["ready_s"],
                      help="how long to wait for protection")
+    sub.add_argument("--fencing", choices=config_files.FENCINGS, default=lab.DEFAULTS["fencing"],
+                     help="how the control-server powers blades off: by the lab's own power switch, or by "
+                     "fence_ipmilan and a simulated BMC for each blade (default: %(default)s)")
     sub.add_argument("--no-power", action="store_true",
                      help="the control-server cannot power blades off: one that was taken over can be thawed or healed")
     sub.add_argument("--plain", action="store_true", help="plain text instead of TLS on all wires")

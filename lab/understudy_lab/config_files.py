@@ -5,6 +5,7 @@ import os
 import re
 import secrets
 
+from . import bmcs
 from .state import State
 from .topology import SESSION_PORT
 
@@ -21,6 +22,7 @@ ROLE_SYSCTLS = {
 APPLICATIONS = "/srv/bin"
 APPLICATION_PROGRAMS = ("session-service", "arena-map")  # what a mirror's image has, as far as it is built
 BFD_AUTHENTICATIONS = ("meticulous-sha1", "sha1", "simple", "none")
+FENCINGS = ("command", "ipmi")  # the lab's own power switch; a simulated BMC for each blade
 POLICIES = ("always", "when-slow", "when-quiet", "manual")
 MEMORIES = ("auto", "ivshmem", "nvdimm")  # what a region is to its guest
 
@@ -83,6 +85,36 @@ key = {quoted(own + ".key")}
 {mirrors}"""
 
 
+def switch_section(chassis, options):
+    if options["switch_command"]:
+        return f'driver = "command"\ncommand = {quoted(options["switch_command"])}\n'
+    return f'driver = "linux-bridge"\nnetns = {quoted(chassis.namespace("switch"))}\n'
+
+
+def power_section(options, power_command):
+    if not options["power"]:
+        return 'driver = "none"\n'
+    if options["fencing"] == "command":
+        return f'driver = "command"\ncommand = {quoted(power_command)}\n'
+    return f"""driver = "fence-agent"
+agent = "fence_ipmilan"
+deadline_ms = {options["power_deadline_ms"]}
+[power.options]
+username = {quoted(bmcs.USER)}
+power_wait = "0"
+"""
+
+
+def blade_power_section(chassis, state, blade, options):
+    if options["fencing"] != "ipmi":
+        return ""
+    return f"""[blade.power.options]
+ip = {quoted(bmcs.address(chassis, blade))}
+[blade.power.secrets]
+password = {quoted(bmcs.password_file(state, blade))}
+"""
+
+
 def blade_section(chassis, blade):
     return f"""
 [[blade]]
@@ -135,7 +167,6 @@ def application_section(options):
 
 
 def group(chassis, state, options, power_command):
-    switch = chassis.namespace("switch")
     text = f"""# Group of the lab {chassis.name!r}, written by the lab.
 [control]
 listen = "192.168.1.250:7400"
@@ -150,13 +181,11 @@ bfd_multiplier = {options["bfd_multiplier"]}
 policy = {quoted(options["policy"])}
 
 [switch]
-driver = "linux-bridge"
-netns = {quoted(switch)}
-
+{switch_section(chassis, options)}
 [power]
-"""
-    text += f'driver = "command"\ncommand = {quoted(power_command)}\n' if options["power"] else 'driver = "none"\n'
-    text += "".join(blade_section(chassis, blade) for blade in chassis.blades)
+{power_section(options, power_command)}"""
+    for blade in chassis.blades:
+        text += blade_section(chassis, blade) + blade_power_section(chassis, state, blade, options)
     return text + "".join(role_section(chassis, i, options) for i in chassis.numbers)
 
 

@@ -41,6 +41,7 @@ pb::GroupStatus to_proto(const GroupStatus& status) {
     to.set_bfd(to_wire(kVote, blade.bfd));
     to.set_isolated(blade.isolated);
     to.set_standby(blade.standby);
+    to.set_detail(printable(blade.detail));
   }
   wire.set_plain_text(status.plain_text);
   return wire;
@@ -62,7 +63,8 @@ Result<GroupStatus> from_proto(const pb::GroupStatus& wire) {
   check.count(wire.blades_size(), "blades", bounds::kRoles);
   for (const auto& from : wire.blades()) {
     status.blades.push_back({BladeId{check.name(from.blade(), "blade")}, from.agent_connected(),
-                             from_wire(check, kVote, from.bfd(), "bfd"), from.isolated(), from.standby()});
+                             from_wire(check, kVote, from.bfd(), "bfd"), from.isolated(), from.standby(),
+                             check.text(from.detail(), "detail")});
   }
   status.plain_text = wire.plain_text();
   return check.result<GroupStatus>(std::move(status));

@@ -139,6 +139,15 @@ Result<std::string> OperatorClient::set_movement_policy(MovementPolicy policy, c
   return reply.value().text();
 }
 
+Result<std::string> OperatorClient::let_back(const BladeId& blade, const std::string& reason) {
+  pb::LetBackRequest request;
+  request.set_blade(blade.value);
+  request.set_reason(reason);
+  const auto reply = impl_->call(&pb::Control::Stub::LetBack, request);
+  if (!reply) { return reply.error(); }
+  return reply.value().text();
+}
+
 Status OperatorClient::watch_events(std::uint64_t after, bool follow,
                                     const std::function<bool(const EventRecord&)>& each) {
   return impl_->watch(after, follow, each);

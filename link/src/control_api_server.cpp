@@ -355,6 +355,14 @@ class ControlApiServer::Impl::Service : public pb::Control::CallbackService {
     });
   }
 
+  grpc::ServerUnaryReactor* LetBack(grpc::CallbackServerContext* context, const pb::LetBackRequest* request,
+                                    pb::Done* reply) override {
+    return change(context, *request, [request, reply](Impl& impl, const Command& command) {
+      if (!valid_name(request->blade())) { return to_grpc(failure("that is no blade's name", Errc::BadInput)); }
+      return done(impl.handlers().let_back(command, BladeId{request->blade()}), *reply);
+    });
+  }
+
   grpc::ServerUnaryReactor* SetMovementPolicy(grpc::CallbackServerContext* context,
                                               const pb::SetMovementPolicyRequest* request, pb::Done* reply) override {
     return change(context, *request, [request, reply](Impl& impl, const Command& command) {

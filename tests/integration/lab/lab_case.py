@@ -21,11 +21,12 @@ from understudy_lab.waiting import until  # noqa: E402,F401
 
 class LabCase(unittest.TestCase):
     actives = 1
+    options = {}
 
     def setUp(self):
         self.name = "t" + secrets.token_hex(3)
         self.addCleanup(lab.down, self.name)
-        self.state = lab.up(self.name, self.actives, {"daemons": False}, lambda text: None)
+        self.state = lab.up(self.name, self.actives, {"daemons": False} | self.options, lambda text: None)
         self.chassis = self.state.chassis
         directory = tempfile.TemporaryDirectory()
         self.addCleanup(directory.cleanup)

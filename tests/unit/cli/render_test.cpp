@@ -20,8 +20,8 @@ link::GroupStatus status() {
                           false,
                           "synced",
                           std::string(300, 'x') + " and words " + std::string(90, 'y')});
-  status.blades.push_back({BladeId{"blade-1"}, true, link::Vote::Up, false, false});
-  status.blades.push_back({BladeId{"blade-4"}, false, link::Vote::Down, true, true});
+  status.blades.push_back({BladeId{"blade-1"}, true, link::Vote::Up, false, false, ""});
+  status.blades.push_back({BladeId{"blade-4"}, false, link::Vote::Down, true, true, "held out"});
   return status;
 }
 
@@ -29,6 +29,13 @@ TEST(Render, NoLineOfTheTableIsWiderThan100Columns) {
   std::istringstream lines(status_text(status()));
   for (std::string line; std::getline(lines, line);) { EXPECT_LE(line.size(), 100U) << line; }
   EXPECT_NE(status_text(status()).find("role-1              protected"), std::string::npos);
+}
+
+TEST(Render, WhyABladeIsHeldOutIsBelowIt) {
+  const auto text = status_text(status());
+  EXPECT_NE(text.find("isolated    standby\n    ! held out\n"), std::string::npos) << text;
+  const auto json = boost::json::parse(status_json(status()));
+  EXPECT_EQ(json.at("blades").at(1).at("detail").as_string(), "held out");
 }
 
 TEST(Render, AGroupWithoutAStandbySaysSo) {

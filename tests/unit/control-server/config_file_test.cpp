@@ -168,6 +168,18 @@ TEST_F(ConfigFileTest, BfdIsAuthenticatedAsTheFileSaysAndTheKeyIsReadWhereItIsUs
   expect_problem("[movement]", "[bfd]\nauth = \"md5\"\n[movement]", "is no BFD authentication");
 }
 
+TEST_F(ConfigFileTest, WhenABladeIsHeldOut) {
+  const auto usual = read(kGood);
+  ASSERT_TRUE(usual.ok()) << usual.error().message;
+  EXPECT_EQ(usual->group.hold_out.failures, 3U);
+  const auto chosen = read(std::string(kGood) + "[hold_out]\nfailures = 5\nwithin_s = 60\nfor_s = 0\n");
+  ASSERT_TRUE(chosen.ok()) << chosen.error().message;
+  EXPECT_EQ(chosen->group.hold_out.failures, 5U);
+  EXPECT_EQ(chosen->group.hold_out.within, std::chrono::seconds(60));
+  EXPECT_EQ(chosen->group.hold_out.lasts, Duration{0});
+  expect_problem("[movement]", "[hold_out]\nfailures = -1\n[movement]", "\"failures\" in [hold_out] is wrong");
+}
+
 TEST_F(ConfigFileTest, AControlServerOnTheStandbyIsKnownAsSuch) {
   std::string text = kGood;
   text.replace(text.find("192.168.1.250:7400"), 18, "192.168.1.2:7400");

@@ -96,12 +96,35 @@ TEST_F(DriversTest, ASwitchThatOnlyClaimsToHaveIsolatedIsNotBelieved) {
   EXPECT_NE(mute->isolate({"b1-ext"}).error().message.find("status does not say"), std::string::npos);
 }
 
+TEST_F(DriversTest, ASwitchThatRefusesHangsOrForgetsAPortIsolatesNothing) {
+  const auto refuses = command_switch(script("echo port is administratively locked >&2; exit 1\n"), 5s);
+  const auto refused = refuses->isolate({"b1-ext"});
+  ASSERT_FALSE(refused.ok());
+  EXPECT_NE(refused.error().message.find("port is administratively locked"), std::string::npos);
+  EXPECT_FALSE(refuses->are_isolated({"b1-ext"}).ok());
+  const auto hangs = command_switch(script("[ $1 = isolate ] || sleep 1000; exit 0\n"), 300ms);
+  EXPECT_EQ(hangs->isolate({"b1-ext"}).error().code, Errc::Expired) << "done, it says, but it cannot be read back";
+  const auto late = command_switch(script("sleep 1000; echo b1-ext isolated\n"), 300ms);
+  EXPECT_EQ(late->isolate({"b1-ext"}).error().code, Errc::Expired);
+  const auto half = command_switch(script("[ $1 = status ] && echo b1-ext isolated; exit 0\n"), 5s);
+  EXPECT_TRUE(half->isolate({"b1-ext"}).ok());
+  EXPECT_FALSE(half->isolate({"b1-ext", "b1-int"}).ok()) << "both sides of the gateway";
+  const auto other = command_switch(script("[ $1 = status ] && echo b1-ext blocked; exit 0\n"), 5s);
+  EXPECT_FALSE(other->isolate({"b1-ext"}).ok());
+  const auto failing_status = command_switch(script("[ $1 = status ] && echo b1-ext isolated && exit 1; exit 0\n"), 5s);
+  EXPECT_FALSE(failing_status->isolate({"b1-ext"}).ok());
+}
+
 TEST_F(DriversTest, PowerIsOffWhenItsStatusSaysSo) {
-  EXPECT_TRUE(PowerDriver(script("[ $1 = status ] && echo off; exit 0\n"), 5s).off("blade-1").ok());
-  const auto still_on = PowerDriver(script("[ $1 = status ] && echo on; exit 0\n"), 5s).off("blade-1");
+  const auto power = command_power(script("[ $1 = status ] && echo off; exit 0\n"), 5s);
+  EXPECT_TRUE(power->off("blade-1").ok());
+  EXPECT_FALSE(power->is_on("blade-1").value());
+  EXPECT_FALSE(power->on("blade-1").ok());
+  const auto still_on = command_power(script("[ $1 = status ] && echo on; exit 0\n"), 5s)->off("blade-1");
   ASSERT_FALSE(still_on.ok());
   EXPECT_NE(still_on.error().message.find("says \"on\" after off"), std::string::npos);
-  EXPECT_FALSE(PowerDriver(script("exit 1\n"), 5s).off("blade-1").ok());
+  EXPECT_FALSE(command_power(script("[ $1 = status ] && echo unknown; exit 0\n"), 5s)->off("blade-1").ok());
+  EXPECT_FALSE(command_power(script("exit 1\n"), 5s)->off("blade-1").ok());
 }
 
 }  // namespace

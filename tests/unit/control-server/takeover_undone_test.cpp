@@ -23,6 +23,27 @@ TEST(Takeover, AFalseAlarmIsCalledOffWhileNothingIsStored) {
   EXPECT_EQ(chassis.own(1).term, Term{2}) << "it was told to stand down below 2";
 }
 
+TEST(Takeover, APowerOffThatIsConfirmedAfterTheBladeSaidHelloIsNoEvidence) {
+  Chassis chassis(1);
+  chassis.bring_up();
+  const BladeId blade1{"blade-1"};
+  chassis.stuck_ports.insert(blade1);
+  chassis.power_answers = false;
+  chassis.silence(1);
+  ASSERT_EQ(chassis.all<PowerOff>().size(), 1U);
+  chassis.silent_agents.insert(blade1);
+  chassis.hello(blade1, {{RoleId{"role-1"}, Term{1}, PlaceKind::Host, true}});
+  chassis.power_answers = true;
+  chassis.step(PowerDone{blade1});
+  EXPECT_EQ(chassis.state(1), RoleState::TakingOver) << "it was off, perhaps; it has spoken since, and speaks still";
+  EXPECT_TRUE(chassis.orders<link::Activate>().empty());
+  EXPECT_TRUE(chassis.noted("power", "blade-1 has said Hello since")) << "and a person is told";
+  chassis.pass(2s);
+  EXPECT_EQ(chassis.all<PowerOff>().size(), 2U) << "asked once more";
+  EXPECT_EQ(chassis.state(1), RoleState::OnMirror);
+  EXPECT_EQ(chassis.own(1).evidence, link::StopEvidence::PoweredOff);
+}
+
 TEST(Takeover, StaleAndForeignReportsAreIgnoredWithANote) {
   Chassis chassis(2);
   chassis.bring_up();

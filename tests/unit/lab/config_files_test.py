@@ -25,8 +25,8 @@ class ConfigFiles(unittest.TestCase):
     def setUp(self):
         self.chassis = Chassis("lab", 2)
 
-    def group(self):
-        options = DEFAULTS | {"application": APPLICATION}
+    def group(self, **chosen):
+        options = DEFAULTS | {"application": APPLICATION} | chosen
         return tomllib.loads(config_files.group(self.chassis, State("lab"), options, ["/x/power", "--name", "lab"]))
 
     def test_the_group_names_every_blade_with_its_ports(self):
@@ -81,6 +81,21 @@ class ConfigFiles(unittest.TestCase):
         self.assertTrue(read(True)["certificate"].endswith("/pki/blade/blade-2.crt"))
         self.assertTrue(read(True)["mirrors"].endswith("/pki/mirror/blade-2"))
         self.assertEqual(read(False), {"plain_text": True})
+
+    def test_every_blade_has_a_bmc_of_its_own_and_no_password_is_in_the_file(self):
+        group = self.group(fencing="ipmi")
+        self.assertEqual((group["power"]["driver"], group["power"]["agent"]), ("fence-agent", "fence_ipmilan"))
+        self.assertEqual([blade["power"]["options"]["ip"] for blade in group["blade"]],
+                         ["127.0.0.101", "127.0.0.102", "127.0.0.103"])
+        files = {blade["power"]["secrets"]["password"] for blade in group["blade"]}
+        self.assertEqual(len(files), 3)
+        self.assertEqual(self.group()["power"], {"driver": "command", "command": ["/x/power", "--name", "lab"]})
+        self.assertEqual(self.group(power=False, fencing="ipmi")["power"], {"driver": "none"})
+
+    def test_an_external_switch_command_takes_the_bridges_place(self):
+        self.assertEqual(self.group(switch_command=["/x/switch"])["switch"],
+                         {"driver": "command", "command": ["/x/switch"]})
+        self.assertEqual(self.group()["switch"], {"driver": "linux-bridge", "netns": "us-lab-switch"})
 
     def test_a_rule_set_can_be_loaded_twice_and_names_no_interface(self):
         text = config_files.ruleset(2)

@@ -35,6 +35,10 @@ struct Server {
       if (role.value != "role-1") { return failure("no role " + role.value, Errc::NotFound); }
       return std::string("moving");
     };
+    handlers.let_back = [this](const Command& command, const BladeId& blade) -> Result<std::string> {
+      commands.push_back(command);
+      return blade.value + " is back";
+    };
     handlers.set_movement_policy = [this](const Command& command, MovementPolicy policy) -> Result<std::string> {
       commands.push_back(command);
       return std::string(to_string(policy));
@@ -210,6 +214,8 @@ TEST_F(ControlApiLoopback, OperatorsGetStatusAndClearAnswers) {
   ASSERT_FALSE(refused.ok());
   EXPECT_EQ(refused.error().message, "no role role-9");
   EXPECT_EQ(refused.error().code, Errc::NotFound);
+  EXPECT_EQ(with_loop([&] { return client.let_back(BladeId{"blade-3"}, "mended"); }).value(), "blade-3 is back");
+  EXPECT_FALSE(with_loop([&] { return client.let_back(BladeId{"no name"}, ""); }).ok());
   EXPECT_EQ(with_loop([&] { return client.set_movement_policy(MovementPolicy::Manual, ""); }).value(), "manual");
 }
 

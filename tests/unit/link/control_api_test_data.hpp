@@ -72,7 +72,8 @@ inline GroupStatus status() {
           MovementPolicy::Always,
           {10, 5, BfdAuthentication::MeticulousSha1, 255},
           {{RoleId{"role-1"}, "protected", {BladeId{"blade-1"}, PlaceKind::Host}, Term{3}, true, "synced", "detail"}},
-          {{BladeId{"blade-1"}, true, Vote::Up, false, false}, {BladeId{"blade-2"}, false, Vote::Down, true, true}}};
+          {{BladeId{"blade-1"}, true, Vote::Up, false, false, "held out"},
+           {BladeId{"blade-2"}, false, Vote::Down, true, true, ""}}};
 }
 
 }  // namespace understudy::link::test

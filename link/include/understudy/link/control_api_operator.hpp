@@ -26,6 +26,7 @@ class OperatorClient {
   /// `reason`: why, for the event log; may be empty.
   Result<std::string> move_role(const RoleId& role, const std::string& reason);
   Result<std::string> set_movement_policy(MovementPolicy policy, const std::string& reason);
+  Result<std::string> let_back(const BladeId& blade, const std::string& reason);
   /// Calls `each` for every event with an id above `after`, oldest first; stops when `each` returns false, when all
   /// are told and `follow` is false, or when stop() is called. Losing the control-server is a failure.
   Status watch_events(std::uint64_t after, bool follow, const std::function<bool(const EventRecord&)>& each);

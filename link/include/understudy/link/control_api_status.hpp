@@ -28,6 +28,7 @@ struct BladeStatus {
   Vote bfd = Vote::Unknown;  ///< the control-server's own view
   bool isolated = false;
   bool standby = false;
+  std::string detail;  ///< for a person: why it gets no mirrors
   bool operator==(const BladeStatus&) const = default;
 };
 

@@ -1,0 +1,31 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+/// Whether a blade that fails again and again is held out: it gets no mirrors, so no role's protection comes and goes
+/// with it. A person or a timer lets it back.
+///
+///     failure ... failure (the K-th within the window) -> held out -> let back: nothing is held against it any more
+///
+/// What a blade serves or mirrors already is left alone: taking it away would be one failure more.
+
+#include <deque>
+#include <optional>
+
+#include "core/config.hpp"
+
+namespace understudy::control {
+
+class HoldOut {
+ public:
+  /// True: this failure is the one too many.
+  bool failed(Instant now, const HoldOutConfig& config);
+  void let_back();
+  [[nodiscard]] bool held() const { return since_.has_value(); }
+  /// When the timer lets it back; nothing: it is not held out, or only a person does.
+  [[nodiscard]] std::optional<Instant> until(const HoldOutConfig& config) const;
+
+ private:
+  std::deque<Instant> failures_;  ///< within the window, oldest first
+  std::optional<Instant> since_;
+};
+
+}  // namespace understudy::control

@@ -1,0 +1,107 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "core/hold_out.hpp"
+
+#include <gtest/gtest.h>
+
+#include "chassis.hpp"
+
+namespace understudy::control::test {
+namespace {
+
+GroupConfig strict(Duration lasts = 1h) {
+  auto group = config(1);
+  group.hold_out = {3, 10min, lasts};
+  return group;
+}
+
+/// The standby dies, silent as a blade without power, and is back.
+void flap(Chassis& chassis) {
+  const auto standby = chassis.standby();
+  chassis.own_vote(standby, Vote::Down);
+  chassis.pass(5s);
+  chassis.step(AgentLost{standby});
+  chassis.own_vote(standby, Vote::Up);
+  chassis.forget();
+  chassis.hello(standby);
+}
+std::size_t mirrors_ordered(const Chassis& chassis) { return chassis.orders<link::RunMirror>().size(); }
+
+TEST(HoldOut, ABladeThatFailsAgainAndAgainGetsNoMirrors) {
+  Chassis chassis(strict());
+  chassis.bring_up();
+  for (int failures = 1; failures <= 2; ++failures) {
+    flap(chassis);
+    EXPECT_EQ(mirrors_ordered(chassis), 1U) << "after failure " << failures;
+  }
+  EXPECT_EQ(chassis.group->status().blades[1].detail, "");
+  flap(chassis);
+  EXPECT_TRUE(chassis.noted("held-out", "held out after 3 failures within 600 s"));
+  EXPECT_NE(chassis.group->status().blades[1].detail.find("until `understudy let-back blade-2`, or 3600 s without"),
+            std::string::npos)
+      << chassis.group->status().blades[1].detail;
+  chassis.pass(1min);
+  EXPECT_EQ(mirrors_ordered(chassis), 0U) << "not by a retry either";
+  EXPECT_EQ(chassis.state(1), RoleState::Exposed) << "and it says so";
+  EXPECT_EQ(chassis.own(1).term, Term{1}) << "served on, undisturbed";
+}
+
+TEST(HoldOut, APersonLetsItBack) {
+  Chassis chassis(strict(0s));
+  chassis.bring_up();
+  EXPECT_FALSE(chassis.group->check_let_back(chassis.standby()).ok()) << "not held out";
+  EXPECT_FALSE(chassis.group->check_let_back(BladeId{"blade-9"}).ok());
+  for (int i = 0; i < 3; ++i) { flap(chassis); }
+  chassis.pass(24h);
+  ASSERT_EQ(mirrors_ordered(chassis), 0U) << "only a person does";
+  ASSERT_TRUE(chassis.group->check_let_back(chassis.standby()).ok());
+  chassis.step(OperatorLetBack{chassis.standby()});
+  chassis.pass(10s);
+  EXPECT_GE(mirrors_ordered(chassis), 1U);
+  EXPECT_TRUE(chassis.noted("held-out", "let back by an operator"));
+  chassis.mirror_state(1, MirrorPhase::Synced);
+  EXPECT_EQ(chassis.state(1), RoleState::Protected);
+  flap(chassis);
+  EXPECT_EQ(mirrors_ordered(chassis), 1U) << "nothing is held against it any more";
+}
+
+TEST(HoldOut, ATimerLetsItBackAfterItsLastFailure) {
+  Chassis chassis(strict());
+  chassis.bring_up();
+  for (int i = 0; i < 3; ++i) { flap(chassis); }
+  chassis.pass(59min);
+  flap(chassis);
+  flap(chassis);
+  flap(chassis);
+  chassis.pass(59min);
+  EXPECT_EQ(mirrors_ordered(chassis), 0U);
+  chassis.pass(2min);
+  EXPECT_TRUE(chassis.noted("held-out", "let back by time"));
+  EXPECT_GE(mirrors_ordered(chassis), 1U);
+}
+
+TEST(HoldOut, FailuresThatAreFarApartAndRestartsOfADaemonAreNone) {
+  Chassis chassis(strict());
+  chassis.bring_up();
+  for (int i = 0; i < 6; ++i) {
+    flap(chassis);
+    EXPECT_EQ(mirrors_ordered(chassis), 1U);
+    chassis.pass(6min);
+  }
+  for (int i = 0; i < 6; ++i) {  // its kernel closes the stream before BFD falls silent
+    chassis.step(AgentLost{chassis.standby()});
+    chassis.own_vote(chassis.standby(), Vote::Down);
+    chassis.pass(1s);
+    chassis.hello(chassis.standby());
+    chassis.own_vote(chassis.standby(), Vote::Up);
+  }
+  EXPECT_EQ(chassis.group->status().blades[1].detail, "");
+}
+
+TEST(HoldOut, IsOffWithoutAConfiguration) {
+  HoldOut hold_out;
+  for (int i = 0; i < 10; ++i) { EXPECT_FALSE(hold_out.failed(Instant{1h}, {})); }
+  EXPECT_FALSE(hold_out.held());
+}
+
+}  // namespace
+}  // namespace understudy::control::test
