@@ -46,6 +46,7 @@ Whole whole_transactions(Bytes bytes, std::uint64_t after, std::uint64_t committ
   Whole whole;
   std::size_t at = 0;
   std::uint64_t sequence = after;
+  SizeGuess guess;
   while (bytes.size() - at >= sizeof(layout::JournalEntryHeader) && sequence < committed) {
     layout::JournalEntryHeader header;
     std::memcpy(&header, bytes.data() + at, sizeof header);
@@ -55,7 +56,7 @@ Whole whole_transactions(Bytes bytes, std::uint64_t after, std::uint64_t committ
       return whole;
     }
     if (*size > bytes.size() - at) { return whole; }
-    at += *size;
+    at += guess.is(*size);
     ++sequence;
     if ((header.flags & layout::flag_ends_transaction) != 0) {
       whole.bytes = at;
@@ -114,12 +115,13 @@ Result<JournalReader::Chunk> JournalReader::read(std::size_t max_bytes) {
 WholeEntries whole_entries(Bytes entries, std::size_t max_bytes) {
   WholeEntries whole;
   const Bytes within = entries.first(std::min(entries.size(), max_bytes));
+  SizeGuess guess;
   while (within.size() - whole.bytes >= sizeof(layout::JournalEntryHeader)) {
     layout::JournalEntryHeader header;
     std::memcpy(&header, within.data() + whole.bytes, sizeof header);
     const auto size = entry_size(header);
     if (!size || *size > within.size() - whole.bytes) { break; }
-    whole.bytes += *size;
+    whole.bytes += guess.is(*size);
     ++whole.count;
     if ((header.flags & layout::flag_ends_transaction) != 0) { whole.transaction_bytes = whole.bytes; }
   }

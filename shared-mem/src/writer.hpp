@@ -15,6 +15,7 @@
 #include <array>
 #include <vector>
 
+#include "received.hpp"
 #include "region_impl.hpp"
 
 namespace understudy::shm {
@@ -105,7 +106,8 @@ struct StoreWriter::Impl {
   std::uint64_t transaction_bytes = 0;
   std::array<std::uint64_t, layout::tables_max> records_after{};  ///< at most so many once it is committed
 
-  EntryBuffer entry;  ///< scratch
+  EntryBuffer entry;       ///< scratch
+  ReceivedGroup received;  ///< of apply(): what is being applied
 
   Impl(Store of, WriterLock held);
 
@@ -149,6 +151,13 @@ struct StoreWriter::Impl {
   [[nodiscard]] bool can_grow(TableIndex table) const;
   bool grow(TableIndex table);
   bool grow_for(std::span<const Change> all);
+
+  // --- apply.cpp ---
+  Status read_group(Bytes entries, bool one_by_one);
+  Status commit_group();
+  Status commit_received();
+  void write_received();
+  [[nodiscard]] bool must_grow_for(std::span<const Change> all) const;
 
   // --- sync.cpp ---
   void restart_journal(std::uint64_t at);
