@@ -18,6 +18,10 @@ namespace {
 /// What a writer that dies leaves to take back, in changes.
 constexpr std::size_t group_changes = 128;
 
+/// So many changes ahead the copy that will be written is asked for, and so much of it.
+constexpr std::size_t copies_ahead = 4;
+constexpr std::size_t copy_bytes_ahead = 512;
+
 void tell(const ReceivedGroup& group, std::vector<JournalEntry>& applied) {
   for (const Change& change : group.changes()) {
     applied.push_back({Sequence{change.sequence}, change.table,
@@ -94,12 +98,26 @@ Status StoreWriter::Impl::commit_group() {
   return {};
 }
 
+/// Asks for the copy that the change will overwrite, as far as the slot's first two lines do not hold it. A guess: the
+/// slot may be another one of the run.
+void StoreWriter::Impl::ask_for_copy(const Change& change) const {
+  const Table& in = tables[change.table];
+  if (change.value.size() < 4 * sizeof(Word) || slabs[change.table].exist()) { return; }
+  const Word* at = in.slot(change.hash);
+  const auto* to = reinterpret_cast<const std::byte*>(in.value_of(at, 1 - Table::versions(at).newest()));
+  const std::size_t bytes = std::min(change.value.size(), copy_bytes_ahead);
+  for (std::size_t i = 0; i < bytes + layout::cache_line_bytes; i += layout::cache_line_bytes) {
+    __builtin_prefetch(to + i, 1);
+  }
+}
+
 /// The same order of stores as commit_all(), with the entries as they are instead of composed anew.
 Status StoreWriter::Impl::commit_received() {
   const std::uint64_t before = committed;
   const auto changed = received.changes();
   write_received();
   for (std::size_t i = 0; i < changed.size(); ++i) {
+    if (i + copies_ahead < changed.size()) { ask_for_copy(changed[i + copies_ahead]); }
     const Change& change = changed[i];
     if (received.is_superseded(i)) {
       if (change.op == layout::op_erase) { note_purged(change.sequence); }

@@ -96,13 +96,15 @@ Result<JournalReader::Chunk> JournalReader::read(std::size_t max_bytes) {
   // An arena's checkpoint may be larger than any other transaction.
   const std::uint64_t transaction_max = std::max(layout::transaction_bytes_max, store.journal.ring_bytes() / 2);
   Chunk chunk{State::Entries, {}, Sequence{impl.sequence + 1}, {}};
-  for (std::uint64_t want : {std::uint64_t{max_bytes} & ~std::uint64_t{7}, transaction_max}) {
+  for (std::uint64_t want :
+       {std::uint64_t{max_bytes} & ~std::uint64_t{7}, layout::transaction_bytes_max, transaction_max}) {
+    if (want < max_bytes) { continue; }
     chunk.bytes.resize(std::min(available, want));
     store.journal.copy(impl.position, chunk.bytes);
     if (store.journal.lapped(impl.position)) { return lapped(); }
     const Whole whole = whole_transactions(chunk.bytes, impl.sequence, committed);
     if (!whole.sound) { return failure("the journal holds bytes that no writer writes", Errc::Damaged); }
-    if (whole.bytes == 0) { continue; }  // a transaction larger than asked for
+    if (whole.bytes == 0) { continue; }  // a transaction larger than asked for; larger than any, a checkpoint
     chunk.bytes.resize(whole.bytes);
     chunk.last = Sequence{whole.last};
     impl.position += whole.bytes;

@@ -156,6 +156,7 @@ struct StoreWriter::Impl {
   Status read_group(Bytes entries, bool one_by_one);
   Status commit_group();
   Status commit_received();
+  void ask_for_copy(const Change& change) const;
   void write_received();
   [[nodiscard]] bool must_grow_for(std::span<const Change> all) const;
 
