@@ -21,9 +21,9 @@ OPERATIONS = {
     "mapping": ("bytes/record", False, "memory of the whole mapping, a power of two with its journal"),
     "replicate": ("bytes/s", True, "journal bytes from one region to another over loopback TCP"),
     "replicate_changes": ("changes/s", True, "the same in changes"),
-    "replicate_sized": ("bytes/s", True, "the same for values of so many bytes (from 4 KiB on: blobs)"),
-    "sender_cpu": ("ns", False, "processor time of the sending thread for a change, the kernel's part included"),
-    "receiver_cpu": ("ns", False, "processor time of the receiving thread for a change, the kernel's part included"),
+    "replicate_sized": ("bytes/s", True, "the same at sizes of values, from 4 KiB on blobs"),
+    "sender_cpu": ("ns", False, "processor time of the sending thread for a change"),
+    "receiver_cpu": ("ns", False, "processor time of the receiving thread for a change"),
     "capture": ("us", False, "processor time outside the kernel for a conntrack event, until its record is committed"),
     "capture_total": ("us", False, "the same with the kernel's part"),
 }
