@@ -12,19 +12,33 @@ namespace understudy::bench {
 struct Carried {
   double seconds = 0;
   std::size_t bytes = 0;  ///< of the journal
+  double sender_cpu = 0;  ///< seconds of processor time of the thread at each end, the kernel's part included
+  double receiver_cpu = 0;
 };
+
+/// The mirrored table.
+struct Mirrored {
+  std::size_t records = 0;
+  std::size_t value_bytes = 24;  ///< from 4 KiB on they are blobs
+  friend bool operator==(const Mirrored&, const Mirrored&) = default;
+};
+/// So many changes with values of that size fit into the backlog, at most `most`.
+std::size_t changes_for(std::size_t bytes, std::size_t most);
+
+/// Processor time of the calling thread, in seconds.
+double thread_cpu();
 
 /// A sender and a receiver with a region each, in a thread each, synced.
 class Replication {
  public:
   /// Throws std::runtime_error when they do not come together.
-  Replication(const std::string& directory, std::size_t records);
+  Replication(const std::string& directory, const Mirrored& table);
   ~Replication();
   Replication(const Replication&) = delete;
   Replication& operator=(const Replication&) = delete;
 
   /// Commits `changes` while nothing is sent, then sends: from the first byte to the acknowledgement of the last
-  /// change, which means that it is in the mirror's region.
+  /// change, which means that it is in the mirror's region. Then looks whether it is: throws if it is not.
   Carried carry(std::size_t changes);
 
  private:

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <unistd.h>
 
+#include <algorithm>
 #include <boost/asio/executor_work_guard.hpp>
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/post.hpp>
@@ -24,7 +25,10 @@ namespace repl = link::replication;
 using namespace std::chrono_literals;
 
 constexpr std::size_t key_bytes = 8;
-constexpr std::uint64_t ring_bytes = 256 << 20;  // the whole backlog fits
+constexpr std::uint64_t ring_bytes = 256 << 20;
+constexpr std::size_t backlog_bytes = 200 << 20;  // fits whole, with what an earlier run left
+constexpr std::size_t blob_from = 4 << 10;
+constexpr std::size_t looked_at = 64;  // records that are compared after a run
 constexpr auto limit = 60s;
 constexpr auto look = 100us;  // between two looks at the acknowledgement
 
@@ -38,11 +42,29 @@ T checked(Result<T> result) {
   return std::move(result).value();
 }
 
-shm::Region make_region(const std::string& path, std::size_t records) {
+shm::Region make_region(const std::string& path, const Mirrored& table) {
+  const auto kind = table.value_bytes >= blob_from ? shm::TableKind::Blob : shm::TableKind::Hashed;
+  const auto bytes = static_cast<std::uint32_t>(table.value_bytes);
   const shm::RegionSchema schema = {
-      {{"bench", {{"records", std::uint32_t{key_bytes}, std::uint32_t{value_bytes}, records}}, ring_bytes}}};
+      {{"bench", {{"records", std::uint32_t{key_bytes}, bytes, table.records, kind}}, ring_bytes}}};
   return checked(shm::Region::create(path, checked(shm::Region::size_needed(schema)), schema));
 }
+
+/// Values that differ from change to change without being written anew each time: windows of one run of noise.
+class Values {
+ public:
+  explicit Values(std::size_t bytes) : bytes_(bytes), noise_(bytes / 8 + windows) {
+    for (std::size_t i = 0; i < noise_.size(); ++i) { noise_[i] = scatter(i); }
+  }
+  [[nodiscard]] Bytes value(std::size_t change) const {
+    return std::as_bytes(std::span(noise_)).subspan(8 * (change % windows), bytes_);
+  }
+
+ private:
+  static constexpr std::size_t windows = 251;
+  std::size_t bytes_;
+  std::vector<std::uint64_t> noise_;
+};
 
 /// An io_context with its thread.
 class Loop {
@@ -74,7 +96,9 @@ class Loop {
 
 struct Replication::Impl {
   std::string paths[2];
+  Mirrored table;
   Work work;
+  Values values;
   shm::Region active;
   shm::Region mirror;
   shm::Store store;
@@ -85,14 +109,16 @@ struct Replication::Impl {
   std::unique_ptr<repl::ReplicationSender> sender;
   std::unique_ptr<repl::ReplicationReceiver> receiver;
 
-  Impl(const std::string& directory, std::size_t records)
+  Impl(const std::string& directory, const Mirrored& of)
       : paths{directory + "/active." + std::to_string(::getpid()), directory + "/mirror." + std::to_string(::getpid())},
-        work(Work::picks(key_bytes, records, std::size_t{1} << 20, 3)),
-        active(make_region(paths[0], records)),
-        mirror(make_region(paths[1], records)),
+        table(of),
+        work(Work::picks(key_bytes, of.records, std::size_t{1} << 20, 3)),
+        values(of.value_bytes),
+        active(make_region(paths[0], of)),
+        mirror(make_region(paths[1], of)),
         store(checked(active.store("bench"))),
         writer(checked(store.become_writer(Term{1}))) {
-    fill(Work::insertion(key_bytes, records), records);
+    fill(Work::insertion(key_bytes, of.records), of.records);
     // While the backlog is written nothing is heard of the sender: that is part of the measurement, not a failure.
     repl::SenderOptions sender_options;
     sender_options.role = RoleId{"role-1"};
@@ -123,7 +149,25 @@ struct Replication::Impl {
 
   void fill(const Work& from, std::size_t count) {
     for (std::size_t i = 0; i < count; ++i, ++next) {
-      checked(writer.put(0, from.key(next % from.count()), from.value(next % from.count())));
+      checked(writer.put(0, from.key(next % from.count()), values.value(next)));
+    }
+  }
+  [[nodiscard]] std::vector<std::byte> get(const shm::Store& from, Bytes key) const {
+    std::vector<std::byte> value(table.value_bytes);
+    if (table.value_bytes >= blob_from) {
+      checked(from.get_blob(0, key, value));
+    } else {
+      checked(from.get(0, key, value));
+    }
+    return value;
+  }
+  /// The last changes are in the mirror as they are in the active.
+  void compare() const {
+    const auto held = checked(mirror.store("bench"));
+    check(held.committed() == store.committed(), "the mirror is not where the active is");
+    for (std::size_t i = 1; i <= looked_at; ++i) {
+      const Bytes key = work.key((next - i) % work.count());
+      check(get(held, key) == get(store, key), "a record of the mirror differs");
     }
   }
   void wait_acknowledged() const {
@@ -137,20 +181,32 @@ struct Replication::Impl {
   }
 };
 
-Replication::Replication(const std::string& directory, std::size_t records)
-    : impl_(std::make_unique<Impl>(directory, records)) {}
+std::size_t changes_for(std::size_t bytes, std::size_t most) {
+  return std::min<std::size_t>(most, backlog_bytes / shm::layout::entry_bytes(key_bytes, bytes));
+}
+
+Replication::Replication(const std::string& directory, const Mirrored& table)
+    : impl_(std::make_unique<Impl>(directory, table)) {}
 Replication::~Replication() = default;
 
 Carried Replication::carry(std::size_t changes) {
   auto& impl = *impl_;
   Stopwatch watch;
+  Carried carried;
+  impl.receiving.run([&] { carried.receiver_cpu = thread_cpu(); });
   impl.sending.run([&] {
     impl.fill(impl.work, changes);
+    carried.sender_cpu = thread_cpu();
     watch = Stopwatch();
     impl.sender->poke();
   });
   impl.wait_acknowledged();
-  return {watch.seconds(), changes * shm::layout::entry_bytes(key_bytes, value_bytes)};
+  carried.seconds = watch.seconds();
+  impl.receiving.run([&] { carried.receiver_cpu = thread_cpu() - carried.receiver_cpu; });
+  impl.sending.run([&] { carried.sender_cpu = thread_cpu() - carried.sender_cpu; });
+  impl.compare();
+  carried.bytes = changes * shm::layout::entry_bytes(key_bytes, impl.table.value_bytes);
+  return carried;
 }
 
 }  // namespace understudy::bench

@@ -21,6 +21,9 @@ OPERATIONS = {
     "mapping": ("bytes/record", False, "memory of the whole mapping, a power of two with its journal"),
     "replicate": ("bytes/s", True, "journal bytes from one region to another over loopback TCP"),
     "replicate_changes": ("changes/s", True, "the same in changes"),
+    "replicate_sized": ("bytes/s", True, "the same at sizes of values, from 4 KiB on blobs"),
+    "sender_cpu": ("ns", False, "processor time of the sending thread for a change"),
+    "receiver_cpu": ("ns", False, "processor time of the receiving thread for a change"),
     "capture": ("us", False, "processor time outside the kernel for a conntrack event, until its record is committed"),
     "capture_total": ("us", False, "the same with the kernel's part"),
 }
@@ -30,8 +33,11 @@ TARGETS = [
     ("insert", 10_000_000, 11e6), ("update", 10_000_000, 8e6), ("get", 10_000_000, 10e6),
     ("get_batched", 10_000_000, 30e6), ("attach", 10_000_000, 100), ("capture", None, 2),
 ]
-RATIO_TARGETS = [("replicate", "raw_tcp", 0.7)]
-SCALES = {"records/s": (1e6, "M"), "changes/s": (1e6, "M"), "bytes/s": (1e6, "MB"), "us": (1, "us"),
+RATIO_TARGETS = [("replicate", "raw_tcp", 0.7), ("replicate_sized", "raw_tcp", 0.7)]
+# Their columns are not records of a table but bytes of a value.
+SIZED = {"replicate_sized", "sender_cpu", "receiver_cpu"}
+LINE_BYTES_S = 10e9 / 8 * 1448 / 1538  # what TCP carries over 10 Gbit/s of Ethernet in frames of 1500 bytes
+SCALES = {"records/s": (1e6, "M"), "changes/s": (1e6, "M"), "bytes/s": (1e6, "MB"), "us": (1, "us"), "ns": (1, "ns"),
           "bytes/record": (1, "B")}
 BIGGER = {10_000: "10 k", 100_000: "100 k", 1_000_000: "1 M", 10_000_000: "10 M"}
 
@@ -43,6 +49,12 @@ def count_name(records):
         if records >= scale and records % scale == 0:
             return f"{records // scale} {letter}"
     return str(records)
+
+
+def column_name(operation, number_of):
+    if operation not in SIZED:
+        return count_name(number_of)
+    return f"{number_of // 1024} KiB" if number_of % 1024 == 0 else f"{number_of} B"
 
 
 def values_of(benchmarks):
@@ -60,10 +72,12 @@ def values_of(benchmarks):
         operation, peer, records = one["name"].split("/")[:3]
         key = (operation, peer, int(records))
         if one.get("error_occurred"):
-            errors.append(f"{operation} of {peer} with {count_name(key[2])} records: {one['error_message']}")
+            errors.append(f"{operation} of {peer} with {column_name(operation, key[2])}{'' if operation in SIZED else ' records'}: {one['error_message']}")
             continue
         bounded = bool(one.get("bounded"))
         unit = OPERATIONS[operation][0]
+        if operation == "replicate_sized" and peer == "replication":
+            add((operation, "ten_gbit_line", key[2]), LINE_BYTES_S)
         add(key, in_us(one) if unit == "us" else one["items_per_second"], bounded)
         if "total_us" in one:
             add(("capture_total", *key[1:]), one["total_us"])
@@ -71,7 +85,10 @@ def values_of(benchmarks):
             add(("memory", *key[1:]), one["bytes_per_record"])
         if one.get("mapping_bytes_per_record"):
             add(("mapping", *key[1:]), one["mapping_bytes_per_record"])
-        if "changes_per_second" in one:
+        for counter, name in (("sender_ns", "sender_cpu"), ("receiver_ns", "receiver_cpu")):
+            if counter in one:
+                add((name, *key[1:]), one[counter])
+        if "changes_per_second" in one and operation not in SIZED:
             add(("replicate_changes", *key[1:]), one["changes_per_second"])
     return found, list(dict.fromkeys(errors))
 
@@ -150,7 +167,7 @@ def show_operation(operation, figures, settings):
     peers = list(dict.fromkeys(one["peer"] for one in mine))
     per = {"records/s": " a second", "changes/s": " a second", "bytes/s": " a second", "bytes/record": " a record"}
     yield f"{operation}: {text.format(**{'batch': '?', **settings})} ({letter}{per.get(unit, '')})"
-    yield "".join([" " * 16, *(f"{count_name(size):>16}" for size in sizes), f"{'spread':>12}"])
+    yield "".join([" " * 16, *(f"{column_name(operation, size):>16}" for size in sizes), f"{'spread':>12}"])
     for peer in peers:
         row = {one["records"]: one for one in mine if one["peer"] == peer}
         cells = []
@@ -169,7 +186,7 @@ def show_target(one):
     bound, reached = (digits(one[key] / scale) + (f" {letter}" if letter else "") for key in ("bound", "reached"))
     more = one["against"] is not None or OPERATIONS[one["operation"]][1]
     against = f" of {one['against']}" if one["against"] else ""
-    return (f"  {one['operation']} at {count_name(one['records'])}: {'at least' if more else 'at most'} "
+    return (f"  {one['operation']} at {column_name(one['operation'], one['records'])}: {'at least' if more else 'at most'} "
             f"{bound}{against}; reached {reached}: {'met' if one['met'] else 'MISSED'}")
 
 

@@ -180,13 +180,11 @@ Status Applier::on_journal(StoreState& store, const Frame& frame) {
 
 Status Applier::apply_journal(StoreState& store, shm::Bytes entries) {
   if (entries.empty()) { return {}; }
-  const auto applied = store.writer.apply(entries);
+  entries_.clear();
+  const auto applied = store.writer.apply(entries, &entries_);
   if (!applied) { return applied.error(); }
   store.received = std::max(store.received, applied.value());
   store.active_committed = std::max(store.active_committed, applied.value());
-  entries_.clear();
-  auto told = shm::for_each_entry(entries, [&](const shm::JournalEntry& entry) { entries_.push_back(entry); });
-  if (!told) { return told; }
   callbacks_.on_applied(store.name, entries_);
   return {};
 }

@@ -7,6 +7,13 @@
 #include "writer.hpp"
 
 namespace understudy::shm {
+namespace {
+
+/// So many changes ahead the copy that will be written is asked for, and so much of it.
+constexpr std::size_t copies_ahead = 4;
+constexpr std::size_t copy_bytes_ahead = 512;
+
+}  // namespace
 
 /// History tells terms that wrote something: the entry is made by the first own change (rule 21).
 void StoreWriter::Impl::note_own_term() {
@@ -210,6 +217,61 @@ Status StoreWriter::Impl::commit_all(std::span<Change> all) {
     if (place.match != nullptr) { tables[change.table].shorten_probing(place.match, committed); }
   }
   return {};
+}
+
+/// Asks for the copy that the change will overwrite, as far as the slot's first two lines do not hold it. A guess: the
+/// slot may be another one of the run.
+void StoreWriter::Impl::ask_for_copy(const Change& change) const {
+  const Table& in = tables[change.table];
+  if (change.value.size() < 4 * sizeof(Word) || slabs[change.table].exist()) { return; }
+  const Word* at = in.slot(change.hash);
+  const auto* to = reinterpret_cast<const std::byte*>(in.value_of(at, 1 - Table::versions(at).newest()));
+  const std::size_t bytes = std::min(change.value.size(), copy_bytes_ahead);
+  for (std::size_t i = 0; i < bytes + layout::cache_line_bytes; i += layout::cache_line_bytes) {
+    __builtin_prefetch(to + i, 1);
+  }
+}
+
+/// The same order of stores as commit_all(), with the entries as they are instead of composed anew.
+Status StoreWriter::Impl::commit_received() {
+  const std::uint64_t before = committed;
+  const auto changed = received.changes();
+  write_received();
+  for (std::size_t i = 0; i < changed.size(); ++i) {
+    if (i + copies_ahead < changed.size()) { ask_for_copy(changed[i + copies_ahead]); }
+    const Change& change = changed[i];
+    if (received.is_superseded(i)) {
+      if (change.op == layout::op_erase) { note_purged(change.sequence); }
+      continue;
+    }
+    const KeyWords key(change.key);
+    const auto place = tables[change.table].locate_from(change.hash, key, before);
+    if (!change_table<false>(change, key, place)) { return undo(change.table); }
+  }
+  if (!commit_point(changed.back().sequence)) { return not_ours(); }
+  for (std::size_t i = 0; i < changed.size(); ++i) {
+    const Change& change = changed[i];
+    if (change.op != layout::op_erase || received.is_superseded(i)) { continue; }
+    const auto place = tables[change.table].locate(KeyWords(change.key), 0);
+    if (place.match != nullptr) { tables[change.table].shorten_probing(place.match, committed); }
+  }
+  return {};
+}
+
+/// The group's bytes into the journal, then the anchors of the segments in which an entry of it begins.
+void StoreWriter::Impl::write_received() {
+  const Bytes bytes = received.bytes();
+  reserve(bytes.size());
+  journal.write_bytes(end_position, bytes);
+  std::uint64_t segment = ~std::uint64_t{0};
+  for (const Change& change : received.changes()) {
+    const auto at = static_cast<std::uint64_t>(change.key.data() - bytes.data()) - sizeof(layout::JournalEntryHeader);
+    const std::uint64_t position = end_position + at;
+    if (journal.segment_of(position) == segment) { continue; }
+    segment = journal.segment_of(position);
+    journal.note_anchor(position, change.sequence);
+  }
+  end_position += bytes.size();
 }
 
 /// Only foreign bytes in the table can bring this about; the region is left as after a writer that died here.

@@ -1,44 +1,33 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "journal.hpp"
 
+#include <algorithm>
+
 #include "understudy/shm/crc32c.hpp"
 
 namespace understudy::shm {
 
 using layout::JournalEntryHeader;
 
-std::optional<std::uint64_t> entry_size(const JournalEntryHeader& header) {
-  const bool is_put = header.op == layout::op_put;
-  const bool sound = (is_put || header.op == layout::op_erase) && header.key_bytes >= 1 &&
-                     header.key_bytes <= layout::key_bytes_max && header.value_bytes <= layout::blob_bytes_max &&
-                     (header.value_bytes == 0 || is_put) && header.table < layout::tables_max && header.reserved == 0 &&
-                     header.flags <= layout::flag_ends_transaction && header.sequence >= 1 &&
-                     header.sequence <= layout::sequence_max;
-  if (!sound) { return std::nullopt; }
-  return layout::entry_bytes(header.key_bytes, header.value_bytes);
-}
-
-namespace {
-
-std::uint32_t checksum_of(JournalEntryHeader header, std::span<const std::byte> payload) {
-  header.crc32c = 0;
-  return crc32c(payload, crc32c(std::as_bytes(std::span(&header, 1))));
-}
-
-}  // namespace
-
 bool checksum_fits(std::span<const std::byte> entry) {
   JournalEntryHeader header;
   std::memcpy(&header, entry.data(), sizeof header);
-  return checksum_of(header, entry.subspan(sizeof header)) == header.crc32c;
+  return crc32c_of_entry(entry) == header.crc32c;
 }
 
 void Journal::copy(std::uint64_t position, std::span<std::byte> to) const {
+#if defined(__SANITIZE_THREAD__)
   std::uint64_t word = position / 8;
   for (std::size_t done = 0; done + 8 <= to.size(); done += 8, ++word) {
     const Word value = words::load(ring_ + (word & word_mask_));
     std::memcpy(to.data() + done, &value, 8);
   }
+#else  // torn words are what lapped() and the checksums find
+  const std::uint64_t at = position & (ring_bytes_ - 1) & ~std::uint64_t{7};
+  const std::size_t before_wrap = std::min<std::size_t>(to.size(), ring_bytes_ - at);
+  std::memcpy(to.data(), ring_ + at / 8, before_wrap);
+  std::memcpy(to.data() + before_wrap, ring_, to.size() - before_wrap);
+#endif
 }
 
 std::optional<std::uint64_t> Journal::read_entry(std::uint64_t position, EntryBuffer& entry) const {
@@ -82,6 +71,20 @@ std::optional<std::uint64_t> Journal::find(std::uint64_t sequence, std::uint64_t
     position += *size;
   }
   return position;
+}
+
+void Journal::write_bytes(std::uint64_t position, std::span<const std::byte> bytes) const {
+#if defined(UNDERSTUDY_SHM_POINTS) || defined(__SANITIZE_THREAD__)  // both look at single words
+  std::uint64_t word = position / 8;
+  words::for_words(bytes, [&](std::size_t, Word value) { words::store(ring_ + (word++ & word_mask_), value); });
+#else
+  // Torn anywhere it is what the checksums find; a reader that was overtaken in here asks lapped().
+  const std::uint64_t at = position & (ring_bytes_ - 1);
+  const std::size_t before_wrap = std::min<std::size_t>(bytes.size(), ring_bytes_ - at);
+  std::memcpy(ring_ + at / 8, bytes.data(), before_wrap);
+  std::memcpy(ring_, bytes.data() + before_wrap, bytes.size() - before_wrap);
+#endif
+  words::fence_release();  // the tables come after it
 }
 
 void Journal::note_anchor(std::uint64_t position, std::uint64_t sequence) const {

@@ -39,7 +39,33 @@ struct EntryBuffer {
 };
 
 /// Size of an entry whose header is sound by itself; nothing when it cannot be one.
-std::optional<std::uint64_t> entry_size(const layout::JournalEntryHeader& header);
+inline std::optional<std::uint64_t> entry_size(const layout::JournalEntryHeader& header) {
+  const bool is_put = header.op == layout::op_put;
+  const bool sound = (is_put || header.op == layout::op_erase) && header.key_bytes >= 1 &&
+                     header.key_bytes <= layout::key_bytes_max && header.value_bytes <= layout::blob_bytes_max &&
+                     (header.value_bytes == 0 || is_put) && header.table < layout::tables_max && header.reserved == 0 &&
+                     header.flags <= layout::flag_ends_transaction && header.sequence >= 1 &&
+                     header.sequence <= layout::sequence_max;
+  if (!sound) { return std::nullopt; }
+  return layout::entry_bytes(header.key_bytes, header.value_bytes);
+}
+
+/// Where the next entry begins follows from what is in this one, so that a walk waits for each in turn. Mostly they
+/// are of one size: taken for the one before until a branch finds otherwise, the processor looks at many at once.
+class SizeGuess {
+ public:
+  /// Returns `size`.
+  [[gnu::always_inline]] std::uint64_t is(std::uint64_t size) {
+    if (size != size_) [[unlikely]] {
+      size_ = size;
+      __asm__ volatile("" : "+r"(size_));  // no conditional move: it would wait as well
+    }
+    return size_;
+  }
+
+ private:
+  std::uint64_t size_ = 0;
+};
 
 /// Does the checksum of this complete entry fit? `entry` has the size that its header tells.
 bool checksum_fits(std::span<const std::byte> entry);
@@ -89,6 +115,10 @@ class Journal {
   [[nodiscard]] std::uint64_t next_anchor(std::uint64_t position) const {
     return ((position >> segment_shift_) + 1) << segment_shift_;
   }
+  /// Whole words, entries as they are. Nothing is promised of the order of these stores among themselves.
+  void write_bytes(std::uint64_t position, std::span<const std::byte> bytes) const;
+  /// Positions in the same segment, and the same lap, share an anchor: the first entry that begins there.
+  [[nodiscard]] std::uint64_t segment_of(std::uint64_t position) const { return position >> segment_shift_; }
 
  private:
   layout::StoreControl* control_ = nullptr;

@@ -46,6 +46,7 @@ Whole whole_transactions(Bytes bytes, std::uint64_t after, std::uint64_t committ
   Whole whole;
   std::size_t at = 0;
   std::uint64_t sequence = after;
+  SizeGuess guess;
   while (bytes.size() - at >= sizeof(layout::JournalEntryHeader) && sequence < committed) {
     layout::JournalEntryHeader header;
     std::memcpy(&header, bytes.data() + at, sizeof header);
@@ -55,7 +56,7 @@ Whole whole_transactions(Bytes bytes, std::uint64_t after, std::uint64_t committ
       return whole;
     }
     if (*size > bytes.size() - at) { return whole; }
-    at += *size;
+    at += guess.is(*size);
     ++sequence;
     if ((header.flags & layout::flag_ends_transaction) != 0) {
       whole.bytes = at;
@@ -95,13 +96,15 @@ Result<JournalReader::Chunk> JournalReader::read(std::size_t max_bytes) {
   // An arena's checkpoint may be larger than any other transaction.
   const std::uint64_t transaction_max = std::max(layout::transaction_bytes_max, store.journal.ring_bytes() / 2);
   Chunk chunk{State::Entries, {}, Sequence{impl.sequence + 1}, {}};
-  for (std::uint64_t want : {std::uint64_t{max_bytes} & ~std::uint64_t{7}, transaction_max}) {
+  for (std::uint64_t want :
+       {std::uint64_t{max_bytes} & ~std::uint64_t{7}, layout::transaction_bytes_max, transaction_max}) {
+    if (want < max_bytes) { continue; }
     chunk.bytes.resize(std::min(available, want));
     store.journal.copy(impl.position, chunk.bytes);
     if (store.journal.lapped(impl.position)) { return lapped(); }
     const Whole whole = whole_transactions(chunk.bytes, impl.sequence, committed);
     if (!whole.sound) { return failure("the journal holds bytes that no writer writes", Errc::Damaged); }
-    if (whole.bytes == 0) { continue; }  // a transaction larger than asked for
+    if (whole.bytes == 0) { continue; }  // a transaction larger than asked for; larger than any, a checkpoint
     chunk.bytes.resize(whole.bytes);
     chunk.last = Sequence{whole.last};
     impl.position += whole.bytes;
@@ -114,12 +117,13 @@ Result<JournalReader::Chunk> JournalReader::read(std::size_t max_bytes) {
 WholeEntries whole_entries(Bytes entries, std::size_t max_bytes) {
   WholeEntries whole;
   const Bytes within = entries.first(std::min(entries.size(), max_bytes));
+  SizeGuess guess;
   while (within.size() - whole.bytes >= sizeof(layout::JournalEntryHeader)) {
     layout::JournalEntryHeader header;
     std::memcpy(&header, within.data() + whole.bytes, sizeof header);
     const auto size = entry_size(header);
     if (!size || *size > within.size() - whole.bytes) { break; }
-    whole.bytes += *size;
+    whole.bytes += guess.is(*size);
     ++whole.count;
     if ((header.flags & layout::flag_ends_transaction) != 0) { whole.transaction_bytes = whole.bytes; }
   }

@@ -5,7 +5,8 @@
 ///                             |                                                       ^
 ///                             +--end_sync(at <  one of them)--> CATCHING_UP --apply() reached it--+
 ///
-///   SYNCED, CATCHING_UP  apply() writes the own journal, tables and commit point as a writer does: without gaps.
+///   SYNCED, CATCHING_UP  apply() writes the own journal, tables and commit point as a writer does: without gaps
+///                        (apply.cpp).
 ///   SNAPSHOT             records and entries change slots one by one, each only if it is newer than the slot; the
 ///                        journal starts anew at the end. A full snapshot takes nothing that was there before for
 ///                        newer: it marks the slots it has seen and sweeps the others.
@@ -26,133 +27,12 @@ void SeenSlots::start(const std::vector<Table>& tables) {
 
 namespace {
 
-/// The next transaction in `entries`, whole and sound, as changes whose bytes stay where they are.
-struct Transaction {
-  std::vector<Change> changes;
-  std::uint64_t bytes = 0;
-};
-
 bool fits(const TableSchema& table, std::uint8_t op, std::uint64_t value_bytes) {
   if (op != layout::op_put) { return value_bytes == 0; }
   return table.kind == TableKind::Blob ? value_bytes <= table.value_bytes : value_bytes == table.value_bytes;
 }
 
-Status read_transaction(Bytes entries, const StoreSchema& schema, Transaction& transaction) {
-  transaction.changes.clear();
-  transaction.bytes = 0;
-  const auto damaged = [](const std::string& what) {
-    return failure("received journal bytes are damaged: " + what, Errc::Damaged);
-  };
-  for (std::size_t i = 0;; ++i) {
-    const Bytes rest = entries.subspan(transaction.bytes);
-    layout::JournalEntryHeader header;
-    if (rest.size() < sizeof header) { return damaged("a transaction has no end"); }
-    std::memcpy(&header, rest.data(), sizeof header);
-    const auto size = entry_size(header);
-    if (!size || *size > rest.size()) { return damaged("an entry's lengths cannot be"); }
-    if (!checksum_fits(rest.first(*size))) { return damaged("a checksum does not fit"); }
-    if (header.table >= schema.tables.size()) { return damaged("no table " + std::to_string(header.table)); }
-    const auto& table = schema.tables[header.table];
-    if (header.key_bytes != table.key_bytes || !fits(table, header.op, header.value_bytes)) {
-      return damaged("an entry does not fit table \"" + table.name + "\"");
-    }
-    if (i > 0 && header.sequence != transaction.changes.back().sequence + 1) { return damaged("sequences jump"); }
-    const bool ends = (header.flags & layout::flag_ends_transaction) != 0;
-    const std::size_t value_at = sizeof header + 8 * layout::words_of(header.key_bytes);
-    transaction.changes.push_back({header.sequence, header.op, ends, header.table,
-                                   rest.subspan(sizeof header, header.key_bytes),
-                                   rest.subspan(value_at, header.value_bytes)});
-    transaction.bytes += *size;
-    if (ends) { return {}; }
-  }
-}
-
-/// Asks for the cache lines of the next entries; nothing is believed of them yet. Returns how far it looked.
-const std::byte* look_ahead(Bytes entries, const std::vector<Table>& tables) {
-  for (std::size_t i = 0; i < keys_ahead && entries.size() >= sizeof(layout::JournalEntryHeader); ++i) {
-    layout::JournalEntryHeader header;
-    std::memcpy(&header, entries.data(), sizeof header);
-    const auto size = entry_size(header);
-    if (!size || *size > entries.size()) { break; }
-    if (header.table < tables.size() && header.key_bytes == tables[header.table].key_bytes()) {
-      tables[header.table].prefetch(KeyWords(entries.subspan(sizeof header, header.key_bytes)));
-    }
-    entries = entries.subspan(*size);
-  }
-  return entries.data();
-}
-
-/// The pages of an arena's checkpoint, in ascending order.
-bool is_checkpoint(const std::vector<Change>& changes, const std::optional<LiveArea>& live) {
-  std::optional<std::uint64_t> before;
-  for (const Change& change : changes) {
-    if (!live || change.table != live->table_index() || change.op != layout::op_put) { return false; }
-    const std::uint64_t page = KeyWords(change.key).words[0];
-    if (before && page <= *before) { return false; }
-    before = page;
-  }
-  return true;
-}
-
-/// Each key once (rule 17 would not hold otherwise).
-bool has_key_twice(const std::vector<Change>& changes) {
-  for (std::size_t i = 1; i < changes.size(); ++i) {
-    for (std::size_t j = 0; j < i; ++j) {
-      if (changes[i].table == changes[j].table && std::ranges::equal(changes[i].key, changes[j].key)) { return true; }
-    }
-  }
-  return false;
-}
-
 }  // namespace
-
-Result<Sequence> StoreWriter::apply(Bytes entries) {
-  auto& impl = *impl_;
-  if (auto ours = impl.check_ours(); !ours) { return ours.error(); }
-  if (impl.in_transaction) { return failure("a transaction is open", Errc::BadInput); }
-  const bool snapshot = impl.sync == layout::sync_snapshot;
-  if (snapshot && !impl.snapshot_begun) {
-    return failure("a snapshot was interrupted here: begin_sync first", Errc::Refused);
-  }
-  std::uint64_t last = impl.committed;
-  Transaction transaction;
-  transaction.changes.reserve(max_transaction);
-  const std::byte* looked_at = entries.data();
-  while (!entries.empty()) {
-    if (entries.data() >= looked_at) { looked_at = look_ahead(entries, impl.tables); }
-    if (auto read = read_transaction(entries, impl.store.schema(), transaction); !read) { return read.error(); }
-    entries = entries.subspan(transaction.bytes);
-    auto& changes = transaction.changes;
-    if (snapshot) {
-      for (const Change& change : changes) {
-        if (auto done = impl.change_unordered(change); !done) { return done.error(); }
-      }
-      last = std::max(last, changes.back().sequence);
-      continue;
-    }
-    if (changes.back().sequence <= impl.committed) { continue; }
-    if (changes.front().sequence != impl.committed + 1) {
-      return failure("received sequence " + std::to_string(changes.front().sequence) + " does not follow " +
-                         std::to_string(impl.committed),
-                     Errc::BadInput);
-    }
-    const std::uint64_t bytes_max = impl.journal.ring_bytes() / 2;
-    const bool allowed = is_checkpoint(changes, impl.store.impl_->live)
-                             ? transaction.bytes <= bytes_max
-                             : transaction.bytes <= std::min(bytes_max, layout::transaction_bytes_max) &&
-                                   changes.size() <= max_transaction && !has_key_twice(changes);
-    if (!allowed) { return failure("received a transaction that no sender writes", Errc::Damaged); }
-    if (impl.store.impl_->growable != 0 && !impl.grow_for(changes)) { return impl.not_ours(); }
-    if (auto done = impl.commit_all(changes); !done) { return done.error(); }
-    last = impl.committed;
-    if (impl.sync != 0 && impl.committed >= impl.sync) {
-      words::publish(&impl.control.commit.sync, 0);
-      impl.sync = 0;
-    }
-    impl.follow_arena(changes);
-  }
-  return Sequence{last};
-}
 
 /// Keeps the live area at the last checkpoint, so that a takeover finds it there. Not while the copy is unfinished.
 void StoreWriter::Impl::follow_arena(std::span<const Change> applied) {

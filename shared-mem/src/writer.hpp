@@ -15,6 +15,7 @@
 #include <array>
 #include <vector>
 
+#include "received.hpp"
 #include "region_impl.hpp"
 
 namespace understudy::shm {
@@ -107,7 +108,8 @@ struct StoreWriter::Impl {
   std::uint64_t transaction_bytes = 0;
   std::array<std::uint64_t, layout::tables_max> records_after{};  ///< at most so many once it is committed
 
-  EntryBuffer entry;  ///< scratch of the recovery
+  EntryBuffer entry;       ///< scratch of the recovery
+  ReceivedGroup received;  ///< of apply(): what is being applied
 
   Impl(Store of, WriterLock held);
 
@@ -161,6 +163,14 @@ struct StoreWriter::Impl {
   [[nodiscard]] bool can_grow(TableIndex table) const;
   bool grow(TableIndex table);
   bool grow_for(std::span<const Change> all);
+
+  // --- apply.cpp ---
+  Status read_group(Bytes entries, bool one_by_one);
+  Status commit_group();
+  Status commit_received();
+  void ask_for_copy(const Change& change) const;
+  void write_received();
+  [[nodiscard]] bool must_grow_for(std::span<const Change> all) const;
 
   // --- sync.cpp ---
   void restart_journal(std::uint64_t at);

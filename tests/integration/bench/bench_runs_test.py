@@ -44,7 +44,10 @@ class Runs(unittest.TestCase):
     def test_replication_has_figures_beside_raw_tcp(self):
         report = self.report("replication", "--sizes", "2000")
         self.assertEqual({(one["operation"], one["peer"]) for one in report["figures"]},
-                         {("replicate", "replication"), ("replicate", "raw_tcp"), ("replicate_changes", "replication")})
+                         {("replicate", "replication"), ("replicate", "raw_tcp"), ("replicate_changes", "replication"),
+                          ("replicate_sized", "replication"), ("replicate_sized", "raw_tcp"),
+                          ("replicate_sized", "ten_gbit_line"), ("sender_cpu", "replication"),
+                          ("sender_cpu", "raw_tcp"), ("receiver_cpu", "replication"), ("receiver_cpu", "raw_tcp")})
 
     @unittest.skipUnless(os.geteuid() == 0, "a network namespace needs root")
     def test_capture_has_its_figures(self):

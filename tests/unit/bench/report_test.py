@@ -109,7 +109,7 @@ class Shown(unittest.TestCase):
         """Every operation at every size, with large ratios."""
         benchmarks = []
         for operation, (unit, _, _) in report.OPERATIONS.items():
-            if operation in ("memory", "mapping", "replicate_changes", "capture_total"):
+            if operation in ("memory", "mapping", "replicate_changes", "sender_cpu", "receiver_cpu", "capture_total"):
                 continue
             for peer in ("region", "region_huge", "interprocess", "redis"):
                 for size in cli.SIZES:

@@ -74,6 +74,26 @@ TEST(Crc32c, WithAndWithoutTheInstructionAgreeAtEverySizeAndAlignment) {
   }
 }
 
+/// Long input is worked on at three places at once.
+TEST(Crc32c, LongInputGivesTheSame) {
+  std::vector<std::uint8_t> bytes(20'000);
+  for (std::size_t i = 0; i < bytes.size(); ++i) { bytes[i] = static_cast<std::uint8_t>(i * i + i / 251); }
+  const auto all = bytes_of(bytes);
+  for (std::size_t size = 1'500; size < bytes.size() - 8; size += size < 3'200 ? 1 : 997) {
+    EXPECT_EQ(crc32c(all.subspan(size % 8, size), 77), crc32c_by_table(all.subspan(size % 8, size), 77)) << size;
+  }
+}
+
+TEST(Crc32c, OfAnEntryTakesItsOwnChecksumForZero) {
+  for (const std::size_t size : {16U, 24U, 56U, 1'552U, 1'560U, 65'568U}) {
+    std::vector<std::uint8_t> bytes(size);
+    for (std::size_t i = 0; i < size; ++i) { bytes[i] = static_cast<std::uint8_t>(i * 31 + 1); }
+    const auto found = crc32c_of_entry(bytes_of(bytes));
+    for (std::size_t i = 8; i < 12; ++i) { bytes[i] = 0; }
+    EXPECT_EQ(found, crc32c_by_table(bytes_of(bytes))) << size;
+  }
+}
+
 TEST(Crc32c, EveryFlippedBitIsSeen) {
   const auto good = published_vectors().back();
   for (std::size_t bit = 0; bit < good.bytes.size() * 8; ++bit) {

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <random>
 
+#include "journal.hpp"
 #include "region_fixture.hpp"
 
 namespace understudy::shm {
@@ -226,6 +227,43 @@ TEST_F(Mirroring, HostileJournalBytesChangeNothing) {
   for (const auto& [id, seed] : content(mirror)) { EXPECT_EQ(id, seed); }
   ASSERT_TRUE(receiver.apply(good).ok());
   expect_equal();
+}
+
+void add_put(std::vector<std::byte>& bytes, std::uint64_t sequence, std::uint64_t id, std::uint64_t seed, bool ends) {
+  EntryBuffer entry;
+  const EntryHead head{sequence, layout::op_put, ends ? layout::flag_ends_transaction : std::uint8_t{0}, flows};
+  const auto value = value_of(seed);
+  const auto size = compose_entry(entry, head, as_bytes_of(Key{id}), as_bytes_of(value));
+  const auto composed = entry.bytes(size);
+  bytes.insert(bytes.end(), composed.begin(), composed.end());
+}
+
+/// What comes before it holds, and none of it was left out because the refused one has the same keys.
+TEST_F(Mirroring, ATransactionThatIsRefusedTakesNothingFromThoseBeforeIt) {
+  std::vector<std::byte> bytes;
+  add_put(bytes, 1, 1, 11, true);
+  add_put(bytes, 2, 1, 12, true);
+  add_put(bytes, 3, 1, 13, false);
+  add_put(bytes, 4, 2, 14, false);
+  add_put(bytes, 5, 2, 15, true);  // a key twice in one transaction
+  EXPECT_EQ(receiver.apply(bytes).error().code, Errc::Damaged);
+  EXPECT_EQ(mirror.committed(), Sequence{2});
+  EXPECT_EQ(content(mirror), (Content{{1, 12}}));
+}
+
+TEST_F(Mirroring, TheChangesThatWereNotSkippedAreTold) {
+  std::vector<std::byte> bytes;
+  for (std::uint64_t sequence = 1; sequence <= 300; ++sequence) {
+    add_put(bytes, sequence, sequence % 7, sequence, true);
+  }
+  const std::size_t entry = bytes.size() / 300;
+  ASSERT_TRUE(receiver.apply(Bytes(bytes).first(10 * entry)).ok());
+  std::vector<JournalEntry> told;
+  EXPECT_EQ(receiver.apply(bytes, &told).value(), Sequence{300});
+  ASSERT_EQ(told.size(), 290U);
+  for (std::size_t i = 0; i < told.size(); ++i) { EXPECT_EQ(told[i].sequence, Sequence{11 + i}); }
+  EXPECT_EQ(mirror.count(flows), 7U);
+  EXPECT_EQ(get(mirror, 300 % 7), 300U) << "the last of a key's changes";
 }
 
 }  // namespace

@@ -170,6 +170,8 @@ class Store {
   std::shared_ptr<Impl> impl_;
 };
 
+struct JournalEntry;
+
 /// The one writer. Every call is a complete transaction unless begin() was called. Refused: no longer the
 /// writer (its epoch or term was overtaken). Full: table at capacity; nothing changed, and Store::refused_full() grew.
 class StoreWriter {
@@ -195,8 +197,10 @@ class StoreWriter {
 
   /// --- mirror side: the records of a sender, with the sender's sequence numbers ---
   /// Applies whole journal entries as they came from JournalReader (checks every length, index and CRC-32C).
-  /// Entries not newer than what is held are skipped. Transactions are applied whole. Returns the last applied.
-  Result<Sequence> apply(Bytes entries);
+  /// Entries not newer than what is held are skipped. Transactions are applied whole, several of them in one commit
+  /// where they allow it. Returns the last applied.
+  /// `applied`: gets the changes that were not skipped, if it is given; their bytes are those of `entries`.
+  Result<Sequence> apply(Bytes entries, std::vector<JournalEntry>* applied = nullptr);
   /// Snapshot: begin_sync (SYNCING durable first), apply_snapshot_record for each, end_sync(at, full).
   /// full: records not seen since begin_sync are swept away (mark and sweep), history replaced.
   Status begin_sync(bool full);
