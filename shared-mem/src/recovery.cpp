@@ -5,9 +5,9 @@
 ///        |  entry L+1  |  entry L+2  |  (torn or never written)                    |
 ///
 /// Entries were written before the tables, so the complete ones at the end of the journal name every slot that may
-/// hold a copy above `committed`: at most one transaction, whatever the size of the tables (of 64 changes, or a
-/// checkpoint's pages, which half of the ring bounds). Marking those copies free can be repeated any number of times; a
-/// death in here leaves the same work to the next one.
+/// hold a copy above `committed`: at most one transaction of 64 changes, or one group of a mirror (191, received.hpp),
+/// or a checkpoint's pages, which half of the ring bounds; whatever the size of the tables. Marking those copies free
+/// can be repeated any number of times; a death in here leaves the same work to the next one.
 #include <fcntl.h>
 #include <unistd.h>
 

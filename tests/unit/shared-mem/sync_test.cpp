@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <random>
 
-#include "journal.hpp"
+#include "journal_append.hpp"
 #include "region_fixture.hpp"
 
 namespace understudy::shm {
@@ -231,9 +231,10 @@ TEST_F(Mirroring, HostileJournalBytesChangeNothing) {
 
 void add_put(std::vector<std::byte>& bytes, std::uint64_t sequence, std::uint64_t id, std::uint64_t seed, bool ends) {
   EntryBuffer entry;
+  const Journal ring(nullptr, entry.words, 4096);
   const EntryHead head{sequence, layout::op_put, ends ? layout::flag_ends_transaction : std::uint8_t{0}, flows};
   const auto value = value_of(seed);
-  const auto size = compose_entry(entry, head, as_bytes_of(Key{id}), as_bytes_of(value));
+  const auto size = ring.append(0, head, as_bytes_of(Key{id}), as_bytes_of(value));
   const auto composed = entry.bytes(size);
   bytes.insert(bytes.end(), composed.begin(), composed.end());
 }
