@@ -4,7 +4,7 @@
 /// The library under test is built with a hook after each store (target understudy_shm_points). One thread writes, so
 /// the memory at the hook is exactly the prefix of stores that a frozen guest or a killed process leaves: the live
 /// file is opened afresh for reading, and a copy of it is given to a next writer.
-/// Covers: shared-mem/src/recovery.cpp shared-mem/src/commit.cpp
+/// Covers: shared-mem/src/recovery.cpp, shared-mem/src/commit.cpp
 #include <gtest/gtest.h>
 
 #include <algorithm>

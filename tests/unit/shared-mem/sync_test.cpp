@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 /// A mirror's store: journal entries in groups, snapshots, what is refused.
-/// Covers: shared-mem/src/apply.cpp shared-mem/src/received.cpp
+/// Covers: shared-mem/src/apply.cpp, shared-mem/src/received.cpp
 #include <random>
 
 #include "journal_append.hpp"
