@@ -36,8 +36,16 @@ struct Timings {
   Duration hello_wait{std::chrono::seconds(10)};     ///< then a missing host-agent is an alarm
   Duration mirror_wait{std::chrono::seconds(3)};     ///< for a mirror's word before a role starts without its state
 
+  /// How often the ports of a blade that serves are looked at: a command of a control-server that is gone may reach the
+  /// switch late, and a person may close one.
+  Duration ports_look{std::chrono::seconds(10)};
+  /// After a failure of the observers' own network the voices come back one by one, a second apart and more.
+  Duration voices_return{std::chrono::seconds(3)};
+
   /// Two observers see the same failure this far apart at most; a difference that lasts longer is real.
   [[nodiscard]] Duration vote_settle() const { return 2 * detection; }
+  /// One and a half intervals of BFD: a cable silences all that is behind it within one.
+  [[nodiscard]] Duration same_cable() const { return detection / 2; }
 };
 
 inline constexpr unsigned kMovementTries = 3;

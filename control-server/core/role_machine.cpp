@@ -43,6 +43,7 @@ void RoleMachine::settle(StepContext& context, const Neighbours& neighbours) {
   judge_active(context, neighbours);
   consider_cancelling(context);
   retry_takeover(context);
+  keep_admitted(context);
   movement_deadline(context);
   consider_movement(context, neighbours);
   for (auto& timer : timers_) {  // what nobody waits for any more must not make the caller spin

@@ -89,6 +89,9 @@ class RoleMachine {
   [[nodiscard]] std::uint64_t changes() const { return changes_; }
   /// True once after a movement was stored: the standby's guests are to be released.
   [[nodiscard]] bool take_moved() { return std::exchange(moved_, false); }
+  /// True: a release must leave its mirror alone. It serves, is about to, or has the only copy of a role that nobody
+  /// serves; then the release is asked for once more when the role is served.
+  [[nodiscard]] bool spares_its_mirror();
   [[nodiscard]] link::RoleStatus status() const;
 
  private:
@@ -105,11 +108,13 @@ class RoleMachine {
     StandbyGone,
     Votes,
     Isolate,
+    Readmit,
+    Ports,
     Activation,
     Move,
     MoveDeadline
   };
-  static constexpr std::size_t kTimers = 13;
+  static constexpr std::size_t kTimers = 15;
 
   struct Mirror {  ///< what the mirror said since its host-agent connected
     std::optional<link::MirrorPhase> phase;
@@ -132,6 +137,7 @@ class RoleMachine {
   void adopted(StepContext& context);
   void send_serve(StepContext& context);
   void send_run_mirror(StepContext& context);
+  void keep_admitted(StepContext& context);
   void retry_start(StepContext& context);
 
   // role_failure.cpp: protection and failures
@@ -213,6 +219,7 @@ class RoleMachine {
   bool stays_noted_ = false;
   unsigned move_tries_ = 0;
   bool moved_ = false;
+  bool spared_ = false;                        ///< a release left its mirror alone
   std::map<std::string, std::string> alarms_;  ///< topic -> text, each told once
   std::array<std::optional<Instant>, kTimers> timers_{};
   std::uint64_t changes_ = 0;

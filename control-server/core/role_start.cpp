@@ -228,6 +228,7 @@ void RoleMachine::confirm_serving(StepContext& context) {
   if (context.blades.at(own_.place.blade).maybe_closed()) { context.readmit(own_.place.blade); }
   for (const auto* topic : {"start", "application", "silent"}) { clear(context, topic); }
   if (state_ != RoleState::Starting && state_ != RoleState::Lost) { return; }
+  moved_ = std::exchange(spared_, false) || moved_;
   become(context, on_own_blade() ? RoleState::Exposed : RoleState::OnHost,
          "served by " + to_string(own_.place) + " under term " + std::to_string(own_.term.value));
 }
@@ -252,6 +253,29 @@ void RoleMachine::send_run_mirror(StepContext& context) {
   if (!on_own_blade() || own_.term.value == 0 || !context.standby_free) { return; }
   context.send(standby_, link::RunMirror{config_.spec, own_.term, config_.active,
                                          context.blades.at(config_.active).config.address, context.config.bfd});
+}
+
+/// A readmission that failed leaves a blade that serves behind a closed port, and nobody but the switch would notice.
+void RoleMachine::keep_admitted(StepContext& context) {
+  const bool serves = state_ == RoleState::Exposed || state_ == RoleState::Protected;
+  const auto& blade = context.blades.at(config_.active);
+  if (!serves || !on_own_blade() || pending_) {
+    disarm(Timer::Readmit);
+    disarm(Timer::Ports);
+    return;
+  }
+  if (due(Timer::Ports, context.now)) { context.look_at_ports(config_.active); }
+  if (!armed(Timer::Ports)) { arm(Timer::Ports, context.now + context.config.timings.ports_look); }
+  if (!blade.maybe_closed()) {
+    disarm(Timer::Readmit);
+    return;
+  }
+  if (blade.readmitting) { return; }
+  if (due(Timer::Readmit, context.now)) {
+    context.readmit(config_.active);
+  } else if (!armed(Timer::Readmit)) {
+    arm(Timer::Readmit, context.now + context.config.timings.retry);
+  }
 }
 
 /// What the start and the serving blade still owe.

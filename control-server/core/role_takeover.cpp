@@ -124,7 +124,9 @@ void RoleMachine::now_on_mirror(StepContext& context) {
   silent_ = false;
   place_gone_ = false;
   move_tries_ = 0;
-  urgent_move_ = false;  // it was about an earlier guest; a dead one is told again after each Hello
+  // One that was told was about an earlier guest; a dead one is told again after each Hello, maybe before the store
+  // knew.
+  urgent_move_ = mirror_.phase == link::MirrorPhase::Failed && mirror_.term == own_.term;
   move_due_ = false;
   stays_noted_ = false;
   disarm(Timer::Activation);

@@ -6,18 +6,18 @@
 namespace understudy::guest {
 
 namespace {
-TellPhase phase_of(SyncPhase sync, const std::string& detail) {
+link::MirrorPhase phase_of(SyncPhase sync) {
   switch (sync) {
-    case SyncPhase::Connecting:
-      return {link::MirrorPhase::Connected, detail};
     case SyncPhase::Syncing:
-      return {link::MirrorPhase::Syncing, detail};
+      return link::MirrorPhase::Syncing;
     case SyncPhase::Synced:
-      return {link::MirrorPhase::Synced, detail};
+      return link::MirrorPhase::Synced;
+    case SyncPhase::Connecting:
     case SyncPhase::Lost:
-      return {link::MirrorPhase::Connected, detail};
+    case SyncPhase::Held:
+      break;
   }
-  return {};
+  return link::MirrorPhase::Connected;
 }
 }  // namespace
 
@@ -28,6 +28,19 @@ Effects Mirror::step(const Event& event) {
 void Mirror::adopt_serving(Term term) {
   activity_ = Activity::Serving;
   term_ = term;
+  restoring_ = true;
+}
+
+/// What the stream does now, and whether the copy is whole all the same.
+TellPhase Mirror::told(SyncPhase phase, const std::string& detail) const {
+  const bool whole = sync_ == SyncPhase::Synced || sync_ == SyncPhase::Lost;
+  return {phase_of(phase), detail, whole ? term_ : Term{}};
+}
+
+Effects Mirror::restored() {
+  restoring_ = false;
+  if (!std::exchange(ready_wanted_, false)) { return {}; }
+  return {TellReady{term_, phases_}};
 }
 
 bool Mirror::is_activating() const {
@@ -46,16 +59,22 @@ Effects Mirror::on(const ConfigureOrder& event) {
   }
   if (event.mirror.term < term_) { return {TellAlarm{"configure under a stale term is ignored"}}; }
   if (activity_ == Activity::Mirroring && bundle_ == event.mirror.spec.version && event.mirror.term == term_) {
-    return {phase_of(sync_, ""), TellVote{vote_}};
+    return {told(sync_, ""), TellVote{vote_}};
   }
+  if (event.mirror.term != term_) { sync_ = SyncPhase::Connecting; }  // of this one nothing is here yet
   term_ = event.mirror.term;
   bundle_ = event.mirror.spec.version;
   activity_ = Activity::Configuring;
-  return {HoldMirror{event.mirror}, TellPhase{link::MirrorPhase::Starting, ""}, Do{Step::Configure, term_}};
+  return {HoldMirror{event.mirror}, TellPhase{link::MirrorPhase::Starting, "", told(sync_, "").whole_under},
+          Do{Step::Configure, term_}};
 }
 
 Effects Mirror::on(const ActivateOrder& event) {
-  if (activity_ == Activity::Serving && event.term == term_) { return {TellReady{term_, phases_}}; }
+  if (activity_ == Activity::Serving && event.term == term_) {
+    if (!restoring_) { return {TellReady{term_, phases_}}; }
+    ready_wanted_ = true;
+    return {};
+  }
   if (is_activating() && event.term == term_) { return {}; }
   if (event.term <= term_) { return {TellActivateFailed{"the term is not above the known one"}}; }
   if (activity_ != Activity::Mirroring) { return {TellActivateFailed{"this guest does not mirror anything yet"}}; }
@@ -105,7 +124,7 @@ Effects Mirror::on(const StepDone& event) {
       if (activity_ == Activity::Configuring) {
         activity_ = Activity::Mirroring;
         if (const auto next = std::exchange(next_, std::nullopt)) { return on(ConfigureOrder{*next}); }
-        return {phase_of(sync_, ""), TellVote{vote_}};
+        return {told(sync_, ""), TellVote{vote_}};
       }
       break;
     case Step::Drain:
@@ -134,6 +153,8 @@ Effects Mirror::on(const StepDone& event) {
         return {TellQuiesced{event.ms}};
       }
       break;
+    case Step::Restore:
+      return restored();
     case Step::Resume:
     case Step::BackToMirroring:
     case Step::RestartApplication:
@@ -146,7 +167,7 @@ Effects Mirror::on(const StepFailed& event) {
   if (activity_ == Activity::Configuring) {
     activity_ = Activity::Idle;
     bundle_.clear();
-    Effects effects{TellPhase{link::MirrorPhase::Failed, event.detail}};
+    Effects effects{TellPhase{link::MirrorPhase::Failed, event.detail, Term{}}};
     if (const auto next = std::exchange(next_, std::nullopt)) {
       for (auto& effect : on(ConfigureOrder{*next})) { effects.push_back(std::move(effect)); }
     }
@@ -175,9 +196,9 @@ Effects Mirror::on(const SyncChanged& event) {
   // A lost stream leaves a whole copy whole; an unfinished one stays unfinished.
   const bool stays_unfinished =
       event.phase == SyncPhase::Lost && sync_ != SyncPhase::Synced && sync_ != SyncPhase::Lost;
-  if (!stays_unfinished) { sync_ = event.phase; }
+  if (!stays_unfinished) { sync_ = event.phase == SyncPhase::Held ? SyncPhase::Lost : event.phase; }
   if (activity_ != Activity::Mirroring) { return {}; }
-  return {phase_of(event.phase, event.detail)};
+  return {told(event.phase, event.detail)};
 }
 
 Effects Mirror::on(const PeerChanged& event) {

@@ -13,6 +13,7 @@
 ///   I2  A copy that is SYNCING is never activated (rule 23).
 ///   I3  The mirror never decides that it serves, and never opens a gate: both are outside (rules 5, 16).
 ///   I4  An activation under a term that is not above the known one is refused.
+///   I6  Which copy is whole is said by its term, so that nobody takes it for a copy of a later owner.
 ///   I5  An application that needs quiescing and is not quiesced in time is told to the host, which rolls back.
 /// The surprising rule: while serving, the loss of the replication stream means nothing; it was closed on purpose.
 
@@ -48,6 +49,7 @@ enum class Step : std::uint8_t {
   Resume,
   BackToMirroring,     ///< after a failed activation: receive again
   RestartApplication,  ///< it ended by itself; it becomes active again when this mirror serves
+  Restore,             ///< after adopt_serving(), begun by the edge itself: the application is active
 };
 
 /// Time of a phase as the edge measured it.
@@ -69,7 +71,8 @@ struct AnnounceOrder {};
 struct QuiesceOrder {};
 struct ResumeOrder {};
 struct ShutdownOrder {};
-enum class SyncPhase : std::uint8_t { Connecting, Syncing, Synced, Lost };
+/// Held: a copy that a former agent of this boot had synced under the configured term, and nothing overwrote since.
+enum class SyncPhase : std::uint8_t { Connecting, Syncing, Synced, Lost, Held };
 struct SyncChanged {
   SyncPhase phase = SyncPhase::Connecting;
   std::string detail;
@@ -95,6 +98,7 @@ struct HoldMirror {
 struct TellPhase {
   link::MirrorPhase phase = link::MirrorPhase::Starting;
   std::string detail;
+  Term whole_under = {};  ///< the copy is whole, of the active under this term; 0: it is not
   bool operator==(const TellPhase&) const = default;
 };
 struct TellVote {
@@ -137,7 +141,8 @@ class Mirror {
   Effects step(const Event& event);
   [[nodiscard]] Activity activity() const { return activity_; }
   [[nodiscard]] Term term() const { return term_; }
-  /// After a restart of the agent in a guest that serves already (D13).
+  /// After a restart of the agent in a guest that serves already, or was about to (D13): Ready is said when Restore is
+  /// done.
   void adopt_serving(Term term);
 
  private:
@@ -154,6 +159,8 @@ class Mirror {
   Effects on(const ApplicationEnded& event);
   Effects advance(Activity next, Step step, const char* phase, double ms);
   [[nodiscard]] bool is_activating() const;
+  [[nodiscard]] TellPhase told(SyncPhase phase, const std::string& detail) const;
+  Effects restored();
 
   Activity activity_ = Activity::Idle;
   SyncPhase sync_ = SyncPhase::Connecting;
@@ -162,6 +169,8 @@ class Mirror {
   Term mirrored_term_;  ///< the term before an activation: a failed one goes back to it
   std::string bundle_;
   std::optional<link::RunMirror> next_;  ///< a newer order that came while an older one is carried out
+  bool restoring_ = false;               ///< adopted: whether its application is active is not known yet
+  bool ready_wanted_ = false;            ///< meanwhile it was told to serve
   bool application_ended_ = false;       ///< in the present activation or quiesce
   std::vector<link::PhaseTime> phases_;
 };

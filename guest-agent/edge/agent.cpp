@@ -189,6 +189,8 @@ void Agent::perform(const Do& effect) {
     case Step::RestartApplication:
       restart_application(effect.term);
       return;
+    case Step::Restore:  // begins by itself: restore()
+      return;
   }
 }
 
@@ -212,7 +214,7 @@ void Agent::perform(const TellPhase& effect) {
     case link::MirrorPhase::Stopped:
       break;
   }
-  channel_.send(link::guest::State{phase, effect.detail});
+  channel_.send(link::guest::State{phase, effect.detail, effect.whole_under});
 }
 
 void Agent::perform(const TellQuiesced& effect) {

@@ -63,6 +63,8 @@ class Agent {
   Status watch_active();
   void on_configure(const link::guest::Configure& order);
   Status receive();
+  Status install_copy();
+  void remember_whole();
   void drain(Done done);
   Status install();
   void start_application(Term term, Done done);

@@ -104,6 +104,10 @@ Effects Blade::settle_movement(const RoleId& role, Effects effects) {
     held->mirror.reset();
   } else if (held->movement.state() == MovementState::Failed) {
     held->stage = RoleStage::ServingMirror;
+    const Term asked = std::exchange(held->move_asked, Term{});
+    if (asked > held->movement.host_term()) {
+      effects.push_back(SendReport{link::MoveFailed{role, asked, "an earlier movement was rolling back"}});
+    }
     // Past a commit the guest must never run again: only another movement brings the role back.
     if (std::exchange(held->committed, false)) { held->phase = link::MirrorPhase::Failed; }
     // Whoever waits for a reason to move would wait for ever behind a dead guest.

@@ -47,7 +47,8 @@ struct HeldRoleState {
   bool given_up = false;            ///< the last of these starts has ended: none is under way
   std::optional<Instant> again_at;
   Movement movement;
-  bool moved = false;                     ///< see HeldRecord
+  Term move_asked;     ///< a later order than the movement that is under way: it is answered with that one's end
+  bool moved = false;  ///< see HeldRecord
   std::optional<link::RunMirror> mirror;  ///< the order that the guest follows
   bool spoiled = false;  ///< the guest wrote its region itself, or serves for all it knows: it is no mirror any more
   bool parked = false;   ///< PreparingHost: nothing is done until it is ordered again (a former daemon, or a failure)

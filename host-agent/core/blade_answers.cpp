@@ -166,12 +166,10 @@ Effects Blade::on(Instant, const GuestWarning& event) {
 Effects Blade::on(Instant, const GuestPhase& event) {
   auto* held = find(event.role);
   if (held == nullptr || !is_mirror_stage(held->stage)) { return {}; }
+  // Of an order that the guest has not heard yet, nothing is whole.
+  held->whole_copy = event.whole_under.value != 0 && held->mirror && held->mirror->term == event.whole_under;
   held->phase = event.phase;
-  if (event.phase == link::MirrorPhase::Synced) { held->whole_copy = true; }
-  // Connected says that the stream is lost; only a new sync, or a new start, touches what was complete.
-  if (event.phase != link::MirrorPhase::Synced && event.phase != link::MirrorPhase::Connected) {
-    held->whole_copy = false;
-  }
+  if (event.phase == link::MirrorPhase::Synced && !held->whole_copy) { held->phase = link::MirrorPhase::Connected; }
   return mirror_state(event.role, event.detail);
 }
 

@@ -28,6 +28,7 @@ enum class Step : std::uint8_t {
   Commit,           ///< local record written, tap detached, QEMU killed
   Resume,           ///< host is the writer, application active, gate open, announced
   Rollback,         ///< thaw (when frozen), mirror gate open again, prepared things gone
+  Discard,          ///< instead, behind a dead guest: prepared things gone, no gate is touched
   ReleaseGuests,
 };
 
@@ -62,6 +63,7 @@ struct GuestPhase {
   RoleId role;
   link::MirrorPhase phase = link::MirrorPhase::Starting;
   std::string detail;
+  Term whole_under = {};  ///< the guest's copy is whole, of the active under this term; 0: it is not
 };
 struct GuestVote {
   RoleId role;

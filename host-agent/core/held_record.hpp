@@ -32,6 +32,8 @@ struct HeldRecord {
   Term move_term;                         ///< Moving: reserved for the host
   bool moved = false;                     ///< on this host in a namespace of its own, where a movement brought it
   std::optional<link::RunMirror> mirror;  ///< the order that its guest follows
+  Term spent = {};                        ///< of an activation that failed: nobody else may have it
+  bool spoiled = false;                   ///< its guest wrote its region itself: it is no mirror any more
   bool operator==(const HeldRecord&) const = default;
 };
 

@@ -235,6 +235,7 @@ void Agent::perform(const Do& effect) {
     case Step::Commit:
     case Step::Resume:
     case Step::Rollback:
+    case Step::Discard:
       movement_step(role, effect.step, effect.term);
       return;
   }

@@ -253,7 +253,7 @@ GuestCallbacks Agent::guest_callbacks(const RoleId& role) {
 void Agent::on_guest_event(const RoleId& role, const link::guest::GuestEvent& event) {
   using namespace link::guest;
   if (const auto* state = std::get_if<State>(&event)) {
-    handle(GuestPhase{role, phase_of(state->phase), state->detail});
+    handle(GuestPhase{role, phase_of(state->phase), state->detail, state->whole_under});
   }
   if (const auto* seen = std::get_if<PeerSeen>(&event)) { handle(GuestVote{role, seen->vote}); }
   if (const auto* ready = std::get_if<Ready>(&event)) { handle(GuestReady{role, ready->term, ready->phases}); }
@@ -268,7 +268,8 @@ void Agent::on_guest_event(const RoleId& role, const link::guest::GuestEvent& ev
 // --- movement and release ---
 
 void Agent::movement_step(const RoleId& role, Step step, Term term) {
-  if (step == Step::PrepareMovement || (step == Step::Rollback && !movements_.contains(role))) {
+  const bool undoes = step == Step::Rollback || step == Step::Discard;
+  if (step == Step::PrepareMovement || (undoes && !movements_.contains(role))) {
     // A rollback without a movement undoes what a former daemon had begun: its guest may be frozen.
     movements_[role] = std::make_unique<MovementUnit>(
         io_, config_, *mirrors_.at(role),
@@ -290,7 +291,7 @@ void Agent::movement_step(const RoleId& role, Step step, Term term) {
         moving->second->application_needs_quiescing()) {
       boost::asio::post(io_, [this, role] { handle(ApplicationNeedsQuiescing{role}); });  // before the step's answer
     }
-    if (status && step == Step::Rollback) {
+    if (status && (step == Step::Rollback || step == Step::Discard)) {
       boost::asio::post(io_, [this, role] { movements_.erase(role); });
     }
     done(status);

@@ -75,7 +75,10 @@ struct EventWriter {
     return {{"event", "echoed"}, {"heard", event.heard}, {"said", event.said}, {"problem", event.problem}};
   }
   json::object operator()(const State& event) const {
-    return {{"event", "state"}, {"phase", to_string(event.phase)}, {"detail", event.detail}};
+    return {{"event", "state"},
+            {"phase", to_string(event.phase)},
+            {"detail", event.detail},
+            {"whole_under", event.whole_under.value}};
   }
   json::object operator()(const PeerSeen& event) const {
     return {{"event", "vote"}, {"vote", enum_name(event.vote, vote_names)}};
@@ -159,7 +162,11 @@ Quiesced read_quiesced(JsonFields& fields) {
 GuestEvent read_event(JsonFields& fields, const std::string& name) {
   if (name == "hello") { return read_hello(fields); }
   if (name == "echoed") { return read_echoed(fields); }
-  if (name == "state") { return State{read_enum<GuestPhase>(fields, "phase", phase_names), fields.string("detail")}; }
+  if (name == "state") {
+    const bool tells = fields.find("whole_under") != nullptr;  // an older guest does not: its copy counts as unfinished
+    return State{read_enum<GuestPhase>(fields, "phase", phase_names), fields.string("detail"),
+                 tells ? Term{fields.number("whole_under")} : Term{}};
+  }
   if (name == "vote") { return PeerSeen{read_enum<Vote>(fields, "vote", vote_names)}; }
   if (name == "ready") { return read_ready(fields); }
   if (name == "activate-failed") { return ActivateFailed{fields.string("detail")}; }

@@ -91,7 +91,7 @@ struct ReplicationReceiver::Impl : std::enable_shared_from_this<ReplicationRecei
                       target->port == next.port && target->term == next.term;
     if (same) { return {}; }
     close();
-    if (auto acquired = applier.acquire(region, next.term); !acquired) { return acquired; }
+    if (auto acquired = applier.acquire(region, next.term, next.copy_was_synced); !acquired) { return acquired; }
     target = next;
     stopped = false;
     backoff = options.backoff_min;

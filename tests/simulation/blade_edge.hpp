@@ -52,6 +52,7 @@ struct BladeNode::Impl {
   std::map<unsigned, Instant> monitor_busy;  ///< QEMU does one thing after the other
   std::uint64_t timers = 0;
   unsigned depth = 0;
+  std::map<unsigned, std::uint64_t> discarded;  ///< with a place its application goes, also one that was being started
   std::shared_ptr<Stream> stream;
   ControlNode::SessionId session = 0;
   bool connected = false;

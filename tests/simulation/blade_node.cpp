@@ -35,11 +35,6 @@ void BladeNode::Impl::start() {
     world.create_region(site, site);
     place(site).configured = place(site).gate_open = true;
   }
-  if (site == world.standby()) {  // it does not know any more whether its mirrors' copies are whole
-    for (auto& region : blade.regions) {
-      if (region) { region->trusted = false; }
-    }
-  }
   adopt_roles();
   if (process.alive()) { try_connect(); }
 }
@@ -233,9 +228,8 @@ void BladeNode::guest_said(unsigned role, const link::guest::GuestEvent& event) 
   }
   if (mirror.instance.empty()) { return; }
   if (const auto* state = std::get_if<State>(&event)) {
-    auto& region = impl_->blade.regions[role];
-    if (region && state->phase == GuestPhase::Synced) { region->trusted = true; }
-    impl_->handle(host::GuestPhase{id, static_cast<link::MirrorPhase>(state->phase), state->detail});
+    impl_->handle(
+        host::GuestPhase{id, static_cast<link::MirrorPhase>(state->phase), state->detail, state->whole_under});
   } else if (const auto* seen = std::get_if<PeerSeen>(&event)) {
     impl_->handle(host::GuestVote{id, seen->vote});
   } else if (const auto* ready = std::get_if<Ready>(&event)) {

@@ -41,6 +41,7 @@ void BladeNode::Impl::perform(const host::Do& effect) {
     case host::Step::Commit:
     case host::Step::Resume:
     case host::Step::Rollback:
+    case host::Step::Discard:
       return movement_step(role, effect.step, effect.term);
   }
 }
@@ -68,7 +69,8 @@ void BladeNode::Impl::start_application(unsigned role, const Done& done) {
     process.post(world.random.between(1ms, 5ms), [done] { done({}); });
     return;
   }
-  process.post(world.random.between(20ms, 200ms), [this, role, done, failed = trouble()] {
+  process.post(world.random.between(20ms, 200ms), [this, role, done, failed = trouble(), place_no = discarded[role]] {
+    if (place_no != discarded[role]) { return; }
     if (failed) { return done("the application does not become ready"); }
     place(role).app_running = true;
     place(role).app_active.reset();

@@ -85,12 +85,7 @@ struct ControlNode::Impl {
     session_of.clear();
     step(Started{});
     if (!process.alive()) { return; }
-    for (unsigned site = 0; site <= world.standby(); ++site) {
-      on_worker(switch_worker, world.random.between(1ms, 4ms), [this, site]() -> Event {
-        const auto& blade = *world.blades[site];
-        return PortsSeen{world.blade_id(site), !blade.ports_open[0] && !blade.ports_open[1]};
-      });
-    }
+    for (unsigned site = 0; site <= world.standby(); ++site) { look_at_ports(site); }
     for (unsigned site = 0; site <= world.standby(); ++site) {
       world.control_bfd[site]->watch(process, world.control_site(), [this, site](link::Vote vote) {
         step(BfdChanged{world.blade_id(site), vote});
@@ -229,6 +224,17 @@ struct ControlNode::Impl {
                 world.set_port(site, 1, true);
                 return ReadmitDone{id};
               });
+  }
+
+  void perform(const LookAtPorts& effect) { look_at_ports(world.site_of(effect.blade)); }
+  void look_at_ports(unsigned site) {
+    on_worker(switch_worker, world.random.between(1ms, 4ms), [this, site]() -> Event {
+      const auto& open = world.blades[site]->ports_open;
+      PortsSeen seen{world.blade_id(site), !open[0] && !open[1]};
+      seen.half_closed = open[0] != open[1];
+      seen.known = !world.troubles.switch_hangs;
+      return seen;
+    });
   }
 
   void perform(const PowerOff& effect) {

@@ -55,6 +55,7 @@ struct GuestNode::Impl {
     Receiver::Host host;
     host.replicates = [this](unsigned site) { return chassis.blades[site]->replicates(role); };
     host.on_phase = [this](ReceiverPhase phase) {
+      if (phase == ReceiverPhase::Synced) { guest.whole_mark = mirror.term; }
       handle(guest::SyncChanged{static_cast<guest::SyncPhase>(phase), ""});
     };
     host.on_applied = [this] { install_later(); };
@@ -70,9 +71,9 @@ struct GuestNode::Impl {
     guest.configured = guest.app_running = false;
     guest.app_active.reset();
     guest.serving_mark.reset();
+    guest.whole_mark.reset();
     guest.mirror.reset();
     guest.installed = 0;
-    guest.restoring = false;
     world.touch();
     boot_after(world.troubles.slow_guests ? world.random.between(3s, 20s) : world.random.between(1s, 3s));
   }
@@ -89,6 +90,8 @@ struct GuestNode::Impl {
   void end() {
     if (!guest.machine.up) { return; }
     world.trace(name(), "QEMU ends");
+    // Nothing takes over from the region of a mirror that died: the next guest has a new one. See docs/SIMULATION.md.
+    if (copy() && !guest.tap_open) { copy()->trusted = false; }
     world.kill_guest(role);  // it closes nothing
     process.stop();
     world.mirror_bfd[role]->stop_watching();
@@ -115,11 +118,9 @@ struct GuestNode::Impl {
     place = drained = install_pending = supervises = false;
     watched.reset();
     receiver.forget();
-    if (copy()) { copy()->trusted = false; }
     if (guest.serving_mark && guest.mirror) {
       mirror = *guest.mirror;
       core->adopt_serving(*guest.serving_mark);
-      guest.restoring = true;
       restore();
     }
     if (process.alive()) { say_hello(); }
@@ -143,9 +144,12 @@ struct GuestNode::Impl {
     }
     start_application([this](const std::optional<std::string>& failed) {
       if (!failed) {
-        activate(core->term(), [](const std::optional<std::string>&) {});
+        activate(core->term(), [this](const std::optional<std::string>& inactive) { restored(inactive); });
       }
     });
+  }
+  void restored(const std::optional<std::string>& inactive) {
+    if (!inactive) { handle(guest::StepDone{guest::Step::Restore}); }
   }
 
   // --- the channel ---
@@ -236,7 +240,10 @@ struct GuestNode::Impl {
         });
       case guest::Step::Install:
         process.post(pace(1ms, 10ms), [this, done] {
-          if (trouble()) { return done("the kernel does not answer"); }
+          if (trouble()) {
+            if (copy()) { copy()->trusted = false; }  // see docs/SIMULATION.md
+            return done("the kernel does not answer");
+          }
           if (!world.has(Bug::AnnounceBeforeInstall) && copy()) { guest.installed = copy()->committed; }
           done({});
         });
@@ -258,13 +265,15 @@ struct GuestNode::Impl {
         return;
       case guest::Step::RestartApplication:
         return restart_application(effect.term);
+      case guest::Step::Restore:
+        return;
     }
   }
   void perform(const guest::HoldMirror& effect) { mirror = effect.mirror; }
   void perform(const guest::TellPhase& effect) {
     auto phase = wire::GuestPhase::Failed;
     if (effect.phase < link::MirrorPhase::Failed) { phase = static_cast<wire::GuestPhase>(effect.phase); }
-    send(wire::State{phase, effect.detail});
+    send(wire::State{phase, effect.detail, effect.whole_under});
   }
   void perform(const guest::TellVote& effect) { send(wire::PeerSeen{effect.vote}); }
   void perform(const guest::TellReady& effect) { send(wire::Ready{effect.term, effect.phases}); }
@@ -290,8 +299,13 @@ struct GuestNode::Impl {
       if (failed) { return done(failed); }
       drained = false;
       const unsigned active = world.site_of(mirror.active);
-      done(receiver.configure(active, mirror.term) ? std::nullopt
-                                                   : std::optional<std::string>("the region has a newer writer"));
+      const bool synced = guest.whole_mark == mirror.term;
+      if (!receiver.configure(active, mirror.term, synced)) { return done("the region has a newer writer"); }
+      if (synced && receiver.holds_a_whole_copy()) {
+        guest.installed = copy()->committed;
+        handle(guest::SyncChanged{guest::SyncPhase::Held, ""});
+      }
+      done({});
     });
   }
   void watch_active() {
@@ -316,7 +330,6 @@ struct GuestNode::Impl {
   void activate(Term term, const Done& done) {
     process.post(pace(1ms, 5ms), [this, term, done] {
       if (!guest.app_running) { return done("the application has ended"); }
-      guest.restoring = false;
       guest.app_active = term;
       world.touch();
       done({});
@@ -327,7 +340,7 @@ struct GuestNode::Impl {
       if (!place) { return; }
       start_application([this, term](const std::optional<std::string>& failed) {
         if (failed || core->activity() != guest::Activity::Serving || core->term() != term) { return; }
-        activate(term, [](const std::optional<std::string>&) {});
+        activate(term, [this](const std::optional<std::string>& inactive) { restored(inactive); });
       });
     });
   }

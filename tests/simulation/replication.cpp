@@ -17,7 +17,7 @@ void Receiver::become(ReceiverPhase phase) {
   host_.on_phase(phase);
 }
 
-bool Receiver::configure(unsigned active, Term term) {
+bool Receiver::configure(unsigned active, Term term, bool was_synced) {
   if (configured_ && term < term_) { return false; }
   if (configured_ && !stopped_ && active == active_ && term == term_) { return true; }
   close();
@@ -27,7 +27,7 @@ bool Receiver::configure(unsigned active, Term term) {
   term_ = term;
   configured_ = true;
   stopped_ = false;
-  ready_ = false;
+  ready_ = was_synced && !copy()->syncing;
   backoff_ = backoff_min;
   become(ReceiverPhase::Connecting);
   connect();

@@ -26,7 +26,8 @@ class Receiver {
   Receiver(World& world, unsigned role, Host host) : world_(world), role_(role), host_(std::move(host)) {}
 
   /// False: a stale term, or the region has a newer writer.
-  bool configure(unsigned active, Term term);
+  bool configure(unsigned active, Term term, bool was_synced);
+  [[nodiscard]] bool holds_a_whole_copy() const { return ready_ && phase_ == ReceiverPhase::Connecting; }
   void drain(const std::function<void(bool ready)>& done);
   void release_writers() { close(); }
   /// The agent is gone.

@@ -136,6 +136,7 @@ void World::kill_guest(unsigned role) {
   guest.configured = guest.app_running = false;
   guest.app_active.reset();
   guest.serving_mark.reset();
+  guest.whole_mark.reset();
   guest.mirror.reset();
   guest.installed = 0;
   touch();
@@ -182,6 +183,7 @@ void World::forget_blade(unsigned site) {
       guest->tap_open = guest->configured = guest->app_running = false;
       guest->app_active.reset();
       guest->serving_mark.reset();
+      guest->whole_mark.reset();
       guest->mirror.reset();
     }
   }

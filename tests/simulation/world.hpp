@@ -29,7 +29,7 @@ struct Copy {
   std::vector<shm::TermStart> history;
   std::uint64_t committed = 0;
   bool syncing = false;
-  bool trusted = true;  ///< a mirror's: its guest-agent knows that it is whole (one that was restarted does not)
+  bool trusted = true;  ///< a mirror's: it was whole once, and what could take over from it is there
   Term writer;
 };
 struct Record {
@@ -60,8 +60,8 @@ struct Guest {
   bool app_running = false;
   std::optional<Term> app_active;
   std::uint64_t installed = 0;
-  bool restoring = false;                 ///< a restarted agent takes up its service: the application follows
   std::optional<Term> serving_mark;       ///< durable in the guest
+  std::optional<Term> whole_mark;         ///< likewise
   std::optional<link::RunMirror> mirror;  ///< durable in the guest
 };
 

@@ -194,6 +194,7 @@ class Chassis {
     isolated.erase(readmit.blade);
     queue_.push_back(ReadmitDone{readmit.blade});
   }
+  void perform(const LookAtPorts& look) { queue_.push_back(PortsSeen{look.blade, isolated.contains(look.blade)}); }
   void perform(const PowerOff& power) {
     if (!power_works) {
       queue_.push_back(PowerFailed{power.blade, "no answer"});

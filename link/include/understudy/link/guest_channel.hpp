@@ -89,6 +89,7 @@ enum class GuestPhase : std::uint8_t { Starting, Connected, Syncing, Synced, Fai
 struct State {
   GuestPhase phase = GuestPhase::Starting;
   std::string detail;
+  Term whole_under = {};  ///< the copy is whole, whatever the stream does: of the active under this term; 0: it is not
   bool operator==(const State&) const = default;
 };
 struct PeerSeen {  ///< the mirror's vote about its active

@@ -46,6 +46,8 @@ struct ReceiverTarget {
   IpAddress active;
   std::uint16_t port = 7410;
   Term term;
+  /// A former receiver had synced this very copy under this term: it is ready as it is, unless the region says SYNCING.
+  bool copy_was_synced = false;
 };
 
 struct ReceiverStoreStatus {
@@ -57,8 +59,8 @@ struct ReceiverStoreStatus {
 struct ReceiverStatus {
   ReceiverPhase phase = ReceiverPhase::Connecting;
   std::string detail;
-  /// Every store was synced since configure() and none is inside a resync now. Stays so when the active falls silent:
-  /// this is what a takeover needs.
+  /// Every store was synced, since configure() or by a former receiver, and none is inside a resync now. Stays so when
+  /// the active falls silent: this is what a takeover needs.
   bool ready = false;
   std::vector<ReceiverStoreStatus> stores;
 };
