@@ -290,11 +290,15 @@ void RoleMachine::retry_start(StepContext& context) {
   }
   if (step_ == Step::AwaitMirrorsWord) {
     const bool known = mirror_.phase && mirror_.term == own_.term;
+    const auto& standby = context.blades.at(standby_);
+    const bool may_come = !standby.connected && standby.away_since && !standby.powered_off;
     if (known && *mirror_.phase == link::MirrorPhase::Synced) {
       take_over_from_returned(context);
     } else if (due(Timer::MirrorsWord, context.now) && known && *mirror_.phase == link::MirrorPhase::Connected) {
       // Its stream ended with its active. Whether its copy was whole then, its host-agent knows, and refuses if not.
       take_over_from_returned(context);
+    } else if (may_come && context.now < *standby.away_since + context.config.timings.hello_wait) {
+      arm(Timer::MirrorsWord, *standby.away_since + context.config.timings.hello_wait);  // its host-agent may be back
     } else if (!armed(Timer::MirrorsWord) || (known && *mirror_.phase == link::MirrorPhase::Syncing)) {
       serve_under_new_term(context, own_.place.blade, StopEvidence::StoodDown);
     }

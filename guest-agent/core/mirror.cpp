@@ -211,6 +211,7 @@ Effects Mirror::on(const ApplicationEnded& event) {
   Effects effects{TellAlarm{"the application ended: " + event.detail}};
   // In a movement it is started on the host; in an activation the step fails and decides.
   if (activity_ == Activity::Mirroring || activity_ == Activity::Serving) {
+    restoring_ = activity_ == Activity::Serving;
     effects.emplace_back(Do{Step::RestartApplication, term_});
   } else {
     application_ended_ = true;

@@ -169,7 +169,7 @@ class Mirror {
   Term mirrored_term_;  ///< the term before an activation: a failed one goes back to it
   std::string bundle_;
   std::optional<link::RunMirror> next_;  ///< a newer order that came while an older one is carried out
-  bool restoring_ = false;               ///< adopted: whether its application is active is not known yet
+  bool restoring_ = false;               ///< serving: its application is being started, or taken up, and not active yet
   bool ready_wanted_ = false;            ///< meanwhile it was told to serve
   bool application_ended_ = false;       ///< in the present activation or quiesce
   std::vector<link::PhaseTime> phases_;

@@ -339,7 +339,8 @@ struct GuestNode::Impl {
     process.post(world.random.between(10ms, 1s), [this, term] {
       if (!place) { return; }
       start_application([this, term](const std::optional<std::string>& failed) {
-        if (failed || core->activity() != guest::Activity::Serving || core->term() != term) { return; }
+        if (failed) { return restart_application(term); }
+        if (core->activity() != guest::Activity::Serving || core->term() != term) { return; }
         activate(term, [this](const std::optional<std::string>& inactive) { restored(inactive); });
       });
     });

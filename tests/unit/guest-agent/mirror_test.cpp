@@ -103,6 +103,13 @@ TEST_F(MirrorTest, ARestoredServiceThatNobodyAskedForSaysNothing) {
   EXPECT_NE(tells<TellReady>(sut_.step(ActivateOrder{Term{2}})), nullptr);
 }
 
+TEST_F(MirrorTest, WhileItsApplicationIsStartedAgainItIsNotReady) {
+  serving();
+  EXPECT_TRUE(does(sut_.step(ApplicationEnded{"killed"}), Step::RestartApplication));
+  EXPECT_TRUE(sut_.step(ActivateOrder{Term{2}}).empty());
+  EXPECT_NE(tells<TellReady>(sut_.step(StepDone{Step::Restore})), nullptr);
+}
+
 TEST_F(MirrorTest, ACopyThatAFormerAgentSyncedIsWholeWithoutItsActive) {
   (void)sut_.step(ConfigureOrder{mirror(Term{1})});
   (void)sut_.step(SyncChanged{SyncPhase::Connecting, ""});
