@@ -113,6 +113,7 @@ void RoleMachine::newer_than_the_store(StepContext& context, const BladeId& blad
 
 void RoleMachine::adopted(StepContext& context) {
   step_ = Step::None;
+  lease_ = {};
   become(context, RoleState::Starting, "adopted " + to_string(own_.place));
   if (own_.place.kind == PlaceKind::Mirror) {
     now_on_mirror(context);
@@ -213,6 +214,7 @@ void RoleMachine::other_says_hello(StepContext& context, const BladeId& blade, c
 /// A new life of the role at `blade`'s host, under a term that nobody had.
 void RoleMachine::serve_under_new_term(StepContext& context, const BladeId& blade, StopEvidence evidence) {
   step_ = Step::None;
+  lease_ = {};
   disarm(Timer::MirrorsWord);
   persist(context, {id(), next_term(), {blade, PlaceKind::Host}, evidence, Term{}}, AfterStore::Serve);
 }
@@ -244,6 +246,14 @@ void RoleMachine::on_report(StepContext& context, const BladeId& blade, const li
 
 void RoleMachine::send_serve(StepContext& context) {
   if (own_.place.kind != PlaceKind::Host) { return; }
+  if (own_.leased) {  // who serves anew opens its gate without a timeout
+    lease_ = {};
+    Ownership next = own_;
+    next.leased = false;
+    persist(context, next, AfterStore::Serve);
+    return;
+  }
+  lease_ = {};
   came_empty_ = false;
   if (context.blades.at(own_.place.blade).maybe_closed()) { context.readmit(own_.place.blade); }
   context.send(own_.place.blade, link::ServeRole{config_.spec, own_.term});

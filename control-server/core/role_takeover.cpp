@@ -55,7 +55,10 @@ void RoleMachine::on_isolate_failed(StepContext& context, const BladeId& blade, 
   ++isolate_tries_;
   raise(context, "isolation", "cannot isolate " + blade.value + ": " + detail);
   arm(Timer::Isolate, context.now + context.config.timings.retry);
-  if (state_ == RoleState::TakingOver && step_ == Step::AwaitEvidence) { context.power_off(blade); }
+  if (state_ == RoleState::TakingOver && step_ == Step::AwaitEvidence) {
+    context.power_off(blade);
+    stop_grants(context);
+  }
 }
 
 void RoleMachine::on_powered_off(StepContext& context, const BladeId& blade) {

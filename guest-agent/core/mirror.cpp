@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "core/mirror.hpp"
 
+#include <algorithm>
 #include <utility>
 
 namespace understudy::guest {
@@ -82,6 +83,8 @@ Effects Mirror::on(const ActivateOrder& event) {
     return {TellActivateFailed{"the copy is unfinished"}};
   }
   mirrored_term_ = std::exchange(term_, event.term);
+  no_grants_ = std::max(no_grants_, mirrored_term_);
+  granting_ = Term{};
   application_ended_ = false;
   phases_.clear();
   activity_ = Activity::Draining;
@@ -106,6 +109,23 @@ Effects Mirror::on(const ResumeOrder&) {
   activity_ = Activity::Serving;
   // One that ended meanwhile cannot be told to resume; a restart makes it active too.
   return {Do{std::exchange(application_ended_, false) ? Step::RestartApplication : Step::Resume, term_}};
+}
+
+Effects Mirror::on(const AllowGrantsOrder& event) {
+  if (activity_ == Activity::Mirroring && event.term == term_ && event.term > no_grants_) { granting_ = event.term; }
+  return {};
+}
+
+/// It counts from here on: what was granted before was asked for before.
+Effects Mirror::on(const StopGrantsOrder& event) {
+  no_grants_ = std::max(no_grants_, event.term);
+  if (granting_ <= no_grants_) { granting_ = Term{}; }
+  return {TellGrantsStopped{event.term}};
+}
+
+Effects Mirror::on(const GrantAsked& event) {
+  if (activity_ != Activity::Mirroring || granting_.value == 0 || event.term != granting_) { return {}; }
+  return {Grant{event.term, event.nonce}};
 }
 
 Effects Mirror::on(const ShutdownOrder&) { return {PowerOff{}}; }

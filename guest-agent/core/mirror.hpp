@@ -70,6 +70,16 @@ struct ActivateOrder {
 struct AnnounceOrder {};
 struct QuiesceOrder {};
 struct ResumeOrder {};
+struct AllowGrantsOrder {
+  Term term;
+};
+struct StopGrantsOrder {
+  Term term;
+};
+struct GrantAsked {  ///< by the active, over the stream that replicates
+  Term term;
+  std::uint64_t nonce = 0;
+};
 struct ShutdownOrder {};
 /// Held: a copy that a former agent of this boot had synced under the configured term, and nothing overwrote since.
 enum class SyncPhase : std::uint8_t { Connecting, Syncing, Synced, Lost, Held };
@@ -84,7 +94,8 @@ struct ApplicationEnded {
   std::string detail;
 };
 using Event = std::variant<StepDone, StepFailed, ConfigureOrder, ActivateOrder, AnnounceOrder, QuiesceOrder,
-                           ResumeOrder, ShutdownOrder, SyncChanged, PeerChanged, ApplicationEnded>;
+                           ResumeOrder, ShutdownOrder, SyncChanged, PeerChanged, ApplicationEnded, AllowGrantsOrder,
+                           StopGrantsOrder, GrantAsked>;
 
 struct Do {
   Step step;
@@ -126,6 +137,16 @@ struct TellAlarm {
   std::string text;
   bool operator==(const TellAlarm&) const = default;
 };
+/// A lease's grant (rule 5): the active may serve on for the lease's length from when it asked.
+struct Grant {
+  Term term;
+  std::uint64_t nonce = 0;
+  bool operator==(const Grant&) const = default;
+};
+struct TellGrantsStopped {
+  Term term;
+  bool operator==(const TellGrantsStopped&) const = default;
+};
 struct Announce {
   bool operator==(const Announce&) const = default;
 };
@@ -133,7 +154,7 @@ struct PowerOff {
   bool operator==(const PowerOff&) const = default;
 };
 using Effect = std::variant<Do, HoldMirror, TellPhase, TellVote, TellReady, TellActivateFailed, TellQuiesced,
-                            TellQuiesceFailed, TellAlarm, Announce, PowerOff>;
+                            TellQuiesceFailed, TellAlarm, Announce, PowerOff, Grant, TellGrantsStopped>;
 using Effects = std::vector<Effect>;
 
 class Mirror {
@@ -157,6 +178,9 @@ class Mirror {
   Effects on(const SyncChanged& event);
   Effects on(const PeerChanged& event);
   Effects on(const ApplicationEnded& event);
+  Effects on(const AllowGrantsOrder& event);
+  Effects on(const StopGrantsOrder& event);
+  Effects on(const GrantAsked& event);
   Effects advance(Activity next, Step step, const char* phase, double ms);
   [[nodiscard]] bool is_activating() const;
   [[nodiscard]] TellPhase told(SyncPhase phase, const std::string& detail) const;
@@ -166,6 +190,8 @@ class Mirror {
   SyncPhase sync_ = SyncPhase::Connecting;
   link::Vote vote_ = link::Vote::Unknown;
   Term term_;           ///< the active's while mirroring, our own from the activation on
+  Term granting_;       ///< for this term whoever asks is granted; 0: nobody. A restarted agent grants nothing
+  Term no_grants_;      ///< up to this one never again
   Term mirrored_term_;  ///< the term before an activation: a failed one goes back to it
   std::string bundle_;
   std::optional<link::RunMirror> next_;  ///< a newer order that came while an older one is carried out

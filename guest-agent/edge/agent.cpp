@@ -130,6 +130,8 @@ void Agent::on_order(const link::guest::GuestOrder& order) {
   if (std::holds_alternative<wire::Announce>(order)) { handle(AnnounceOrder{}); }
   if (std::holds_alternative<wire::Quiesce>(order)) { handle(QuiesceOrder{}); }
   if (std::holds_alternative<wire::Resume>(order)) { handle(ResumeOrder{}); }
+  if (const auto* allow = std::get_if<wire::AllowGrants>(&order)) { handle(AllowGrantsOrder{allow->term}); }
+  if (const auto* stop = std::get_if<wire::StopGrants>(&order)) { handle(StopGrantsOrder{stop->term}); }
   if (std::holds_alternative<wire::Shutdown>(order)) { handle(ShutdownOrder{}); }
 }
 

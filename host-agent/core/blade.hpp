@@ -25,6 +25,7 @@
 #include "core/effects.hpp"
 #include "core/events.hpp"
 #include "core/held_record.hpp"
+#include "core/lease.hpp"
 #include "core/movement.hpp"
 
 namespace understudy::host {
@@ -59,6 +60,9 @@ struct HeldRoleState {
   bool adopting = false;  ///< ServingHost: AdoptHost is under way
   bool committed = false;  ///< Moving, adopted: a former daemon had passed the commit
   link::Vote vote = link::Vote::Unknown;
+  Lease lease;                       ///< ServingHost
+  std::optional<Instant> untime_at;  ///< ServingHost: the gate is to lose its timeout, tried again then
+  std::optional<Term> stop_grants;   ///< Mirroring: its guest was told to grant no more for this term
 };
 
 class Blade {
@@ -81,6 +85,10 @@ class Blade {
   Effects on_order(Instant now, const link::Activate& order);
   Effects on_order(Instant now, const link::Move& order);
   Effects on_order(Instant now, const link::ReleaseMirrors& order);
+  Effects on_order(Instant now, const link::ArmLease& order);
+  Effects on_order(Instant now, const link::DisarmLease& order);
+  Effects on_order(Instant now, const link::AllowGrants& order);
+  Effects on_order(Instant now, const link::StopGrants& order);
   Effects on(Instant now, const OrderArrived& event);
   Effects on(Instant now, const StepDone& event);
   Effects on(Instant now, const StepFailed& event);
@@ -97,6 +105,11 @@ class Blade {
   Effects on(Instant now, const GuestExited& event);
   Effects on(Instant now, const GuestsReleased& event);
   Effects on(Instant now, const ApplicationExited& event);
+  Effects on(Instant now, const GrantArrived& event);
+  Effects on(Instant now, const GuestStoppedGrants& event);
+  Effects ask_for_grant(Instant now, HeldRoleState& held);
+  Effects on_lease_step(Instant now, HeldRoleState& held, Step step, const std::string& failure);
+  [[nodiscard]] Effects lease_state(const HeldRoleState& held) const;
   Effects on(Instant now, const ControlConnected& event);
   Effects on(Instant now, const Tick& event);
   [[nodiscard]] Effects mirror_state(const RoleId& role, const std::string& detail = {}) const;

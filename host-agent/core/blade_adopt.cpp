@@ -16,7 +16,8 @@ std::optional<HeldRecord> Blade::record_of(const RoleId& role) const {
   const auto found = roles_.find(role);
   if (found == roles_.end()) { return std::nullopt; }
   const auto& held = found->second;
-  HeldRecord record{held.spec, held.stage, held.term, {}, held.moved, held.mirror, held.spent, held.spoiled};
+  HeldRecord record{held.spec,  held.stage,   held.term,         {}, held.moved, held.mirror,
+                    held.spent, held.spoiled, held.lease.order()};
   if (held.stage == RoleStage::Moving) { record.move_term = held.movement.host_term(); }
   return record;
 }
@@ -44,6 +45,7 @@ Effects Blade::adopt(Instant now, const HeldRecord& record, const HostFindings& 
   switch (record.stage) {
     case RoleStage::ServingHost:
       if (found.gate_open) {
+        if (record.lease) { held.lease.arm(now, *record.lease); }  // timed or not: the first grant makes it so
         append(effects, adopt_host(held));
         return effects;
       }

@@ -22,6 +22,9 @@ Effects Blade::on(Instant now, const StepDone& event) {
   if (held->stage == RoleStage::Moving) {
     return settle_movement(event.role, held->movement.on_step_done(now, event.step));
   }
+  if (event.step == Step::TimeGate || event.step == Step::UntimeGate) {
+    return on_lease_step(now, *held, event.step, {});
+  }
   if (event.step == Step::PrepareHost && held->stage == RoleStage::PreparingHost) {
     // It had become active and ended before this answer was heard.
     if (!held->application_end.empty()) { return serving_failed(*held, held->application_end); }
@@ -62,6 +65,9 @@ Effects Blade::on(Instant now, const StepFailed& event) {
   }
   if (held->stage == RoleStage::Moving) {
     return settle_movement(event.role, held->movement.on_step_failed(now, event.step, event.detail));
+  }
+  if (event.step == Step::TimeGate || event.step == Step::UntimeGate) {
+    return on_lease_step(now, *held, event.step, event.detail.empty() ? "failed" : event.detail);
   }
   if (event.step == Step::StartGuest) { return on(now, GuestExited{event.role, event.detail}); }
   if (event.step == Step::OpenMirrorGate) { return activation_failed(event.role, event.detail); }
@@ -122,6 +128,10 @@ Effects Blade::on(Instant, const GuestHello& event) {
       if (new_boot) {
         held->phase = link::MirrorPhase::Connected;
         held->whole_copy = false;
+      }
+      if (held->stop_grants) {
+        return {TellGuest{event.role, GuestOrder::Configure, held->term},
+                TellGuest{event.role, GuestOrder::StopGrants, *held->stop_grants}};
       }
       return {TellGuest{event.role, GuestOrder::Configure, held->term}};
     case RoleStage::Activating: {

@@ -38,6 +38,8 @@ Effects Blade::on_order(Instant, const link::ServeRole& order) {
   held.down.clear();
   held.adopting = false;
   held.again_at.reset();
+  held.lease.disarm();
+  held.untime_at.reset();
   return {HoldSpec{order.spec}, Remember{order.spec.id}, Do{order.spec.id, Step::PrepareHost, order.term}};
 }
 

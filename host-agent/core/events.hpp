@@ -30,6 +30,8 @@ enum class Step : std::uint8_t {
   Rollback,         ///< thaw (when frozen), mirror gate open again, prepared things gone
   Discard,          ///< instead, behind a dead guest: prepared things gone, no gate is touched
   ReleaseGuests,
+  UntimeGate,  ///< of a role that this host serves: open without a timeout
+  TimeGate,    ///< the answer to the effect TimeGate
 };
 
 struct OrderArrived {
@@ -99,12 +101,22 @@ struct ApplicationExited {
   RoleId role;
   std::string detail;
 };
+/// Leases: the mirror's grant for a request of this active, and a mirror's word that it grants no more.
+struct GrantArrived {
+  RoleId role;
+  Term term;
+  std::uint64_t nonce = 0;
+};
+struct GuestStoppedGrants {
+  RoleId role;
+  Term term;
+};
 struct ControlConnected {};
 struct Tick {};
 
 using Event =
     std::variant<OrderArrived, StepDone, StepFailed, GuestHello, GuestLost, GuestWarning, GuestPhase, GuestVote,
                  GuestReady, GuestRefused, GuestQuiesced, GuestNotQuiesced, ApplicationNeedsQuiescing, GuestExited,
-                 GuestsReleased, ApplicationExited, ControlConnected, Tick>;
+                 GuestsReleased, ApplicationExited, GrantArrived, GuestStoppedGrants, ControlConnected, Tick>;
 
 }  // namespace understudy::host

@@ -173,6 +173,12 @@ void Agent::perform(const TellGuest& effect) {
     case GuestOrder::Resume:
       sent = mirror.send(link::guest::Resume{});
       break;
+    case GuestOrder::AllowGrants:
+      sent = mirror.send(link::guest::AllowGrants{effect.term});
+      break;
+    case GuestOrder::StopGrants:
+      sent = mirror.send(link::guest::StopGrants{effect.term});
+      break;
   }
   if (!sent) { log::error("mirror of {}: {}", effect.role.value, log::describe(sent.error())); }
 }
@@ -228,6 +234,11 @@ void Agent::perform(const Do& effect) {
       return;
     case Step::ReleaseGuests:
       release_all();
+      return;
+    case Step::UntimeGate:
+      done(untime_gate(role));
+      return;
+    case Step::TimeGate:  // an effect of its own
       return;
     case Step::PrepareMovement:
     case Step::Freeze:

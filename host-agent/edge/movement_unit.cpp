@@ -57,6 +57,8 @@ void MovementUnit::perform(Step step, Term term, std::function<void(Status)> don
     case Step::AdoptHost:
     case Step::AdoptGuest:
     case Step::ReleaseGuests:
+    case Step::UntimeGate:
+    case Step::TimeGate:
       break;
   }
   done(failure("a step that is no part of a movement"));

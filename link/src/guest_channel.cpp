@@ -61,6 +61,12 @@ struct OrderWriter {
   json::object operator()(const Quiesce&) const { return {{"order", "quiesce"}}; }
   json::object operator()(const Resume&) const { return {{"order", "resume"}}; }
   json::object operator()(const Shutdown&) const { return {{"order", "shutdown"}}; }
+  json::object operator()(const AllowGrants& order) const {
+    return {{"order", "allow-grants"}, {"term", order.term.value}};
+  }
+  json::object operator()(const StopGrants& order) const {
+    return {{"order", "stop-grants"}, {"term", order.term.value}};
+  }
 };
 
 struct EventWriter {
@@ -99,6 +105,9 @@ struct EventWriter {
   }
   json::object operator()(const QuiesceFailed& event) const {
     return {{"event", "quiesce-failed"}, {"detail", event.detail}};
+  }
+  json::object operator()(const GrantsStopped& event) const {
+    return {{"event", "grants-stopped"}, {"term", event.term.value}};
   }
   json::object operator()(const Alarm& event) const { return {{"event", "alarm"}, {"text", event.text}}; }
 };
@@ -173,6 +182,7 @@ GuestEvent read_event(JsonFields& fields, const std::string& name) {
   if (name == "announced") { return Announced{}; }
   if (name == "quiesced") { return read_quiesced(fields); }
   if (name == "quiesce-failed") { return QuiesceFailed{fields.string("detail")}; }
+  if (name == "grants-stopped") { return GrantsStopped{Term{fields.number("term")}}; }
   if (name == "alarm") { return Alarm{fields.string("text")}; }
   fields.problem("\"" + name.substr(0, 32) + "\" is no event");
   return Alarm{};
@@ -215,6 +225,10 @@ Result<GuestOrder> parse_order(std::string_view text) {
     order = Quiesce{};
   } else if (name == "resume") {
     order = Resume{};
+  } else if (name == "allow-grants") {
+    order = AllowGrants{Term{fields.number("term")}};
+  } else if (name == "stop-grants") {
+    order = StopGrants{Term{fields.number("term")}};
   } else if (name != "shutdown") {
     fields.problem("\"" + name.substr(0, 32) + "\" is no order");
   }

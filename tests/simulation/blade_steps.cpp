@@ -35,6 +35,11 @@ void BladeNode::Impl::perform(const host::Do& effect) {
       return adopt_guest(role);
     case host::Step::ReleaseGuests:
       return release_all();
+    case host::Step::UntimeGate:
+      world.open_host_gate(site, role);
+      return done({});
+    case host::Step::TimeGate:  // an effect of its own
+      return;
     case host::Step::PrepareMovement:
     case host::Step::Freeze:
     case host::Step::Finish:

@@ -32,6 +32,7 @@ GroupConfig make_config(const World& world) {
   }
   config.movement = world.settings.always_move ? link::MovementPolicy::Always : link::MovementPolicy::Manual;
   config.has_power = true;
+  config.leases = world.settings.leases;
   config.control_shares_standby_blade = world.settings.control_on_standby;
   return config;
 }
@@ -198,7 +199,7 @@ struct ControlNode::Impl {
       return;
     }
     const bool hangs = world.fails(world.troubles.switch_hangs);
-    const bool fails = world.fails(world.troubles.switch_fails);
+    const bool fails = world.device_fails(world.troubles.switch_fails);
     on_worker(switch_worker, hangs ? command_limit : world.random.between(1ms, 8ms),
               [this, site, hangs, fails]() -> Event {
                 const auto& id = world.blade_id(site);
@@ -213,7 +214,7 @@ struct ControlNode::Impl {
   void perform(const Readmit& effect) {
     const unsigned site = world.site_of(effect.blade);
     const bool hangs = world.fails(world.troubles.switch_hangs);
-    const bool fails = world.fails(world.troubles.switch_fails);
+    const bool fails = world.device_fails(world.troubles.switch_fails);
     on_worker(switch_worker, hangs ? command_limit : world.random.between(1ms, 8ms),
               [this, site, hangs, fails]() -> Event {
                 const auto& id = world.blade_id(site);
@@ -241,7 +242,7 @@ struct ControlNode::Impl {
     const unsigned wanted = world.site_of(effect.blade);
     const unsigned site = world.has(Bug::ShootTheNeighbour) ? (wanted + 1) % world.roles() : wanted;
     const bool hangs = world.fails(world.troubles.fence_hangs);
-    const bool fails = world.fails(world.troubles.fence_fails);
+    const bool fails = world.device_fails(world.troubles.fence_fails);
     const bool lies = world.fails(world.troubles.fence_lies);
     const auto takes = hangs ? command_limit : world.random.between(300ms, 2s);
     on_worker(power_worker, takes, [this, wanted, site, hangs, fails, lies]() -> Event {

@@ -59,6 +59,10 @@ struct GuestNode::Impl {
       handle(guest::SyncChanged{static_cast<guest::SyncPhase>(phase), ""});
     };
     host.on_applied = [this] { install_later(); };
+    host.on_ask = [this](Term term, std::uint64_t nonce) { handle(guest::GrantAsked{term, nonce}); };
+    host.on_grant = [this](unsigned site, Term term, std::uint64_t nonce) {
+      chassis.blades[site]->granted(role, term, nonce);
+    };
     host.on_full_snapshot = [this] { guest.installed = copy()->committed; };
     return host;
   }
@@ -199,6 +203,10 @@ struct GuestNode::Impl {
       handle(guest::QuiesceOrder{});
     } else if (std::holds_alternative<wire::Resume>(order)) {
       handle(guest::ResumeOrder{});
+    } else if (const auto* allow = std::get_if<wire::AllowGrants>(&order)) {
+      handle(guest::AllowGrantsOrder{allow->term});
+    } else if (const auto* stop = std::get_if<wire::StopGrants>(&order)) {
+      handle(guest::StopGrantsOrder{stop->term});
     }
   }
 
@@ -283,6 +291,21 @@ struct GuestNode::Impl {
   void perform(const guest::TellAlarm& effect) { send(wire::Alarm{effect.text}); }
   void perform(const guest::Announce& /*effect*/) { world.announce_from_guest(role); }
   void perform(const guest::PowerOff& /*effect*/) { end(); }
+  /// Some are lost, and some come late, as behind a busy line.
+  void perform(const guest::Grant& effect) {
+    const auto fate = world.lease_random.unit();
+    if (fate < world.lost_grants) { return; }
+    if (fate > 1 - world.late_grants) {  // it was said, and whatever becomes of the sayer it arrives
+      auto& active = world.blades[role]->agent;
+      world.scheduler.after(world.lease_random.between(100ms, 14s), [this, effect, &active, life = active.life()] {
+        if (life == 0 || active.life() != life) { return; }
+        active.deliver([this, effect] { chassis.blades[role]->granted(role, effect.term, effect.nonce); });
+      });
+      return;
+    }
+    receiver.grant(effect.term, effect.nonce);
+  }
+  void perform(const guest::TellGrantsStopped& effect) { send(wire::GrantsStopped{effect.term}); }
 
   // --- steps ---
 
@@ -359,6 +382,7 @@ GuestNode::~GuestNode() = default;
 void GuestNode::power_on() { impl_->power_on(); }
 void GuestNode::end() { impl_->end(); }
 void GuestNode::agent_crash() { impl_->crash(); }
+void GuestNode::ask_grant(unsigned site, Term term, std::uint64_t nonce) { impl_->receiver.ask(site, term, nonce); }
 
 void GuestNode::application_died() {
   if (!impl_->guest.machine.up || !impl_->guest.app_running) { return; }

@@ -216,6 +216,18 @@ void Receiver::trust() {
   if (copy()) { copy()->trusted = true; }
 }
 
+void Receiver::ask(unsigned site, Term term, std::uint64_t nonce) {
+  if (!link_ || site != active_) { return; }
+  link_->stream->send(0, [this, link = link_, term, nonce] {
+    if (link == link_) { host_.on_ask(term, nonce); }
+  });
+}
+
+void Receiver::grant(Term term, std::uint64_t nonce) {
+  if (!link_) { return; }
+  link_->stream->send(1, [this, site = active_, term, nonce] { host_.on_grant(site, term, nonce); });
+}
+
 void Receiver::lost() {
   link_.reset();
   if (on_drained_) { return drained(); }

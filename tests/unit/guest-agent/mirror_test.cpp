@@ -110,6 +110,17 @@ TEST_F(MirrorTest, WhileItsApplicationIsStartedAgainItIsNotReady) {
   EXPECT_NE(tells<TellReady>(sut_.step(StepDone{Step::Restore})), nullptr);
 }
 
+TEST_F(MirrorTest, GrantsOnlyWhenItMayAndNeverAgainAfterItWasStopped) {
+  mirroring(SyncPhase::Synced);
+  EXPECT_TRUE(sut_.step(GrantAsked{Term{1}, 5}).empty()) << "a restarted agent grants nothing by itself";
+  (void)sut_.step(AllowGrantsOrder{Term{1}});
+  EXPECT_EQ(sut_.step(GrantAsked{Term{1}, 6}), (Effects{Grant{Term{1}, 6}}));
+  EXPECT_TRUE(sut_.step(GrantAsked{Term{2}, 7}).empty());
+  EXPECT_EQ(sut_.step(StopGrantsOrder{Term{1}}), (Effects{TellGrantsStopped{Term{1}}}));
+  (void)sut_.step(AllowGrantsOrder{Term{1}});
+  EXPECT_TRUE(sut_.step(GrantAsked{Term{1}, 8}).empty());
+}
+
 TEST_F(MirrorTest, ACopyThatAFormerAgentSyncedIsWholeWithoutItsActive) {
   (void)sut_.step(ConfigureOrder{mirror(Term{1})});
   (void)sut_.step(SyncChanged{SyncPhase::Connecting, ""});
