@@ -20,12 +20,13 @@ struct Blade {
   std::optional<Instant> sign_of_life;
   std::optional<Instant> away_since;  ///< its host-agent's stream ended then and no new one came
   std::string boot_id;
-  Ballot bfd;                ///< this control-server's own view
-  bool isolated = false;     ///< read back from the switch
-  bool half_closed = false;  ///< an isolation failed: it is none, but some port may be closed
-  bool isolating = false;    ///< an answer of the switch is awaited
-  bool readmitting = false;  ///< likewise
-  bool powered_off = false;  ///< confirmed, and not heard of since
+  Ballot bfd;                         ///< this control-server's own view
+  std::optional<Instant> wavered_at;  ///< BFD's view of it changed then; never after its first word: nothing
+  bool isolated = false;              ///< read back from the switch
+  bool half_closed = false;           ///< an isolation failed: it is none, but some port may be closed
+  bool isolating = false;             ///< an answer of the switch is awaited
+  bool readmitting = false;           ///< likewise
+  bool powered_off = false;           ///< confirmed, and not heard of since
   bool powering_off = false;
   bool heard_while_powering_off = false;  ///< it said Hello since: the answer may be about an earlier life of it
   HoldOut hold_out;

@@ -36,8 +36,24 @@ struct Timings {
   Duration hello_wait{std::chrono::seconds(10)};     ///< then a missing host-agent is an alarm
   Duration mirror_wait{std::chrono::seconds(3)};     ///< for a mirror's word before a role starts without its state
 
+  /// How often the ports of a blade that serves are looked at: a command of a control-server that is gone may reach the
+  /// switch late, and a person may close one.
+  Duration ports_look{std::chrono::seconds(10)};
+  /// After a failure of the observers' own network the voices come back one by one, a second apart and more.
+  Duration voices_return{std::chrono::seconds(3)};
+
+  Duration lease{std::chrono::seconds(2)};          ///< a grant is good for this long from its request
+  Duration lease_element{std::chrono::seconds(2)};  ///< the gate stays open for this long after the last refreshing
+  Duration lease_wait{std::chrono::seconds(1)};     ///< after the mirror is synced, before a lease is armed
+  /// A stop of this clock, or a jump, counts as this much at most.
+  Duration lease_step{std::chrono::milliseconds(250)};
+  /// From the mirror's word that it grants no more: twice, since no clock that works drifts as much.
+  [[nodiscard]] Duration lease_out() const { return 2 * (lease + lease_element); }
+
   /// Two observers see the same failure this far apart at most; a difference that lasts longer is real.
   [[nodiscard]] Duration vote_settle() const { return 2 * detection; }
+  /// One and a half intervals of BFD: a cable silences all that is behind it within one.
+  [[nodiscard]] Duration same_cable() const { return detection / 2; }
 };
 
 /// A blade that fails `failures` times within `within` gets no mirrors for `lasts`. 0 failures: never; 0 long: until a
@@ -59,6 +75,7 @@ struct GroupConfig {
   Timings timings;
   HoldOutConfig hold_out;
   bool has_power = false;                     ///< a power driver is configured
+  bool leases = false;                        ///< isolation first, power second, a lease that ran out third
   bool control_shares_standby_blade = false;  ///< then the standby's liveness proves nothing about our network
 
   [[nodiscard]] const BladeConfig& standby() const {

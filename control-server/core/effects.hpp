@@ -24,6 +24,9 @@ struct Isolate {  ///< cut every service port of the blade and read it back
 struct Readmit {
   BladeId blade;
 };
+struct LookAtPorts {  ///< changes nothing; answered by PortsSeen
+  BladeId blade;
+};
 struct PowerOff {
   BladeId blade;
 };
@@ -35,6 +38,6 @@ struct Note {  ///< for the event log; the edge adds id and time
   link::EventRecord event;
 };
 
-using Effect = std::variant<Persist, Isolate, Readmit, PowerOff, Send, Note>;
+using Effect = std::variant<Persist, Isolate, Readmit, LookAtPorts, PowerOff, Send, Note>;
 
 }  // namespace understudy::control

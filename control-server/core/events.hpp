@@ -48,9 +48,11 @@ struct ReadmitFailed {
   BladeId blade;
   std::string detail;
 };
-struct PortsSeen {  ///< what the switch said at the start
+struct PortsSeen {  ///< what the switch said, at the start or to LookAtPorts
   BladeId blade;
-  bool isolated = false;
+  bool isolated = false;     ///< every port
+  bool half_closed = false;  ///< one and not all
+  bool known = true;         ///< false: the switch does not tell
 };
 struct PowerDone {  ///< confirmed off
   BladeId blade;

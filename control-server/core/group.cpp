@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "core/group.hpp"
 
+#include <algorithm>
+
 namespace understudy::control {
 
 using link::Severity;
@@ -142,13 +144,24 @@ Neighbours Group::neighbours_of(const RoleMachine& self, Instant now) const {
     last = last ? std::max(*last, ballot.since) : ballot.since;
   }
   neighbours.surroundings.all_at_once = all_silent && first && *last - *first <= settle;
-  for (const auto& [id, blade] : blades_.all()) {
-    const bool same_fate = blade.config.standby && config_.control_shares_standby_blade;
-    if (id != self.ownership().place.blade && !same_fate && blade.bfd.vote == Vote::Up) {
-      neighbours.surroundings.witness = true;
-    }
-  }
+  look_for_witness(self, now, neighbours.surroundings);
   return neighbours;
+}
+
+/// Where both observers hang on the standby's one cable, voices that come and go are that cable's fault, as long as a
+/// single one of them does.
+void Group::look_for_witness(const RoleMachine& self, Instant now, Surroundings& around) const {
+  const bool shared = config_.control_shares_standby_blade;
+  for (const auto& [id, blade] : blades_.all()) {
+    if (id == self.ownership().place.blade || (blade.config.standby && shared)) { continue; }
+    around.witness = around.witness || blade.bfd.vote == Vote::Up;
+    if (!shared || !blade.wavered_at) { continue; }
+    const Instant steady = *blade.wavered_at + config_.timings.voices_return;
+    if (steady > now) { around.witness_from = std::max(around.witness_from.value_or(steady), steady); }
+  }
+  if (!shared) { return; }
+  around.same_cable = config_.timings.same_cable();
+  around.witness = around.witness && !around.witness_from;
 }
 
 void Group::note_blade(StepContext& context, Severity severity, const std::string& kind, const BladeId& blade,
@@ -259,8 +272,7 @@ Result<std::string> Group::check_let_back(const BladeId& id) const {
 void Group::release_mirrors(StepContext& context) {
   link::ReleaseMirrors order;
   for (auto& role : roles_) {
-    const auto state = role.state();
-    if (state == RoleState::TakingOver || state == RoleState::OnMirror || state == RoleState::Moving) {
+    if (role.spares_its_mirror()) {
       order.except.push_back(role.id());
     } else {
       role.on_mirrors_released(context, blades_.standby());
@@ -286,6 +298,7 @@ void Group::handle(StepContext& context, const AgentLost& event) {
 void Group::handle(StepContext& context, const BfdChanged& event) {
   auto* blade = blades_.find(event.peer);
   if (blade == nullptr || blade->bfd.vote == event.vote) { return; }
+  if (blade->bfd.since != Instant{}) { blade->wavered_at = context.now; }
   blade->bfd = {event.vote, context.now};
   note_blade(context, event.vote == Vote::Down ? Severity::Warning : Severity::Info, "vote", event.peer,
              "the control-server sees " + event.peer.value + " " + link::to_string(event.vote));
@@ -329,12 +342,15 @@ void Group::handle(StepContext& context, const ReadmitFailed& event) {
   auto* blade = blades_.find(event.blade);
   if (blade == nullptr) { return; }
   blade->readmitting = false;
-  blade->isolated = true;  // some port may still be closed; the next ServeRole tries again
+  blade->isolated = true;  // some port may still be closed; it is tried again while the blade serves
   note_blade(context, Severity::Alarm, "isolation", event.blade,
              "cannot readmit " + event.blade.value + ": " + event.detail);
 }
 void Group::handle(StepContext& /*context*/, const PortsSeen& event) {
-  if (auto* blade = blades_.find(event.blade)) { blade->isolated = event.isolated; }
+  auto* blade = blades_.find(event.blade);
+  if (blade == nullptr || !event.known) { return; }
+  blade->isolated = event.isolated;
+  blade->half_closed = event.half_closed;
 }
 
 void Group::handle(StepContext& context, const PowerDone& event) {

@@ -65,6 +65,7 @@ class Group {
   void release_mirrors(StepContext& context);
   [[nodiscard]] bool standby_free() const;
   [[nodiscard]] Neighbours neighbours_of(const RoleMachine& role, Instant now) const;
+  void look_for_witness(const RoleMachine& self, Instant now, Surroundings& around) const;
   RoleMachine* find_mutable(const RoleId& role);
   static void note_blade(StepContext& context, link::Severity severity, const std::string& kind, const BladeId& blade,
                          const std::string& text);

@@ -15,6 +15,8 @@ struct Ownership {
   link::StopEvidence evidence = link::StopEvidence::None;  ///< why the place before no longer speaks
   /// A term that was promised to the standby's host for a movement. Used up even when the movement rolled back.
   Term reserved;
+  /// The serving host's gate is timed: it closes by itself when the mirror grants no more (rules 3 to 5).
+  bool leased = false;
 
   [[nodiscard]] Term highest() const { return std::max(term, reserved); }
   bool operator==(const Ownership&) const = default;

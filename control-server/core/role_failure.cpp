@@ -15,7 +15,8 @@ bool RoleMachine::can_take_over(const StepContext& context) const {
 
 void RoleMachine::on_report(StepContext& context, const BladeId& blade, const link::MirrorState& report) {
   seen_ = std::max(seen_, std::min(report.term, own_.highest()));  // a guest's word never raises the count (rule 8)
-  if (blade != standby_ || report.term > own_.highest()) {
+  // A store that knows nothing yet keeps what is said: nothing follows from it but with an ownership of the same term.
+  if (blade != standby_ || (report.term > own_.highest() && own_.term.value != 0)) {
     ignore(context, blade, std::string("mirror ") + link::to_string(report.phase), report.term);
     return;
   }
@@ -126,6 +127,14 @@ void RoleMachine::on_mirrors_released(StepContext& context, const BladeId& blade
   const std::string why = "its mirror is gone: " + blade.value + " has become an active";
   raise(context, "mirror", why);
   if (state_ == RoleState::Protected) { become(context, RoleState::Exposed, why); }
+}
+
+bool RoleMachine::spares_its_mirror() {
+  if (state_ == RoleState::TakingOver || state_ == RoleState::OnMirror || state_ == RoleState::Moving) { return true; }
+  const bool unserved = state_ == RoleState::Starting || state_ == RoleState::Lost;
+  const bool may_have_it = mirror_.phase == MirrorPhase::Synced || mirror_.phase == MirrorPhase::Connected;
+  spared_ = unserved && on_own_blade() && may_have_it;
+  return spared_;
 }
 
 void RoleMachine::on_report(StepContext& context, const BladeId& blade, const link::MirrorWarning& report) {

@@ -43,6 +43,8 @@ void RoleMachine::settle(StepContext& context, const Neighbours& neighbours) {
   judge_active(context, neighbours);
   consider_cancelling(context);
   retry_takeover(context);
+  keep_admitted(context);
+  consider_lease(context);
   movement_deadline(context);
   consider_movement(context, neighbours);
   for (auto& timer : timers_) {  // what nobody waits for any more must not make the caller spin
@@ -76,6 +78,11 @@ void RoleMachine::on_stored(StepContext& context, Term term) {
       step_ = Step::AwaitMoved;
       arm(Timer::MoveDeadline, context.now + context.config.timings.movement_deadline);
       context.send(standby_, link::Move{id(), own_.reserved});
+      break;
+    case AfterStore::Leased:
+      break;
+    case AfterStore::Exposed:
+      disarm_lease(context);
       break;
     case AfterStore::Moved:
       step_ = Step::None;

@@ -66,6 +66,8 @@ class RoleMachine {
   void on_report(StepContext& context, const BladeId& blade, const link::ActivateFailed& report);
   void on_report(StepContext& context, const BladeId& blade, const link::Moved& report);
   void on_report(StepContext& context, const BladeId& blade, const link::MoveFailed& report);
+  void on_report(StepContext& context, const BladeId& blade, const link::LeaseState& report);
+  void on_report(StepContext& context, const BladeId& blade, const link::GrantsStopped& report);
   void on_stored(StepContext& context, Term term);
   void on_store_failed(StepContext& context, Term term, bool conflict, const std::string& detail);
   void on_isolated(StepContext& context, const BladeId& blade);
@@ -90,11 +92,14 @@ class RoleMachine {
   [[nodiscard]] std::uint64_t changes() const { return changes_; }
   /// True once after a movement was stored: the standby's guests are to be released.
   [[nodiscard]] bool take_moved() { return std::exchange(moved_, false); }
+  /// True: a release must leave its mirror alone. It serves, is about to, or has the only copy of a role that nobody
+  /// serves; then the release is asked for once more when the role is served.
+  [[nodiscard]] bool spares_its_mirror();
   [[nodiscard]] link::RoleStatus status() const;
 
  private:
   enum class Step : std::uint8_t { None, AwaitMirrorsWord, AwaitEvidence, AwaitActivated, AwaitGiveBack, AwaitMoved };
-  enum class AfterStore : std::uint8_t { Serve, Adopt, Activate, Move, Moved };
+  enum class AfterStore : std::uint8_t { Serve, Adopt, Activate, Move, Moved, Leased, Exposed };
   enum class Timer : std::uint8_t {
     Hello,
     MirrorsWord,
@@ -106,11 +111,14 @@ class RoleMachine {
     StandbyGone,
     Votes,
     Isolate,
+    Readmit,
+    Ports,
+    Lease,
     Activation,
     Move,
     MoveDeadline
   };
-  static constexpr std::size_t kTimers = 13;
+  static constexpr std::size_t kTimers = 16;
 
   struct Mirror {  ///< what the mirror said since its host-agent connected
     std::optional<link::MirrorPhase> phase;
@@ -133,6 +141,7 @@ class RoleMachine {
   void adopted(StepContext& context);
   void send_serve(StepContext& context);
   void send_run_mirror(StepContext& context);
+  void keep_admitted(StepContext& context);
   void retry_start(StepContext& context);
 
   // role_failure.cpp: protection and failures
@@ -158,6 +167,14 @@ class RoleMachine {
   void retry_takeover(StepContext& context);
   void now_on_mirror(StepContext& context);
   [[nodiscard]] bool old_active_is_healthy(const StepContext& context) const;
+
+  // role_lease.cpp
+  void consider_lease(StepContext& context);
+  void expose_first(StepContext& context);
+  void disarm_lease(StepContext& context);
+  void stop_grants(StepContext& context);
+  void count_lease_out(StepContext& context);
+  [[nodiscard]] bool lease_is_safe(const StepContext& context) const;
 
   // role_movement.cpp
   void consider_movement(StepContext& context, const Neighbours& neighbours);
@@ -201,7 +218,16 @@ class RoleMachine {
   bool came_empty_ = false;  ///< the last Hello of the role's blade did not name the role at all
   bool place_gone_ = false;  ///< the mirror that owned the role does not exist any more
   link::StopEvidence evidence_ = link::StopEvidence::None;
-  bool by_silence_ = false;  ///< this takeover: the blade fell silent, so its power goes off too
+  bool by_silence_ = false;        ///< this takeover: the blade fell silent, so its power goes off too
+  struct Lease {                   ///< of the term of `own_`, in this life
+    std::uint64_t id = 0;          ///< of the last ArmLease; 0: none
+    bool timed = false;            ///< the active has said so of that one
+    bool broken_off = false;       ///< for a moment the mirror could not go on granting, and the active was not told
+    bool stopping = false;         ///< the mirror was told to grant no more
+    std::optional<Duration> left;  ///< it grants no more, and this long the gate may still be open
+    Instant seen;
+    bool ran_out = false;
+  } lease_;
   unsigned serve_tries_ = 0;
   unsigned isolate_tries_ = 0;
   unsigned activate_tries_ = 0;
@@ -214,6 +240,7 @@ class RoleMachine {
   bool stays_noted_ = false;
   unsigned move_tries_ = 0;
   bool moved_ = false;
+  bool spared_ = false;                        ///< a release left its mirror alone
   std::map<std::string, std::string> alarms_;  ///< topic -> text, each told once
   std::array<std::optional<Instant>, kTimers> timers_{};
   std::uint64_t changes_ = 0;

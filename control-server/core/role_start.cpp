@@ -113,6 +113,7 @@ void RoleMachine::newer_than_the_store(StepContext& context, const BladeId& blad
 
 void RoleMachine::adopted(StepContext& context) {
   step_ = Step::None;
+  lease_ = {};
   become(context, RoleState::Starting, "adopted " + to_string(own_.place));
   if (own_.place.kind == PlaceKind::Mirror) {
     now_on_mirror(context);
@@ -213,6 +214,7 @@ void RoleMachine::other_says_hello(StepContext& context, const BladeId& blade, c
 /// A new life of the role at `blade`'s host, under a term that nobody had.
 void RoleMachine::serve_under_new_term(StepContext& context, const BladeId& blade, StopEvidence evidence) {
   step_ = Step::None;
+  lease_ = {};
   disarm(Timer::MirrorsWord);
   persist(context, {id(), next_term(), {blade, PlaceKind::Host}, evidence, Term{}}, AfterStore::Serve);
 }
@@ -228,6 +230,7 @@ void RoleMachine::confirm_serving(StepContext& context) {
   if (context.blades.at(own_.place.blade).maybe_closed()) { context.readmit(own_.place.blade); }
   for (const auto* topic : {"start", "application", "silent"}) { clear(context, topic); }
   if (state_ != RoleState::Starting && state_ != RoleState::Lost) { return; }
+  moved_ = std::exchange(spared_, false) || moved_;
   become(context, on_own_blade() ? RoleState::Exposed : RoleState::OnHost,
          "served by " + to_string(own_.place) + " under term " + std::to_string(own_.term.value));
 }
@@ -243,6 +246,14 @@ void RoleMachine::on_report(StepContext& context, const BladeId& blade, const li
 
 void RoleMachine::send_serve(StepContext& context) {
   if (own_.place.kind != PlaceKind::Host) { return; }
+  if (own_.leased) {  // who serves anew opens its gate without a timeout
+    lease_ = {};
+    Ownership next = own_;
+    next.leased = false;
+    persist(context, next, AfterStore::Serve);
+    return;
+  }
+  lease_ = {};
   came_empty_ = false;
   if (context.blades.at(own_.place.blade).maybe_closed()) { context.readmit(own_.place.blade); }
   context.send(own_.place.blade, link::ServeRole{config_.spec, own_.term});
@@ -259,6 +270,29 @@ void RoleMachine::on_let_back(StepContext& context, const BladeId& blade) {
   if (blade == standby_ && state_ != RoleState::TakingOver && !mirror_known(context)) { send_run_mirror(context); }
 }
 
+/// A readmission that failed leaves a blade that serves behind a closed port, and nobody but the switch would notice.
+void RoleMachine::keep_admitted(StepContext& context) {
+  const bool serves = state_ == RoleState::Exposed || state_ == RoleState::Protected;
+  const auto& blade = context.blades.at(config_.active);
+  if (!serves || !on_own_blade() || pending_) {
+    disarm(Timer::Readmit);
+    disarm(Timer::Ports);
+    return;
+  }
+  if (due(Timer::Ports, context.now)) { context.look_at_ports(config_.active); }
+  if (!armed(Timer::Ports)) { arm(Timer::Ports, context.now + context.config.timings.ports_look); }
+  if (!blade.maybe_closed()) {
+    disarm(Timer::Readmit);
+    return;
+  }
+  if (blade.readmitting) { return; }
+  if (due(Timer::Readmit, context.now)) {
+    context.readmit(config_.active);
+  } else if (!armed(Timer::Readmit)) {
+    arm(Timer::Readmit, context.now + context.config.timings.retry);
+  }
+}
+
 /// What the start and the serving blade still owe.
 void RoleMachine::retry_start(StepContext& context) {
   if (due(Timer::Hello, context.now) && state_ == RoleState::Starting) {
@@ -271,11 +305,15 @@ void RoleMachine::retry_start(StepContext& context) {
   }
   if (step_ == Step::AwaitMirrorsWord) {
     const bool known = mirror_.phase && mirror_.term == own_.term;
+    const auto& standby = context.blades.at(standby_);
+    const bool may_come = !standby.connected && standby.away_since && !standby.powered_off;
     if (known && *mirror_.phase == link::MirrorPhase::Synced) {
       take_over_from_returned(context);
     } else if (due(Timer::MirrorsWord, context.now) && known && *mirror_.phase == link::MirrorPhase::Connected) {
       // Its stream ended with its active. Whether its copy was whole then, its host-agent knows, and refuses if not.
       take_over_from_returned(context);
+    } else if (may_come && context.now < *standby.away_since + context.config.timings.hello_wait) {
+      arm(Timer::MirrorsWord, *standby.away_since + context.config.timings.hello_wait);  // its host-agent may be back
     } else if (!armed(Timer::MirrorsWord) || (known && *mirror_.phase == link::MirrorPhase::Syncing)) {
       serve_under_new_term(context, own_.place.blade, StopEvidence::StoodDown);
     }

@@ -55,7 +55,10 @@ void RoleMachine::on_isolate_failed(StepContext& context, const BladeId& blade, 
   ++isolate_tries_;
   raise(context, "isolation", "cannot isolate " + blade.value + ": " + detail);
   arm(Timer::Isolate, context.now + context.config.timings.retry);
-  if (state_ == RoleState::TakingOver && step_ == Step::AwaitEvidence) { context.power_off(blade); }
+  if (state_ == RoleState::TakingOver && step_ == Step::AwaitEvidence) {
+    context.power_off(blade);
+    stop_grants(context);
+  }
 }
 
 void RoleMachine::on_powered_off(StepContext& context, const BladeId& blade) {
@@ -124,7 +127,9 @@ void RoleMachine::now_on_mirror(StepContext& context) {
   silent_ = false;
   place_gone_ = false;
   move_tries_ = 0;
-  urgent_move_ = false;  // it was about an earlier guest; a dead one is told again after each Hello
+  // One that was told was about an earlier guest; a dead one is told again after each Hello, maybe before the store
+  // knew.
+  urgent_move_ = mirror_.phase == link::MirrorPhase::Failed && mirror_.term == own_.term;
   move_due_ = false;
   stays_noted_ = false;
   disarm(Timer::Activation);

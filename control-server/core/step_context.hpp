@@ -32,6 +32,7 @@ struct StepContext {
   void readmit(const BladeId& id) {
     if (!std::exchange(blades.at(id).readmitting, true)) { effects.emplace_back(Readmit{id}); }
   }
+  void look_at_ports(const BladeId& id) { effects.emplace_back(LookAtPorts{id}); }
   void power_off(const BladeId& id) {
     auto& blade = blades.at(id);
     if (!config.has_power || blade.powered_off) { return; }

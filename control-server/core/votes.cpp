@@ -21,9 +21,9 @@ Judgement judge(const Ballot& own, const Ballot& mirror, const Surroundings& sur
   if (own.vote == Vote::Down && mirror.vote == Vote::Down) {
     const bool several = surroundings.actives > 1;
     if (!surroundings.witness || (several && surroundings.all_at_once)) {
-      return {Verdict::ObserversFailed, std::nullopt};
+      return {Verdict::ObserversFailed, surroundings.witness_from};
     }
-    return {Verdict::Dead, std::nullopt};
+    return after_settling(Verdict::Dead, latest, surroundings.same_cable, now);
   }
   if (own.vote == Vote::Down) {
     const auto verdict = mirror.vote == Vote::Up ? Verdict::ControlBlind : Verdict::OneObserver;

@@ -6,7 +6,9 @@
 ///             └────── BFD ─────► others (witnesses)              Up             healthy     mirror      healthy
 ///                                                                Down           control     DEAD *      one observer
 ///                                                                Unknown        healthy     one obs.    healthy
-///   * only with a witness that our network works, and not when all actives fell silent at once.
+///   * only with a witness that our network works, and not when all actives fell silent at once. Where both
+///   observers hang on one cable a witness must be steady: when that cable comes back the voices do one after the
+///   other. And it must be heard on after the silence began: the cable silences everybody within one interval of BFD.
 ///   "mirror"/"control": that observer alone is blind, an alarm and no failover.
 ///
 /// The surprising rule: a difference between the observers means nothing for `settle`, since they never see one
@@ -38,11 +40,14 @@ struct Surroundings {
   std::size_t actives = 0;   ///< that serve, or did until a moment ago
   bool all_at_once = false;  ///< every one of them fell silent, within one settle time
   bool witness = false;      ///< another blade is seen alive
+  std::optional<Instant> witness_from =
+      {};                  ///< none yet, but then: who comes and goes will have been steady for long enough
+  Duration same_cable{0};  ///< both observers hang on one: how much longer the witness must have been heard
 };
 
 struct Judgement {
   Verdict verdict = Verdict::Healthy;
-  std::optional<Instant> again;  ///< Unsettled: ask again then
+  std::optional<Instant> again;  ///< ask again then
 };
 
 /// While one observer has lost the active and the other says nothing: when that one will have decided at the latest.

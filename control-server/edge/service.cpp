@@ -75,14 +75,25 @@ Status ControlService::open_edges() {
   if (config_.tls.wire.plain_text) { tell_alarm("tls", {}, link::tls::plain_text_alarm); }
   watch_certificates();
   step(Started{});
-  for (const auto& blade : config_.group.blades) {
-    on_worker(*switch_worker_, [this, blade]() -> Event {
-      const auto isolated = switch_->are_isolated(blade.switch_ports);
-      if (!isolated) { log::warn("switch: {}", log::describe(isolated.error())); }
-      return PortsSeen{blade.id, isolated.ok() && isolated.value()};
-    });
-  }
+  for (const auto& blade : config_.group.blades) { look_at_ports(blade.id); }
   return watch_blades();
+}
+
+void ControlService::look_at_ports(const BladeId& blade) {
+  on_worker(*switch_worker_, [this, blade]() -> Event {
+    PortsSeen seen{blade};
+    std::size_t closed = 0;
+    const auto ports = ports_of(blade);
+    for (const auto& port : ports) {
+      const auto isolated = switch_->are_isolated({port});
+      if (!isolated) { log::warn("switch: {}", log::describe(isolated.error())); }
+      seen.known = seen.known && isolated.ok();
+      closed += isolated.ok() && isolated.value() ? 1U : 0U;
+    }
+    seen.isolated = closed != 0 && closed == ports.size();
+    seen.half_closed = closed != 0 && !seen.isolated;
+    return seen;
+  });
 }
 
 Status ControlService::watch_blades() {

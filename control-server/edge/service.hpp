@@ -41,6 +41,7 @@ class ControlService {
                  std::unique_ptr<SwitchDriver> the_switch, const std::vector<Ownership>& stored);
   Status open_edges();
   Status watch_blades();
+  void look_at_ports(const BladeId& blade);
   link::ControlApiHandlers handlers();
 
   void step(const Event& event);
@@ -48,6 +49,7 @@ class ControlService {
   void perform(const Persist& effect);
   void perform(const Isolate& effect);
   void perform(const Readmit& effect);
+  void perform(const LookAtPorts& effect) { look_at_ports(effect.blade); }
   void perform(const PowerOff& effect);
   void perform(const Send& effect);
   void perform(const Note& effect);

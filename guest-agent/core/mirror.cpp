@@ -1,23 +1,24 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "core/mirror.hpp"
 
+#include <algorithm>
 #include <utility>
 
 namespace understudy::guest {
 
 namespace {
-TellPhase phase_of(SyncPhase sync, const std::string& detail) {
+link::MirrorPhase phase_of(SyncPhase sync) {
   switch (sync) {
-    case SyncPhase::Connecting:
-      return {link::MirrorPhase::Connected, detail};
     case SyncPhase::Syncing:
-      return {link::MirrorPhase::Syncing, detail};
+      return link::MirrorPhase::Syncing;
     case SyncPhase::Synced:
-      return {link::MirrorPhase::Synced, detail};
+      return link::MirrorPhase::Synced;
+    case SyncPhase::Connecting:
     case SyncPhase::Lost:
-      return {link::MirrorPhase::Connected, detail};
+    case SyncPhase::Held:
+      break;
   }
-  return {};
+  return link::MirrorPhase::Connected;
 }
 }  // namespace
 
@@ -28,6 +29,19 @@ Effects Mirror::step(const Event& event) {
 void Mirror::adopt_serving(Term term) {
   activity_ = Activity::Serving;
   term_ = term;
+  restoring_ = true;
+}
+
+/// What the stream does now, and whether the copy is whole all the same.
+TellPhase Mirror::told(SyncPhase phase, const std::string& detail) const {
+  const bool whole = sync_ == SyncPhase::Synced || sync_ == SyncPhase::Lost;
+  return {phase_of(phase), detail, whole ? term_ : Term{}};
+}
+
+Effects Mirror::restored() {
+  restoring_ = false;
+  if (!std::exchange(ready_wanted_, false)) { return {}; }
+  return {TellReady{term_, phases_}};
 }
 
 bool Mirror::is_activating() const {
@@ -46,16 +60,22 @@ Effects Mirror::on(const ConfigureOrder& event) {
   }
   if (event.mirror.term < term_) { return {TellAlarm{"configure under a stale term is ignored"}}; }
   if (activity_ == Activity::Mirroring && bundle_ == event.mirror.spec.version && event.mirror.term == term_) {
-    return {phase_of(sync_, ""), TellVote{vote_}};
+    return {told(sync_, ""), TellVote{vote_}};
   }
+  if (event.mirror.term != term_) { sync_ = SyncPhase::Connecting; }  // of this one nothing is here yet
   term_ = event.mirror.term;
   bundle_ = event.mirror.spec.version;
   activity_ = Activity::Configuring;
-  return {HoldMirror{event.mirror}, TellPhase{link::MirrorPhase::Starting, ""}, Do{Step::Configure, term_}};
+  return {HoldMirror{event.mirror}, TellPhase{link::MirrorPhase::Starting, "", told(sync_, "").whole_under},
+          Do{Step::Configure, term_}};
 }
 
 Effects Mirror::on(const ActivateOrder& event) {
-  if (activity_ == Activity::Serving && event.term == term_) { return {TellReady{term_, phases_}}; }
+  if (activity_ == Activity::Serving && event.term == term_) {
+    if (!restoring_) { return {TellReady{term_, phases_}}; }
+    ready_wanted_ = true;
+    return {};
+  }
   if (is_activating() && event.term == term_) { return {}; }
   if (event.term <= term_) { return {TellActivateFailed{"the term is not above the known one"}}; }
   if (activity_ != Activity::Mirroring) { return {TellActivateFailed{"this guest does not mirror anything yet"}}; }
@@ -63,6 +83,8 @@ Effects Mirror::on(const ActivateOrder& event) {
     return {TellActivateFailed{"the copy is unfinished"}};
   }
   mirrored_term_ = std::exchange(term_, event.term);
+  no_grants_ = std::max(no_grants_, mirrored_term_);
+  granting_ = Term{};
   application_ended_ = false;
   phases_.clear();
   activity_ = Activity::Draining;
@@ -89,6 +111,23 @@ Effects Mirror::on(const ResumeOrder&) {
   return {Do{std::exchange(application_ended_, false) ? Step::RestartApplication : Step::Resume, term_}};
 }
 
+Effects Mirror::on(const AllowGrantsOrder& event) {
+  if (activity_ == Activity::Mirroring && event.term == term_ && event.term > no_grants_) { granting_ = event.term; }
+  return {};
+}
+
+/// It counts from here on: what was granted before was asked for before.
+Effects Mirror::on(const StopGrantsOrder& event) {
+  no_grants_ = std::max(no_grants_, event.term);
+  if (granting_ <= no_grants_) { granting_ = Term{}; }
+  return {TellGrantsStopped{event.term}};
+}
+
+Effects Mirror::on(const GrantAsked& event) {
+  if (activity_ != Activity::Mirroring || granting_.value == 0 || event.term != granting_) { return {}; }
+  return {Grant{event.term, event.nonce}};
+}
+
 Effects Mirror::on(const ShutdownOrder&) { return {PowerOff{}}; }
 
 // --- steps ---
@@ -105,7 +144,7 @@ Effects Mirror::on(const StepDone& event) {
       if (activity_ == Activity::Configuring) {
         activity_ = Activity::Mirroring;
         if (const auto next = std::exchange(next_, std::nullopt)) { return on(ConfigureOrder{*next}); }
-        return {phase_of(sync_, ""), TellVote{vote_}};
+        return {told(sync_, ""), TellVote{vote_}};
       }
       break;
     case Step::Drain:
@@ -134,6 +173,8 @@ Effects Mirror::on(const StepDone& event) {
         return {TellQuiesced{event.ms}};
       }
       break;
+    case Step::Restore:
+      return restored();
     case Step::Resume:
     case Step::BackToMirroring:
     case Step::RestartApplication:
@@ -146,7 +187,7 @@ Effects Mirror::on(const StepFailed& event) {
   if (activity_ == Activity::Configuring) {
     activity_ = Activity::Idle;
     bundle_.clear();
-    Effects effects{TellPhase{link::MirrorPhase::Failed, event.detail}};
+    Effects effects{TellPhase{link::MirrorPhase::Failed, event.detail, Term{}}};
     if (const auto next = std::exchange(next_, std::nullopt)) {
       for (auto& effect : on(ConfigureOrder{*next})) { effects.push_back(std::move(effect)); }
     }
@@ -175,9 +216,9 @@ Effects Mirror::on(const SyncChanged& event) {
   // A lost stream leaves a whole copy whole; an unfinished one stays unfinished.
   const bool stays_unfinished =
       event.phase == SyncPhase::Lost && sync_ != SyncPhase::Synced && sync_ != SyncPhase::Lost;
-  if (!stays_unfinished) { sync_ = event.phase; }
+  if (!stays_unfinished) { sync_ = event.phase == SyncPhase::Held ? SyncPhase::Lost : event.phase; }
   if (activity_ != Activity::Mirroring) { return {}; }
-  return {phase_of(event.phase, event.detail)};
+  return {told(event.phase, event.detail)};
 }
 
 Effects Mirror::on(const PeerChanged& event) {
@@ -190,6 +231,7 @@ Effects Mirror::on(const ApplicationEnded& event) {
   Effects effects{TellAlarm{"the application ended: " + event.detail}};
   // In a movement it is started on the host; in an activation the step fails and decides.
   if (activity_ == Activity::Mirroring || activity_ == Activity::Serving) {
+    restoring_ = activity_ == Activity::Serving;
     effects.emplace_back(Do{Step::RestartApplication, term_});
   } else {
     application_ended_ = true;

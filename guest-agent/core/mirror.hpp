@@ -13,6 +13,7 @@
 ///   I2  A copy that is SYNCING is never activated (rule 23).
 ///   I3  The mirror never decides that it serves, and never opens a gate: both are outside (rules 5, 16).
 ///   I4  An activation under a term that is not above the known one is refused.
+///   I6  Which copy is whole is said by its term, so that nobody takes it for a copy of a later owner.
 ///   I5  An application that needs quiescing and is not quiesced in time is told to the host, which rolls back.
 /// The surprising rule: while serving, the loss of the replication stream means nothing; it was closed on purpose.
 
@@ -48,6 +49,7 @@ enum class Step : std::uint8_t {
   Resume,
   BackToMirroring,     ///< after a failed activation: receive again
   RestartApplication,  ///< it ended by itself; it becomes active again when this mirror serves
+  Restore,             ///< after adopt_serving(), begun by the edge itself: the application is active
 };
 
 /// Time of a phase as the edge measured it.
@@ -68,8 +70,19 @@ struct ActivateOrder {
 struct AnnounceOrder {};
 struct QuiesceOrder {};
 struct ResumeOrder {};
+struct AllowGrantsOrder {
+  Term term;
+};
+struct StopGrantsOrder {
+  Term term;
+};
+struct GrantAsked {  ///< by the active, over the stream that replicates
+  Term term;
+  std::uint64_t nonce = 0;
+};
 struct ShutdownOrder {};
-enum class SyncPhase : std::uint8_t { Connecting, Syncing, Synced, Lost };
+/// Held: a copy that a former agent of this boot had synced under the configured term, and nothing overwrote since.
+enum class SyncPhase : std::uint8_t { Connecting, Syncing, Synced, Lost, Held };
 struct SyncChanged {
   SyncPhase phase = SyncPhase::Connecting;
   std::string detail;
@@ -81,7 +94,8 @@ struct ApplicationEnded {
   std::string detail;
 };
 using Event = std::variant<StepDone, StepFailed, ConfigureOrder, ActivateOrder, AnnounceOrder, QuiesceOrder,
-                           ResumeOrder, ShutdownOrder, SyncChanged, PeerChanged, ApplicationEnded>;
+                           ResumeOrder, ShutdownOrder, SyncChanged, PeerChanged, ApplicationEnded, AllowGrantsOrder,
+                           StopGrantsOrder, GrantAsked>;
 
 struct Do {
   Step step;
@@ -95,6 +109,7 @@ struct HoldMirror {
 struct TellPhase {
   link::MirrorPhase phase = link::MirrorPhase::Starting;
   std::string detail;
+  Term whole_under = {};  ///< the copy is whole, of the active under this term; 0: it is not
   bool operator==(const TellPhase&) const = default;
 };
 struct TellVote {
@@ -122,6 +137,16 @@ struct TellAlarm {
   std::string text;
   bool operator==(const TellAlarm&) const = default;
 };
+/// A lease's grant (rule 5): the active may serve on for the lease's length from when it asked.
+struct Grant {
+  Term term;
+  std::uint64_t nonce = 0;
+  bool operator==(const Grant&) const = default;
+};
+struct TellGrantsStopped {
+  Term term;
+  bool operator==(const TellGrantsStopped&) const = default;
+};
 struct Announce {
   bool operator==(const Announce&) const = default;
 };
@@ -129,7 +154,7 @@ struct PowerOff {
   bool operator==(const PowerOff&) const = default;
 };
 using Effect = std::variant<Do, HoldMirror, TellPhase, TellVote, TellReady, TellActivateFailed, TellQuiesced,
-                            TellQuiesceFailed, TellAlarm, Announce, PowerOff>;
+                            TellQuiesceFailed, TellAlarm, Announce, PowerOff, Grant, TellGrantsStopped>;
 using Effects = std::vector<Effect>;
 
 class Mirror {
@@ -137,7 +162,8 @@ class Mirror {
   Effects step(const Event& event);
   [[nodiscard]] Activity activity() const { return activity_; }
   [[nodiscard]] Term term() const { return term_; }
-  /// After a restart of the agent in a guest that serves already (D13).
+  /// After a restart of the agent in a guest that serves already, or was about to (D13): Ready is said when Restore is
+  /// done.
   void adopt_serving(Term term);
 
  private:
@@ -152,16 +178,25 @@ class Mirror {
   Effects on(const SyncChanged& event);
   Effects on(const PeerChanged& event);
   Effects on(const ApplicationEnded& event);
+  Effects on(const AllowGrantsOrder& event);
+  Effects on(const StopGrantsOrder& event);
+  Effects on(const GrantAsked& event);
   Effects advance(Activity next, Step step, const char* phase, double ms);
   [[nodiscard]] bool is_activating() const;
+  [[nodiscard]] TellPhase told(SyncPhase phase, const std::string& detail) const;
+  Effects restored();
 
   Activity activity_ = Activity::Idle;
   SyncPhase sync_ = SyncPhase::Connecting;
   link::Vote vote_ = link::Vote::Unknown;
   Term term_;           ///< the active's while mirroring, our own from the activation on
+  Term granting_;       ///< for this term whoever asks is granted; 0: nobody. A restarted agent grants nothing
+  Term no_grants_;      ///< up to this one never again
   Term mirrored_term_;  ///< the term before an activation: a failed one goes back to it
   std::string bundle_;
   std::optional<link::RunMirror> next_;  ///< a newer order that came while an older one is carried out
+  bool restoring_ = false;               ///< serving: its application is being started, or taken up, and not active yet
+  bool ready_wanted_ = false;            ///< meanwhile it was told to serve
   bool application_ended_ = false;       ///< in the present activation or quiesce
   std::vector<link::PhaseTime> phases_;
 };

@@ -131,6 +131,8 @@ void Agent::on_order(const link::guest::GuestOrder& order) {
   if (std::holds_alternative<wire::Announce>(order)) { handle(AnnounceOrder{}); }
   if (std::holds_alternative<wire::Quiesce>(order)) { handle(QuiesceOrder{}); }
   if (std::holds_alternative<wire::Resume>(order)) { handle(ResumeOrder{}); }
+  if (const auto* allow = std::get_if<wire::AllowGrants>(&order)) { handle(AllowGrantsOrder{allow->term}); }
+  if (const auto* stop = std::get_if<wire::StopGrants>(&order)) { handle(StopGrantsOrder{stop->term}); }
   if (std::holds_alternative<wire::Shutdown>(order)) { handle(ShutdownOrder{}); }
 }
 
@@ -190,6 +192,8 @@ void Agent::perform(const Do& effect) {
     case Step::RestartApplication:
       restart_application(effect.term);
       return;
+    case Step::Restore:  // begins by itself: restore()
+      return;
   }
 }
 
@@ -213,7 +217,7 @@ void Agent::perform(const TellPhase& effect) {
     case link::MirrorPhase::Stopped:
       break;
   }
-  channel_.send(link::guest::State{phase, effect.detail});
+  channel_.send(link::guest::State{phase, effect.detail, effect.whole_under});
 }
 
 void Agent::perform(const TellQuiesced& effect) {

@@ -52,6 +52,8 @@ class Agent {
   void perform(const TellQuiesced& effect);
   void perform(const TellQuiesceFailed& effect) { channel_.send(link::guest::QuiesceFailed{effect.detail}); }
   void perform(const TellAlarm& effect) { alarm(effect.text); }
+  void perform(const Grant&) {}  ///< no stream carries requests for grants yet: nobody asks
+  void perform(const TellGrantsStopped& effect) { channel_.send(link::guest::GrantsStopped{effect.term}); }
   void perform(const Announce& effect);
   void perform(const PowerOff& effect);
 
@@ -64,6 +66,8 @@ class Agent {
   void on_configure(const link::guest::Configure& order);
   Status receive();
   void on_certify(const link::guest::Certify& order);
+  Status install_copy();
+  void remember_whole();
   void drain(Done done);
   Status install();
   void start_application(Term term, Done done);

@@ -163,6 +163,7 @@ Status Agent::receive() {
           handle(SyncChanged{SyncPhase::Syncing, detail});
           break;
         case ReceiverPhase::Synced:
+          remember_whole();
           handle(SyncChanged{SyncPhase::Synced, detail});
           break;
         case ReceiverPhase::Lost:
@@ -185,7 +186,28 @@ Status Agent::receive() {
   target.term = mirror_.term;
   target.blade = mirror_.active;
   target.credentials = certify_->credentials;
-  return receiver_->configure(target);
+  target.copy_was_synced = durable_.whole() == mirror_.term;
+  if (auto configured = receiver_->configure(target); !configured) { return configured; }
+  if (!target.copy_was_synced || !receiver_->status().ready) { return {}; }
+  if (receiver_->status().phase != link::replication::ReceiverPhase::Connecting) { return {}; }
+  // What a former agent had applied and not yet installed is in no queue of this one.
+  if (auto installed = install_copy(); !installed) { return installed; }
+  handle(SyncChanged{SyncPhase::Held, "the copy of a former guest-agent"});
+  return {};
+}
+
+Status Agent::install_copy() {
+  const auto store = place_->region().store(net::net_store_name);
+  if (!store) { return store.error(); }
+  return installer_->install_all(store.value());
+}
+
+/// A restarted agent knows by it that the copy is whole, also when the active is gone and nobody can sync it again.
+void Agent::remember_whole() {
+  if (durable_.whole() == mirror_.term) { return; }
+  if (auto remembered = durable_.remember_whole(mirror_.term); !remembered) {
+    alarm("a restarted guest-agent would not know that the copy is whole: " + remembered.error().message);
+  }
 }
 
 }  // namespace understudy::guest

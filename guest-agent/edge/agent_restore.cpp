@@ -61,7 +61,8 @@ void Agent::restore() {
     place_->start_application([this](const Status& started) {
       if (!started) { return alarm("the application after the agent's restart: " + started.error().message); }
       place_->activate(core_.term(), [this](const Status& active) {
-        if (!active) { alarm("the application after the agent's restart: " + active.error().message); }
+        if (!active) { return alarm("the application after the agent's restart: " + active.error().message); }
+        handle(StepDone{Step::Restore});
       });
     });
     return;
@@ -88,11 +89,15 @@ void Agent::restart_application(Term term) {
   restart_timer_.async_wait([this, term](const boost::system::error_code& error) {
     if (error || !place_) { return; }
     place_->start_application([this, term](const Status& started) {
-      if (!started) { return alarm("the application cannot be started: " + started.error().message); }
+      if (!started) {
+        alarm("the application cannot be started, trying again: " + started.error().message);
+        return restart_application(term);
+      }
       // The store is good at any instant: the new process goes on under the same term.
       if (core_.activity() != Activity::Serving || core_.term() != term) { return; }
       place_->activate(term, [this](const Status& active) {
-        if (!active) { alarm("the application does not become active: " + active.error().message); }
+        if (!active) { return alarm("the application does not become active: " + active.error().message); }
+        handle(StepDone{Step::Restore});
       });
     });
   });

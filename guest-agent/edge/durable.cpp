@@ -31,17 +31,26 @@ std::optional<std::string> read(const std::string& path) {
   return std::string{std::istreambuf_iterator<char>(file), {}};
 }
 
+std::optional<Term> read_term(const std::string& path) {
+  const auto text = read(path);
+  if (!text) { return std::nullopt; }
+  Term term;
+  const auto [end, bad] = std::from_chars(text->data(), text->data() + text->size(), term.value);
+  if (bad != std::errc{} || end != text->data() + text->size()) { return std::nullopt; }
+  return term;
+}
+
 }  // namespace
 
 std::optional<ServingMark> Durable::serving() const {
-  const auto term = read(serving_path_);
+  const auto term = read_term(serving_path_);
   const auto text = read(mirror_path_);
   if (!term || !text) { return std::nullopt; }
   ServingMark mark;
-  const auto [end, bad] = std::from_chars(term->data(), term->data() + term->size(), mark.term.value);
+  mark.term = *term;
   json::error_code error;
   const auto value = json::parse(*text, error);
-  if (bad != std::errc{} || end != term->data() + term->size() || error) { return std::nullopt; }
+  if (error) { return std::nullopt; }
   auto mirror = link::run_mirror_from_json(value);
   if (!mirror) { return std::nullopt; }
   mark.mirror = *std::move(mirror);
@@ -58,5 +67,8 @@ void Durable::forget_serving() const {
   std::error_code ignored;
   std::filesystem::remove(serving_path_, ignored);
 }
+
+std::optional<Term> Durable::whole() const { return read_term(whole_path_); }
+Status Durable::remember_whole(Term term) const { return replace(whole_path_, std::to_string(term.value)); }
 
 }  // namespace understudy::guest

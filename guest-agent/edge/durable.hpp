@@ -5,6 +5,7 @@
 ///
 ///   mirror.json   the configuration, written while there is time
 ///   serving       the term; the takeover writes only this
+///   whole         the term of the active whose copy was synced here; whether it is overwritten again, the region tells
 
 #include <optional>
 #include <string>
@@ -22,7 +23,9 @@ struct ServingMark {
 class Durable {
  public:
   explicit Durable(const std::string& directory)
-      : mirror_path_(directory + "/mirror.json"), serving_path_(directory + "/serving") {}
+      : mirror_path_(directory + "/mirror.json"),
+        serving_path_(directory + "/serving"),
+        whole_path_(directory + "/whole") {}
 
   /// Nothing: this guest does not serve; half a file is nothing.
   [[nodiscard]] std::optional<ServingMark> serving() const;
@@ -30,10 +33,13 @@ class Durable {
   Status hold(const link::RunMirror& mirror) const;
   Status remember_serving(Term term) const;
   void forget_serving() const;
+  [[nodiscard]] std::optional<Term> whole() const;
+  Status remember_whole(Term term) const;
 
  private:
   std::string mirror_path_;
   std::string serving_path_;
+  std::string whole_path_;
 };
 
 }  // namespace understudy::guest

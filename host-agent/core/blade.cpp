@@ -61,6 +61,7 @@ Effects Blade::on(Instant, const ControlConnected&) {
     if (held.stage == RoleStage::ServingHost && !held.down.empty()) {
       mirrors.push_back(SendReport{link::ApplicationFailed{role, held.term, held.down}});
     }
+    if (held.lease.armed()) { append(mirrors, lease_state(held)); }
     if (!mirror || held.stage == RoleStage::Moving) { continue; }
     append(mirrors, mirror_state(role));
     if (held.stage == RoleStage::Mirroring) {
@@ -77,6 +78,7 @@ Effects Blade::on(Instant now, const Tick&) {
   std::vector<RoleId> late;
   for (auto& [role, held] : roles_) {
     if (held.stage == RoleStage::Moving) { append(effects, settle_movement(role, held.movement.on_tick(now))); }
+    if (held.lease.armed() || held.untime_at) { append(effects, ask_for_grant(now, held)); }
     if (held.deadline && *held.deadline <= now) { late.push_back(role); }
     if (held.again_at && *held.again_at <= now) {
       held.again_at.reset();
@@ -104,6 +106,10 @@ Effects Blade::settle_movement(const RoleId& role, Effects effects) {
     held->mirror.reset();
   } else if (held->movement.state() == MovementState::Failed) {
     held->stage = RoleStage::ServingMirror;
+    const Term asked = std::exchange(held->move_asked, Term{});
+    if (asked > held->movement.host_term()) {
+      effects.push_back(SendReport{link::MoveFailed{role, asked, "an earlier movement was rolling back"}});
+    }
     // Past a commit the guest must never run again: only another movement brings the role back.
     if (std::exchange(held->committed, false)) { held->phase = link::MirrorPhase::Failed; }
     // Whoever waits for a reason to move would wait for ever behind a dead guest.
@@ -128,6 +134,8 @@ std::optional<Instant> Blade::next_deadline() const {
   for (const auto& [role, held] : roles_) {
     consider(held.deadline);
     consider(held.again_at);
+    consider(held.lease.next_deadline());
+    consider(held.untime_at);
     if (held.stage == RoleStage::Moving) { consider(held.movement.next_deadline()); }
   }
   return next;

@@ -25,6 +25,7 @@
 #include "core/effects.hpp"
 #include "core/events.hpp"
 #include "core/held_record.hpp"
+#include "core/lease.hpp"
 #include "core/movement.hpp"
 
 namespace understudy::host {
@@ -47,7 +48,8 @@ struct HeldRoleState {
   bool given_up = false;            ///< the last of these starts has ended: none is under way
   std::optional<Instant> again_at;
   Movement movement;
-  bool moved = false;                     ///< see HeldRecord
+  Term move_asked;     ///< a later order than the movement that is under way: it is answered with that one's end
+  bool moved = false;  ///< see HeldRecord
   std::optional<link::RunMirror> mirror;  ///< the order that the guest follows
   bool spoiled = false;  ///< the guest wrote its region itself, or serves for all it knows: it is no mirror any more
   bool parked = false;   ///< PreparingHost: nothing is done until it is ordered again (a former daemon, or a failure)
@@ -58,6 +60,9 @@ struct HeldRoleState {
   bool adopting = false;  ///< ServingHost: AdoptHost is under way
   bool committed = false;  ///< Moving, adopted: a former daemon had passed the commit
   link::Vote vote = link::Vote::Unknown;
+  Lease lease;                       ///< ServingHost
+  std::optional<Instant> untime_at;  ///< ServingHost: the gate is to lose its timeout, tried again then
+  std::optional<Term> stop_grants;   ///< Mirroring: its guest was told to grant no more for this term
 };
 
 class Blade {
@@ -80,6 +85,10 @@ class Blade {
   Effects on_order(Instant now, const link::Activate& order);
   Effects on_order(Instant now, const link::Move& order);
   Effects on_order(Instant now, const link::ReleaseMirrors& order);
+  Effects on_order(Instant now, const link::ArmLease& order);
+  Effects on_order(Instant now, const link::DisarmLease& order);
+  Effects on_order(Instant now, const link::AllowGrants& order);
+  Effects on_order(Instant now, const link::StopGrants& order);
   Effects on(Instant now, const OrderArrived& event);
   Effects on(Instant now, const StepDone& event);
   Effects on(Instant now, const StepFailed& event);
@@ -96,6 +105,11 @@ class Blade {
   Effects on(Instant now, const GuestExited& event);
   Effects on(Instant now, const GuestsReleased& event);
   Effects on(Instant now, const ApplicationExited& event);
+  Effects on(Instant now, const GrantArrived& event);
+  Effects on(Instant now, const GuestStoppedGrants& event);
+  Effects ask_for_grant(Instant now, HeldRoleState& held);
+  Effects on_lease_step(Instant now, HeldRoleState& held, Step step, const std::string& failure);
+  [[nodiscard]] Effects lease_state(const HeldRoleState& held) const;
   Effects on(Instant now, const ControlConnected& event);
   Effects on(Instant now, const Tick& event);
   [[nodiscard]] Effects mirror_state(const RoleId& role, const std::string& detail = {}) const;

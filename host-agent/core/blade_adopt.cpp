@@ -16,7 +16,8 @@ std::optional<HeldRecord> Blade::record_of(const RoleId& role) const {
   const auto found = roles_.find(role);
   if (found == roles_.end()) { return std::nullopt; }
   const auto& held = found->second;
-  HeldRecord record{held.spec, held.stage, held.term, {}, held.moved, held.mirror};
+  HeldRecord record{held.spec,  held.stage,   held.term,         {}, held.moved, held.mirror,
+                    held.spent, held.spoiled, held.lease.order()};
   if (held.stage == RoleStage::Moving) { record.move_term = held.movement.host_term(); }
   return record;
 }
@@ -29,6 +30,8 @@ Effects Blade::adopt(Instant now, const HeldRecord& record, const HostFindings& 
   held.stage = record.stage;
   held.moved = record.moved;
   held.mirror = record.mirror;
+  held.spent = record.spent;
+  held.spoiled = record.spoiled;
   held.tries = 1;
   held.opened = !is_mirror_stage(record.stage);
   Effects effects{HoldSpec{record.spec}};
@@ -42,6 +45,7 @@ Effects Blade::adopt(Instant now, const HeldRecord& record, const HostFindings& 
   switch (record.stage) {
     case RoleStage::ServingHost:
       if (found.gate_open) {
+        if (record.lease) { held.lease.arm(now, *record.lease); }  // timed or not: the first grant makes it so
         append(effects, adopt_host(held));
         return effects;
       }

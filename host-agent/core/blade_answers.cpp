@@ -22,6 +22,9 @@ Effects Blade::on(Instant now, const StepDone& event) {
   if (held->stage == RoleStage::Moving) {
     return settle_movement(event.role, held->movement.on_step_done(now, event.step));
   }
+  if (event.step == Step::TimeGate || event.step == Step::UntimeGate) {
+    return on_lease_step(now, *held, event.step, {});
+  }
   if (event.step == Step::PrepareHost && held->stage == RoleStage::PreparingHost) {
     // It had become active and ended before this answer was heard.
     if (!held->application_end.empty()) { return serving_failed(*held, held->application_end); }
@@ -62,6 +65,9 @@ Effects Blade::on(Instant now, const StepFailed& event) {
   }
   if (held->stage == RoleStage::Moving) {
     return settle_movement(event.role, held->movement.on_step_failed(now, event.step, event.detail));
+  }
+  if (event.step == Step::TimeGate || event.step == Step::UntimeGate) {
+    return on_lease_step(now, *held, event.step, event.detail.empty() ? "failed" : event.detail);
   }
   if (event.step == Step::StartGuest) { return on(now, GuestExited{event.role, event.detail}); }
   if (event.step == Step::OpenMirrorGate) { return activation_failed(event.role, event.detail); }
@@ -123,6 +129,10 @@ Effects Blade::on(Instant, const GuestHello& event) {
         held->phase = link::MirrorPhase::Connected;
         held->whole_copy = false;
       }
+      if (held->stop_grants) {
+        return {TellGuest{event.role, GuestOrder::Configure, held->term},
+                TellGuest{event.role, GuestOrder::StopGrants, *held->stop_grants}};
+      }
       return {TellGuest{event.role, GuestOrder::Configure, held->term}};
     case RoleStage::Activating: {
       // One of the two agents was restarted meanwhile. Both orders are idempotent; a guest that has lost its
@@ -166,12 +176,10 @@ Effects Blade::on(Instant, const GuestWarning& event) {
 Effects Blade::on(Instant, const GuestPhase& event) {
   auto* held = find(event.role);
   if (held == nullptr || !is_mirror_stage(held->stage)) { return {}; }
+  // Of an order that the guest has not heard yet, nothing is whole.
+  held->whole_copy = event.whole_under.value != 0 && held->mirror && held->mirror->term == event.whole_under;
   held->phase = event.phase;
-  if (event.phase == link::MirrorPhase::Synced) { held->whole_copy = true; }
-  // Connected says that the stream is lost; only a new sync, or a new start, touches what was complete.
-  if (event.phase != link::MirrorPhase::Synced && event.phase != link::MirrorPhase::Connected) {
-    held->whole_copy = false;
-  }
+  if (event.phase == link::MirrorPhase::Synced && !held->whole_copy) { held->phase = link::MirrorPhase::Connected; }
   return mirror_state(event.role, event.detail);
 }
 

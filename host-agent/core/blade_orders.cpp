@@ -38,6 +38,8 @@ Effects Blade::on_order(Instant, const link::ServeRole& order) {
   held.down.clear();
   held.adopting = false;
   held.again_at.reset();
+  held.lease.disarm();
+  held.untime_at.reset();
   return {HoldSpec{order.spec}, Remember{order.spec.id}, Do{order.spec.id, Step::PrepareHost, order.term}};
 }
 
@@ -81,14 +83,14 @@ Effects Blade::on_order(Instant, const link::RunMirror& order) {
     }
     if (held->stage != RoleStage::StartingGuest && held->stage != RoleStage::Mirroring) { return {}; }
     const bool news = held->mirror != order;
-    held->whole_copy = held->whole_copy && held->term == order.term;
+    held->whole_copy = held->whole_copy && held->mirror && held->mirror->term == order.term;
     // Synced is said by the guest, and of the term that it follows.
     const bool other_term = held->term != order.term;
     if (other_term && held->phase == link::MirrorPhase::Synced) { held->phase = link::MirrorPhase::Connected; }
     held->term = order.term;
     held->spec = order.spec;
     held->mirror = order;
-    if (held->stage == RoleStage::Mirroring && other_term && std::exchange(held->spoiled, false)) {
+    if (other_term && std::exchange(held->spoiled, false)) {
       held->stage = RoleStage::StartingGuest;  // when its exit is heard
       return {HoldMirror{order}, Remember{role}, Do{role, Step::StopGuest, order.term}};
     }
@@ -143,11 +145,15 @@ Effects Blade::on_order(Instant now, const link::Move& order) {
   if (held != nullptr && held->stage == RoleStage::ServingHost && held->term == order.term) {
     return {SendReport{link::Moved{order.role, order.term, held->phases}}};
   }
-  if (held != nullptr && held->stage == RoleStage::Moving) { return {}; }
+  if (held != nullptr && held->stage == RoleStage::Moving) {
+    if (order.term > held->movement.host_term()) { held->move_asked = std::max(held->move_asked, order.term); }
+    return {};
+  }
   if (held == nullptr || held->stage != RoleStage::ServingMirror || order.term <= held->term) {
     return {SendReport{link::MoveFailed{order.role, order.term, "the role is not served by a mirror of this blade"}}};
   }
   held->stage = RoleStage::Moving;
+  held->move_asked = {};
   held->movement = Movement(order.role, order.term, held->term, limits_, held->phase == link::MirrorPhase::Failed);
   Effects effects{Remember{order.role}};
   append(effects, held->movement.start(now));

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "core/events.hpp"
+#include "core/lease.hpp"
 #include "understudy/link/messages.hpp"
 
 namespace understudy::host {
@@ -32,12 +33,29 @@ struct Remember {
   RoleId role;
   bool operator==(const Remember&) const = default;
 };
-enum class GuestOrder : std::uint8_t { Configure, Activate, Announce, Quiesce, Resume };
+enum class GuestOrder : std::uint8_t { Configure, Activate, Announce, Quiesce, Resume, AllowGrants, StopGrants };
 struct TellGuest {
   RoleId role;
   GuestOrder order;
   Term term;
   bool operator==(const TellGuest&) const = default;
+};
+/// Ask the mirror for a grant; answered by GrantArrived, or not.
+struct AskGrant {
+  RoleId role;
+  Term term;
+  std::uint64_t nonce = 0;
+  bool operator==(const AskGrant&) const = default;
+};
+/// Give the gate of a role that this host serves a timeout, and read the clock before and after: past `until` nothing
+/// is opened, and what was is closed. Answered by StepDone or StepFailed of Step::TimeGate.
+struct TimeGate {
+  RoleId role;
+  Term term;
+  TimedHow how = TimedHow::Open;
+  Instant until;
+  Duration element{0};
+  bool operator==(const TimeGate&) const = default;
 };
 struct SendReport {
   link::Report report;
@@ -51,7 +69,7 @@ struct Note {
   bool operator==(const Note&) const = default;
 };
 
-using Effect = std::variant<Do, HoldSpec, HoldMirror, Remember, TellGuest, SendReport, Note>;
+using Effect = std::variant<Do, HoldSpec, HoldMirror, Remember, TellGuest, SendReport, Note, AskGrant, TimeGate>;
 using Effects = std::vector<Effect>;
 
 }  // namespace understudy::host

@@ -28,7 +28,10 @@ enum class Step : std::uint8_t {
   Commit,           ///< local record written, tap detached, QEMU killed
   Resume,           ///< host is the writer, application active, gate open, announced
   Rollback,         ///< thaw (when frozen), mirror gate open again, prepared things gone
+  Discard,          ///< instead, behind a dead guest: prepared things gone, no gate is touched
   ReleaseGuests,
+  UntimeGate,  ///< of a role that this host serves: open without a timeout
+  TimeGate,    ///< the answer to the effect TimeGate
 };
 
 struct OrderArrived {
@@ -62,6 +65,7 @@ struct GuestPhase {
   RoleId role;
   link::MirrorPhase phase = link::MirrorPhase::Starting;
   std::string detail;
+  Term whole_under = {};  ///< the guest's copy is whole, of the active under this term; 0: it is not
 };
 struct GuestVote {
   RoleId role;
@@ -97,12 +101,22 @@ struct ApplicationExited {
   RoleId role;
   std::string detail;
 };
+/// Leases: the mirror's grant for a request of this active, and a mirror's word that it grants no more.
+struct GrantArrived {
+  RoleId role;
+  Term term;
+  std::uint64_t nonce = 0;
+};
+struct GuestStoppedGrants {
+  RoleId role;
+  Term term;
+};
 struct ControlConnected {};
 struct Tick {};
 
 using Event =
     std::variant<OrderArrived, StepDone, StepFailed, GuestHello, GuestLost, GuestWarning, GuestPhase, GuestVote,
                  GuestReady, GuestRefused, GuestQuiesced, GuestNotQuiesced, ApplicationNeedsQuiescing, GuestExited,
-                 GuestsReleased, ApplicationExited, ControlConnected, Tick>;
+                 GuestsReleased, ApplicationExited, GrantArrived, GuestStoppedGrants, ControlConnected, Tick>;
 
 }  // namespace understudy::host

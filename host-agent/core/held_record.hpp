@@ -28,10 +28,13 @@ enum class RoleStage : std::uint8_t {
 struct HeldRecord {
   link::RoleSpec spec;
   RoleStage stage = RoleStage::PreparingHost;
-  Term term;                              ///< of what this blade holds
-  Term move_term;                         ///< Moving: reserved for the host
-  bool moved = false;                     ///< on this host in a namespace of its own, where a movement brought it
-  std::optional<link::RunMirror> mirror;  ///< the order that its guest follows
+  Term term;                                 ///< of what this blade holds
+  Term move_term;                            ///< Moving: reserved for the host
+  bool moved = false;                        ///< on this host in a namespace of its own, where a movement brought it
+  std::optional<link::RunMirror> mirror;     ///< the order that its guest follows
+  Term spent = {};                           ///< of an activation that failed: nobody else may have it
+  bool spoiled = false;                      ///< its guest wrote its region itself: it is no mirror any more
+  std::optional<link::ArmLease> lease = {};  ///< ServingHost: what keeps its gate open
   bool operator==(const HeldRecord&) const = default;
 };
 

@@ -66,7 +66,7 @@ Effects Movement::on_step_done(Instant now, Step step) {
     state_ = MovementState::Done;
     return {SendReport{link::Moved{role_, host_term_, phases_}}};
   }
-  if (step == Step::Rollback && state_ == MovementState::RollingBack) {
+  if ((step == Step::Rollback || step == Step::Discard) && state_ == MovementState::RollingBack) {
     state_ = MovementState::Failed;
     if (guest_dead_) { return {SendReport{link::MoveFailed{role_, host_term_, failure_}}}; }
     return {TellGuest{role_, GuestOrder::Resume, guest_term_},
@@ -101,7 +101,7 @@ Effects Movement::on_step_failed(Instant now, Step step, const std::string& deta
                    "again: " +
                        detail}};
     case MovementState::RollingBack:
-      if (step != Step::Rollback) { break; }
+      if (step != Step::Rollback && step != Step::Discard) { break; }
       return rollback_failed(now, detail);
     case MovementState::Idle:
     case MovementState::Quiescing:
@@ -173,7 +173,7 @@ Effects Movement::on_application_exited(Instant now, const std::string& detail) 
 Effects Movement::on_tick(Instant now) {
   if (retry_at_ && now >= *retry_at_) {
     retry_at_.reset();
-    return become(now, state_, state_ == MovementState::Resuming ? Step::Resume : Step::Rollback);
+    return become(now, state_, state_ == MovementState::Resuming ? Step::Resume : rollback_step());
   }
   if (state_ == MovementState::Preparing && now - state_began_ > limits_.prepare) {
     return roll_back(now, "prepare took longer than its deadline");
@@ -193,7 +193,7 @@ Effects Movement::on_tick(Instant now) {
 Effects Movement::roll_back(Instant now, const std::string& detail) {
   tries_ = 0;
   failure_ = guest_dead_ ? detail + "; the guest is dead, nobody serves the role" : detail;
-  return become(now, MovementState::RollingBack, Step::Rollback);
+  return become(now, MovementState::RollingBack, rollback_step());
 }
 
 std::optional<Instant> Movement::next_deadline() const {

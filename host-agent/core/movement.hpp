@@ -14,6 +14,8 @@
 ///   I6  A rollback ends with a guest that serves or with a dead one, never with one that is frozen or cut off.
 ///   I7  Done means that the application on the host runs: one that ended on the way is started again, or, before
 ///       the commit, rolls the movement back.
+///   I8  Behind a guest that is dead, or must stay so since a former daemon had passed the commit, a rollback opens no
+///       gate.
 ///   I4  A guest that dies on the way is as still as a frozen one: the movement goes forward (rule 15).
 ///   I5  A missed quiesce deadline forces the freeze: a store survives any instant. With an application that needs
 ///       quiescing it rolls the movement back (rule 13).
@@ -82,6 +84,7 @@ class Movement {
   Effects rollback_failed(Instant now, const std::string& detail);
   Effects roll_back(Instant now, const std::string& detail);
   void close_phase(Instant now, const char* phase);
+  [[nodiscard]] Step rollback_step() const { return guest_dead_ ? Step::Discard : Step::Rollback; }
   [[nodiscard]] Duration quiesce_limit() const { return must_quiesce_ ? limits_.application_quiesce : limits_.quiesce; }
 
   RoleId role_;

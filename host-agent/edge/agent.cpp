@@ -176,6 +176,12 @@ void Agent::perform(const TellGuest& effect) {
     case GuestOrder::Resume:
       sent = mirror.send(link::guest::Resume{});
       break;
+    case GuestOrder::AllowGrants:
+      sent = mirror.send(link::guest::AllowGrants{effect.term});
+      break;
+    case GuestOrder::StopGrants:
+      sent = mirror.send(link::guest::StopGrants{effect.term});
+      break;
   }
   if (!sent) { log::error("mirror of {}: {}", effect.role.value, log::describe(sent.error())); }
 }
@@ -232,12 +238,18 @@ void Agent::perform(const Do& effect) {
     case Step::ReleaseGuests:
       release_all();
       return;
+    case Step::UntimeGate:
+      done(untime_gate(role));
+      return;
+    case Step::TimeGate:  // an effect of its own
+      return;
     case Step::PrepareMovement:
     case Step::Freeze:
     case Step::Finish:
     case Step::Commit:
     case Step::Resume:
     case Step::Rollback:
+    case Step::Discard:
       movement_step(role, effect.step, effect.term);
       return;
   }

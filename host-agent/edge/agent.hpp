@@ -49,6 +49,8 @@ class Agent {
   void perform(const HoldMirror& effect);
   void perform(const Remember& effect);
   void perform(const TellGuest& effect);
+  void perform(const AskGrant& effect);
+  void perform(const TimeGate& effect) { answer(effect.role, Step::TimeGate)(time_gate(effect)); }
   void perform(const SendReport& effect);
   void perform(const Note& effect);
   void arm_timer();
@@ -81,6 +83,8 @@ class Agent {
   void prepare_host(const RoleId& role, Term term);
   Status open_host_gate(const RoleId& role);
   Status close_host_gate(const RoleId& role);
+  Status time_gate(const TimeGate& effect);
+  Status untime_gate(const RoleId& role);
   void start_guest(const RoleId& role);
   void choose_device(Accelerator accelerator);
   void launch_guests(const Result<RegionDeviceChoice>& choice, Accelerator accelerator);

@@ -4,6 +4,7 @@
 
 #include "edge/agent.hpp"
 #include "edge/shutdown_unit.hpp"
+#include "understudy/common/boot_clock.hpp"
 #include "understudy/common/log.hpp"
 
 namespace understudy::host {
@@ -159,6 +160,41 @@ Status Agent::close_host_gate(const RoleId& role) {
   return {};
 }
 
+// --- the lease's gate ---
+
+/// The clock is read again after the gate was opened: a daemon that stood still in between has opened it too late.
+Status Agent::time_gate(const TimeGate& effect) {
+  const auto& held = blade_.roles().at(effect.role);
+  auto gate = gate_of(held.spec, held.moved);
+  if (!gate) { return gate.error(); }
+  const auto element = std::chrono::duration_cast<std::chrono::milliseconds>(effect.element);
+  for (const auto& port : gate->ports) {
+    if (boot_now() >= effect.until) { return failure("the grant has run out", Errc::Expired); }
+    const auto timed =
+        effect.how == TimedHow::Refresh ? gate->gate->refresh(port, element) : gate->gate->open_for(port, element);
+    if (!timed) { return timed; }
+  }
+  if (boot_now() < effect.until) { return {}; }
+  for (const auto& port : gate->ports) {
+    if (auto closed = gate->gate->close(port); !closed) { return closed; }
+  }
+  return failure("the grant ran out while the gate was being opened: it is closed again", Errc::Expired);
+}
+
+Status Agent::untime_gate(const RoleId& role) {
+  const auto& held = blade_.roles().at(role);
+  auto gate = gate_of(held.spec, held.moved);
+  if (!gate) { return gate.error(); }
+  for (const auto& port : gate->ports) {
+    if (auto opened = gate->gate->open(port); !opened) { return opened; }
+  }
+  return {};
+}
+
+void Agent::perform(const AskGrant& effect) {
+  log::debug("{}: no stream carries requests for grants yet", effect.role.value);
+}
+
 // --- a mirror ---
 
 void Agent::start_guest(const RoleId& role) {
@@ -254,13 +290,14 @@ GuestCallbacks Agent::guest_callbacks(const RoleId& role) {
 void Agent::on_guest_event(const RoleId& role, const link::guest::GuestEvent& event) {
   using namespace link::guest;
   if (const auto* state = std::get_if<State>(&event)) {
-    handle(GuestPhase{role, phase_of(state->phase), state->detail});
+    handle(GuestPhase{role, phase_of(state->phase), state->detail, state->whole_under});
   }
   if (const auto* seen = std::get_if<PeerSeen>(&event)) { handle(GuestVote{role, seen->vote}); }
   if (const auto* ready = std::get_if<Ready>(&event)) { handle(GuestReady{role, ready->term, ready->phases}); }
   if (const auto* failed = std::get_if<ActivateFailed>(&event)) { handle(GuestRefused{role, failed->detail}); }
   if (std::holds_alternative<Quiesced>(event)) { handle(GuestQuiesced{role}); }
   if (const auto* failed = std::get_if<QuiesceFailed>(&event)) { handle(GuestNotQuiesced{role, failed->detail}); }
+  if (const auto* stopped = std::get_if<GrantsStopped>(&event)) { handle(GuestStoppedGrants{role, stopped->term}); }
   if (const auto* alarm = std::get_if<Alarm>(&event)) {
     perform(Note{Severity::Alarm, role, "mirror: " + alarm->text});
   }
@@ -269,7 +306,8 @@ void Agent::on_guest_event(const RoleId& role, const link::guest::GuestEvent& ev
 // --- movement and release ---
 
 void Agent::movement_step(const RoleId& role, Step step, Term term) {
-  if (step == Step::PrepareMovement || (step == Step::Rollback && !movements_.contains(role))) {
+  const bool undoes = step == Step::Rollback || step == Step::Discard;
+  if (step == Step::PrepareMovement || (undoes && !movements_.contains(role))) {
     // A rollback without a movement undoes what a former daemon had begun: its guest may be frozen.
     movements_[role] = std::make_unique<MovementUnit>(
         io_, config_, *mirrors_.at(role),
@@ -291,7 +329,7 @@ void Agent::movement_step(const RoleId& role, Step step, Term term) {
         moving->second->application_needs_quiescing()) {
       boost::asio::post(io_, [this, role] { handle(ApplicationNeedsQuiescing{role}); });  // before the step's answer
     }
-    if (status && step == Step::Rollback) {
+    if (status && (step == Step::Rollback || step == Step::Discard)) {
       boost::asio::post(io_, [this, role] { movements_.erase(role); });
     }
     done(status);

@@ -43,6 +43,8 @@ Result<std::optional<HeldRecord>> parse(const std::string& path, const std::stri
   record.term = Term{fields.number("term")};
   record.move_term = Term{fields.number("move_term")};
   record.moved = fields.boolean("moved");
+  if (fields.find("spent") != nullptr) { record.spent = Term{fields.number("spent")}; }  // none before it was told
+  if (fields.find("spoiled") != nullptr) { record.spoiled = fields.boolean("spoiled"); }
   const auto* bundle = fields.find("spec");
   const auto* mirror = fields.find("mirror");
   if (bundle == nullptr || mirror == nullptr) { fields.problem("spec or mirror is missing"); }
@@ -64,9 +66,14 @@ Result<std::optional<HeldRecord>> parse(const std::string& path, const std::stri
 }  // namespace
 
 Status write_held(const std::string& run_dir, const std::string& boot_id, const HeldRecord& record) {
-  json::object value{{"boot_id", boot_id},        {"stage", to_string(record.stage)},
-                     {"term", record.term.value}, {"move_term", record.move_term.value},
-                     {"moved", record.moved},     {"spec", link::to_json(record.spec)},
+  json::object value{{"boot_id", boot_id},
+                     {"stage", to_string(record.stage)},
+                     {"term", record.term.value},
+                     {"move_term", record.move_term.value},
+                     {"moved", record.moved},
+                     {"spec", link::to_json(record.spec)},
+                     {"spent", record.spent.value},
+                     {"spoiled", record.spoiled},
                      {"mirror", nullptr}};
   if (record.mirror) { value["mirror"] = link::to_json(*record.mirror); }
   return write_file_atomically(path_of(run_dir, record.spec.id.value), json::serialize(value) + "\n");

@@ -42,6 +42,12 @@ void MovementUnit::perform(Step step, Term term, std::function<void(Status)> don
     case Step::Rollback:
       roll_back(std::move(done));
       return;
+    case Step::Discard:
+      transfer_->discard([done = std::move(done)](const Status& discarded) {
+        if (!discarded) { log::warn("what was prepared is not quite gone: {}", log::describe(discarded.error())); }
+        done({});
+      });
+      return;
     case Step::PrepareHost:
     case Step::OpenHostGate:
     case Step::CloseHostGate:
@@ -51,6 +57,8 @@ void MovementUnit::perform(Step step, Term term, std::function<void(Status)> don
     case Step::AdoptHost:
     case Step::AdoptGuest:
     case Step::ReleaseGuests:
+    case Step::UntimeGate:
+    case Step::TimeGate:
       break;
   }
   done(failure("a step that is no part of a movement"));

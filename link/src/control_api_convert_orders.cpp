@@ -105,6 +105,12 @@ RoleSpec read_spec(Check& check, const pb::RoleSpec& from) {
   return to;
 }
 
+template <class Plain>
+Result<Order> read_role_term(const char* what, const pb::RoleTerm& from) {
+  Check check(what);
+  return check.result<Order>(Plain{RoleId{check.name(from.role(), "role")}, check.term(from.term(), "term")});
+}
+
 }  // namespace
 
 pb::Order to_proto(const Order& order) {
@@ -133,7 +139,18 @@ pb::Order to_proto(const Order& order) {
                         [&](const ReleaseMirrors& o) {
                           auto& to = *wire.mutable_release_mirrors();
                           for (const auto& role : o.except) { to.add_except(role.value); }
-                        }},
+                        },
+                        [&](const ArmLease& o) {
+                          auto& to = *wire.mutable_arm_lease();
+                          to.set_role(o.role.value);
+                          to.set_term(o.term.value);
+                          to.set_id(o.id);
+                          to.set_length_ms(o.length_ms);
+                          to.set_element_ms(o.element_ms);
+                        },
+                        [&](const DisarmLease& o) { fill(*wire.mutable_disarm_lease(), o.role, o.term); },
+                        [&](const AllowGrants& o) { fill(*wire.mutable_allow_grants(), o.role, o.term); },
+                        [&](const StopGrants& o) { fill(*wire.mutable_stop_grants(), o.role, o.term); }},
              order);
   return wire;
 }
@@ -181,6 +198,21 @@ Result<Order> from_proto(const pb::Order& wire) {
       }
       return check.result<Order>(std::move(plain));
     }
+    case pb::Order::kArmLease: {
+      const auto& from = wire.arm_lease();
+      Check check("ArmLease");
+      ArmLease plain{RoleId{check.name(from.role(), "role")}, check.term(from.term(), "term"), from.id(),
+                     from.length_ms(), from.element_ms()};
+      check.require(plain.id != 0 && plain.length_ms != 0 && plain.element_ms != 0, "id, length_ms and element_ms",
+                    "above 0");
+      return check.result<Order>(std::move(plain));
+    }
+    case pb::Order::kDisarmLease:
+      return read_role_term<DisarmLease>("DisarmLease", wire.disarm_lease());
+    case pb::Order::kAllowGrants:
+      return read_role_term<AllowGrants>("AllowGrants", wire.allow_grants());
+    case pb::Order::kStopGrants:
+      return read_role_term<StopGrants>("StopGrants", wire.stop_grants());
     case pb::Order::kAttached:
     case pb::Order::BODY_NOT_SET:
       break;

@@ -110,7 +110,13 @@ pb::Report to_proto(const Report& report) {
                           wire.mutable_mirrors_released()->set_guests_running(r.guests_running);
                           wire.mutable_mirrors_released()->set_ms(r.ms);
                         },
-                        [&](const MirrorWarning& r) { fill_failure(*wire.mutable_mirror_warning(), r); }},
+                        [&](const MirrorWarning& r) { fill_failure(*wire.mutable_mirror_warning(), r); },
+                        [&](const LeaseState& r) {
+                          wire.mutable_lease_state()->set_role(r.role.value);
+                          wire.mutable_lease_state()->set_term(r.term.value);
+                          wire.mutable_lease_state()->set_id(r.id);
+                        },
+                        [&](const GrantsStopped& r) { fill(*wire.mutable_grants_stopped(), r.role, r.term); }},
              report);
   return wire;
 }
@@ -119,6 +125,14 @@ Result<Report> from_proto(const pb::Report& wire) {
   switch (wire.body_case()) {
     case pb::Report::kHello:
       return read_hello(wire.hello());
+    case pb::Report::kLeaseState: {
+      Check check("LeaseState");
+      LeaseState plain{RoleId{check.name(wire.lease_state().role(), "role")},
+                       check.term(wire.lease_state().term(), "term"), wire.lease_state().id()};
+      return check.result<Report>(std::move(plain));
+    }
+    case pb::Report::kGrantsStopped:
+      return read_role_term<GrantsStopped>("GrantsStopped", wire.grants_stopped());
     case pb::Report::kServing:
       return read_role_term<Serving>("Serving", wire.serving());
     case pb::Report::kServeFailed:

@@ -71,6 +71,8 @@ const char* to_string(StopEvidence evidence) {
       return "powered-off";
     case StopEvidence::StoodDown:
       return "stood-down";
+    case StopEvidence::LeaseRanOut:
+      return "lease-ran-out";
   }
   return "none";
 }

@@ -26,7 +26,8 @@ inline constexpr Pair<StopEvidence, pb::StopEvidence> kEvidence[] = {
     {StopEvidence::NeverServed, pb::STOP_EVIDENCE_NEVER_SERVED},
     {StopEvidence::Isolated, pb::STOP_EVIDENCE_ISOLATED},
     {StopEvidence::PoweredOff, pb::STOP_EVIDENCE_POWERED_OFF},
-    {StopEvidence::StoodDown, pb::STOP_EVIDENCE_STOOD_DOWN}};
+    {StopEvidence::StoodDown, pb::STOP_EVIDENCE_STOOD_DOWN},
+    {StopEvidence::LeaseRanOut, pb::STOP_EVIDENCE_LEASE_RAN_OUT}};
 inline constexpr Pair<PlaceKind, pb::PlaceKind> kPlace[] = {{PlaceKind::Host, pb::PLACE_KIND_HOST},
                                                             {PlaceKind::Mirror, pb::PLACE_KIND_MIRROR}};
 inline constexpr Pair<MirrorPhase, pb::MirrorPhase> kPhase[] = {

@@ -70,6 +70,12 @@ struct OrderWriter {
   json::object operator()(const Quiesce&) const { return {{"order", "quiesce"}}; }
   json::object operator()(const Resume&) const { return {{"order", "resume"}}; }
   json::object operator()(const Shutdown&) const { return {{"order", "shutdown"}}; }
+  json::object operator()(const AllowGrants& order) const {
+    return {{"order", "allow-grants"}, {"term", order.term.value}};
+  }
+  json::object operator()(const StopGrants& order) const {
+    return {{"order", "stop-grants"}, {"term", order.term.value}};
+  }
 };
 
 struct EventWriter {
@@ -84,7 +90,10 @@ struct EventWriter {
     return {{"event", "echoed"}, {"heard", event.heard}, {"said", event.said}, {"problem", event.problem}};
   }
   json::object operator()(const State& event) const {
-    return {{"event", "state"}, {"phase", to_string(event.phase)}, {"detail", event.detail}};
+    return {{"event", "state"},
+            {"phase", to_string(event.phase)},
+            {"detail", event.detail},
+            {"whole_under", event.whole_under.value}};
   }
   json::object operator()(const PeerSeen& event) const {
     return {{"event", "vote"}, {"vote", enum_name(event.vote, vote_names)}};
@@ -105,6 +114,9 @@ struct EventWriter {
   }
   json::object operator()(const QuiesceFailed& event) const {
     return {{"event", "quiesce-failed"}, {"detail", event.detail}};
+  }
+  json::object operator()(const GrantsStopped& event) const {
+    return {{"event", "grants-stopped"}, {"term", event.term.value}};
   }
   json::object operator()(const Alarm& event) const { return {{"event", "alarm"}, {"text", event.text}}; }
 };
@@ -168,13 +180,18 @@ Quiesced read_quiesced(JsonFields& fields) {
 GuestEvent read_event(JsonFields& fields, const std::string& name) {
   if (name == "hello") { return read_hello(fields); }
   if (name == "echoed") { return read_echoed(fields); }
-  if (name == "state") { return State{read_enum<GuestPhase>(fields, "phase", phase_names), fields.string("detail")}; }
+  if (name == "state") {
+    const bool tells = fields.find("whole_under") != nullptr;  // an older guest does not: its copy counts as unfinished
+    return State{read_enum<GuestPhase>(fields, "phase", phase_names), fields.string("detail"),
+                 tells ? Term{fields.number("whole_under")} : Term{}};
+  }
   if (name == "vote") { return PeerSeen{read_enum<Vote>(fields, "vote", vote_names)}; }
   if (name == "ready") { return read_ready(fields); }
   if (name == "activate-failed") { return ActivateFailed{fields.string("detail")}; }
   if (name == "announced") { return Announced{}; }
   if (name == "quiesced") { return read_quiesced(fields); }
   if (name == "quiesce-failed") { return QuiesceFailed{fields.string("detail")}; }
+  if (name == "grants-stopped") { return GrantsStopped{Term{fields.number("term")}}; }
   if (name == "alarm") { return Alarm{fields.string("text")}; }
   fields.problem("\"" + name.substr(0, 32) + "\" is no event");
   return Alarm{};
@@ -223,6 +240,10 @@ Result<GuestOrder> parse_order(std::string_view text) {
     order = Quiesce{};
   } else if (name == "resume") {
     order = Resume{};
+  } else if (name == "allow-grants") {
+    order = AllowGrants{Term{fields.number("term")}};
+  } else if (name == "stop-grants") {
+    order = StopGrants{Term{fields.number("term")}};
   } else if (name != "shutdown") {
     fields.problem("\"" + name.substr(0, 32) + "\" is no order");
   }

@@ -15,7 +15,7 @@ bool Applier::StoreState::caught_up() const {
   return mode == Mode::Following && !writer.store().syncing() && writer.committed() >= target;
 }
 
-Status Applier::acquire(const shm::Region& region, Term term) {
+Status Applier::acquire(const shm::Region& region, Term term, bool was_synced) {
   release();  // a writer of our own would refuse us
   std::vector<StoreState> acquired;
   for (const auto& schema : region.schema().stores) {
@@ -24,6 +24,7 @@ Status Applier::acquire(const shm::Region& region, Term term) {
     auto writer = store.value().become_writer(term);
     if (!writer) { return writer.error(); }
     acquired.push_back(StoreState{schema.name, std::move(writer).value()});
+    acquired.back().was_synced = was_synced && !store.value().syncing();
   }
   stores_ = std::move(acquired);
   return {};

@@ -23,7 +23,8 @@ class Applier {
   explicit Applier(const ReceiverCallbacks& callbacks) : callbacks_(callbacks) {}
 
   /// Becomes the writer of every store. All or none.
-  Status acquire(const shm::Region& region, Term term);
+  /// `was_synced`: each had been, by a former applier; one that is SYNCING has been overwritten since.
+  Status acquire(const shm::Region& region, Term term, bool was_synced = false);
   void release() { stores_.clear(); }
   [[nodiscard]] bool acquired() const { return !stores_.empty(); }
 

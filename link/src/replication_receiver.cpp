@@ -95,7 +95,7 @@ struct ReplicationReceiver::Impl : std::enable_shared_from_this<ReplicationRecei
       return {};
     }
     close();
-    if (auto acquired = applier.acquire(region, next.term); !acquired) { return acquired; }
+    if (auto acquired = applier.acquire(region, next.term, next.copy_was_synced); !acquired) { return acquired; }
     target = next;
     stopped = false;
     backoff = options.backoff_min;

@@ -52,6 +52,8 @@ struct BladeNode::Impl {
   std::map<unsigned, Instant> monitor_busy;  ///< QEMU does one thing after the other
   std::uint64_t timers = 0;
   unsigned depth = 0;
+  std::map<unsigned, std::uint64_t> last_asked;  ///< planted bug
+  std::map<unsigned, std::uint64_t> discarded;   ///< with a place its application goes, also one that was being started
   std::shared_ptr<Stream> stream;
   ControlNode::SessionId session = 0;
   bool connected = false;
@@ -70,6 +72,8 @@ struct BladeNode::Impl {
   void perform(const host::TellGuest& effect);
   void perform(const host::SendReport& effect);
   void perform(const host::Note& effect) { (void)effect; }
+  void perform(const host::AskGrant& effect);
+  void perform(const host::TimeGate& effect);
   void arm_timer();
   Done answer(unsigned role, host::Step step);
   void try_connect();

@@ -17,7 +17,8 @@ bool BladeNode::Impl::same_attempt(unsigned role, std::uint64_t id, std::uint64_
 }
 
 void BladeNode::Impl::movement_step(unsigned role, host::Step step, Term term) {
-  if (step == host::Step::PrepareMovement || (step == host::Step::Rollback && !movements.contains(role))) {
+  const bool undoes = step == host::Step::Rollback || step == host::Step::Discard;
+  if (step == host::Step::PrepareMovement || (undoes && !movements.contains(role))) {
     if (mirror_at(role, "move the role") == nullptr) { return; }
     movements[role] = Movement{};
     movements[role].id = ++movement_ids;
@@ -31,7 +32,7 @@ void BladeNode::Impl::movement_step(unsigned role, host::Step step, Term term) {
       process.post(0ns, [this, role] { resumed(role); });
       return;
     }
-    if (!failed && step == host::Step::Rollback) {
+    if (!failed && (step == host::Step::Rollback || step == host::Step::Discard)) {
       process.post(0ns, [this, role] { movements.erase(role); });
     }
     plain(failed);
@@ -55,6 +56,8 @@ void BladeNode::Impl::movement_step(unsigned role, host::Step step, Term term) {
       return take_over(role, term, done);
     case host::Step::Rollback:
       return roll_back(role, done);
+    case host::Step::Discard:
+      return discard(role, {}, done);
     default:
       return done("a step that is no part of a movement");
   }
@@ -182,6 +185,7 @@ void BladeNode::Impl::discard(unsigned role, const Outcome& opened, const Done& 
   auto& movement = movements.at(role);
   const auto id = movement.id;
   const auto attempt = ++movement.attempt;
+  ++discarded[role];
   movement.supervises = false;
   const auto clean = [this, role, id, attempt, opened, done] {
     if (!same_attempt(role, id, attempt)) { return; }

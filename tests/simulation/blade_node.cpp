@@ -35,11 +35,6 @@ void BladeNode::Impl::start() {
     world.create_region(site, site);
     place(site).configured = place(site).gate_open = true;
   }
-  if (site == world.standby()) {  // it does not know any more whether its mirrors' copies are whole
-    for (auto& region : blade.regions) {
-      if (region) { region->trusted = false; }
-    }
-  }
   adopt_roles();
   if (process.alive()) { try_connect(); }
 }
@@ -122,7 +117,32 @@ void BladeNode::Impl::perform(const host::TellGuest& effect) {
     case host::GuestOrder::Resume:
       tell_guest(role, link::guest::Resume{});
       break;
+    case host::GuestOrder::AllowGrants:
+      tell_guest(role, link::guest::AllowGrants{effect.term});
+      break;
+    case host::GuestOrder::StopGrants:
+      tell_guest(role, link::guest::StopGrants{effect.term});
+      break;
   }
+}
+
+void BladeNode::Impl::perform(const host::AskGrant& effect) {
+  const unsigned role = world.role_of(effect.role);
+  last_asked[role] = effect.nonce;
+  chassis.guests[role]->ask_grant(site, effect.term, effect.nonce);
+}
+
+void BladeNode::Impl::perform(const host::TimeGate& effect) {
+  const unsigned role = world.role_of(effect.role);
+  const auto done = answer(role, host::Step::TimeGate);
+  if (process.machine().clock() >= effect.until) { return done("the grant has run out"); }
+  if (world.has(Bug::ForgetTheLease)) {
+    world.open_host_gate(site, role);
+    return done({});
+  }
+  const bool refresh = effect.how == host::TimedHow::Refresh;
+  if (!world.time_host_gate(site, role, refresh, effect.element)) { return done("it has closed by itself"); }
+  done({});
 }
 
 Done BladeNode::Impl::answer(unsigned role, host::Step step) {
@@ -233,9 +253,8 @@ void BladeNode::guest_said(unsigned role, const link::guest::GuestEvent& event) 
   }
   if (mirror.instance.empty()) { return; }
   if (const auto* state = std::get_if<State>(&event)) {
-    auto& region = impl_->blade.regions[role];
-    if (region && state->phase == GuestPhase::Synced) { region->trusted = true; }
-    impl_->handle(host::GuestPhase{id, static_cast<link::MirrorPhase>(state->phase), state->detail});
+    impl_->handle(
+        host::GuestPhase{id, static_cast<link::MirrorPhase>(state->phase), state->detail, state->whole_under});
   } else if (const auto* seen = std::get_if<PeerSeen>(&event)) {
     impl_->handle(host::GuestVote{id, seen->vote});
   } else if (const auto* ready = std::get_if<Ready>(&event)) {
@@ -244,9 +263,16 @@ void BladeNode::guest_said(unsigned role, const link::guest::GuestEvent& event) 
     impl_->handle(host::GuestRefused{id, failed->detail});
   } else if (std::holds_alternative<Quiesced>(event)) {
     impl_->handle(host::GuestQuiesced{id});
+  } else if (const auto* stopped = std::get_if<GrantsStopped>(&event)) {
+    impl_->handle(host::GuestStoppedGrants{id, stopped->term});
   } else if (const auto* missed = std::get_if<QuiesceFailed>(&event)) {
     impl_->handle(host::GuestNotQuiesced{id, missed->detail});
   }
+}
+
+void BladeNode::granted(unsigned role, Term term, std::uint64_t nonce) {
+  if (impl_->world.has(Bug::CountFromTheAnswer)) { nonce = impl_->last_asked[role]; }
+  impl_->handle(host::GrantArrived{impl_->world.role_id(role), term, nonce});
 }
 
 void BladeNode::guest_agent_gone(unsigned role) {

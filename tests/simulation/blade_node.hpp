@@ -26,6 +26,7 @@ class BladeNode {
   void guest_said(unsigned role, const link::guest::GuestEvent& event);
   void guest_agent_gone(unsigned role);
   void guest_exited(unsigned role);
+  void granted(unsigned role, Term term, std::uint64_t nonce);
   /// The process on this host has ended.
   void application_died(unsigned role);
   /// Under which term its replication listens for a mirror of the role; none: it does not.

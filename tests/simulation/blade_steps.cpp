@@ -35,12 +35,18 @@ void BladeNode::Impl::perform(const host::Do& effect) {
       return adopt_guest(role);
     case host::Step::ReleaseGuests:
       return release_all();
+    case host::Step::UntimeGate:
+      world.open_host_gate(site, role);
+      return done({});
+    case host::Step::TimeGate:  // an effect of its own
+      return;
     case host::Step::PrepareMovement:
     case host::Step::Freeze:
     case host::Step::Finish:
     case host::Step::Commit:
     case host::Step::Resume:
     case host::Step::Rollback:
+    case host::Step::Discard:
       return movement_step(role, effect.step, effect.term);
   }
 }
@@ -68,7 +74,8 @@ void BladeNode::Impl::start_application(unsigned role, const Done& done) {
     process.post(world.random.between(1ms, 5ms), [done] { done({}); });
     return;
   }
-  process.post(world.random.between(20ms, 200ms), [this, role, done, failed = trouble()] {
+  process.post(world.random.between(20ms, 200ms), [this, role, done, failed = trouble(), place_no = discarded[role]] {
+    if (place_no != discarded[role]) { return; }
     if (failed) { return done("the application does not become ready"); }
     place(role).app_running = true;
     place(role).app_active.reset();

@@ -32,6 +32,7 @@ GroupConfig make_config(const World& world) {
   }
   config.movement = world.settings.always_move ? link::MovementPolicy::Always : link::MovementPolicy::Manual;
   config.has_power = true;
+  config.leases = world.settings.leases;
   config.control_shares_standby_blade = world.settings.control_on_standby;
   return config;
 }
@@ -85,12 +86,7 @@ struct ControlNode::Impl {
     session_of.clear();
     step(Started{});
     if (!process.alive()) { return; }
-    for (unsigned site = 0; site <= world.standby(); ++site) {
-      on_worker(switch_worker, world.random.between(1ms, 4ms), [this, site]() -> Event {
-        const auto& blade = *world.blades[site];
-        return PortsSeen{world.blade_id(site), !blade.ports_open[0] && !blade.ports_open[1]};
-      });
-    }
+    for (unsigned site = 0; site <= world.standby(); ++site) { look_at_ports(site); }
     for (unsigned site = 0; site <= world.standby(); ++site) {
       world.control_bfd[site]->watch(process, world.control_site(), [this, site](link::Vote vote) {
         step(BfdChanged{world.blade_id(site), vote});
@@ -203,7 +199,7 @@ struct ControlNode::Impl {
       return;
     }
     const bool hangs = world.fails(world.troubles.switch_hangs);
-    const bool fails = world.fails(world.troubles.switch_fails);
+    const bool fails = world.device_fails(world.troubles.switch_fails);
     on_worker(switch_worker, hangs ? command_limit : world.random.between(1ms, 8ms),
               [this, site, hangs, fails]() -> Event {
                 const auto& id = world.blade_id(site);
@@ -218,7 +214,7 @@ struct ControlNode::Impl {
   void perform(const Readmit& effect) {
     const unsigned site = world.site_of(effect.blade);
     const bool hangs = world.fails(world.troubles.switch_hangs);
-    const bool fails = world.fails(world.troubles.switch_fails);
+    const bool fails = world.device_fails(world.troubles.switch_fails);
     on_worker(switch_worker, hangs ? command_limit : world.random.between(1ms, 8ms),
               [this, site, hangs, fails]() -> Event {
                 const auto& id = world.blade_id(site);
@@ -231,11 +227,22 @@ struct ControlNode::Impl {
               });
   }
 
+  void perform(const LookAtPorts& effect) { look_at_ports(world.site_of(effect.blade)); }
+  void look_at_ports(unsigned site) {
+    on_worker(switch_worker, world.random.between(1ms, 4ms), [this, site]() -> Event {
+      const auto& open = world.blades[site]->ports_open;
+      PortsSeen seen{world.blade_id(site), !open[0] && !open[1]};
+      seen.half_closed = open[0] != open[1];
+      seen.known = !world.troubles.switch_hangs;
+      return seen;
+    });
+  }
+
   void perform(const PowerOff& effect) {
     const unsigned wanted = world.site_of(effect.blade);
     const unsigned site = world.has(Bug::ShootTheNeighbour) ? (wanted + 1) % world.roles() : wanted;
     const bool hangs = world.fails(world.troubles.fence_hangs);
-    const bool fails = world.fails(world.troubles.fence_fails);
+    const bool fails = world.device_fails(world.troubles.fence_fails);
     const bool lies = world.fails(world.troubles.fence_lies);
     const auto takes = hangs ? command_limit : world.random.between(300ms, 2s);
     on_worker(power_worker, takes, [this, wanted, site, hangs, fails, lies]() -> Event {

@@ -62,6 +62,13 @@ Plan make_plan(World& world, Random& random, Instant from) {
       break;
   }
   add(some_fault(), role, 0s, state, quick);
+  if (world.settings.leases && random.chance(0.7)) {  // what a lease is for: neither switch nor power obeys
+    const auto at = random.between(0s, 2s);
+    const Fault blows[] = {Fault::Partition, Fault::Freeze, Fault::HostAgentCrash};
+    add(Fault::SwitchFails, role, at);
+    add(Fault::FenceFails, role, at);
+    add(blows[random.below(3)], role, at + 10ms);
+  }
   const unsigned more = random.below(5);
   for (unsigned i = 0; i < more; ++i) {
     const unsigned other = random.below(world.roles());

@@ -72,7 +72,10 @@ void Faults::inject_network(const Plan::Item& item) {
     count_all(item.fault);
   }
   apply(change);
-  undo_later(random_.between(50ms, random_.chance(0.4) ? 400ms : 9s), [apply, undo] { apply(undo); });
+  undo_later(random_.between(50ms, random_.chance(0.4)      ? 400ms
+                                   : world_.settings.leases ? 25s
+                                                            : 9s),
+             [apply, undo] { apply(undo); });
 }
 
 // --- daemons ---
@@ -282,7 +285,7 @@ void Faults::inject_trouble(const Plan::Item& item) {
       break;
   }
   *flag = true;
-  undo_later(random_.between(500ms, 15s), [this, flag] {
+  undo_later(random_.between(500ms, world_.settings.leases ? 30s : 15s), [this, flag] {
     *flag = false;
     world_.troubles.freeze_fails = false;
   });

@@ -55,9 +55,14 @@ struct GuestNode::Impl {
     Receiver::Host host;
     host.replicates = [this](unsigned site) { return chassis.blades[site]->replicates(role); };
     host.on_phase = [this](ReceiverPhase phase) {
+      if (phase == ReceiverPhase::Synced) { guest.whole_mark = mirror.term; }
       handle(guest::SyncChanged{static_cast<guest::SyncPhase>(phase), ""});
     };
     host.on_applied = [this] { install_later(); };
+    host.on_ask = [this](Term term, std::uint64_t nonce) { handle(guest::GrantAsked{term, nonce}); };
+    host.on_grant = [this](unsigned site, Term term, std::uint64_t nonce) {
+      chassis.blades[site]->granted(role, term, nonce);
+    };
     host.on_full_snapshot = [this] { guest.installed = copy()->committed; };
     return host;
   }
@@ -70,9 +75,9 @@ struct GuestNode::Impl {
     guest.configured = guest.app_running = false;
     guest.app_active.reset();
     guest.serving_mark.reset();
+    guest.whole_mark.reset();
     guest.mirror.reset();
     guest.installed = 0;
-    guest.restoring = false;
     world.touch();
     boot_after(world.troubles.slow_guests ? world.random.between(3s, 20s) : world.random.between(1s, 3s));
   }
@@ -89,6 +94,8 @@ struct GuestNode::Impl {
   void end() {
     if (!guest.machine.up) { return; }
     world.trace(name(), "QEMU ends");
+    // Nothing takes over from the region of a mirror that died: the next guest has a new one. See docs/SIMULATION.md.
+    if (copy() && !guest.tap_open) { copy()->trusted = false; }
     world.kill_guest(role);  // it closes nothing
     process.stop();
     world.mirror_bfd[role]->stop_watching();
@@ -115,11 +122,9 @@ struct GuestNode::Impl {
     place = drained = install_pending = supervises = false;
     watched.reset();
     receiver.forget();
-    if (copy()) { copy()->trusted = false; }
     if (guest.serving_mark && guest.mirror) {
       mirror = *guest.mirror;
       core->adopt_serving(*guest.serving_mark);
-      guest.restoring = true;
       restore();
     }
     if (process.alive()) { say_hello(); }
@@ -143,9 +148,12 @@ struct GuestNode::Impl {
     }
     start_application([this](const std::optional<std::string>& failed) {
       if (!failed) {
-        activate(core->term(), [](const std::optional<std::string>&) {});
+        activate(core->term(), [this](const std::optional<std::string>& inactive) { restored(inactive); });
       }
     });
+  }
+  void restored(const std::optional<std::string>& inactive) {
+    if (!inactive) { handle(guest::StepDone{guest::Step::Restore}); }
   }
 
   // --- the channel ---
@@ -195,6 +203,10 @@ struct GuestNode::Impl {
       handle(guest::QuiesceOrder{});
     } else if (std::holds_alternative<wire::Resume>(order)) {
       handle(guest::ResumeOrder{});
+    } else if (const auto* allow = std::get_if<wire::AllowGrants>(&order)) {
+      handle(guest::AllowGrantsOrder{allow->term});
+    } else if (const auto* stop = std::get_if<wire::StopGrants>(&order)) {
+      handle(guest::StopGrantsOrder{stop->term});
     }
   }
 
@@ -236,7 +248,10 @@ struct GuestNode::Impl {
         });
       case guest::Step::Install:
         process.post(pace(1ms, 10ms), [this, done] {
-          if (trouble()) { return done("the kernel does not answer"); }
+          if (trouble()) {
+            if (copy()) { copy()->trusted = false; }  // see docs/SIMULATION.md
+            return done("the kernel does not answer");
+          }
           if (!world.has(Bug::AnnounceBeforeInstall) && copy()) { guest.installed = copy()->committed; }
           done({});
         });
@@ -258,13 +273,15 @@ struct GuestNode::Impl {
         return;
       case guest::Step::RestartApplication:
         return restart_application(effect.term);
+      case guest::Step::Restore:
+        return;
     }
   }
   void perform(const guest::HoldMirror& effect) { mirror = effect.mirror; }
   void perform(const guest::TellPhase& effect) {
     auto phase = wire::GuestPhase::Failed;
     if (effect.phase < link::MirrorPhase::Failed) { phase = static_cast<wire::GuestPhase>(effect.phase); }
-    send(wire::State{phase, effect.detail});
+    send(wire::State{phase, effect.detail, effect.whole_under});
   }
   void perform(const guest::TellVote& effect) { send(wire::PeerSeen{effect.vote}); }
   void perform(const guest::TellReady& effect) { send(wire::Ready{effect.term, effect.phases}); }
@@ -274,6 +291,21 @@ struct GuestNode::Impl {
   void perform(const guest::TellAlarm& effect) { send(wire::Alarm{effect.text}); }
   void perform(const guest::Announce& /*effect*/) { world.announce_from_guest(role); }
   void perform(const guest::PowerOff& /*effect*/) { end(); }
+  /// Some are lost, and some come late, as behind a busy line.
+  void perform(const guest::Grant& effect) {
+    const auto fate = world.lease_random.unit();
+    if (fate < world.lost_grants) { return; }
+    if (fate > 1 - world.late_grants) {  // it was said, and whatever becomes of the sayer it arrives
+      auto& active = world.blades[role]->agent;
+      world.scheduler.after(world.lease_random.between(100ms, 14s), [this, effect, &active, life = active.life()] {
+        if (life == 0 || active.life() != life) { return; }
+        active.deliver([this, effect] { chassis.blades[role]->granted(role, effect.term, effect.nonce); });
+      });
+      return;
+    }
+    receiver.grant(effect.term, effect.nonce);
+  }
+  void perform(const guest::TellGrantsStopped& effect) { send(wire::GrantsStopped{effect.term}); }
 
   // --- steps ---
 
@@ -290,8 +322,13 @@ struct GuestNode::Impl {
       if (failed) { return done(failed); }
       drained = false;
       const unsigned active = world.site_of(mirror.active);
-      done(receiver.configure(active, mirror.term) ? std::nullopt
-                                                   : std::optional<std::string>("the region has a newer writer"));
+      const bool synced = guest.whole_mark == mirror.term;
+      if (!receiver.configure(active, mirror.term, synced)) { return done("the region has a newer writer"); }
+      if (synced && receiver.holds_a_whole_copy()) {
+        guest.installed = copy()->committed;
+        handle(guest::SyncChanged{guest::SyncPhase::Held, ""});
+      }
+      done({});
     });
   }
   void watch_active() {
@@ -316,7 +353,6 @@ struct GuestNode::Impl {
   void activate(Term term, const Done& done) {
     process.post(pace(1ms, 5ms), [this, term, done] {
       if (!guest.app_running) { return done("the application has ended"); }
-      guest.restoring = false;
       guest.app_active = term;
       world.touch();
       done({});
@@ -326,8 +362,9 @@ struct GuestNode::Impl {
     process.post(world.random.between(10ms, 1s), [this, term] {
       if (!place) { return; }
       start_application([this, term](const std::optional<std::string>& failed) {
-        if (failed || core->activity() != guest::Activity::Serving || core->term() != term) { return; }
-        activate(term, [](const std::optional<std::string>&) {});
+        if (failed) { return restart_application(term); }
+        if (core->activity() != guest::Activity::Serving || core->term() != term) { return; }
+        activate(term, [this](const std::optional<std::string>& inactive) { restored(inactive); });
       });
     });
   }
@@ -345,6 +382,7 @@ GuestNode::~GuestNode() = default;
 void GuestNode::power_on() { impl_->power_on(); }
 void GuestNode::end() { impl_->end(); }
 void GuestNode::agent_crash() { impl_->crash(); }
+void GuestNode::ask_grant(unsigned site, Term term, std::uint64_t nonce) { impl_->receiver.ask(site, term, nonce); }
 
 void GuestNode::application_died() {
   if (!impl_->guest.machine.up || !impl_->guest.app_running) { return; }

@@ -22,6 +22,8 @@ class GuestNode {
   /// QEMU ends, for whatever reason; the host-agent hears of it.
   void end();
   void agent_crash();
+  /// An active's request, on its way.
+  void ask_grant(unsigned site, Term term, std::uint64_t nonce);
   void application_died();
 
   /// From the host-agent, to the agent it is in conversation with.

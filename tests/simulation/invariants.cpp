@@ -75,10 +75,10 @@ void World::check_speakers(unsigned role) {
       violate(Invariant::InstalledFirst, guest.machine.name + " speaks with " + std::to_string(guest.installed) +
                                              " of " + std::to_string(region->committed) + " records installed");
     }
-    if (!guest.app_active && !guest.restoring) {
+    if (!guest.app_active) {
       violate(Invariant::InstalledFirst, guest.machine.name + " speaks and its application is not active");
     }
-    if (!guest.restoring) { speaks_under(role, PlaceKind::Mirror, guest.app_active.value_or(Term{})); }
+    speaks_under(role, PlaceKind::Mirror, guest.app_active.value_or(Term{}));
   }
 }
 

@@ -171,7 +171,8 @@ int planted(const Options& options) {
     const Invariant wanted = found_as(bug);
     std::uint64_t found = 0;
     std::string others;
-    for (std::uint64_t seed = 1; seed <= options.seeds && found == 0; ++seed) {
+    const std::uint64_t first = needs_leases(bug) ? kFirstLeaseSeed : 1;
+    for (std::uint64_t seed = first; seed < first + options.seeds && found == 0; ++seed) {
       const auto report = run_seed(seed, false, bug);
       if (!report.violation) { continue; }
       if (report.violation->invariant == wanted) { found = seed; }

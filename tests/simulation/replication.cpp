@@ -17,7 +17,7 @@ void Receiver::become(ReceiverPhase phase) {
   host_.on_phase(phase);
 }
 
-bool Receiver::configure(unsigned active, Term term) {
+bool Receiver::configure(unsigned active, Term term, bool was_synced) {
   if (configured_ && term < term_) { return false; }
   if (configured_ && !stopped_ && active == active_ && term == term_) { return true; }
   close();
@@ -27,7 +27,7 @@ bool Receiver::configure(unsigned active, Term term) {
   term_ = term;
   configured_ = true;
   stopped_ = false;
-  ready_ = false;
+  ready_ = was_synced && !copy()->syncing;
   backoff_ = backoff_min;
   become(ReceiverPhase::Connecting);
   connect();
@@ -214,6 +214,18 @@ void Receiver::acknowledge(const std::shared_ptr<Link>& link, std::uint64_t sequ
 void Receiver::trust() {
   ready_ = true;
   if (copy()) { copy()->trusted = true; }
+}
+
+void Receiver::ask(unsigned site, Term term, std::uint64_t nonce) {
+  if (!link_ || site != active_) { return; }
+  link_->stream->send(0, [this, link = link_, term, nonce] {
+    if (link == link_) { host_.on_ask(term, nonce); }
+  });
+}
+
+void Receiver::grant(Term term, std::uint64_t nonce) {
+  if (!link_) { return; }
+  link_->stream->send(1, [this, site = active_, term, nonce] { host_.on_grant(site, term, nonce); });
 }
 
 void Receiver::lost() {

@@ -22,11 +22,17 @@ class Receiver {
     std::function<void(ReceiverPhase)> on_phase;
     std::function<void()> on_applied;
     std::function<void()> on_full_snapshot;
+    std::function<void(Term term, std::uint64_t nonce)> on_ask;
+    std::function<void(unsigned site, Term term, std::uint64_t nonce)> on_grant;
   };
   Receiver(World& world, unsigned role, Host host) : world_(world), role_(role), host_(std::move(host)) {}
 
   /// False: a stale term, or the region has a newer writer.
-  bool configure(unsigned active, Term term);
+  bool configure(unsigned active, Term term, bool was_synced);
+  [[nodiscard]] bool holds_a_whole_copy() const { return ready_ && phase_ == ReceiverPhase::Connecting; }
+  /// Leases: a request of the active, and a grant, over the connection that there is.
+  void ask(unsigned site, Term term, std::uint64_t nonce);
+  void grant(Term term, std::uint64_t nonce);
   void drain(const std::function<void(bool ready)>& done);
   void release_writers() { close(); }
   /// The agent is gone.

@@ -20,7 +20,12 @@ class Run {
         early_(random_.chance(0.1)),
         faults_at_(world_.scheduler.now() + (early_ ? Duration(random_.between(0s, 5s)) : Duration(8s))),
         faults_(chassis_, make_plan(world_, random_, faults_at_)),
-        activated_(world_.roles()) {}
+        activated_(world_.roles()) {
+    if (world_.settings.leases) {
+      world_.lost_grants = !faults_.single() && world_.lease_random.chance(0.3) ? 0.6 : 0.05;
+      world_.late_grants = !faults_.single() && world_.lease_random.chance(0.3) ? 0.4 : 0.03;
+    }
+  }
 
   Report run() {
     come_up();
@@ -28,6 +33,7 @@ class Run {
     const Instant mended = faults_at_ + random_.between(12s, 32s);
     if (!until(mended)) { return report(); }
     faults_.heal();
+    world_.lost_grants = world_.late_grants = 0;
     const Instant healed = world_.scheduler.now();
     for (Instant at = healed + 2s; at <= healed + kWayBack; at = at + 1s) {
       if (!until(at)) { return report(); }
@@ -158,6 +164,7 @@ Settings settings_of(std::uint64_t seed, bool trace, Bug bug) {
   if (random.chance(0.1)) { settings.actives = 1; }
   settings.always_move = random.chance(0.4);
   settings.control_on_standby = random.chance(0.15);
+  settings.leases = seed >= kFirstLeaseSeed;
   settings.trace = trace;
   settings.bug = bug;
   return settings;

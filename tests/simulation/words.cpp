@@ -37,6 +37,8 @@ constexpr std::array<BugWord, kBugs> bugs{{
     {"readmit-nothing", Invariant::WayBack},
     {"gate-open-at-boot", Invariant::OldPlaceSilent},
     {"never-reconnect", Invariant::WayBack},
+    {"forget-the-lease", Invariant::OneOwner},
+    {"count-from-the-answer", Invariant::OneOwner},
 }};
 }  // namespace
 

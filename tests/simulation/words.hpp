@@ -81,8 +81,13 @@ enum class Bug : std::uint8_t {
   ReadmitNothing,
   GateOpenAtBoot,
   NeverReconnect,
+  ForgetTheLease,
+  CountFromTheAnswer,
 };
-inline constexpr std::size_t kBugs = 19;
+inline constexpr std::size_t kBugs = 21;
+/// Histories from this seed on have leases; those below are what they were before there were any.
+inline constexpr std::uint64_t kFirstLeaseSeed = 1'000'000'000'001;
+[[nodiscard]] constexpr bool needs_leases(Bug bug) { return bug >= Bug::ForgetTheLease; }
 [[nodiscard]] const char* to_string(Bug bug);
 [[nodiscard]] Invariant found_as(Bug bug);
 

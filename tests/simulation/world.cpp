@@ -13,6 +13,7 @@ bool holds(const Copy& copy, const Record& record) {
 World::World(const Settings& with)
     : settings(with),
       random(with.seed),
+      lease_random(with.seed ^ 0x1ea5eU),
       network(scheduler, random),
       outages_(with.actives, false),
       promised_(with.actives),
@@ -41,6 +42,7 @@ unsigned World::role_of(const RoleId& id) const { return static_cast<unsigned>(i
 void World::open_host_gate(unsigned site, unsigned role) {
   auto& place = blades[site]->places[role];
   place.gate_open = true;
+  place.gate_timer = 0;
   if (place.moved && blades[site]->regions[role] && place.installed != blades[site]->regions[role]->committed) {
     violate(Invariant::InstalledFirst, blade_ids_[site].value + " opens the moved role's gate with " +
                                            std::to_string(place.installed) + " of " +
@@ -48,6 +50,23 @@ void World::open_host_gate(unsigned site, unsigned role) {
   }
   touch();
 }
+/// The element is the kernel's: it runs out whether or not anybody lives to see it.
+bool World::time_host_gate(unsigned site, unsigned role, bool refresh, Duration element) {
+  auto& place = blades[site]->places[role];
+  if (refresh && !place.gate_open) { return false; }
+  place.gate_open = true;
+  place.gate_timer = ++gate_timers_;
+  scheduler.after(blades[site]->machine.real(element), [this, site, role, mine = place.gate_timer] {
+    auto& timed = blades[site]->places[role];
+    if (timed.gate_timer != mine || !timed.gate_open) { return; }
+    trace(blade_ids_[site].value, "its gate closes by itself");
+    timed.gate_open = false;
+    touch();
+  });
+  touch();
+  return true;
+}
+
 void World::close_host_gate(unsigned site, unsigned role) {
   blades[site]->places[role].gate_open = false;
   touch();
@@ -136,6 +155,7 @@ void World::kill_guest(unsigned role) {
   guest.configured = guest.app_running = false;
   guest.app_active.reset();
   guest.serving_mark.reset();
+  guest.whole_mark.reset();
   guest.mirror.reset();
   guest.installed = 0;
   touch();
@@ -182,6 +202,7 @@ void World::forget_blade(unsigned site) {
       guest->tap_open = guest->configured = guest->app_running = false;
       guest->app_active.reset();
       guest->serving_mark.reset();
+      guest->whole_mark.reset();
       guest->mirror.reset();
     }
   }

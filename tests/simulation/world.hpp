@@ -29,7 +29,7 @@ struct Copy {
   std::vector<shm::TermStart> history;
   std::uint64_t committed = 0;
   bool syncing = false;
-  bool trusted = true;  ///< a mirror's: its guest-agent knows that it is whole (one that was restarted does not)
+  bool trusted = true;  ///< a mirror's: it was whole once, and what could take over from it is there
   Term writer;
 };
 struct Record {
@@ -42,7 +42,8 @@ struct Record {
 struct HostPlace {
   bool configured = false;  ///< interfaces have the addresses
   bool gate_open = false;
-  bool moved = false;  ///< in a namespace of its own, behind the bridge's gate
+  std::uint64_t gate_timer = 0;  ///< which timed element it is open by; 0: by one without a timeout
+  bool moved = false;            ///< in a namespace of its own, behind the bridge's gate
   bool app_running = false;
   std::optional<Term> app_active;
   std::uint64_t installed = 0;  ///< moved: records in the namespace's kernel
@@ -60,8 +61,8 @@ struct Guest {
   bool app_running = false;
   std::optional<Term> app_active;
   std::uint64_t installed = 0;
-  bool restoring = false;                 ///< a restarted agent takes up its service: the application follows
   std::optional<Term> serving_mark;       ///< durable in the guest
+  std::optional<Term> whole_mark;         ///< likewise
   std::optional<link::RunMirror> mirror;  ///< durable in the guest
 };
 
@@ -105,6 +106,7 @@ struct Settings {
   unsigned actives = 3;
   bool always_move = false;
   bool control_on_standby = false;
+  bool leases = false;
   bool trace = false;
   Bug bug = Bug::None;
 };
@@ -117,6 +119,7 @@ class World {
 
   Settings settings;
   Random random;
+  Random lease_random;  ///< of its own: histories without leases stay what they were
   Scheduler scheduler;
   Network network;
   std::vector<std::unique_ptr<Blade>> blades;
@@ -125,6 +128,8 @@ class World {
   std::vector<std::unique_ptr<BfdPair>> control_bfd;
   std::vector<std::unique_ptr<BfdPair>> mirror_bfd;
   Troubles troubles;
+  double lost_grants = 0;
+  double late_grants = 0;
 
   [[nodiscard]] unsigned roles() const { return settings.actives; }
   [[nodiscard]] unsigned standby() const { return settings.actives; }
@@ -141,6 +146,8 @@ class World {
   // --- what daemons do to kernels ---
   void open_host_gate(unsigned site, unsigned role);
   void close_host_gate(unsigned site, unsigned role);
+  /// False: it was to be refreshed, and has closed.
+  bool time_host_gate(unsigned site, unsigned role, bool refresh, Duration element);
   void open_tap(unsigned role);
   void close_tap(unsigned role);
   void set_port(unsigned site, unsigned segment, bool open);
@@ -198,6 +205,8 @@ class World {
   [[nodiscard]] bool dies(Daemon daemon, unsigned which);
   std::function<void(const Doom&)> on_doom;
   [[nodiscard]] bool fails(bool trouble) { return trouble && random.chance(0.6); }
+  /// A switch or a fence agent: where there are leases it fails for good, else no lease would ever be counted out.
+  [[nodiscard]] bool device_fails(bool trouble) { return trouble && (settings.leases || random.chance(0.6)); }
 
  private:
   void check_owners(unsigned role);
@@ -217,6 +226,7 @@ class World {
   std::vector<bool> outages_;
   std::vector<bool> was_served_;
   std::uint64_t copies_ = 0;
+  std::uint64_t gate_timers_ = 0;
   std::vector<Record> promised_;
   std::vector<Term> highest_stored_;
   std::vector<Term> highest_spoken_;

@@ -195,6 +195,7 @@ class Chassis {
     isolated.erase(readmit.blade);
     queue_.push_back(ReadmitDone{readmit.blade});
   }
+  void perform(const LookAtPorts& look) { queue_.push_back(PortsSeen{look.blade, isolated.contains(look.blade)}); }
   void perform(const PowerOff& power) {
     if (!power_answers) { return; }
     if (!power_works) {

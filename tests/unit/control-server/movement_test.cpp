@@ -195,6 +195,25 @@ TEST(Movement, AfterARestartTheStandbyThatBecameAnActiveGetsNoMirrors) {
   EXPECT_EQ(chassis.orders<link::ReleaseMirrors>().size(), 1U) << "what a crash left behind is finished";
 }
 
+TEST(Movement, AReleaseSparesTheOnlyCopyOfARoleThatNobodyServes) {
+  Chassis chassis(2);
+  chassis.bring_up();
+  chassis.silence(1);
+  ASSERT_EQ(chassis.state(1), RoleState::OnMirror);
+  chassis.pass(10s);
+  chassis.mirror_state(2, MirrorPhase::Connected);
+  chassis.pass(5s);
+  chassis.hello(BladeId{"blade-2"});  // it came back without the role; its mirror is about to be asked
+  ASSERT_EQ(chassis.state(2), RoleState::Starting);
+  chassis.forget();
+  chassis.step(OperatorMove{RoleId{"role-1"}});
+  ASSERT_EQ(chassis.state(1), RoleState::OnHost);
+  ASSERT_EQ(chassis.orders<link::ReleaseMirrors>().size(), 1U);
+  EXPECT_EQ(chassis.orders<link::ReleaseMirrors>()[0].second.except, std::vector<RoleId>{RoleId{"role-2"}});
+  chassis.pass(5s);
+  EXPECT_EQ(chassis.state(2), RoleState::OnMirror);
+}
+
 TEST(Movement, ADeadGuestThatServedIsMovedWhateverThePolicy) {
   Chassis chassis(1);
   chassis.bring_up();

@@ -186,6 +186,31 @@ TEST(Start, AnEmptyStoreAsksTheMirrorOfABladeThatHasNothing) {
   EXPECT_EQ(chassis.own(1).term, Term{6});
 }
 
+TEST(Start, AMirrorWhoseHostAgentIsAwayForAMomentIsWaitedFor) {
+  Chassis chassis(1);
+  chassis.bring_up();
+  chassis.mirror_state(1, MirrorPhase::Connected);
+  chassis.pass(5s);
+  chassis.hello(BladeId{"blade-1"});
+  chassis.step(AgentLost{chassis.standby()});
+  chassis.pass(5s);
+  EXPECT_EQ(chassis.own(1).term, Term{1}) << "the only copy may be there";
+  chassis.hello(chassis.standby(), {{RoleId{"role-1"}, Term{1}, PlaceKind::Mirror, false}});
+  chassis.mirror_state(1, MirrorPhase::Connected);
+  chassis.pass(20s);
+  EXPECT_EQ(chassis.state(1), RoleState::OnMirror);
+}
+
+TEST(Start, AnAdoptedMirrorThatWasToldToBeDeadIsMoved) {
+  Chassis chassis(1);
+  chassis.own_vote(chassis.standby(), Vote::Up);
+  chassis.hello(chassis.standby(), {{RoleId{"role-1"}, Term{2}, PlaceKind::Mirror, true}});
+  chassis.report(chassis.standby(),
+                 link::MirrorState{RoleId{"role-1"}, Term{2}, MirrorPhase::Failed, "n", "QEMU ended"});
+  chassis.hello(BladeId{"blade-1"});
+  EXPECT_EQ(chassis.state(1), RoleState::OnHost) << "it was told before the store knew of the mirror";
+}
+
 /// What its host-agent told before both had connected was told under a term that an empty store does not know.
 TEST(Start, AnAdoptedPlaceIsAskedWhetherItsApplicationRuns) {
   Chassis chassis(1);

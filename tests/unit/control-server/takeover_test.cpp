@@ -63,6 +63,38 @@ TEST(Takeover, NothingIsStoredWhileTheSwitchHasNotAnswered) {
   EXPECT_EQ(chassis.state(1), RoleState::OnMirror);
 }
 
+TEST(Takeover, WhenTheObserversCableComesBackTheFirstVoiceAccusesNobody) {
+  auto group = config(3);
+  group.control_shares_standby_blade = true;
+  Chassis chassis(group);
+  chassis.bring_up();
+  chassis.pass(10s);
+  for (const unsigned blade : {1U, 2U, 3U}) { chassis.silence(blade); }
+  for (const unsigned role : {1U, 2U, 3U}) { EXPECT_EQ(chassis.state(role), RoleState::Protected); }
+  chassis.own_vote(BladeId{"blade-1"}, Vote::Up);
+  chassis.mirror_vote(1, Vote::Up);
+  chassis.pass(1s);
+  for (const unsigned role : {2U, 3U}) { EXPECT_EQ(chassis.state(role), RoleState::Protected); }
+  EXPECT_TRUE(chassis.isolated.empty());
+  chassis.own_vote(BladeId{"blade-2"}, Vote::Up);
+  chassis.mirror_vote(2, Vote::Up);
+  chassis.pass(4s);
+  EXPECT_EQ(chassis.state(3), RoleState::OnMirror) << "the one that does not come back was dead";
+}
+
+TEST(Takeover, OnOneCableABladeIsNotDeadBeforeTheOthersWereHeardOn) {
+  auto group = config(2);
+  group.control_shares_standby_blade = true;
+  Chassis chassis(group);
+  chassis.bring_up();
+  chassis.pass(10s);
+  chassis.silence(1);
+  EXPECT_EQ(chassis.state(1), RoleState::Protected);
+  chassis.silence(2);  // the rest of the cable
+  chassis.pass(1s);
+  EXPECT_TRUE(chassis.isolated.empty());
+}
+
 TEST(Takeover, ABlindControlServerIsAnAlarmAndNoFailover) {
   Chassis chassis(2);
   chassis.bring_up();

@@ -162,6 +162,34 @@ TEST(Takeover, AfterARestartBetweenIsolationAndStoreTheFailureIsSeenAgain) {
   EXPECT_EQ(chassis.own(1).term, Term{2});
 }
 
+TEST(Takeover, AReadmissionThatFailedIsTriedAgainWhileTheBladeServes) {
+  Chassis chassis(2);
+  chassis.bring_up();
+  chassis.forget();
+  chassis.step(ReadmitFailed{BladeId{"blade-1"}, "one port of two"});
+  chassis.pass(2s);
+  EXPECT_FALSE(chassis.all<Readmit>().empty());
+  chassis.forget();
+  chassis.pass(2s);
+  EXPECT_TRUE(chassis.all<Readmit>().empty()) << "it is open";
+}
+
+TEST(Takeover, APortThatClosedBehindTheControlServersBackIsFoundAndOpened) {
+  Chassis chassis(2);
+  chassis.bring_up();
+  chassis.isolated.insert(BladeId{"blade-1"});  // a command of a former control-server, that reached the switch late
+  chassis.pass(15s);
+  EXPECT_TRUE(chassis.isolated.empty());
+  chassis.forget();
+  chassis.step(PortsSeen{BladeId{"blade-1"}, false, true});
+  chassis.pass(1s);
+  EXPECT_EQ(chassis.all<Readmit>().size(), 1U) << "half of them too";
+  chassis.forget();
+  chassis.step(PortsSeen{BladeId{"blade-1"}, false, false, false});
+  chassis.pass(1s);
+  EXPECT_TRUE(chassis.all<Readmit>().empty()) << "a switch that does not tell says nothing";
+}
+
 TEST(Takeover, ABladeThatWasIsolatedForNothingIsReadmitted) {
   Chassis chassis(1);
   chassis.bring_up();

@@ -51,6 +51,20 @@ TEST(Votes, AllOfSeveralAtOnceAreAFailureOfTheObservers) {
   EXPECT_EQ(settled(Vote::Down, Vote::Down, {3, false, true}), Verdict::Dead);
 }
 
+TEST(Votes, AWitnessThatComesAndGoesIsAskedAgainWhenItIsSteady) {
+  const auto early = judge({Vote::Down, kThen}, {Vote::Down, kThen}, {3, false, false, kThen + 3s}, kSettle, kThen);
+  EXPECT_EQ(early.verdict, Verdict::ObserversFailed);
+  EXPECT_EQ(early.again, kThen + 3s) << "it is asked again when that one has been heard long enough";
+}
+
+TEST(Votes, OnOneCableTheWitnessMustBeHeardOnAfterTheSilenceBegan) {
+  const Surroundings around{2, false, true, {}, 75ms};
+  const auto early = judge({Vote::Down, kThen}, {Vote::Down, kThen}, around, kSettle, kThen + 74ms);
+  EXPECT_EQ(early.verdict, Verdict::Unsettled);
+  EXPECT_EQ(early.again, kThen + 75ms);
+  EXPECT_EQ(judge({Vote::Down, kThen}, {Vote::Down, kThen}, around, kSettle, kThen + 75ms).verdict, Verdict::Dead);
+}
+
 TEST(Votes, AJudgementIsDueWhenTheUndecidedObserverMustHaveDecided) {
   const Ballot down{Vote::Down, kThen + 2s};
   const Ballot unknown{Vote::Unknown, kThen};

@@ -59,6 +59,12 @@ TEST_F(DurableTest, ATermThatIsNoNumberIsNothing) {
   EXPECT_FALSE(sut.serving());
 }
 
+TEST_F(DurableTest, WhichCopyWasSyncedOutlivesTheAgent) {
+  EXPECT_FALSE(sut.whole());
+  ASSERT_TRUE(sut.remember_whole(Term{3}).ok());
+  EXPECT_EQ(Durable(directory).whole(), Term{3});
+}
+
 TEST_F(DurableTest, ADirectoryThatIsNotThereIsAnError) {
   EXPECT_FALSE(Durable(directory + "/missing").remember_serving(Term{8}).ok());
 }

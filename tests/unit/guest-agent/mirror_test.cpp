@@ -90,10 +90,55 @@ TEST_F(MirrorTest, AnApplicationThatEndsIsStartedAgainUnlessAMovementOrAnActivat
 TEST_F(MirrorTest, ARestartedAgentOfAServingGuestAnswersTheSameActivationAndIgnoresTheOldConfiguration) {
   sut_.adopt_serving(Term{2});
   EXPECT_FALSE(does(sut_.step(ConfigureOrder{mirror(Term{1})}), Step::Configure));
-  const auto effects = sut_.step(ActivateOrder{Term{2}});
+  EXPECT_TRUE(sut_.step(ActivateOrder{Term{2}}).empty()) << "its application may not be active yet";
+  const auto effects = sut_.step(StepDone{Step::Restore});
   ASSERT_NE(tells<TellReady>(effects), nullptr);
   EXPECT_EQ(tells<TellReady>(effects)->term, Term{2});
   EXPECT_NE(tells<TellActivateFailed>(sut_.step(ActivateOrder{Term{1}})), nullptr);
+}
+
+TEST_F(MirrorTest, ARestoredServiceThatNobodyAskedForSaysNothing) {
+  sut_.adopt_serving(Term{2});
+  EXPECT_TRUE(sut_.step(StepDone{Step::Restore}).empty());
+  EXPECT_NE(tells<TellReady>(sut_.step(ActivateOrder{Term{2}})), nullptr);
+}
+
+TEST_F(MirrorTest, WhileItsApplicationIsStartedAgainItIsNotReady) {
+  serving();
+  EXPECT_TRUE(does(sut_.step(ApplicationEnded{"killed"}), Step::RestartApplication));
+  EXPECT_TRUE(sut_.step(ActivateOrder{Term{2}}).empty());
+  EXPECT_NE(tells<TellReady>(sut_.step(StepDone{Step::Restore})), nullptr);
+}
+
+TEST_F(MirrorTest, GrantsOnlyWhenItMayAndNeverAgainAfterItWasStopped) {
+  mirroring(SyncPhase::Synced);
+  EXPECT_TRUE(sut_.step(GrantAsked{Term{1}, 5}).empty()) << "a restarted agent grants nothing by itself";
+  (void)sut_.step(AllowGrantsOrder{Term{1}});
+  EXPECT_EQ(sut_.step(GrantAsked{Term{1}, 6}), (Effects{Grant{Term{1}, 6}}));
+  EXPECT_TRUE(sut_.step(GrantAsked{Term{2}, 7}).empty());
+  EXPECT_EQ(sut_.step(StopGrantsOrder{Term{1}}), (Effects{TellGrantsStopped{Term{1}}}));
+  (void)sut_.step(AllowGrantsOrder{Term{1}});
+  EXPECT_TRUE(sut_.step(GrantAsked{Term{1}, 8}).empty());
+}
+
+TEST_F(MirrorTest, ACopyThatAFormerAgentSyncedIsWholeWithoutItsActive) {
+  (void)sut_.step(ConfigureOrder{mirror(Term{1})});
+  (void)sut_.step(SyncChanged{SyncPhase::Connecting, ""});
+  (void)sut_.step(SyncChanged{SyncPhase::Held, ""});
+  const auto effects = sut_.step(StepDone{Step::Configure});
+  ASSERT_NE(tells<TellPhase>(effects), nullptr);
+  EXPECT_EQ(*tells<TellPhase>(effects), (TellPhase{link::MirrorPhase::Connected, "", Term{1}}));
+  EXPECT_TRUE(does(sut_.step(ActivateOrder{Term{2}}), Step::Drain));
+}
+
+TEST_F(MirrorTest, WhichCopyIsWholeIsToldByItsTerm) {
+  mirroring(SyncPhase::Synced);
+  EXPECT_EQ(tells<TellPhase>(sut_.step(SyncChanged{SyncPhase::Lost, ""}))->whole_under, Term{1});
+  const auto effects = sut_.step(ConfigureOrder{mirror(Term{3})});
+  EXPECT_EQ(tells<TellPhase>(effects)->whole_under, Term{}) << "of the new owner nothing is here yet";
+  (void)sut_.step(StepDone{Step::Configure});
+  EXPECT_EQ(tells<TellPhase>(sut_.step(SyncChanged{SyncPhase::Syncing, ""}))->whole_under, Term{});
+  EXPECT_EQ(tells<TellPhase>(sut_.step(SyncChanged{SyncPhase::Lost, ""}))->whole_under, Term{});
 }
 
 TEST_F(MirrorTest, AFailedStepOfTheActivationGoesBackToMirroring) {
@@ -178,7 +223,7 @@ TEST_F(MirrorTest, ARepeatedConfigurationOfTheSameVersionOnlyTellsAgain) {
   mirroring(SyncPhase::Synced);
   const auto effects = sut_.step(ConfigureOrder{mirror(Term{1})});
   EXPECT_FALSE(does(effects, Step::Configure));
-  EXPECT_EQ(*tells<TellPhase>(effects), (TellPhase{link::MirrorPhase::Synced, ""}));
+  EXPECT_EQ(*tells<TellPhase>(effects), (TellPhase{link::MirrorPhase::Synced, "", Term{1}}));
 }
 
 }  // namespace

@@ -62,7 +62,7 @@ class AdoptTest : public testing::Test {
 TEST_F(AdoptTest, EveryStageIsWrittenDownBeforeItBegins) {
   expect_remembered_first(order(mirror_order()));
   (void)step(GuestHello{role, "boot-a", GuestActivity::Idle});
-  (void)step(GuestPhase{role, link::MirrorPhase::Synced, ""});
+  (void)step(GuestPhase{role, link::MirrorPhase::Synced, "", Term{1}});
   expect_remembered_first(order(link::Activate{role, Term{2}, link::StopEvidence::Isolated, 1000}));
   EXPECT_EQ(sut_.record_of(role)->stage, RoleStage::Activating);
   (void)step(GuestReady{role, Term{2}, {}});
@@ -112,7 +112,7 @@ TEST_F(AdoptTest, WhatCannotBeAdoptedAtOnceIsTriedAgainBeforeItsGateCloses) {
 TEST_F(AdoptTest, AMirrorMirrorsOnAndTellsItsStateAndVote) {
   EXPECT_TRUE(does(adopt(RoleStage::Mirroring, Term{1}), Step::AdoptGuest));
   EXPECT_TRUE(tells(step(GuestHello{role, "boot-a", GuestActivity::Mirroring}), GuestOrder::Configure));
-  (void)step(GuestPhase{role, link::MirrorPhase::Synced, ""});
+  (void)step(GuestPhase{role, link::MirrorPhase::Synced, "", Term{1}});
   (void)step(GuestVote{role, link::Vote::Up});
   const auto effects = order(mirror_order());
   ASSERT_NE(report<link::MirrorState>(effects), nullptr);
@@ -178,6 +178,41 @@ TEST_F(AdoptTest, AMovementBrokenOffAfterItsCommitGoesForwardAndNeverThaws) {
   (void)step(StepDone{role, Step::Resume});
   EXPECT_EQ(stage(), RoleStage::ServingHost);
   EXPECT_EQ(sut_.roles().at(role).term, Term{3});
+}
+
+TEST_F(AdoptTest, PastItsCommitAMovementThatCannotGoOnOpensNoGate) {
+  (void)adopt(RoleStage::Moving, Term{2}, {.committed = true}, Term{3});
+  EXPECT_TRUE(does(step(StepDone{role, Step::AdoptGuest}), Step::PrepareMovement));
+  const auto failed = step(StepFailed{role, Step::PrepareMovement, "no namespace"});
+  EXPECT_FALSE(does(failed, Step::Rollback));
+  EXPECT_TRUE(does(failed, Step::Discard));
+  const auto gone = step(StepDone{role, Step::Discard});
+  EXPECT_FALSE(tells(gone, GuestOrder::Resume));
+  ASSERT_NE(report<link::MoveFailed>(gone), nullptr);
+  ASSERT_NE(report<link::MirrorState>(gone), nullptr) << "the control-server must order another";
+  EXPECT_TRUE(does(order(link::Move{role, Term{4}}), Step::PrepareMovement));
+}
+
+TEST_F(AdoptTest, AGuestThatWroteItsRegionIsStillNoMirror) {
+  HeldRecord record{spec(), RoleStage::Mirroring, Term{1}, {}, false, mirror_order()};
+  record.spoiled = true;
+  record.spent = Term{2};
+  (void)sut_.adopt(at(++now_), record, {});
+  EXPECT_EQ(held().term, Term{2}) << "nobody else is given that term";
+  EXPECT_EQ(sut_.record_of(role), [&] {
+    auto same = record;
+    same.stage = RoleStage::StartingGuest;
+    return same;
+  }());
+  EXPECT_TRUE(does(order(link::RunMirror{spec(), Term{3}, BladeId{"blade-2"}, {}, {}}), Step::StopGuest));
+}
+
+TEST_F(AdoptTest, AMirrorWhoseActiveIsDeadSaysAfterARestartThatItsCopyIsWhole) {
+  (void)adopt(RoleStage::Mirroring, Term{1});
+  (void)step(GuestHello{role, "boot-a", GuestActivity::Mirroring});
+  (void)step(GuestPhase{role, link::MirrorPhase::Connected, "", Term{1}});
+  (void)order(link::Activate{role, Term{2}, link::StopEvidence::Isolated, 0});
+  EXPECT_EQ(stage(), RoleStage::Activating);
 }
 
 TEST_F(AdoptTest, ReleasedGuestsAreForgottenWhenTheyAreGoneNotBefore) {

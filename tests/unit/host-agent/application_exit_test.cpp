@@ -56,7 +56,7 @@ class ApplicationExitTest : public testing::Test {
   void mirror_synced() {
     mirror_runs();
     (void)step(GuestHello{role, "boot-a", GuestActivity::Idle});
-    (void)step(GuestPhase{role, link::MirrorPhase::Synced, ""});
+    (void)step(GuestPhase{role, link::MirrorPhase::Synced, "", Term{1}});
   }
   void mirror_serves() {
     mirror_synced();
@@ -159,8 +159,8 @@ TEST_F(ApplicationExitTest, AnAdoptedMovementPastItsCommitIsToldAsNotServed) {
   const link::RunMirror mirror{spec(), Term{1}, BladeId{"blade-2"}, {}, {}};
   (void)sut_.adopt(at(++now_), {spec(), RoleStage::Moving, Term{2}, Term{3}, false, mirror}, {.committed = true});
   (void)done(Step::AdoptGuest);
-  EXPECT_TRUE(does(exits(), Step::Rollback));
-  const auto back = done(Step::Rollback);
+  EXPECT_TRUE(does(exits(), Step::Discard));
+  const auto back = done(Step::Discard);
   EXPECT_FALSE(tells(back, GuestOrder::Resume));
   EXPECT_TRUE(reports<link::MirrorState>(back)) << "only another movement brings the role back";
 }

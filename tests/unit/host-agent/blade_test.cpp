@@ -28,7 +28,7 @@ class BladeTest : public testing::Test {
     (void)order(link::RunMirror{spec(), Term{1}, BladeId{"blade-2"}, {}, {}});
     (void)done(Step::StartGuest);
     (void)sut_.step(at(++now_), GuestHello{role, "boot-a", GuestActivity::Idle});
-    (void)sut_.step(at(++now_), GuestPhase{role, link::MirrorPhase::Synced, ""});
+    (void)sut_.step(at(++now_), GuestPhase{role, link::MirrorPhase::Synced, "", Term{1}});
   }
   void mirror_serves() {
     mirror_synced();
@@ -76,9 +76,27 @@ TEST_F(BladeTest, AMirrorThatIsNotSyncedIsNotActivated) {
 
 TEST_F(BladeTest, AStreamThatEndedLeavesTheCopyWholeAndItIsActivated) {
   mirror_synced();
-  (void)sut_.step(at(++now_), GuestPhase{role, link::MirrorPhase::Connected, "end of stream"});
+  (void)sut_.step(at(++now_), GuestPhase{role, link::MirrorPhase::Connected, "end of stream", Term{1}});
   (void)order(link::Activate{role, Term{2}, link::StopEvidence::Isolated, 0});
   EXPECT_EQ(stage(), RoleStage::Activating);
+}
+
+TEST_F(BladeTest, ACopyThatARestartedGuestAgentFoundWholeIsActivated) {
+  mirror_synced();
+  (void)sut_.step(at(++now_), GuestLost{role, "restarted"});
+  (void)sut_.step(at(++now_), GuestHello{role, "boot-a", GuestActivity::Idle});
+  (void)sut_.step(at(++now_), GuestPhase{role, link::MirrorPhase::Starting, ""});
+  (void)sut_.step(at(++now_), GuestPhase{role, link::MirrorPhase::Connected, "", Term{1}});
+  (void)order(link::Activate{role, Term{2}, link::StopEvidence::Isolated, 0});
+  EXPECT_EQ(stage(), RoleStage::Activating);
+}
+
+TEST_F(BladeTest, ACopyOfAFormerTermIsNoWholeCopy) {
+  mirror_synced();
+  (void)order(link::RunMirror{spec(), Term{3}, BladeId{"blade-2"}, {}, {}});
+  (void)sut_.step(at(++now_), GuestPhase{role, link::MirrorPhase::Connected, "", Term{1}});
+  const auto effects = order(link::Activate{role, Term{4}, link::StopEvidence::Isolated, 0});
+  EXPECT_EQ(reports<link::ActivateFailed>(effects).size(), 1U);
 }
 
 TEST_F(BladeTest, ASyncThatWasBrokenOffLeavesNoWholeCopy) {
@@ -261,7 +279,9 @@ TEST_F(BladeTest, SyncedIsNotSaidOfATermThatTheGuestDoesNotFollowYet) {
   const auto ordered = order(link::RunMirror{spec(), Term{3}, BladeId{"blade-2"}, {}, {}});
   ASSERT_EQ(reports<link::MirrorState>(ordered).size(), 1U);
   EXPECT_EQ(reports<link::MirrorState>(ordered)[0].phase, link::MirrorPhase::Connected);
-  (void)sut_.step(at(++now_), GuestPhase{role, link::MirrorPhase::Synced, ""});
+  (void)sut_.step(at(++now_), GuestPhase{role, link::MirrorPhase::Synced, "", Term{1}});
+  EXPECT_EQ(sut_.roles().at(role).phase, link::MirrorPhase::Connected) << "said before it heard of the new term";
+  (void)sut_.step(at(++now_), GuestPhase{role, link::MirrorPhase::Synced, "", Term{3}});
   (void)order(link::StandDown{role, Term{4}});
   (void)done(Step::CloseMirrorGate);
   const auto again = order(link::RunMirror{spec(), Term{4}, BladeId{"blade-2"}, {}, {}});
@@ -288,6 +308,17 @@ TEST_F(BladeTest, SaysWhatIsReallyThereAfterAReconnection) {
   EXPECT_TRUE(hello[0].held[0].serving);
   EXPECT_EQ(hello[0].held[0].kind, PlaceKind::Mirror);
   EXPECT_EQ(hello[0].held[0].term, Term{2});
+}
+
+TEST_F(BladeTest, AMovementThatIsOrderedWhileAnEarlierOneRollsBackIsAnsweredWithItsEnd) {
+  mirror_serves();
+  (void)order(link::Move{role, Term{3}});
+  EXPECT_TRUE(does(sut_.step(at(++now_), StepFailed{role, Step::PrepareMovement, "no"}), Step::Rollback));
+  EXPECT_TRUE(order(link::Move{role, Term{4}}).empty());
+  const auto failed = reports<link::MoveFailed>(done(Step::Rollback));
+  ASSERT_EQ(failed.size(), 2U);
+  EXPECT_EQ(failed[0].term, Term{3});
+  EXPECT_EQ(failed[1].term, Term{4});
 }
 
 }  // namespace

@@ -22,6 +22,8 @@ class HeldFileTest : public testing::Test {
     made.stage = RoleStage::Moving;
     made.term = Term{2};
     made.move_term = Term{3};
+    made.spent = Term{7};
+    made.spoiled = true;
     made.mirror = link::RunMirror{made.spec, Term{1}, BladeId{"blade-1"}, {}, {}};
     return made;
   }

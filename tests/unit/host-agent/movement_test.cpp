@@ -105,8 +105,8 @@ TEST_F(MovementTest, ARollbackThatFailsIsTriedAgainAndAtLastTheGuestIsKilled) {
       has(movement.on_step_failed(now, Step::Rollback, "no answer"), Do{RoleId{"role-2"}, Step::StopGuest, Term{2}}));
   (void)movement.on_guest_exited(now, "killed");
   EXPECT_EQ(movement.on_tick(movement.next_deadline().value()),
-            (Effects{Do{RoleId{"role-2"}, Step::Rollback, Term{3}}}));
-  (void)movement.on_step_done(now, Step::Rollback);
+            (Effects{Do{RoleId{"role-2"}, Step::Discard, Term{3}}}));
+  (void)movement.on_step_done(now, Step::Discard);
   EXPECT_EQ(movement.state(), MovementState::Failed);
 }
 

@@ -47,7 +47,11 @@ inline std::vector<Order> every_order() {
                     {10, 5, BfdAuthentication::Sha1, 9}},
           Activate{role, Term{4}, StopEvidence::Isolated, 3000},
           Move{role, Term{5}},
-          ReleaseMirrors{{RoleId{"role-2"}, RoleId{"role-3"}}}};
+          ReleaseMirrors{{RoleId{"role-2"}, RoleId{"role-3"}}},
+          ArmLease{role, Term{3}, 7, 2000, 1500},
+          DisarmLease{role, Term{3}},
+          AllowGrants{role, Term{3}},
+          StopGrants{role, Term{3}}};
 }
 
 inline std::vector<Report> every_report() {
@@ -64,7 +68,9 @@ inline std::vector<Report> every_report() {
           Moved{role, Term{5}, {{"prepare", 100}, {"freeze", 0.5}}},
           MoveFailed{role, Term{5}, "quiesce deadline"},
           MirrorsReleased{1, 250.5},
-          MirrorWarning{role, Term{3}, "its region is slow"}};
+          MirrorWarning{role, Term{3}, "its region is slow"},
+          LeaseState{role, Term{3}, 7},
+          GrantsStopped{role, Term{3}}};
 }
 
 inline GroupStatus status() {

@@ -35,7 +35,8 @@ TEST(GuestChannel, EveryEventSurvivesItsLine) {
   const std::vector<GuestEvent> events{
       Hello{"nonce", "first", "0.1", "4f1c", Activity::Serving, Term{~0ULL}, "ivshmem BAR /sys/x/resource2", 1.5, 1.25},
       Echoed{~0ULL, 7, "no memory"},
-      State{GuestPhase::Syncing, "half \"way\"\n"},
+      State{GuestPhase::Syncing, "half \"way\"\n", {}},
+      State{GuestPhase::Connected, "", Term{7}},
       PeerSeen{Vote::Down},
       Ready{Term{9}, {{"drain", 1.5}, {"install", 0.25}}},
       ActivateFailed{"no"},

@@ -67,10 +67,19 @@ struct Quiesce {  ///< the gate is blocked: drain, tell the final sequences, wri
 struct Resume {  ///< the movement was rolled back: serve on under the old term
   bool operator==(const Resume&) const = default;
 };
+struct AllowGrants {  ///< leases: grant when the active asks under this term
+  Term term;
+  bool operator==(const AllowGrants&) const = default;
+};
+struct StopGrants {  ///< no more for this term; answer GrantsStopped
+  Term term;
+  bool operator==(const StopGrants&) const = default;
+};
 struct Shutdown {  ///< stop the application, power off
   bool operator==(const Shutdown&) const = default;
 };
-using GuestOrder = std::variant<Identify, EchoOrder, Certify, Configure, Activate, Announce, Quiesce, Resume, Shutdown>;
+using GuestOrder = std::variant<Identify, EchoOrder, Certify, Configure, Activate, Announce, Quiesce, Resume, Shutdown,
+                                AllowGrants, StopGrants>;
 
 // --- events: guest-agent -> host-agent ---
 enum class Activity : std::uint8_t { Idle, Mirroring, Activating, Serving, Quiescing, Quiesced };
@@ -98,6 +107,7 @@ enum class GuestPhase : std::uint8_t { Starting, Connected, Syncing, Synced, Fai
 struct State {
   GuestPhase phase = GuestPhase::Starting;
   std::string detail;
+  Term whole_under = {};  ///< the copy is whole, whatever the stream does: of the active under this term; 0: it is not
   bool operator==(const State&) const = default;
 };
 struct PeerSeen {  ///< the mirror's vote about its active
@@ -129,8 +139,12 @@ struct Alarm {
   std::string text;
   bool operator==(const Alarm&) const = default;
 };
-using GuestEvent =
-    std::variant<Hello, Echoed, State, PeerSeen, Ready, ActivateFailed, Announced, Quiesced, QuiesceFailed, Alarm>;
+struct GrantsStopped {
+  Term term;
+  bool operator==(const GrantsStopped&) const = default;
+};
+using GuestEvent = std::variant<Hello, Echoed, State, PeerSeen, Ready, ActivateFailed, Announced, Quiesced,
+                                QuiesceFailed, Alarm, GrantsStopped>;
 
 /// One line, the newline included.
 [[nodiscard]] std::string to_line(const GuestOrder& order);

@@ -81,7 +81,7 @@ struct BfdParameters {
 };
 
 /// Why the old place no longer speaks (D3).
-enum class StopEvidence : std::uint8_t { None, NeverServed, Isolated, PoweredOff, StoodDown };
+enum class StopEvidence : std::uint8_t { None, NeverServed, Isolated, PoweredOff, StoodDown, LeaseRanOut };
 
 enum class MovementPolicy : std::uint8_t { WhenSlow, WhenQuiet, Always, Manual };
 
@@ -120,7 +120,32 @@ struct ReleaseMirrors {  ///< shut all guests of this blade down, in order
   std::vector<RoleId> except;
   bool operator==(const ReleaseMirrors&) const = default;
 };
-using Order = std::variant<ServeRole, StandDown, RunMirror, Activate, Move, ReleaseMirrors>;
+/// A lease (rules 3 to 5): the serving host's gate closes by itself unless the mirror goes on granting.
+struct ArmLease {  ///< to the active: from the first grant on the gate is timed; told by LeaseState with the same id
+  RoleId role;
+  Term term;
+  std::uint64_t id = 0;
+  std::uint32_t length_ms = 0;   ///< a grant is good for this long, counted from the sending of its request
+  std::uint32_t element_ms = 0;  ///< the gate stays open for this long after the last refreshing
+  bool operator==(const ArmLease&) const = default;
+};
+struct DisarmLease {  ///< to the active: the role is exposed, the gate stays open without grants
+  RoleId role;
+  Term term;
+  bool operator==(const DisarmLease&) const = default;
+};
+struct AllowGrants {  ///< to the standby: the mirror grants when it is asked under this term
+  RoleId role;
+  Term term;
+  bool operator==(const AllowGrants&) const = default;
+};
+struct StopGrants {  ///< to the standby: no more grants for this term, confirm with GrantsStopped
+  RoleId role;
+  Term term;
+  bool operator==(const StopGrants&) const = default;
+};
+using Order = std::variant<ServeRole, StandDown, RunMirror, Activate, Move, ReleaseMirrors, ArmLease, DisarmLease,
+                           AllowGrants, StopGrants>;
 
 // --- reports: host-agent -> control-server ---
 struct HeldRole {
@@ -217,7 +242,19 @@ struct MirrorsReleased {
   double ms = 0;
   bool operator==(const MirrorsReleased&) const = default;
 };
-using Report = std::variant<Hello, Serving, ServeFailed, Stopped, MirrorState, PeerVote, ApplicationFailed, Activated,
-                            ActivateFailed, Moved, MoveFailed, MirrorsReleased, MirrorWarning>;
+struct LeaseState {  ///< whether the role's gate is timed, by the ArmLease of this id; 0: it is not
+  RoleId role;
+  Term term;
+  std::uint64_t id = 0;
+  bool operator==(const LeaseState&) const = default;
+};
+struct GrantsStopped {  ///< the mirror's own word: it has granted nothing since, and never will for this term
+  RoleId role;
+  Term term;
+  bool operator==(const GrantsStopped&) const = default;
+};
+using Report =
+    std::variant<Hello, Serving, ServeFailed, Stopped, MirrorState, PeerVote, ApplicationFailed, Activated,
+                 ActivateFailed, Moved, MoveFailed, MirrorsReleased, MirrorWarning, LeaseState, GrantsStopped>;
 
 }  // namespace understudy::link

@@ -51,6 +51,8 @@ struct ReceiverTarget {
   BladeId blade{};  ///< the active's name, which its certificate must have
   /// Own certificate and key. Not set: plain text.
   std::optional<tls::Credentials> credentials{};
+  /// A former receiver had synced this very copy under this term: it is ready as it is, unless the region says SYNCING.
+  bool copy_was_synced = false;
 };
 
 struct ReceiverStoreStatus {
@@ -62,8 +64,8 @@ struct ReceiverStoreStatus {
 struct ReceiverStatus {
   ReceiverPhase phase = ReceiverPhase::Connecting;
   std::string detail;
-  /// Every store was synced since configure() and none is inside a resync now. Stays so when the active falls silent:
-  /// this is what a takeover needs.
+  /// Every store was synced, since configure() or by a former receiver, and none is inside a resync now. Stays so when
+  /// the active falls silent: this is what a takeover needs.
   bool ready = false;
   std::vector<ReceiverStoreStatus> stores;
 };

@@ -1,0 +1,130 @@
+// SPDX-License-Identifier: Apache-2.0
+/// Leases (rules 3 to 5): the third stop-evidence, where neither switch nor power obeys.
+///
+///   off ─synced, steady─► armed ─the active: timed─► stored: leased ─takeover, the switch failed─► the mirror grants
+///   no
+///    ▲                      │                            │                                          more: counted out
+///    └────── disarmed ◄─────┴──── stored: exposed ◄──────┘ the mirror may not go on granting
+///
+/// Invariants
+///   - `leased` is stored only while the active's gate is timed by the last order, and it is taken back in the store
+///     before anybody opens that gate without a timeout: who finds it stored may count on the gate.
+///   - Counted is time that was seen to pass: a clock that jumps, or stood still, counts a step.
+/// The surprising rule: an active that cannot be told is left leased. It is the one that the lease is for.
+#include "core/role_machine.hpp"
+
+namespace understudy::control {
+
+using link::MirrorPhase;
+using link::StopEvidence;
+using link::Vote;
+
+/// The mirror goes on granting as far as anybody can tell, and its fate is not ours.
+bool RoleMachine::lease_is_safe(const StepContext& context) const {
+  const auto& standby = context.blades.at(standby_);
+  return context.standby_free && !context.config.control_shares_standby_blade && mirror_known(context) &&
+         mirror_.phase == MirrorPhase::Synced && mirror_.ballot.vote == Vote::Up && !standby.silent();
+}
+
+void RoleMachine::consider_lease(StepContext& context) {
+  if (!context.config.leases) { return; }
+  count_lease_out(context);
+  const bool serves = state_ == RoleState::Exposed || state_ == RoleState::Protected;
+  if (!serves || !on_own_blade() || pending_) { return; }
+  const auto& active = context.blades.at(config_.active);
+  const bool reachable = active.connected && active.bfd.vote == Vote::Up;
+  if (!lease_is_safe(context)) {
+    disarm(Timer::Lease);
+    lease_.broken_off = true;
+    if (reachable && (own_.leased || lease_.id != 0)) { expose_first(context); }
+    return;
+  }
+  if (!reachable || state_ != RoleState::Protected) { return; }
+  // Stored by an earlier life, or the mirror may have forgotten that it grants: it begins anew.
+  if ((lease_.id == 0 && own_.leased) || (lease_.id != 0 && lease_.broken_off)) {
+    expose_first(context);
+  } else if (lease_.id == 0 && due(Timer::Lease, context.now)) {
+    const auto& timings = context.config.timings;
+    lease_.broken_off = false;
+    lease_.id = static_cast<std::uint64_t>(context.now.since_boot.count());
+    context.send(standby_, link::AllowGrants{id(), own_.term});
+    const auto ms = [](Duration time) {
+      return static_cast<std::uint32_t>(std::chrono::duration_cast<std::chrono::milliseconds>(time).count());
+    };
+    context.send(config_.active,
+                 link::ArmLease{id(), own_.term, lease_.id, ms(timings.lease), ms(timings.lease_element)});
+  } else if (lease_.id == 0 && !armed(Timer::Lease)) {
+    arm(Timer::Lease, context.now + context.config.timings.lease_wait);
+  } else if (lease_.timed && !own_.leased) {
+    Ownership next = own_;
+    next.leased = true;
+    persist(context, next, AfterStore::Leased);
+  }
+}
+
+/// Durably exposed, then told: an order to keep the gate open may be read late, by an active that nobody hears.
+void RoleMachine::expose_first(StepContext& context) {
+  if (!own_.leased) {
+    disarm_lease(context);
+    return;
+  }
+  lease_ = {};
+  Ownership next = own_;
+  next.leased = false;
+  persist(context, next, AfterStore::Exposed);
+}
+
+void RoleMachine::disarm_lease(StepContext& context) {
+  lease_ = {};
+  context.send(config_.active, link::DisarmLease{id(), own_.term});
+}
+
+void RoleMachine::on_report(StepContext& context, const BladeId& blade, const link::LeaseState& report) {
+  if (blade != own_.place.blade || !on_own_blade() || report.term != own_.term) {
+    ignore(context, blade, "lease", report.term);
+    return;
+  }
+  if (lease_.id != 0) { lease_.timed = report.id == lease_.id; }
+  const bool nobody_armed_it = lease_.id == 0 && report.id != 0 && !own_.leased && !pending_;
+  if (nobody_armed_it && (state_ == RoleState::Exposed || state_ == RoleState::Protected)) { disarm_lease(context); }
+}
+
+/// The switch did not obey. What is in the mirror's hand is stopped, beside the power.
+void RoleMachine::stop_grants(StepContext& context) {
+  if (lease_.ran_out && !pending_) {
+    evidence_found(context, StopEvidence::LeaseRanOut);
+    return;
+  }
+  if (!own_.leased || !on_own_blade() || lease_.left) { return; }
+  lease_.stopping = true;
+  context.send(standby_, link::StopGrants{id(), own_.term});
+}
+
+void RoleMachine::on_report(StepContext& context, const BladeId& blade, const link::GrantsStopped& report) {
+  const bool awaited = state_ == RoleState::TakingOver && step_ == Step::AwaitEvidence && lease_.stopping && !pending_;
+  if (blade != standby_ || report.term != own_.term || !on_own_blade() || !awaited || lease_.left) {
+    ignore(context, blade, "stop of grants", report.term);
+    return;
+  }
+  lease_.left = context.config.timings.lease_out();
+  lease_.seen = context.now;
+  note(context, link::Severity::Info, "lease", blade,
+       "the mirror grants no more; the gate of " + config_.active.value + " closes by itself");
+}
+
+void RoleMachine::count_lease_out(StepContext& context) {
+  if (!lease_.left || lease_.ran_out) { return; }
+  const Duration step = context.config.timings.lease_step;
+  *lease_.left -= std::min(context.now - lease_.seen, step);
+  lease_.seen = context.now;
+  if (*lease_.left > Duration{0}) {
+    arm(Timer::Lease, context.now + std::min(*lease_.left, step));
+    return;
+  }
+  lease_.ran_out = true;
+  if (state_ == RoleState::TakingOver && step_ == Step::AwaitEvidence && !pending_) {
+    evidence_found(context, StopEvidence::LeaseRanOut);
+  }
+}
+
+}  // namespace understudy::control

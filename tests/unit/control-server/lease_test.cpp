@@ -1,0 +1,102 @@
+// SPDX-License-Identifier: Apache-2.0
+/// The third stop-evidence, as scenarios over a chassis in memory whose switch and power do not obey.
+/// Covers: control-server/core/role_lease.cpp
+#include <gtest/gtest.h>
+
+#include "chassis.hpp"
+
+namespace understudy::control::test {
+namespace {
+
+GroupConfig leased(unsigned actives) {
+  auto group = config(actives);
+  group.leases = true;
+  return group;
+}
+
+class LeaseTest : public testing::Test {
+ protected:
+  explicit LeaseTest() {
+    sut_.bring_up();
+    sut_.pass(2s);
+  }
+  /// The active's gate is timed, and the store knows.
+  void arm() {
+    const auto armed = sut_.orders<link::ArmLease>();
+    ASSERT_FALSE(armed.empty());
+    sut_.report(blade_, link::LeaseState{role_, Term{1}, armed.back().second.id});
+    ASSERT_TRUE(sut_.own(1).leased);
+  }
+  void nothing_obeys() {
+    sut_.stuck_ports.insert(blade_);
+    sut_.power_works = false;
+    sut_.silent_agents.insert(blade_);
+  }
+  BladeId blade_{"blade-1"};
+  RoleId role_{"role-1"};
+  Chassis sut_{leased(2)};
+};
+
+TEST_F(LeaseTest, IsCountedOutOnlyAfterTheMirrorSaysThatItGrantsNoMore) {
+  arm();
+  nothing_obeys();
+  sut_.silence(1);
+  EXPECT_FALSE(sut_.orders<link::StopGrants>().empty());
+  sut_.pass(60s);
+  EXPECT_EQ(sut_.state(1), RoleState::TakingOver) << "the mirror has said nothing";
+  sut_.report(sut_.standby(), link::GrantsStopped{role_, Term{1}});
+  sut_.pass(sut_.config.timings.lease_out() - 10ms);
+  EXPECT_EQ(sut_.state(1), RoleState::TakingOver);
+  sut_.pass(20ms);
+  EXPECT_EQ(sut_.state(1), RoleState::OnMirror);
+  EXPECT_EQ(sut_.own(1).evidence, link::StopEvidence::LeaseRanOut);
+}
+
+TEST_F(LeaseTest, AClockThatJumpsCountsNothingOut) {
+  arm();
+  nothing_obeys();
+  sut_.silence(1);
+  sut_.report(sut_.standby(), link::GrantsStopped{role_, Term{1}});
+  sut_.now = sut_.now + 40s;
+  sut_.step(Tick{});
+  EXPECT_EQ(sut_.state(1), RoleState::TakingOver);
+}
+
+TEST_F(LeaseTest, WhatTheActiveNeverConfirmedIsNoStopEvidence) {
+  nothing_obeys();
+  sut_.silence(1);
+  sut_.report(sut_.standby(), link::GrantsStopped{role_, Term{1}});
+  sut_.pass(60s);
+  EXPECT_EQ(sut_.state(1), RoleState::TakingOver);
+  EXPECT_TRUE(sut_.orders<link::StopGrants>().empty());
+}
+
+TEST_F(LeaseTest, AMirrorThatIsLostExposesTheRoleInTheStoreBeforeItsActiveIsTold) {
+  arm();
+  sut_.forget();
+  sut_.mirror_state(1, MirrorPhase::Connected);
+  EXPECT_FALSE(sut_.own(1).leased);
+  const auto persist = index_of(sut_, [](auto& e) { return std::holds_alternative<Persist>(e); });
+  EXPECT_LT(persist, index_of(sut_, is_order<link::DisarmLease>));
+}
+
+TEST_F(LeaseTest, AnActiveThatCannotBeToldStaysLeased) {
+  arm();
+  sut_.own_vote(blade_, Vote::Down);
+  sut_.mirror_state(1, MirrorPhase::Connected);
+  EXPECT_TRUE(sut_.own(1).leased) << "it is the one that the lease is for";
+}
+
+TEST(Lease, IsNotArmedWhereTheControlServerSharesTheMirrorsFateOrNobodyWantsIt) {
+  auto shared = leased(2);
+  shared.control_shares_standby_blade = true;
+  for (const auto& group : {shared, config(2)}) {
+    Chassis chassis(group);
+    chassis.bring_up();
+    chassis.pass(10s);
+    EXPECT_TRUE(chassis.orders<link::ArmLease>().empty());
+  }
+}
+
+}  // namespace
+}  // namespace understudy::control::test
