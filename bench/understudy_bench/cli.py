@@ -124,8 +124,8 @@ REPLICATION_NOTES = [
     "Plain text on both sides. A backlog of committed changes is sent; the time ends when the last one is "
     "acknowledged, which means that it was checked and lies in the mirror's table.",
     "Loopback carries more than a maintenance network does (1 Gbit/s: 125 MB/s, 10 Gbit/s: 1250 MB/s), so the ratio is "
-    "the worst case: what binds is the receiver's work on its table, not the path. ten_gbit_line is what TCP carries over "
-    "10 Gbit/s of Ethernet, computed.",
+    "the worst case: what binds is the receiver's work on its table, not the path. ten_gbit_line is what TCP carries "
+    "over 10 Gbit/s of Ethernet, computed.",
 ]
 
 
@@ -168,8 +168,7 @@ class Progress:
         if len(words) < 3 or not words[2].isdigit() or (words[0], words[2]) == self.last:
             return
         self.last = (words[0], words[2])
-        column = report.column_name(words[0], int(words[2]))
-        print(f"bench: {words[0]}, {column}{'' if words[0] in report.SIZED else ' records'}", file=sys.stderr, flush=True)
+        print(f"bench: {words[0]}, {report.column_title(words[0], int(words[2]))}", file=sys.stderr, flush=True)
 
 
 def defaults(options):

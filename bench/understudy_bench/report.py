@@ -57,6 +57,10 @@ def column_name(operation, number_of):
     return f"{number_of // 1024} KiB" if number_of % 1024 == 0 else f"{number_of} B"
 
 
+def column_title(operation, number_of):
+    return column_name(operation, number_of) + ("" if operation in SIZED else " records")
+
+
 def values_of(benchmarks):
     """{(operation, peer, records): {"values": [...], "bounded": bool}} and the errors."""
     found, errors = {}, []
@@ -72,7 +76,7 @@ def values_of(benchmarks):
         operation, peer, records = one["name"].split("/")[:3]
         key = (operation, peer, int(records))
         if one.get("error_occurred"):
-            errors.append(f"{operation} of {peer} with {column_name(operation, key[2])}{'' if operation in SIZED else ' records'}: {one['error_message']}")
+            errors.append(f"{operation} of {peer} with {column_title(operation, key[2])}: {one['error_message']}")
             continue
         bounded = bool(one.get("bounded"))
         unit = OPERATIONS[operation][0]
@@ -186,8 +190,9 @@ def show_target(one):
     bound, reached = (digits(one[key] / scale) + (f" {letter}" if letter else "") for key in ("bound", "reached"))
     more = one["against"] is not None or OPERATIONS[one["operation"]][1]
     against = f" of {one['against']}" if one["against"] else ""
-    return (f"  {one['operation']} at {column_name(one['operation'], one['records'])}: {'at least' if more else 'at most'} "
-            f"{bound}{against}; reached {reached}: {'met' if one['met'] else 'MISSED'}")
+    at = column_name(one["operation"], one["records"])
+    return (f"  {one['operation']} at {at}: {'at least' if more else 'at most'} {bound}{against}; "
+            f"reached {reached}: {'met' if one['met'] else 'MISSED'}")
 
 
 def wrap(text, indent):
