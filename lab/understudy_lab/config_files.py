@@ -5,8 +5,7 @@ import os
 import re
 import secrets
 
-from . import bmcs
-from .state import State
+from . import bmcs, pki
 from .topology import SESSION_PORT
 
 ROLE_SYSCTLS = {
@@ -65,21 +64,16 @@ key_file = {quoted(state.path("bfd.key"))}
 """
 
 
-def pki(chassis):
-    """Where the chassis's CA and all that it issued lie (pki.py)."""
-    return State(chassis.name).path("pki")
-
-
 def tls_section(chassis, whose, options):
     """`whose`: the path of key and certificate below the pki, without their endings."""
     if not options["tls"]:
         return "\n[tls]\nplain_text = true\n"
-    own = os.path.join(pki(chassis), whose)
+    own = os.path.join(pki.folder(chassis), whose)
     kind, _, name = whose.partition("/")
-    mirrors = f"mirrors = {quoted(os.path.join(pki(chassis), 'mirror', name))}\n" if kind == "blade" else ""
+    mirrors = f"mirrors = {quoted(os.path.join(pki.folder(chassis), 'mirror', name))}\n" if kind == "blade" else ""
     return f"""
 [tls]
-ca = {quoted(os.path.join(pki(chassis), "ca.crt"))}
+ca = {quoted(os.path.join(pki.folder(chassis), "ca.crt"))}
 certificate = {quoted(own + ".crt")}
 key = {quoted(own + ".key")}
 {mirrors}"""

@@ -3,12 +3,17 @@
 blade, each mirror that any blade may run, one operator and one viewer."""
 import os
 
-from .config_files import pki
 from .shell import run
+from .state import State
+
+
+def folder(chassis):
+    """Where the chassis's CA and all that it issued lie."""
+    return State(chassis.name).path("pki")
 
 
 def make(chassis, binaries):
-    understudy, directory = os.path.join(binaries, "understudy"), pki(chassis)
+    understudy, directory = os.path.join(binaries, "understudy"), folder(chassis)
 
     def command(*words):
         run([understudy, "pki", *words, "--directory", directory])
@@ -26,6 +31,6 @@ def environment(chassis, tls, who="operator/operator"):
     """Variables by which `understudy` finds its credentials."""
     if not tls:
         return {"UNDERSTUDY_PLAIN_TEXT": "true"}
-    own = os.path.join(pki(chassis), who)
-    return {"UNDERSTUDY_CA": os.path.join(pki(chassis), "ca.crt"), "UNDERSTUDY_CERTIFICATE": own + ".crt",
+    own = os.path.join(folder(chassis), who)
+    return {"UNDERSTUDY_CA": os.path.join(folder(chassis), "ca.crt"), "UNDERSTUDY_CERTIFICATE": own + ".crt",
             "UNDERSTUDY_KEY": own + ".key"}
