@@ -36,6 +36,8 @@ echo '<actions><action name="off"/><action name="status"/></actions></resource-a
   Result<ServerConfig> read(const std::string& what = "", const std::string& instead = "",
                             Checks checks = Checks::FileAndMachine) {
     std::string text = "[control]\nlisten = \"127.0.0.1:7400\"\nstate = \"" + folder_ + R"(/control.db"
+[tls]
+plain_text = true
 [switch]
 driver = "command"
 command = ["true"]
@@ -122,7 +124,7 @@ TEST_F(ConfigPowerTest, EveryMistakeIsOneLineWithFileAndLine) {
   expect_problem("\"" + agent + "\"", "\"true\"", "its metadata is not what a fence agent's is");
   expect_problem("\"" + agent + "\"", "\"false\"", "false -o metadata ended with status 1");
   expect_problem("username = \"admin\"", "password = \"s3cret\"",
-                 ":12: \"password\" is for nobody to read: write it into a file of mode 0600");
+                 ":14: \"password\" is for nobody to read: write it into a file of mode 0600");
   expect_problem("username = \"admin\"", "passwd = \"s3cret\"", "\"passwd\" is for nobody to read");
   expect_problem("password = \"secret\"", "password = \"open\"", "is open to others than its owner; chmod 600 it");
   expect_problem("password = \"secret\"", "password = \"nowhere\"", "cannot read");
