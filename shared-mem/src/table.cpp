@@ -4,14 +4,6 @@
 #include "table.hpp"
 
 namespace understudy::shm {
-void Table::occupy(Word* at, const KeyWords& key, std::uint64_t sequence, std::span<const std::byte> value) const {
-  if (!versions(at).is_empty()) { free_slot(at); }
-  // An Empty slot stays Empty until its first publication, a freed one free: the half-written key is nobody's.
-  for (std::size_t i = 0; i < key_words_; ++i) { words::store(at + 2 + i, key.words[i]); }
-  words::store_bytes(value_of(at, 0), value);
-  words::publish(at, version::pack(sequence, layout::kind_live));
-}
-
 void Table::make_empty(Word* at) const {
   for (Word* version : {at, at + 1}) {
     if (words::load(version) != 0) { words::invalidate(version, 0); }

@@ -339,4 +339,13 @@ inline Table::Place Table::locate_from(std::uint64_t home, const KeyWords& key, 
   words::publish(at + copy, version::pack(sequence, kind));
 }
 
+[[gnu::always_inline]] inline void Table::occupy(Word* at, const KeyWords& key, std::uint64_t sequence,
+                                                 std::span<const std::byte> value) const {
+  if (!versions(at).is_empty()) { free_slot(at); }
+  // An Empty slot stays Empty until its first publication, a freed one free: the half-written key is nobody's.
+  for (std::size_t i = 0; i < key_words_; ++i) { words::store(at + 2 + i, key.words[i]); }
+  words::store_bytes(value_of(at, 0), value);
+  words::publish(at, version::pack(sequence, layout::kind_live));
+}
+
 }  // namespace understudy::shm
