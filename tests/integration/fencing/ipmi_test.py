@@ -17,7 +17,7 @@ DEADLINE_MS = lab.DEFAULTS["power_deadline_ms"]
 
 
 class Ipmi(LabCase):
-    options = {"fencing": "ipmi"}
+    options = {"fencing": "ipmi", "tls": False}  # no daemon runs
 
     def setUp(self):
         super().setUp()
@@ -43,6 +43,7 @@ class Ipmi(LabCase):
     def test_off_is_confirmed_and_on_boots_the_blade(self):
         inside = subprocess.Popen(blades.inside(self.state, "blade-1", ["sleep", "600"]))
         self.addCleanup(inside.wait)
+        self.addCleanup(inside.kill)  # before the wait: cleanups run backwards
         self.in_blade("blade-1", ["touch", "/dev/shm/state"])
         self.assertEqual(self.power("status"), (0, "blade-1: power is on"))
         self.assertEqual(self.power("off"), (0, "blade-1: power is off"))
