@@ -120,10 +120,11 @@ TEST(CheckSchema, RefusesSizesBeyondTheLimits) {
 }
 
 TEST(PlanRegion, LaysPartsOutOneAfterTheOtherOnWholePages) {
-  const auto plan = plan_region(schema()).value();
+  const RegionSchema described = schema();
+  const auto plan = plan_region(described).value();
   std::uint64_t end = layout::header_area_bytes;
   for (std::size_t s = 0; s < 2; ++s) {
-    const auto& store = schema().stores[s];
+    const auto& store = described.stores[s];
     EXPECT_EQ(plan.stores[s].control_offset, end);
     EXPECT_EQ(plan.stores[s].journal_offset, end + layout::page_bytes);
     end = plan.stores[s].journal_offset + store.journal_bytes;
