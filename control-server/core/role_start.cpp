@@ -33,6 +33,7 @@ void RoleMachine::on_hello(StepContext& context, const BladeId& blade, const std
     mirror_.ballot.since = context.now;
     mirror_followed_ = held && held->kind == PlaceKind::Mirror;
     if (!std::exchange(standby_heard_, true)) { arm(Timer::Readmit, context.now); }
+    if (step_ == Step::AwaitMirrorsWord) { arm(Timer::MirrorsWord, context.now + context.config.timings.mirror_wait); }
   }
   if (frozen_) { return; }
   if (own_.term.value == 0) {

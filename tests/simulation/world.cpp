@@ -5,6 +5,11 @@
 
 namespace understudy::sim {
 
+namespace {
+/// Timings::hello_wait
+constexpr Duration standby_waited_for = 10s;
+}  // namespace
+
 bool holds(const Copy& copy, const Record& record) {
   return !copy.syncing && copy.committed >= record.sequence &&
          link::replication::term_at(copy.history, Sequence{record.sequence}) == record.term;
@@ -122,6 +127,12 @@ bool World::begin_writing(unsigned site, unsigned role, Term term, PlaceKind kin
       const auto& other = blade->regions[role];
       if (excused || !blade->machine.up || !other || !other->trusted || other->id == region->id) { continue; }
       if (!holds(*other, promise)) { continue; }
+      const bool behind = &blade == &blades[standby()] && standby_away_ &&
+                          control_machine().clock() - *standby_away_ >= standby_waited_for;
+      if (behind) {
+        ++left_behind_;
+        continue;
+      }
       violate(Invariant::MirroredKept, role_ids_[role].value + ": record " + std::to_string(promise.sequence) +
                                            " of term " + std::to_string(promise.term.value) +
                                            " was acknowledged as mirrored, is whole on " + blade->machine.name +
@@ -134,6 +145,14 @@ bool World::begin_writing(unsigned site, unsigned role, Term term, PlaceKind kin
   }
   touch();
   return true;
+}
+
+void World::standby_heard(bool heard) {
+  if (heard) {
+    standby_away_.reset();
+  } else {
+    standby_away_ = control_machine().clock();
+  }
 }
 
 bool World::remembered(unsigned role, std::uint64_t copy) const {

@@ -180,6 +180,10 @@ class World {
   void violate(Invariant invariant, const std::string& text);
   [[nodiscard]] const std::optional<Violation>& violation() const { return violation_; }
   void touch() { dirty_ = true; }
+  /// What the control-server hears of the standby's host-agent.
+  void standby_heard(bool heard);
+  /// Records that were left behind on a standby which nobody had reached for longer than it is waited for.
+  [[nodiscard]] std::uint64_t left_behind() const { return left_behind_; }
   /// After each step.
   void check();
   void stored(unsigned role, Term term);
@@ -222,6 +226,8 @@ class World {
   std::optional<Violation> violation_;
   bool dirty_ = true;
   bool store_damaged_ = false;
+  std::optional<Instant> standby_away_;  ///< by the control-server's clock
+  std::uint64_t left_behind_ = 0;
   bool watching_ = false;
   std::vector<bool> outages_;
   std::vector<bool> was_served_;

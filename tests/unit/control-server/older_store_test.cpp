@@ -70,6 +70,15 @@ TEST(OlderStore, WithoutTheStandbyARoleStartsFromNothingInTheEnd) {
   EXPECT_EQ(chassis.own(1).term, Term{2});
 }
 
+TEST(OlderStore, OnceTheStandbyHasComeItsMirrorIsWaitedForNoLongerThanEver) {
+  auto chassis = with_an_older_store();
+  chassis.hello(kActive);
+  chassis.hello(chassis.standby(), {{kRole, Term{1}, PlaceKind::Mirror, false}});
+  chassis.mirror_state(1, MirrorPhase::Connected);
+  chassis.pass(chassis.config.timings.mirror_wait + 1ms);
+  EXPECT_EQ(chassis.state(1), RoleState::OnMirror);
+}
+
 /// The control-server died between storing the first term and the order to serve.
 TEST(OlderStore, AMirrorThatThisControlServerBeganItselfHasNothingToTakeOverWith) {
   Chassis chassis(2);
