@@ -123,6 +123,8 @@ void RoleMachine::adopted(StepContext& context) {
     now_on_mirror(context);
   } else {
     confirm_serving(context);
+    // An earlier life may have timed its gate, and stopped the grants that keep it open.
+    if (context.config.leases && on_own_blade()) { disarm_lease(context); }
     send_serve(context);  // that its application has ended was told under a term that was not known yet
     send_run_mirror(context);
   }
