@@ -155,6 +155,11 @@ void World::standby_heard(bool heard) {
   }
 }
 
+void World::strand(unsigned role) {
+  auto& region = blades[standby()]->regions[role];
+  if (region && std::exchange(region->trusted, false)) { ++stranded_; }
+}
+
 bool World::remembered(unsigned role, std::uint64_t copy) const {
   return std::any_of(blades.begin(), blades.end(),
                      [&](const auto& blade) { return blade->regions[role] && blade->regions[role]->id == copy; });

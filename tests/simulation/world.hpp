@@ -184,6 +184,9 @@ class World {
   void standby_heard(bool heard);
   /// Records that were left behind on a standby which nobody had reached for longer than it is waited for.
   [[nodiscard]] std::uint64_t left_behind() const { return left_behind_; }
+  /// The mirror's copy is whole, and its restarted agent cannot take it up: see docs/SIMULATION.md.
+  void strand(unsigned role);
+  [[nodiscard]] std::uint64_t stranded() const { return stranded_; }
   /// After each step.
   void check();
   void stored(unsigned role, Term term);
@@ -228,6 +231,7 @@ class World {
   bool store_damaged_ = false;
   std::optional<Instant> standby_away_;  ///< by the control-server's clock
   std::uint64_t left_behind_ = 0;
+  std::uint64_t stranded_ = 0;
   bool watching_ = false;
   std::vector<bool> outages_;
   std::vector<bool> was_served_;
