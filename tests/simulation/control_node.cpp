@@ -186,6 +186,10 @@ struct ControlNode::Impl {
       return;
     }
     if (!world.has(Bug::OrderBeforeStore)) { world.stored(world.role_of(next.role), next.highest()); }
+    const unsigned role = world.role_of(next.role);
+    if (next.term > stored.term && next.place == Place{world.blade_id(role), PlaceKind::Host}) {
+      world.starts_anew(role);
+    }
     former.push_back(store);
     if (former.size() > 4) { former.erase(former.begin()); }
     stored = next;

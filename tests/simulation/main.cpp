@@ -162,7 +162,7 @@ int simulate(const Options& options) {
               static_cast<unsigned long long>(sum.steps), static_cast<unsigned long long>(sum.takeovers));
   std::printf("worst way back %.0f s, %llu roles asked for a person, ", sum.way_back_worst_s,
               static_cast<unsigned long long>(sum.asked));
-  std::printf("%llu records left behind on a standby out of reach, %llu copies stranded, %llu seeds failed\n",
+  std::printf("%llu copies left behind on a standby out of reach, %llu copies stranded, %llu seeds failed\n",
               static_cast<unsigned long long>(sum.left_behind), static_cast<unsigned long long>(sum.stranded),
               static_cast<unsigned long long>(sum.failed));
   if (options.matrix) { show_matrix(sum); }

@@ -127,12 +127,6 @@ bool World::begin_writing(unsigned site, unsigned role, Term term, PlaceKind kin
       const auto& other = blade->regions[role];
       if (excused || !blade->machine.up || !other || !other->trusted || other->id == region->id) { continue; }
       if (!holds(*other, promise)) { continue; }
-      const bool behind = &blade == &blades[standby()] && standby_away_ &&
-                          control_machine().clock() - *standby_away_ >= standby_waited_for;
-      if (behind) {
-        ++left_behind_;
-        continue;
-      }
       violate(Invariant::MirroredKept, role_ids_[role].value + ": record " + std::to_string(promise.sequence) +
                                            " of term " + std::to_string(promise.term.value) +
                                            " was acknowledged as mirrored, is whole on " + blade->machine.name +
@@ -153,6 +147,17 @@ void World::standby_heard(bool heard) {
   } else {
     standby_away_ = control_machine().clock();
   }
+}
+
+void World::starts_anew(unsigned role) {
+  auto& region = blades[standby()]->regions[role];
+  const auto& own = blades[role]->regions[role];
+  const auto& promise = promised_[role];
+  if (!standby_away_ || control_machine().clock() - *standby_away_ < standby_waited_for) { return; }
+  if (!region || !region->trusted || promise.sequence == 0 || !holds(*region, promise)) { return; }
+  if (own && holds(*own, promise)) { return; }
+  region->trusted = false;
+  ++left_behind_;
 }
 
 void World::strand(unsigned role) {

@@ -182,7 +182,9 @@ class World {
   void touch() { dirty_ = true; }
   /// What the control-server hears of the standby's host-agent.
   void standby_heard(bool heard);
-  /// Records that were left behind on a standby which nobody had reached for longer than it is waited for.
+  /// The role's own blade is to serve under a new term.
+  void starts_anew(unsigned role);
+  /// Copies that were left behind then, on a standby which nobody had reached for longer than it is waited for.
   [[nodiscard]] std::uint64_t left_behind() const { return left_behind_; }
   /// The mirror's copy is whole, and its restarted agent cannot take it up: see docs/SIMULATION.md.
   void strand(unsigned role);
