@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "core/blade_book.hpp"
 
+#include <algorithm>
+
 namespace understudy::control {
 
 bool Blade::silent() const {
@@ -12,6 +14,11 @@ std::optional<Instant> Blade::gone_from(Duration agent_restart) const {
   if (powered_off) { return Instant{}; }
   if (connected || bfd.vote != link::Vote::Down) { return std::nullopt; }
   return sign_of_life ? *sign_of_life + agent_restart : bfd.since;
+}
+
+std::optional<Instant> Blade::off_is_doubted_at(Duration settle) const {
+  if (!powered_off || bfd.vote != link::Vote::Up) { return std::nullopt; }
+  return std::max(powered_off_at, bfd.since) + settle;
 }
 
 BladeBook::BladeBook(const GroupConfig& config) : standby_(config.standby().id) {

@@ -27,8 +27,10 @@ struct Blade {
   bool isolating = false;             ///< an answer of the switch is awaited
   bool readmitting = false;           ///< likewise
   bool powered_off = false;           ///< confirmed, and not heard of since
+  Instant powered_off_at;
   bool powering_off = false;
   bool heard_while_powering_off = false;  ///< it said Hello since: the answer may be about an earlier life of it
+  std::optional<Instant> off_said_at;     ///< such an answer came then: that it is heard may be a voice of before
   HoldOut hold_out;
 
   [[nodiscard]] bool maybe_closed() const { return isolated || half_closed; }
@@ -37,6 +39,9 @@ struct Blade {
   /// From when on it counts as gone for good; nothing: something of it is heard. A host-agent that was killed looks the
   /// same as a dead blade but for the sign of life, so it is given `agent_restart`.
   [[nodiscard]] std::optional<Instant> gone_from(Duration agent_restart) const;
+  /// From when on it cannot be off although that was confirmed: BFD hears it for longer than it takes to notice a
+  /// silence. Nothing: it is not heard.
+  [[nodiscard]] std::optional<Instant> off_is_doubted_at(Duration settle) const;
 };
 
 class BladeBook {

@@ -24,6 +24,7 @@ std::vector<Effect> Group::step(Instant now, const Event& event) {
   StepContext context{now, config_, blades_, policy_, effects, standby_free()};
   std::visit([&](const auto& one) { handle(context, one); }, event);
   let_back_in_time(context);
+  doubt_power(context);
   context.policy = policy_;
   context.standby_free = standby_free();
   settle(context);
@@ -56,7 +57,10 @@ std::optional<Instant> Group::next_deadline() const {
   }
   for (const auto& [id, blade] : blades_.all()) {
     const auto until = blade.hold_out.until(config_.hold_out);
-    if (until && (!next || *until < *next)) { next = until; }
+    const auto doubt = blade.off_is_doubted_at(config_.timings.vote_settle());
+    for (const auto& one : {until, doubt}) {
+      if (one && (!next || *one < *next)) { next = one; }
+    }
   }
   return next;
 }
@@ -149,17 +153,23 @@ Neighbours Group::neighbours_of(const RoleMachine& self, Instant now) const {
 }
 
 /// Where both observers hang on the standby's one cable, voices that come and go are that cable's fault, as long as a
-/// single one of them does.
+/// single one of them does: to the control-server or to a mirror.
 void Group::look_for_witness(const RoleMachine& self, Instant now, Surroundings& around) const {
   const bool shared = config_.control_shares_standby_blade;
+  const auto wavered = [&](std::optional<Instant> at) {
+    if (!shared || !at || *at + config_.timings.voices_return <= now) { return; }
+    const Instant steady = *at + config_.timings.voices_return;
+    around.witness_from = std::max(around.witness_from.value_or(steady), steady);
+  };
   for (const auto& [id, blade] : blades_.all()) {
     if (id == self.ownership().place.blade || (blade.config.standby && shared)) { continue; }
     around.witness = around.witness || blade.bfd.vote == Vote::Up;
-    if (!shared || !blade.wavered_at) { continue; }
-    const Instant steady = *blade.wavered_at + config_.timings.voices_return;
-    if (steady > now) { around.witness_from = std::max(around.witness_from.value_or(steady), steady); }
+    wavered(blade.wavered_at);
   }
   if (!shared) { return; }
+  for (const auto& role : roles_) {
+    if (role.id() != self.id()) { wavered(role.mirror_wavered_at()); }
+  }
   around.same_cable = config_.timings.same_cable();
   around.witness = around.witness && !around.witness_from;
 }
@@ -358,13 +368,26 @@ void Group::handle(StepContext& context, const PowerDone& event) {
   if (blade == nullptr) { return; }
   blade->powering_off = false;
   if (std::exchange(blade->heard_while_powering_off, false)) {
+    blade->off_said_at = context.now;
     note_blade(context, Severity::Warning, "power", event.blade,
                "powered off, it was said, but " + event.blade.value + " has said Hello since the order: no evidence");
     return;
   }
   blade->powered_off = true;
+  blade->powered_off_at = context.now;
   note_blade(context, Severity::Warning, "power", event.blade, "powered off, confirmed");
   for (auto& role : roles_) { role.on_powered_off(context, event.blade); }
+}
+void Group::doubt_power(StepContext& context) {
+  for (const auto& config : config_.blades) {
+    auto& blade = blades_.at(config.id);
+    const auto at = blade.off_is_doubted_at(config_.timings.vote_settle());
+    if (!at || context.now < *at) { continue; }
+    blade.powered_off = false;
+    if (blade.bfd.since > blade.powered_off_at) { continue; }  // somebody has powered it on
+    note_blade(context, Severity::Alarm, "power", config.id,
+               config.id.value + " was said to be powered off and is heard on: look at its power driver");
+  }
 }
 void Group::handle(StepContext& context, const PowerFailed& event) {
   auto* blade = blades_.find(event.blade);

@@ -60,6 +60,7 @@ class Group {
   void count_failure(StepContext& context, const BladeId& blade);
   void let_back(StepContext& context, const BladeId& blade, const std::string& by);
   void let_back_in_time(StepContext& context);
+  void doubt_power(StepContext& context);
   void on_released(StepContext& context, const BladeId& blade, const link::MirrorsReleased& report);
   void settle(StepContext& context);
   void release_mirrors(StepContext& context);

@@ -21,6 +21,7 @@ void RoleMachine::on_report(StepContext& context, const BladeId& blade, const li
     return;
   }
   const bool news = mirror_.phase != report.phase || mirror_.term != report.term;
+  mirror_followed_ = mirror_followed_ || report.phase == MirrorPhase::Synced;
   mirror_.phase = report.phase;
   mirror_.term = report.term;
   mirror_.boot_nonce = report.boot_nonce;
@@ -123,6 +124,7 @@ void RoleMachine::watch_sync(StepContext& context) {
 void RoleMachine::on_mirrors_released(StepContext& context, const BladeId& blade) {
   mirror_ = Mirror{};
   mirror_.ballot.since = context.now;
+  mirror_followed_ = false;
   if (!on_own_blade()) { return; }
   const std::string why = "its mirror is gone: " + blade.value + " has become an active";
   raise(context, "mirror", why);
@@ -153,6 +155,7 @@ void RoleMachine::on_report(StepContext& context, const BladeId& blade, const li
     return;
   }
   if (mirror_.ballot.vote == report.vote) { return; }
+  if (mirror_.ballot.vote != Vote::Unknown && report.vote != Vote::Unknown) { mirror_wavered_at_ = context.now; }
   mirror_.ballot = {report.vote, context.now};
   note(context, link::Severity::Info, "vote", report.peer,
        std::string("the mirror sees ") + report.peer.value + " " + link::to_string(report.vote));

@@ -90,6 +90,8 @@ class RoleMachine {
   [[nodiscard]] std::optional<Instant> decided_at() const { return decided_at_; }
   [[nodiscard]] std::optional<Instant> next_deadline() const;
   [[nodiscard]] std::uint64_t changes() const { return changes_; }
+  /// When the mirror's view of the active changed last from one certainty to the other; nothing: it never did.
+  [[nodiscard]] std::optional<Instant> mirror_wavered_at() const { return mirror_wavered_at_; }
   /// True once after a movement was stored: the standby's guests are to be released.
   [[nodiscard]] bool take_moved() { return std::exchange(moved_, false); }
   /// True: a release must leave its mirror alone. It serves, is about to, or has the only copy of a role that nobody
@@ -141,8 +143,13 @@ class RoleMachine {
   void adopted(StepContext& context);
   void send_serve(StepContext& context);
   void send_run_mirror(StepContext& context);
-  void keep_admitted(StepContext& context);
   void retry_start(StepContext& context);
+  void await_mirrors_word(StepContext& context);
+
+  // role_ports.cpp: who serves is heard outside
+  void readmit(StepContext& context);
+  void keep_admitted(StepContext& context);
+  [[nodiscard]] std::optional<Instant> standby_is_due(const StepContext& context) const;
 
   // role_failure.cpp: protection and failures
   void update_protection(StepContext& context, const Neighbours& neighbours);
@@ -212,6 +219,10 @@ class RoleMachine {
   std::map<BladeId, link::HeldRole> held_;  ///< what connected blades said they hold
   Term seen_;                               ///< highest term anybody ever mentioned
   Mirror mirror_;
+  std::optional<Instant> mirror_wavered_at_;
+  bool mirror_followed_ = false;  ///< it was synced in this life, or was there before: it may have the state
+  bool standby_heard_ = false;    ///< its host-agent has said Hello in this life
+  Instant started_;
   std::string synced_nonce_;  ///< the guest's boot that PROTECTED is bound to
   std::optional<std::string> application_failed_;
   bool silent_ = false;      ///< LOST because the blade is silent: its voice is enough to come back

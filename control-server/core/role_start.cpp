@@ -8,6 +8,7 @@ using link::HeldRole;
 using link::StopEvidence;
 
 void RoleMachine::on_started(StepContext& context) {
+  started_ = context.now;
   arm(Timer::Hello, context.now + context.config.timings.hello_wait);
   if (own_.term.value == 0) {
     note(context, link::Severity::Info, "state", config_.active,
@@ -30,6 +31,9 @@ void RoleMachine::on_hello(StepContext& context, const BladeId& blade, const std
   if (blade == standby_) {  // it tells its mirror's state and vote anew
     mirror_ = Mirror{};
     mirror_.ballot.since = context.now;
+    mirror_followed_ = held && held->kind == PlaceKind::Mirror;
+    if (!std::exchange(standby_heard_, true)) { arm(Timer::Readmit, context.now); }
+    if (step_ == Step::AwaitMirrorsWord) { arm(Timer::MirrorsWord, context.now + context.config.timings.mirror_wait); }
   }
   if (frozen_) { return; }
   if (own_.term.value == 0) {
@@ -119,6 +123,8 @@ void RoleMachine::adopted(StepContext& context) {
     now_on_mirror(context);
   } else {
     confirm_serving(context);
+    // An earlier life may have timed its gate, and stopped the grants that keep it open.
+    if (context.config.leases && on_own_blade()) { disarm_lease(context); }
     send_serve(context);  // that its application has ended was told under a term that was not known yet
     send_run_mirror(context);
   }
@@ -142,6 +148,8 @@ void RoleMachine::owner_on_host_says_hello(StepContext& context, const std::opti
     send_serve(context);
   } else if (can_take_over(context)) {
     take_over_from_returned(context);
+  } else if (on_own_blade() && held && held->kind == PlaceKind::Host && held->term < own_.term) {
+    send_serve(context);  // it was away when it was to go on under a newer term: what it has is all there is
   } else if (own_.place.blade == config_.active) {
     ask_mirror(context);
   } else {
@@ -184,7 +192,6 @@ void RoleMachine::owner_on_mirror_says_hello(StepContext& context, const std::op
     step_ = Step::None;
     raise(context, "mirror", "the mirror that served the role does not exist any more");
     become(context, RoleState::Lost, standby_.value + " came without the role");
-    if (old_active_is_healthy(context)) { serve_under_new_term(context, config_.active, StopEvidence::StoodDown); }
   }
 }
 
@@ -227,7 +234,7 @@ void RoleMachine::confirm_serving(StepContext& context) {
   disarm(Timer::Serve);
   disarm(Timer::MirrorsWord);
   serve_tries_ = 0;
-  if (context.blades.at(own_.place.blade).maybe_closed()) { context.readmit(own_.place.blade); }
+  readmit(context);
   for (const auto* topic : {"start", "application", "silent"}) { clear(context, topic); }
   if (state_ != RoleState::Starting && state_ != RoleState::Lost) { return; }
   moved_ = std::exchange(spared_, false) || moved_;
@@ -255,7 +262,7 @@ void RoleMachine::send_serve(StepContext& context) {
   }
   lease_ = {};
   came_empty_ = false;
-  if (context.blades.at(own_.place.blade).maybe_closed()) { context.readmit(own_.place.blade); }
+  readmit(context);
   context.send(own_.place.blade, link::ServeRole{config_.spec, own_.term});
 }
 
@@ -270,26 +277,24 @@ void RoleMachine::on_let_back(StepContext& context, const BladeId& blade) {
   if (blade == standby_ && state_ != RoleState::TakingOver && !mirror_known(context)) { send_run_mirror(context); }
 }
 
-/// A readmission that failed leaves a blade that serves behind a closed port, and nobody but the switch would notice.
-void RoleMachine::keep_admitted(StepContext& context) {
-  const bool serves = state_ == RoleState::Exposed || state_ == RoleState::Protected;
-  const auto& blade = context.blades.at(config_.active);
-  if (!serves || !on_own_blade() || pending_) {
-    disarm(Timer::Readmit);
-    disarm(Timer::Ports);
-    return;
-  }
-  if (due(Timer::Ports, context.now)) { context.look_at_ports(config_.active); }
-  if (!armed(Timer::Ports)) { arm(Timer::Ports, context.now + context.config.timings.ports_look); }
-  if (!blade.maybe_closed()) {
-    disarm(Timer::Readmit);
-    return;
-  }
-  if (blade.readmitting) { return; }
-  if (due(Timer::Readmit, context.now)) {
-    context.readmit(config_.active);
-  } else if (!armed(Timer::Readmit)) {
-    arm(Timer::Readmit, context.now + context.config.timings.retry);
+void RoleMachine::await_mirrors_word(StepContext& context) {
+  const bool known = mirror_.phase && mirror_.term == own_.term;
+  const auto& standby = context.blades.at(standby_);
+  const bool may_come = !standby.connected && standby.away_since && !standby.powered_off;
+  const auto standby_due = standby_is_due(context);
+  if (known && *mirror_.phase == link::MirrorPhase::Synced) {
+    take_over_from_returned(context);
+  } else if (due(Timer::MirrorsWord, context.now) && known && mirror_followed_ &&
+             *mirror_.phase == link::MirrorPhase::Connected) {
+    // Its stream ended with its active. Whether its copy was whole then, its host-agent knows, and refuses if not.
+    take_over_from_returned(context);
+  } else if (may_come && context.now < *standby.away_since + context.config.timings.hello_wait) {
+    arm(Timer::MirrorsWord, *standby.away_since + context.config.timings.hello_wait);  // its host-agent may be back
+  } else if (standby_due) {
+    arm(Timer::MirrorsWord, *standby_due);
+  } else if (!armed(Timer::MirrorsWord) || (known && *mirror_.phase == link::MirrorPhase::Syncing) ||
+             (standby.connected && !mirror_followed_)) {
+    serve_under_new_term(context, own_.place.blade, StopEvidence::StoodDown);
   }
 }
 
@@ -303,21 +308,12 @@ void RoleMachine::retry_start(StepContext& context) {
     }
     if (!missing.empty()) { raise(context, "start", "waiting for the host-agent of " + missing); }
   }
-  if (step_ == Step::AwaitMirrorsWord) {
-    const bool known = mirror_.phase && mirror_.term == own_.term;
-    const auto& standby = context.blades.at(standby_);
-    const bool may_come = !standby.connected && standby.away_since && !standby.powered_off;
-    if (known && *mirror_.phase == link::MirrorPhase::Synced) {
-      take_over_from_returned(context);
-    } else if (due(Timer::MirrorsWord, context.now) && known && *mirror_.phase == link::MirrorPhase::Connected) {
-      // Its stream ended with its active. Whether its copy was whole then, its host-agent knows, and refuses if not.
-      take_over_from_returned(context);
-    } else if (may_come && context.now < *standby.away_since + context.config.timings.hello_wait) {
-      arm(Timer::MirrorsWord, *standby.away_since + context.config.timings.hello_wait);  // its host-agent may be back
-    } else if (!armed(Timer::MirrorsWord) || (known && *mirror_.phase == link::MirrorPhase::Syncing)) {
-      serve_under_new_term(context, own_.place.blade, StopEvidence::StoodDown);
-    }
+  if (step_ == Step::AwaitMirrorsWord) { await_mirrors_word(context); }
+  // Its blade was not fit to have it back when the standby came without it, and is now.
+  if (place_gone_ && state_ == RoleState::Lost && !pending_ && old_active_is_healthy(context)) {
+    serve_under_new_term(context, config_.active, StopEvidence::StoodDown);
   }
+  if (pending_) { return; }
   if (due(Timer::Serve, context.now) && application_failed_ && own_.place.kind == PlaceKind::Host) {
     // A blade that was told to stand down by an earlier life of the control-server refuses the old term for ever.
     if (++serve_tries_ % 3 == 0 && context.blades.at(own_.place.blade).connected) {

@@ -196,6 +196,12 @@ void RoleMachine::consider_cancelling(StepContext& context) {
   if (state_ != RoleState::TakingOver || step_ != Step::AwaitEvidence || !on_own_blade() || !by_silence_) { return; }
   const bool heard = context.blades.at(config_.active).bfd.vote == Vote::Up && mirror_.ballot.vote == Vote::Up;
   if (isolate_tries_ == 0 || !heard || context.blades.at(config_.active).powering_off) { return; }
+  // Its power may have gone off this moment: what the observers heard of it before that is no life.
+  const auto& off_said = context.blades.at(config_.active).off_said_at;
+  if (off_said && context.now < *off_said + context.config.timings.vote_settle()) {
+    arm(Timer::Votes, *off_said + context.config.timings.vote_settle());
+    return;
+  }
   note(context, link::Severity::Warning, "state", config_.active, "both observers hear it again: takeover called off");
   disarm(Timer::Isolate);
   clear(context, "isolation");

@@ -127,7 +127,12 @@ Effects Blade::on_order(Instant now, const link::Activate& order) {
   if (under_way && held->term == order.term) { return {}; }
   if (order.term <= held->term) { return {stale(order.role, "activate", order.term, held->term)}; }
   if (held->stage != RoleStage::Mirroring || !held->whole_copy) {
-    return {SendReport{link::ActivateFailed{order.role, order.term, "the mirror has no complete copy"}}};
+    Effects effects{SendReport{link::ActivateFailed{order.role, order.term, "the mirror has no complete copy"}}};
+    // Its guest could not be configured, and may have a whole copy all the same: it is tried again before the next
+    // order.
+    const bool unconfigured = held->stage == RoleStage::Mirroring && held->phase == link::MirrorPhase::Failed;
+    if (unconfigured) { effects.push_back(TellGuest{order.role, GuestOrder::Configure, held->term}); }
+    return effects;
   }
   if (order.evidence == link::StopEvidence::None) {
     return {SendReport{link::ActivateFailed{order.role, order.term, "no stop-evidence for the old place"}}};

@@ -139,7 +139,11 @@ Outcome BladeNode::Impl::close_host_gate(unsigned role) {
   const bool ours = served.contains(role);
   if (ours) { served[role].supervises = false; }
   if (ours || place(role).app_running) {
-    stop_application(role, [] {});
+    stop_application(role, [this, role] {
+      const auto anew = served.find(role);  // ordered to serve meanwhile, and took the application for its own
+      if (anew == served.end() || !anew->second.supervises) { return; }
+      handle(host::ApplicationExited{world.role_id(role), "it was told to stop"});
+    });
   }
   return {};
 }

@@ -74,6 +74,7 @@ struct ControlNode::Impl {
     if (world.has(Bug::StoreInMemoryOnly)) { store = on_disk; }
     process.start();
     world.trace("control", "starts");
+    world.standby_heard(false);
     std::vector<Ownership> stored;
     for (const auto& [role, ownership] : store) { stored.push_back(ownership); }
     group.emplace(make_config(world), stored);
@@ -185,6 +186,10 @@ struct ControlNode::Impl {
       return;
     }
     if (!world.has(Bug::OrderBeforeStore)) { world.stored(world.role_of(next.role), next.highest()); }
+    const unsigned role = world.role_of(next.role);
+    if (next.term > stored.term && next.place == Place{world.blade_id(role), PlaceKind::Host}) {
+      world.starts_anew(role);
+    }
     former.push_back(store);
     if (former.size() > 4) { former.erase(former.begin()); }
     stored = next;
@@ -303,6 +308,7 @@ struct ControlNode::Impl {
     }
     blade_of[session] = hello.blade;
     session_of[hello.blade] = session;
+    if (hello.blade == world.blade_id(world.standby())) { world.standby_heard(true); }
     return true;
   }
   void close(SessionId session) {
@@ -319,6 +325,7 @@ struct ControlNode::Impl {
     const BladeId blade = found->second;
     blade_of.erase(found);
     session_of.erase(blade);
+    if (blade == world.blade_id(world.standby())) { world.standby_heard(false); }
     step(AgentLost{blade});
   }
 };

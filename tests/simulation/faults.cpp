@@ -93,7 +93,8 @@ Faults::Faults(Chassis& chassis, Plan plan)
       world_(chassis.world),
       random_(chassis.world.settings.seed ^ 0x5eedU),
       plan_(std::move(plan)),
-      accused_(chassis.world.roles()) {}
+      accused_(chassis.world.roles()),
+      decided_in_doubt_(chassis.world.roles()) {}
 
 void Faults::start() {
   world_.on_doom = [this](const World::Doom& doom) { on_doom(doom); };
@@ -110,6 +111,8 @@ void Faults::start() {
 }
 
 void Faults::on_state(unsigned role, unsigned state) {
+  const bool settled = state != kStarting && state != kTakingOver && state != kLost;
+  decided_in_doubt_[role] = !settled && (decided_in_doubt_[role] || (state == kTakingOver && suspect(role)));
   for (auto& item : plan_.items) {
     if (item.done || !item.state || *item.state != state || item.role != role) { continue; }
     if (world_.scheduler.now() < item.not_before) { continue; }
@@ -190,6 +193,7 @@ void Faults::accuse_site(unsigned site) {
 
 bool Faults::suspect(unsigned role) const {
   const auto now = world_.scheduler.now();
+  if (decided_in_doubt_[role]) { return true; }  // what stops the old place may take long to prove
   return now - accused_[role][0] < suspicion && now - accused_[role][1] < suspicion;
 }
 

@@ -81,6 +81,7 @@ class Faults {
   bool observers_only_ = false;
   std::vector<Action> undo_;
   std::vector<std::array<Instant, 2>> accused_;  ///< role: by control-server, by mirror
+  std::vector<bool> decided_in_doubt_;           ///< role: since it is being taken over
 };
 
 }  // namespace understudy::sim

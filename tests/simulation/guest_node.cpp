@@ -323,7 +323,10 @@ struct GuestNode::Impl {
       drained = false;
       const unsigned active = world.site_of(mirror.active);
       const bool synced = guest.whole_mark == mirror.term;
-      if (!receiver.configure(active, mirror.term, synced)) { return done("the region has a newer writer"); }
+      if (!receiver.configure(active, mirror.term, synced)) {
+        if (synced) { world.strand(role); }
+        return done("the region has a newer writer");
+      }
       if (synced && receiver.holds_a_whole_copy()) {
         guest.installed = copy()->committed;
         handle(guest::SyncChanged{guest::SyncPhase::Held, ""});

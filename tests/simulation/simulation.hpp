@@ -23,7 +23,9 @@ struct Report {
   std::uint64_t steps = 0;
   Duration simulated{0};
   Duration way_back{0};
-  unsigned asked_a_person = 0;  ///< roles
+  unsigned asked_a_person = 0;    ///< roles
+  std::uint64_t left_behind = 0;  ///< copies, see World::left_behind
+  std::uint64_t stranded = 0;     ///< copies, see World::strand
   unsigned takeovers = 0;
   unsigned movements = 0;
 };

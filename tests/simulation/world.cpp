@@ -5,6 +5,11 @@
 
 namespace understudy::sim {
 
+namespace {
+/// Timings::hello_wait
+constexpr Duration standby_waited_for = 10s;
+}  // namespace
+
 bool holds(const Copy& copy, const Record& record) {
   return !copy.syncing && copy.committed >= record.sequence &&
          link::replication::term_at(copy.history, Sequence{record.sequence}) == record.term;
@@ -134,6 +139,30 @@ bool World::begin_writing(unsigned site, unsigned role, Term term, PlaceKind kin
   }
   touch();
   return true;
+}
+
+void World::standby_heard(bool heard) {
+  if (heard) {
+    standby_away_.reset();
+  } else {
+    standby_away_ = control_machine().clock();
+  }
+}
+
+void World::starts_anew(unsigned role) {
+  auto& region = blades[standby()]->regions[role];
+  const auto& own = blades[role]->regions[role];
+  const auto& promise = promised_[role];
+  if (!standby_away_ || control_machine().clock() - *standby_away_ < standby_waited_for) { return; }
+  if (!region || !region->trusted || promise.sequence == 0 || !holds(*region, promise)) { return; }
+  if (own && holds(*own, promise)) { return; }
+  region->trusted = false;
+  ++left_behind_;
+}
+
+void World::strand(unsigned role) {
+  auto& region = blades[standby()]->regions[role];
+  if (region && std::exchange(region->trusted, false)) { ++stranded_; }
 }
 
 bool World::remembered(unsigned role, std::uint64_t copy) const {

@@ -180,6 +180,15 @@ class World {
   void violate(Invariant invariant, const std::string& text);
   [[nodiscard]] const std::optional<Violation>& violation() const { return violation_; }
   void touch() { dirty_ = true; }
+  /// What the control-server hears of the standby's host-agent.
+  void standby_heard(bool heard);
+  /// The role's own blade is to serve under a new term.
+  void starts_anew(unsigned role);
+  /// Copies that were left behind then, on a standby which nobody had reached for longer than it is waited for.
+  [[nodiscard]] std::uint64_t left_behind() const { return left_behind_; }
+  /// The mirror's copy is whole, and its restarted agent cannot take it up: see docs/SIMULATION.md.
+  void strand(unsigned role);
+  [[nodiscard]] std::uint64_t stranded() const { return stranded_; }
   /// After each step.
   void check();
   void stored(unsigned role, Term term);
@@ -222,6 +231,9 @@ class World {
   std::optional<Violation> violation_;
   bool dirty_ = true;
   bool store_damaged_ = false;
+  std::optional<Instant> standby_away_;  ///< by the control-server's clock
+  std::uint64_t left_behind_ = 0;
+  std::uint64_t stranded_ = 0;
   bool watching_ = false;
   std::vector<bool> outages_;
   std::vector<bool> was_served_;

@@ -87,6 +87,20 @@ TEST_F(LeaseTest, AnActiveThatCannotBeToldStaysLeased) {
   EXPECT_TRUE(sut_.own(1).leased) << "it is the one that the lease is for";
 }
 
+/// A former control-server had timed its gate and stopped the grants; then its store was lost.
+TEST(Lease, AnAdoptedActiveKeepsItsGateOpenWithoutATimeout) {
+  Chassis chassis(leased(1));
+  const BladeId blade{"blade-1"};
+  chassis.hello(blade, {{RoleId{"role-1"}, Term{1}, PlaceKind::Host, true}});
+  chassis.report(blade, link::LeaseState{RoleId{"role-1"}, Term{1}, 4711});
+  chassis.hello(chassis.standby(), {{RoleId{"role-1"}, Term{1}, PlaceKind::Mirror, false}});
+  ASSERT_EQ(chassis.own(1).term, Term{1});
+  const auto disarmed = chassis.orders<link::DisarmLease>();
+  ASSERT_EQ(disarmed.size(), 1U) << "nobody would ever open it again";
+  EXPECT_EQ(disarmed[0].first, blade);
+  EXPECT_EQ(disarmed[0].second.term, Term{1});
+}
+
 TEST(Lease, IsNotArmedWhereTheControlServerSharesTheMirrorsFateOrNobodyWantsIt) {
   auto shared = leased(2);
   shared.control_shares_standby_blade = true;

@@ -95,6 +95,24 @@ TEST(Takeover, OnOneCableABladeIsNotDeadBeforeTheOthersWereHeardOn) {
   EXPECT_TRUE(chassis.isolated.empty());
 }
 
+TEST(Takeover, OnOneCableAMirrorThatLosesAnotherActiveAccusesTheCable) {
+  auto group = config(3);
+  group.control_shares_standby_blade = true;
+  Chassis chassis(group);
+  chassis.bring_up();
+  chassis.pass(10s);
+  chassis.mirror_vote(2, Vote::Down);  // the cable loses frames: so far the control-server has got enough of them
+  chassis.silence(1);
+  chassis.pass(2s);
+  EXPECT_EQ(chassis.state(1), RoleState::Protected);
+  EXPECT_TRUE(chassis.isolated.empty());
+  chassis.mirror_vote(2, Vote::Up);
+  chassis.pass(2s);
+  EXPECT_EQ(chassis.state(1), RoleState::Protected) << "it has not been steady for long";
+  chassis.pass(2s);
+  EXPECT_EQ(chassis.state(1), RoleState::OnMirror);
+}
+
 TEST(Takeover, ABlindControlServerIsAnAlarmAndNoFailover) {
   Chassis chassis(2);
   chassis.bring_up();

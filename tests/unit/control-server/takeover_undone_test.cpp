@@ -23,6 +23,27 @@ TEST(Takeover, AFalseAlarmIsCalledOffWhileNothingIsStored) {
   EXPECT_EQ(chassis.own(1).term, Term{2}) << "it was told to stand down below 2";
 }
 
+TEST(Takeover, ABladeThatWasAwayWhenItsTakeoverWasCalledOffGoesOnWithWhatItHas) {
+  Chassis chassis(2);
+  chassis.bring_up();
+  chassis.stuck_ports.insert(BladeId{"blade-1"});
+  chassis.power_works = false;
+  chassis.silence(1);
+  chassis.step(AgentLost{BladeId{"blade-1"}});
+  chassis.own_vote(BladeId{"blade-1"}, Vote::Up);
+  chassis.mirror_vote(1, Vote::Up);
+  ASSERT_EQ(chassis.own(1).term, Term{2});
+  chassis.mirror_state(1, MirrorPhase::Connected);
+  chassis.stuck_ports.clear();
+  chassis.forget();
+  chassis.hello(BladeId{"blade-1"}, {{RoleId{"role-1"}, Term{1}, PlaceKind::Host, true}});
+  chassis.pass(10s);
+  EXPECT_TRUE(chassis.orders<link::Activate>().empty()) << "the mirror has nothing under this term, the blade has all";
+  ASSERT_EQ(chassis.orders<link::ServeRole>().size(), 1U);
+  EXPECT_EQ(chassis.orders<link::ServeRole>()[0].second.term, Term{2});
+  EXPECT_EQ(chassis.state(1), RoleState::Exposed);
+}
+
 TEST(Takeover, APowerOffThatIsConfirmedAfterTheBladeSaidHelloIsNoEvidence) {
   Chassis chassis(1);
   chassis.bring_up();
@@ -42,6 +63,44 @@ TEST(Takeover, APowerOffThatIsConfirmedAfterTheBladeSaidHelloIsNoEvidence) {
   EXPECT_EQ(chassis.all<PowerOff>().size(), 2U) << "asked once more";
   EXPECT_EQ(chassis.state(1), RoleState::OnMirror);
   EXPECT_EQ(chassis.own(1).evidence, link::StopEvidence::PoweredOff);
+}
+
+/// It said Hello while its power was being cut, so the answer is no evidence; but the power may have gone off with it.
+TEST(Takeover, ATakeoverIsNotCalledOffInTheMomentOfAPowerOff) {
+  Chassis chassis(2);
+  chassis.bring_up();
+  const BladeId blade1{"blade-1"};
+  chassis.stuck_ports.insert(blade1);
+  chassis.power_answers = false;
+  chassis.silence(1);
+  chassis.silent_agents.insert(blade1);
+  chassis.own_vote(blade1, Vote::Up);
+  chassis.mirror_vote(1, Vote::Up);
+  chassis.hello(blade1, {{RoleId{"role-1"}, Term{1}, PlaceKind::Host, true}});
+  chassis.power_answers = true;
+  chassis.step(PowerDone{blade1});
+  EXPECT_EQ(chassis.state(1), RoleState::TakingOver)
+      << "both observers hear it, as they would for a moment if it is off";
+  chassis.pass(chassis.config.timings.detection);
+  chassis.silence(1);
+  chassis.pass(2s);
+  EXPECT_EQ(chassis.state(1), RoleState::OnMirror);
+}
+
+TEST(Takeover, ATakeoverIsCalledOffWhenTheBladeIsHeardOnAfterItWasSaidToBeOff) {
+  Chassis chassis(2);
+  chassis.bring_up();
+  const BladeId blade1{"blade-1"};
+  chassis.stuck_ports.insert(blade1);
+  chassis.power_answers = false;
+  chassis.silence(1);
+  chassis.own_vote(blade1, Vote::Up);
+  chassis.mirror_vote(1, Vote::Up);
+  chassis.hello(blade1, {{RoleId{"role-1"}, Term{1}, PlaceKind::Host, true}});
+  chassis.step(PowerDone{blade1});
+  chassis.pass(chassis.config.timings.vote_settle());
+  EXPECT_EQ(chassis.state(1), RoleState::Exposed);
+  EXPECT_EQ(chassis.own(1).place, kBlade1);
 }
 
 TEST(Takeover, StaleAndForeignReportsAreIgnoredWithANote) {
@@ -197,6 +256,7 @@ TEST(Takeover, ABladeThatWasIsolatedForNothingIsReadmitted) {
   chassis.silence(1);
   chassis.store_answers = true;
   chassis.restart_control_server();
+  chassis.hello(chassis.standby(), {{RoleId{"role-1"}, Term{1}, PlaceKind::Mirror, false}});
   chassis.hello(BladeId{"blade-1"}, {{RoleId{"role-1"}, Term{1}, PlaceKind::Host, true}});
   EXPECT_TRUE(chassis.isolated.empty());
 }
@@ -364,6 +424,46 @@ TEST(Takeover, TheMirrorThatOwnedTheRoleIsGone) {
   chassis.hello(chassis.standby());
   EXPECT_EQ(chassis.own(1).place, kBlade1) << "its blade is healthy and gets the role back";
   EXPECT_EQ(chassis.own(1).term, Term{3});
+}
+
+TEST(Takeover, ABladeThatIsHeardOnAfterItsPowerOffIsOnAndFitForItsRole) {
+  Chassis chassis(2);
+  chassis.bring_up();
+  chassis.power_answers = false;
+  chassis.silence(1);
+  ASSERT_EQ(chassis.state(1), RoleState::OnMirror);
+  chassis.own_vote(BladeId{"blade-1"}, Vote::Up);  // a delay, no death
+  chassis.step(PowerDone{BladeId{"blade-1"}});     // and a fence agent that is wrong
+  chassis.pass(1s);
+  EXPECT_TRUE(chassis.noted("power", "blade-1 was said to be powered off and is heard on"));
+  chassis.step(AgentLost{chassis.standby()});
+  chassis.hello(chassis.standby());
+  EXPECT_EQ(chassis.own(1).place, kBlade1);
+  EXPECT_EQ(chassis.state(1), RoleState::Exposed);
+}
+
+TEST(Takeover, ABladeThatFallsSilentAfterItsPowerOffStaysOff) {
+  Chassis chassis(2);
+  chassis.bring_up();
+  chassis.step(PowerDone{BladeId{"blade-1"}});
+  chassis.pass(chassis.config.timings.detection);
+  chassis.silence(1);
+  chassis.pass(2s);
+  EXPECT_FALSE(chassis.noted("power", "is heard on"));
+}
+
+TEST(Takeover, ABladeThatBecomesFitAfterTheMirrorWasLostGetsItsRoleBackThen) {
+  Chassis chassis(2);
+  chassis.bring_up();
+  chassis.power_answers = false;
+  chassis.silence(1);
+  chassis.own_vote(BladeId{"blade-1"}, Vote::Up);
+  chassis.step(AgentLost{chassis.standby()});
+  chassis.hello(chassis.standby());
+  ASSERT_EQ(chassis.state(1), RoleState::Lost) << "its power may go off at any moment";
+  chassis.step(PowerFailed{BladeId{"blade-1"}, "no answer"});
+  EXPECT_EQ(chassis.own(1).place, kBlade1);
+  EXPECT_EQ(chassis.state(1), RoleState::Exposed);
 }
 
 }  // namespace

@@ -4,6 +4,8 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
+
 #include "blade_sample.hpp"
 
 namespace understudy::host {
@@ -116,6 +118,22 @@ TEST_F(BladeTest, AFailedActivationMayBeOrderedAgainUnderTheSameTerm) {
   const auto refused = done(Step::CloseMirrorGate);
   ASSERT_EQ(reports<link::ActivateFailed>(refused).size(), 1U);
   EXPECT_EQ(reports<link::ActivateFailed>(refused).front().term, Term{2});
+  (void)order(link::Activate{role, Term{2}, link::StopEvidence::Isolated, 0});
+  EXPECT_EQ(stage(), RoleStage::Activating);
+}
+
+TEST_F(BladeTest, AGuestThatCouldNotBeConfiguredIsConfiguredAgainWhenItIsToTakeOver) {
+  mirror_synced();
+  (void)order(link::Activate{role, Term{2}, link::StopEvidence::Isolated, 0});
+  (void)sut_.step(at(++now_), GuestHello{role, "boot-a", GuestActivity::Idle});  // its agent was restarted
+  (void)sut_.step(at(++now_), GuestRefused{role, "this guest does not mirror anything yet"});
+  (void)sut_.step(at(++now_), GuestPhase{role, link::MirrorPhase::Failed, "the kernel does not answer"});
+  (void)done(Step::CloseMirrorGate);
+  const auto refused = order(link::Activate{role, Term{2}, link::StopEvidence::Isolated, 0});
+  EXPECT_EQ(reports<link::ActivateFailed>(refused).size(), 1U);
+  const Effect configure = TellGuest{role, GuestOrder::Configure, Term{1}};
+  EXPECT_EQ(std::count(refused.begin(), refused.end(), configure), 1) << "nobody else would ever do it";
+  (void)sut_.step(at(++now_), GuestPhase{role, link::MirrorPhase::Connected, "", Term{1}});
   (void)order(link::Activate{role, Term{2}, link::StopEvidence::Isolated, 0});
   EXPECT_EQ(stage(), RoleStage::Activating);
 }

@@ -1,0 +1,47 @@
+// SPDX-License-Identifier: Apache-2.0
+/// Whoever serves is heard outside: ports are opened, and stay open. But not on the word of a store alone.
+#include "core/role_machine.hpp"
+
+namespace understudy::control {
+
+/// A store that is older than the truth names who owned the role before, and only the standby can know better (rule 7).
+/// Until it has said Hello to this life of the control-server no port is opened and nothing starts from nothing; when
+/// it does not come it is waited for until then. Nothing: it has come, or is not waited for any more.
+std::optional<Instant> RoleMachine::standby_is_due(const StepContext& context) const {
+  const Instant until = started_ + context.config.timings.hello_wait;
+  if (standby_heard_ || context.blades.at(standby_).powered_off || context.now >= until) { return std::nullopt; }
+  return until;
+}
+
+void RoleMachine::readmit(StepContext& context) {
+  if (context.blades.at(own_.place.blade).maybe_closed() && !standby_is_due(context)) {
+    context.readmit(own_.place.blade);
+  }
+}
+
+/// A readmission that failed leaves a blade that serves behind a closed port, and nobody but the switch would notice.
+void RoleMachine::keep_admitted(StepContext& context) {
+  const bool serves = state_ == RoleState::Exposed || state_ == RoleState::Protected;
+  const auto& blade = context.blades.at(config_.active);
+  if (!serves || !on_own_blade() || pending_) {
+    disarm(Timer::Readmit);
+    disarm(Timer::Ports);
+    return;
+  }
+  if (due(Timer::Ports, context.now)) { context.look_at_ports(config_.active); }
+  if (!armed(Timer::Ports)) { arm(Timer::Ports, context.now + context.config.timings.ports_look); }
+  if (!blade.maybe_closed()) {
+    disarm(Timer::Readmit);
+    return;
+  }
+  if (blade.readmitting) { return; }
+  if (const auto until = standby_is_due(context)) {
+    arm(Timer::Readmit, *until);
+  } else if (due(Timer::Readmit, context.now)) {
+    context.readmit(config_.active);
+  } else if (!armed(Timer::Readmit)) {
+    arm(Timer::Readmit, context.now + context.config.timings.retry);
+  }
+}
+
+}  // namespace understudy::control

@@ -1,0 +1,100 @@
+// SPDX-License-Identifier: Apache-2.0
+/// A control-server that starts from a store that is older than the truth: the standby is heard before a port is opened
+/// or a role starts from nothing.
+/// Covers: control-server/core/role_ports.cpp, control-server/core/role_start.cpp
+#include <gtest/gtest.h>
+
+#include "chassis.hpp"
+
+namespace understudy::control::test {
+namespace {
+
+const BladeId kActive{"blade-1"};
+const RoleId kRole{"role-1"};
+const link::HeldRole kMirrorServes{kRole, Term{2}, PlaceKind::Mirror, true};
+const link::HeldRole kStillServes{kRole, Term{1}, PlaceKind::Host, true};
+
+/// Its store holds term 1 at the role's blade; that the mirror took over under term 2 is lost.
+Chassis with_an_older_store() {
+  Chassis chassis(2);
+  chassis.bring_up();
+  chassis.isolated.insert(kActive);
+  chassis.restart_control_server();
+  for (const auto& blade : chassis.config.blades) { chassis.own_vote(blade.id, Vote::Up); }
+  chassis.forget();
+  return chassis;
+}
+
+TEST(OlderStore, APortIsNotOpenedBeforeTheStandbyWasHeard) {
+  auto chassis = with_an_older_store();
+  chassis.hello(kActive, {kStillServes});
+  chassis.pass(9s);
+  EXPECT_TRUE(chassis.all<Readmit>().empty()) << "it is closed since another place took the role over";
+  chassis.hello(chassis.standby(), {kMirrorServes});
+  chassis.pass(20s);
+  EXPECT_TRUE(chassis.isolated.contains(kActive));
+  EXPECT_EQ(chassis.state(1), RoleState::OnMirror);
+  EXPECT_EQ(chassis.own(1).term, Term{2});
+}
+
+TEST(OlderStore, APortIsOpenedAsSoonAsTheStandbyHasSaidThatItServesNothing) {
+  auto chassis = with_an_older_store();
+  chassis.hello(kActive, {kStillServes});
+  chassis.hello(chassis.standby(), {{kRole, Term{1}, PlaceKind::Mirror, false}});
+  EXPECT_TRUE(chassis.isolated.empty());
+}
+
+TEST(OlderStore, AStandbyThatDoesNotComeIsNotWaitedForForEver) {
+  auto chassis = with_an_older_store();
+  chassis.hello(kActive, {kStillServes});
+  chassis.pass(chassis.config.timings.hello_wait + 1ms);
+  EXPECT_TRUE(chassis.isolated.empty());
+}
+
+TEST(OlderStore, ARoleStartsFromNothingOnlyAfterTheStandbyWasHeard) {
+  auto chassis = with_an_older_store();
+  chassis.hello(kActive);
+  chassis.pass(9s);
+  EXPECT_TRUE(chassis.orders<link::ServeRole>().empty());
+  EXPECT_EQ(chassis.own(1).term, Term{1}) << "term 2 is in use";
+  chassis.hello(chassis.standby(), {kMirrorServes});
+  EXPECT_EQ(chassis.state(1), RoleState::OnMirror);
+  EXPECT_EQ(chassis.own(1).term, Term{2});
+}
+
+TEST(OlderStore, WithoutTheStandbyARoleStartsFromNothingInTheEnd) {
+  auto chassis = with_an_older_store();
+  chassis.hello(kActive);
+  chassis.pass(chassis.config.timings.hello_wait + 1ms);
+  EXPECT_EQ(chassis.state(1), RoleState::Exposed);
+  EXPECT_EQ(chassis.own(1).term, Term{2});
+}
+
+TEST(OlderStore, OnceTheStandbyHasComeItsMirrorIsWaitedForNoLongerThanEver) {
+  auto chassis = with_an_older_store();
+  chassis.hello(kActive);
+  chassis.hello(chassis.standby(), {{kRole, Term{1}, PlaceKind::Mirror, false}});
+  chassis.mirror_state(1, MirrorPhase::Connected);
+  chassis.pass(chassis.config.timings.mirror_wait + 1ms);
+  EXPECT_EQ(chassis.state(1), RoleState::OnMirror);
+}
+
+/// The control-server died between storing the first term and the order to serve.
+TEST(OlderStore, AMirrorThatThisControlServerBeganItselfHasNothingToTakeOverWith) {
+  Chassis chassis(2);
+  chassis.silent_agents.insert(kActive);
+  chassis.bring_up();
+  chassis.restart_control_server();
+  chassis.silent_agents.clear();
+  chassis.forget();
+  chassis.hello(kActive);
+  chassis.hello(chassis.standby());
+  EXPECT_EQ(chassis.orders<link::ServeRole>().size(), 1U) << "nobody can have anything of it: it begins at once";
+  chassis.mirror_state(1, MirrorPhase::Connected);
+  chassis.pass(5s);
+  EXPECT_TRUE(chassis.orders<link::Activate>().empty());
+  EXPECT_EQ(chassis.state(1), RoleState::Exposed);
+}
+
+}  // namespace
+}  // namespace understudy::control::test
