@@ -66,11 +66,13 @@ std::string status_text(const link::GroupStatus& status) {
                     ", movement " + link::to_string(status.movement) + ", BFD " + link::to_string(status.bfd) + "\n";
   if (status.plain_text) { out += "! PLAIN TEXT: the wires have no protection ([tls] plain_text = true)\n"; }
   out += "\n";
-  out +=
-      trimmed(cell("ROLE", 20) + cell("STATE", 14) + cell("PLACE", 28) + cell("TERM", 8) + cell("MIRROR", 12)) + "\n";
+  out += trimmed(cell("ROLE", 20) + cell("STATE", 14) + cell("PLACE", 28) + cell("TERM", 8) + cell("MIRROR", 10) +
+                 "LEASE") +
+         "\n";
   for (const auto& role : status.roles) {
     out += trimmed(cell(role.role.value, 19) + " " + cell(role.state, 13) + " " + cell(to_string(role.place), 27) +
-                   " " + cell(std::to_string(role.term.value), 7) + " " + cell(role.mirror_phase, 12)) +
+                   " " + cell(std::to_string(role.term.value), 7) + " " + cell(role.mirror_phase, 9) + " " +
+                   cell(role.lease, 9)) +
            "\n";
     if (!role.detail.empty()) { out += paragraph("! " + role.detail, "    "); }
   }
@@ -94,6 +96,7 @@ std::string status_json(const link::GroupStatus& status) {
                      {"term", role.term.value},
                      {"protected", role.is_protected},
                      {"mirror_phase", role.mirror_phase},
+                     {"lease", role.lease},
                      {"detail", role.detail}});
   }
   boost::json::array blades;

@@ -81,7 +81,11 @@ link::GroupStatus Group::status() const {
   if (standby_free()) { status.standby = blades_.standby(); }
   status.movement = policy_;
   status.bfd = config_.bfd;
-  for (const auto& role : roles_) { status.roles.push_back(role.status()); }
+  for (const auto& role : roles_) {
+    status.roles.push_back(role.status());
+    auto& lease = status.roles.back().lease;
+    if (!config_.leases && lease == "none") { lease = "off"; }
+  }
   for (const auto& config : config_.blades) {
     const auto& blade = blades_.at(config.id);
     status.blades.push_back({config.id, blade.connected, blade.bfd.vote, blade.isolated,

@@ -27,12 +27,15 @@ bool RoleMachine::lease_is_safe(const StepContext& context) const {
 }
 
 void RoleMachine::consider_lease(StepContext& context) {
-  if (!context.config.leases) { return; }
-  count_lease_out(context);
+  if (context.config.leases) { count_lease_out(context); }
   const bool serves = state_ == RoleState::Exposed || state_ == RoleState::Protected;
   if (!serves || !on_own_blade() || pending_) { return; }
   const auto& active = context.blades.at(config_.active);
   const bool reachable = active.connected && active.bfd.vote == Vote::Up;
+  if (!context.config.leases) {  // an earlier life had them
+    if (reachable && own_.leased) { expose_first(context); }
+    return;
+  }
   if (!lease_is_safe(context)) {
     disarm(Timer::Lease);
     lease_.broken_off = true;
@@ -40,8 +43,10 @@ void RoleMachine::consider_lease(StepContext& context) {
     return;
   }
   if (!reachable || state_ != RoleState::Protected) { return; }
-  // Stored by an earlier life, or the mirror may have forgotten that it grants: it begins anew.
-  if ((lease_.id == 0 && own_.leased) || (lease_.id != 0 && lease_.broken_off)) {
+  // Stored by an earlier life, or the mirror may have forgotten that it grants, or the active gets no grants: it begins
+  // anew.
+  const bool starved = lease_.id != 0 && own_.leased && !lease_.timed;
+  if ((lease_.id == 0 && own_.leased) || (lease_.id != 0 && lease_.broken_off) || starved) {
     expose_first(context);
   } else if (lease_.id == 0 && due(Timer::Lease, context.now)) {
     const auto& timings = context.config.timings;
@@ -89,20 +94,38 @@ void RoleMachine::on_report(StepContext& context, const BladeId& blade, const li
   if (nobody_armed_it && (state_ == RoleState::Exposed || state_ == RoleState::Protected)) { disarm_lease(context); }
 }
 
+/// Stored by an earlier life, which had counted it out: the mirror is asked and it is counted out once more (rule 6).
+bool RoleMachine::lease_may_prove() const {
+  if (on_own_blade()) { return own_.leased; }
+  const bool at_mirror = own_.place.kind == PlaceKind::Mirror && own_.place.blade == standby_;
+  return at_mirror && own_.evidence == StopEvidence::LeaseRanOut;
+}
+
+/// For a person: what stands between the role and a second owner where nothing else obeys.
+const char* RoleMachine::lease_text() const {
+  if (state_ == RoleState::TakingOver && lease_.ran_out) { return "ran-out"; }
+  if (state_ == RoleState::TakingOver && lease_.left) { return "counting"; }
+  if (state_ == RoleState::TakingOver && lease_.stopping) { return "stopping"; }
+  if (own_.leased) { return "armed"; }
+  const bool serves = state_ == RoleState::Exposed || state_ == RoleState::Protected;
+  return serves && on_own_blade() && lease_.id != 0 ? "arming" : "none";
+}
+
 /// The switch did not obey. What is in the mirror's hand is stopped, beside the power.
 void RoleMachine::stop_grants(StepContext& context) {
+  if (!context.config.leases) { return; }
   if (lease_.ran_out && !pending_) {
     evidence_found(context, StopEvidence::LeaseRanOut);
     return;
   }
-  if (!own_.leased || !on_own_blade() || lease_.left) { return; }
+  if (!lease_may_prove() || lease_.left) { return; }
   lease_.stopping = true;
   context.send(standby_, link::StopGrants{id(), own_.term});
 }
 
 void RoleMachine::on_report(StepContext& context, const BladeId& blade, const link::GrantsStopped& report) {
   const bool awaited = state_ == RoleState::TakingOver && step_ == Step::AwaitEvidence && lease_.stopping && !pending_;
-  if (blade != standby_ || report.term != own_.term || !on_own_blade() || !awaited || lease_.left) {
+  if (blade != standby_ || report.term != own_.term || !lease_may_prove() || !awaited || lease_.left) {
     ignore(context, blade, "stop of grants", report.term);
     return;
   }

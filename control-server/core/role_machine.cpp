@@ -135,7 +135,8 @@ link::RoleStatus RoleMachine::status() const {
           own_.term,
           state_ == RoleState::Protected,
           mirror_.phase ? link::to_string(*mirror_.phase) : "none",
-          detail};
+          detail,
+          lease_text()};
 }
 
 void RoleMachine::become(StepContext& context, RoleState state, const std::string& why) {

@@ -182,6 +182,8 @@ class RoleMachine {
   void stop_grants(StepContext& context);
   void count_lease_out(StepContext& context);
   [[nodiscard]] bool lease_is_safe(const StepContext& context) const;
+  [[nodiscard]] bool lease_may_prove() const;
+  [[nodiscard]] const char* lease_text() const;
 
   // role_movement.cpp
   void consider_movement(StepContext& context, const Neighbours& neighbours);

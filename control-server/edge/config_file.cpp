@@ -23,12 +23,14 @@ class GroupFile {
     config_.tls = link::tls::read_settings(root, link::tls::Whose::ControlServer, "", on_this_machine());
     read_detection(root);
     read_hold_out(root);
+    read_leases(root);
     read_movement(root);
     read_switch(root);
     read_power(root);
     for (auto& blade : root.tables("blade")) { read_blade(blade); }
     if (on_this_machine()) { check_machine_fencing(root, config_); }
     check_standby(root);
+    check_leases(root);
     // The control-server may be on a blade; nobody else has its address.
     claims_.share("address", config_.listen_address.to_string(), "[control] listen");
     auto& roles = config_.group.roles;
@@ -81,6 +83,19 @@ class GroupFile {
     hold_out.within = std::chrono::seconds(table.integer_or("within_s", 600, "within so many seconds", 1, 86'400));
     hold_out.lasts = std::chrono::seconds(
         table.integer_or("for_s", 3600, "seconds after the last failure; 0: until a person lets it back", 0, 604'800));
+  }
+
+  void read_leases(ConfigTable& root) {
+    auto table = root.table("leases");
+    config_.group.leases = table.boolean_or("enabled", false);
+  }
+
+  /// Told when the blades are known.
+  void check_leases(ConfigTable& root) {
+    if (!config_.group.leases || !config_.group.control_shares_standby_blade) { return; }
+    root.problem("leases",
+                 "a lease counts nothing where the control-server runs on the standby blade, since one failure would "
+                 "end both; write enabled = false in [leases], or run the control-server elsewhere");
   }
 
   void read_movement(ConfigTable& root) {

@@ -10,28 +10,32 @@
 #include <array>
 #include <cerrno>
 #include <cstring>
+#include <optional>
 
 #include "edge/clock.hpp"
 
 namespace understudy::control {
 namespace {
 
-constexpr int kSchemaVersion = 1;
+constexpr int kSchemaVersion = 2;
 constexpr const char* kSchema = R"(
   CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
   CREATE TABLE ownership (
     role TEXT PRIMARY KEY, term INTEGER NOT NULL, blade TEXT NOT NULL, kind INTEGER NOT NULL,
-    evidence INTEGER NOT NULL, reserved INTEGER NOT NULL, changed_ns INTEGER NOT NULL) WITHOUT ROWID;
+    evidence INTEGER NOT NULL, reserved INTEGER NOT NULL, changed_ns INTEGER NOT NULL,
+    leased INTEGER NOT NULL DEFAULT 0) WITHOUT ROWID;
   CREATE TABLE event (
     id INTEGER PRIMARY KEY, time_ns INTEGER NOT NULL, severity INTEGER NOT NULL, kind TEXT NOT NULL,
     role TEXT NOT NULL, blade TEXT NOT NULL, phase TEXT NOT NULL, ms REAL NOT NULL, text TEXT NOT NULL);
 )";
+/// From version 1, which knew no leases: nothing that it holds is leased.
+constexpr const char* kFromVersion1 = "ALTER TABLE ownership ADD COLUMN leased INTEGER NOT NULL DEFAULT 0";
 
 /// A prepared statement: bind in order, step, read columns in order.
 class Statement {
  public:
-  Statement(sqlite3* database, const char* sql) : database_(database) {
-    sqlite3_prepare_v2(database, sql, -1, &statement_, nullptr);
+  Statement(sqlite3* database, const std::string& sql) : database_(database) {
+    sqlite3_prepare_v2(database, sql.c_str(), -1, &statement_, nullptr);
   }
   Statement(const Statement&) = delete;
   Statement& operator=(const Statement&) = delete;
@@ -91,6 +95,24 @@ std::string random_id() {
 std::int64_t to_sql(Term term) { return static_cast<std::int64_t>(term.value); }
 Term to_term(std::int64_t number) { return Term{static_cast<std::uint64_t>(number)}; }
 
+const std::string kSelectOwnership = "SELECT role, term, blade, kind, evidence, reserved, leased FROM ownership";
+/// Of the row that `statement`, a kSelectOwnership, stands at.
+Result<Ownership> read_ownership(const Statement& statement) {
+  const auto kind = statement.number(3);
+  const auto evidence = statement.number(4);
+  const auto leased = statement.number(6);
+  const auto last_evidence = static_cast<std::int64_t>(link::StopEvidence::LeaseRanOut);
+  if (kind < 0 || kind > 1 || evidence < 0 || evidence > last_evidence || leased < 0 || leased > 1) {
+    return failure("the state store holds an impossible ownership of " + statement.text(0), Errc::Damaged);
+  }
+  return Ownership{RoleId{statement.text(0)},
+                   to_term(statement.number(1)),
+                   {BladeId{statement.text(2)}, static_cast<PlaceKind>(kind)},
+                   static_cast<link::StopEvidence>(evidence),
+                   to_term(statement.number(5)),
+                   leased == 1};
+}
+
 }  // namespace
 
 struct Store::Impl {
@@ -141,13 +163,15 @@ struct Store::Impl {
                      Errc::Damaged);
     }
     if (found == kSchemaVersion) { return {}; }
-    return transaction([this]() -> Status {
-      if (auto made = execute(kSchema); !made) { return made; }
-      if (auto named = Statement(database, "INSERT INTO meta VALUES ('state_id', ?)").bind(random_id()).run(); !named) {
-        return named;
-      }
+    return transaction([this, found]() -> Status {
+      if (auto made = found == 0 ? create() : execute(kFromVersion1); !made) { return made; }
       return execute(("PRAGMA user_version=" + std::to_string(kSchemaVersion)).c_str());
     });
+  }
+
+  Status create() {
+    if (auto made = execute(kSchema); !made) { return made; }
+    return Statement(database, "INSERT INTO meta VALUES ('state_id', ?)").bind(random_id()).run();
   }
 
   Status load() {
@@ -160,6 +184,50 @@ struct Store::Impl {
     if (const auto found = last.step(); !found) { return found.error(); }
     last_event = static_cast<std::uint64_t>(last.number(0));
     return {};
+  }
+
+  Result<std::optional<Ownership>> find(const RoleId& role) {
+    Statement statement(database, kSelectOwnership + " WHERE role = ?");
+    const auto row = statement.bind(role.value).step();
+    if (!row) { return row.error(); }
+    if (!row.value()) { return std::optional<Ownership>(); }
+    auto read = read_ownership(statement);
+    if (!read) { return read.error(); }
+    return std::optional(std::move(read).value());
+  }
+
+  Status replace(Term expected, Term expected_reserved, const Ownership& next) {
+    const auto found = find(next.role);
+    if (!found) { return found.error(); }
+    Ownership now = found.value().value_or(Ownership{});
+    now.role = next.role;
+    // Besides the comparison: no number is ever taken back, whoever asks, and a place never changes without a newer
+    // one.
+    const bool grows = next.term >= now.term && next.highest() >= now.highest() &&
+                       (next.term > now.term || next.reserved > now.reserved);
+    Ownership released = now;
+    released.leased = !now.leased;
+    const bool only_the_lease = now.term.value != 0 && next == released;
+    if (now.term != expected || now.reserved != expected_reserved || (!grows && !only_the_lease)) {
+      return failure(next.role.value + " is stored under term " + std::to_string(now.term.value) + " (reserved " +
+                         std::to_string(now.reserved.value) + "); asked was " + std::to_string(expected.value) +
+                         " (reserved " + std::to_string(expected_reserved.value) + ") to " +
+                         std::to_string(next.term.value) + " (reserved " + std::to_string(next.reserved.value) + ")",
+                     Errc::Refused);
+    }
+    return Statement(
+               database,
+               "INSERT OR REPLACE INTO ownership (role, term, blade, kind, evidence, reserved, changed_ns, leased) "
+               "VALUES (?, ?, ?, ?, ?, ?, ?, ?)")
+        .bind(next.role.value)
+        .bind(to_sql(next.term))
+        .bind(next.place.blade.value)
+        .bind(static_cast<std::int64_t>(next.place.kind))
+        .bind(static_cast<std::int64_t>(next.evidence))
+        .bind(to_sql(next.reserved))
+        .bind(wall_now_ns())
+        .bind(next.leased ? 1 : 0)
+        .run();
   }
 
   Status insert(const std::vector<link::EventRecord>& events) {
@@ -211,51 +279,28 @@ std::uint64_t Store::last_event_id() const { return impl_->last_event; }
 
 Result<std::vector<Ownership>> Store::ownerships() {
   std::vector<Ownership> found;
-  Statement statement(impl_->database, "SELECT role, term, blade, kind, evidence, reserved FROM ownership");
+  Statement statement(impl_->database, kSelectOwnership);
   while (true) {
     const auto row = statement.step();
     if (!row) { return row.error(); }
     if (!row.value()) { return found; }
-    const auto kind = statement.number(3);
-    const auto evidence = statement.number(4);
-    if (kind < 0 || kind > 1 || evidence < 0 || evidence > 4) {
-      return failure("the state store holds an impossible ownership of " + statement.text(0), Errc::Damaged);
-    }
-    found.push_back({RoleId{statement.text(0)},
-                     to_term(statement.number(1)),
-                     {BladeId{statement.text(2)}, static_cast<PlaceKind>(kind)},
-                     static_cast<link::StopEvidence>(evidence),
-                     to_term(statement.number(5))});
+    auto read = read_ownership(statement);
+    if (!read) { return read.error(); }
+    found.push_back(std::move(read).value());
   }
 }
 
 Status Store::compare_and_set(Term expected, Term expected_reserved, const Ownership& next) {
-  return impl_->transaction([&]() -> Status {
-    Statement current(impl_->database, "SELECT term, reserved FROM ownership WHERE role = ?");
-    const auto row = current.bind(next.role.value).step();
-    if (!row) { return row.error(); }
-    const Term term = row.value() ? to_term(current.number(0)) : Term{};
-    const Term reserved = row.value() ? to_term(current.number(1)) : Term{};
-    // Besides the comparison: no number is ever taken back, whoever asks.
-    const bool grows = next.term >= term && next.highest() >= std::max(term, reserved) &&
-                       (next.term > term || next.reserved > reserved);
-    if (term != expected || reserved != expected_reserved || !grows) {
-      return failure(next.role.value + " is stored under term " + std::to_string(term.value) + " (reserved " +
-                         std::to_string(reserved.value) + "); asked was " + std::to_string(expected.value) +
-                         " (reserved " + std::to_string(expected_reserved.value) + ") to " +
-                         std::to_string(next.term.value) + " (reserved " + std::to_string(next.reserved.value) + ")",
-                     Errc::Refused);
-    }
-    return Statement(impl_->database, "INSERT OR REPLACE INTO ownership VALUES (?, ?, ?, ?, ?, ?, ?)")
-        .bind(next.role.value)
-        .bind(to_sql(next.term))
-        .bind(next.place.blade.value)
-        .bind(static_cast<std::int64_t>(next.place.kind))
-        .bind(static_cast<std::int64_t>(next.evidence))
-        .bind(to_sql(next.reserved))
-        .bind(wall_now_ns())
-        .run();
-  });
+  // Past this moment a gate is opened that nothing closes by itself (rule 3): not even a power cut may take it back.
+  const auto stored = impl_->find(next.role);
+  if (!stored) { return stored.error(); }
+  const bool exposes = stored.value() && stored.value()->leased && !next.leased && next.term == stored.value()->term;
+  if (exposes) {
+    if (auto flushed = impl_->execute("PRAGMA synchronous=FULL"); !flushed) { return flushed; }
+  }
+  const auto done = impl_->transaction([&] { return impl_->replace(expected, expected_reserved, next); });
+  if (exposes) { (void)impl_->execute("PRAGMA synchronous=NORMAL"); }  // else writes are only slower
+  return done;
 }
 
 Status Store::append(const std::vector<link::EventRecord>& events) {

@@ -5,7 +5,8 @@
 /// Invariants: an ownership changes only by compare_and_set, in one transaction; the state's identity is made with the
 /// file and never changes, so that agents notice an exchanged or emptied store; one process has the file at a time.
 /// A crash leaves whole transactions behind. A power cut may take back the last ones (WAL, synchronous NORMAL: no flush
-/// between a failure and its takeover); agents then hold newer terms than the store, and their word is adopted.
+/// between a failure and its takeover); agents then hold newer terms than the store, and their word is adopted. That a
+/// role is leased no more is flushed: its gate is opened for good after it.
 
 #include <memory>
 #include <string>
@@ -29,7 +30,8 @@ class Store {
   [[nodiscard]] const std::string& state_id() const;
   Result<std::vector<Ownership>> ownerships();
 
-  /// Stores `next` if the role's term and reservation are the expected ones (0 and 0: not stored yet).
+  /// Stores `next` if the role's term and reservation are the expected ones (0 and 0: not stored yet), and either grows
+  /// or nothing but the lease is another.
   /// Refused: they are not, nothing was changed. Anything else: could not be written, may be tried again.
   Status compare_and_set(Term expected, Term expected_reserved, const Ownership& next);
 

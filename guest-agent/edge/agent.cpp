@@ -237,6 +237,10 @@ void Agent::perform(const Announce&) {
   settle_later();
 }
 
+void Agent::perform(const Grant& effect) {
+  if (receiver_) { receiver_->grant(effect.term, effect.nonce); }
+}
+
 void Agent::perform(const PowerOff&) {
   const auto off = [](const Status&) {
     sync();

@@ -52,7 +52,7 @@ class Agent {
   void perform(const TellQuiesced& effect);
   void perform(const TellQuiesceFailed& effect) { channel_.send(link::guest::QuiesceFailed{effect.detail}); }
   void perform(const TellAlarm& effect) { alarm(effect.text); }
-  void perform(const Grant&) {}  ///< no stream carries requests for grants yet: nobody asks
+  void perform(const Grant& effect);
   void perform(const TellGrantsStopped& effect) { channel_.send(link::guest::GrantsStopped{effect.term}); }
   void perform(const Announce& effect);
   void perform(const PowerOff& effect);

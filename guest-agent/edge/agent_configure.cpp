@@ -179,6 +179,7 @@ Status Agent::receive() {
     callbacks.on_snapshot_end = [this](const std::string& store, bool full) {
       if (store == net::net_store_name && full) { remove_surplus(); }
     };
+    callbacks.on_grant_asked = [this](Term term, std::uint64_t nonce) { handle(GrantAsked{term, nonce}); };
     receiver_ = std::make_unique<link::replication::ReplicationReceiver>(io_, options, place_->region(), callbacks);
   }
   link::replication::ReceiverTarget target;

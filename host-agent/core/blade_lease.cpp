@@ -45,6 +45,7 @@ Effects Blade::ask_for_grant(Instant now, HeldRoleState& held) {
     held.untime_at = now + untime_pause;
     effects.push_back(Do{held.spec.id, Step::UntimeGate, held.term});
   }
+  if (held.lease.starves(now)) { append(effects, lease_state(held)); }
   if (const auto nonce = held.lease.ask(now)) { effects.push_back(AskGrant{held.spec.id, held.term, *nonce}); }
   return effects;
 }
@@ -67,7 +68,7 @@ Effects Blade::on_lease_step(Instant now, HeldRoleState& held, Step step, const 
     held.untime_at.reset();
     return lease_state(held);
   }
-  if (failure.empty()) { return held.lease.done() ? lease_state(held) : Effects{}; }
+  if (failure.empty()) { return held.lease.done(now) ? lease_state(held) : Effects{}; }
   held.lease.failed(now);
   return {Note{Severity::Alarm, held.spec.id, "the lease's gate: " + failure}};
 }
@@ -89,7 +90,7 @@ Effects Blade::on_order(Instant, const link::AllowGrants& order) {
 
 Effects Blade::on_order(Instant, const link::StopGrants& order) {
   auto* held = find(order.role);
-  if (held == nullptr || held->stage != RoleStage::Mirroring || !held->mirror || held->mirror->term != order.term) {
+  if (held == nullptr || held->stage != RoleStage::Mirroring || !held->mirror || held->mirror->term > order.term) {
     return {};
   }
   held->stop_grants = order.term;  // a guest-agent that is restarted is told again

@@ -43,10 +43,17 @@ std::optional<Lease::Timing> Lease::granted(Instant now, std::uint64_t nonce) {
   return Timing{open_anew ? TimedHow::Open : TimedHow::Refresh, sent + length()};
 }
 
-bool Lease::done() {
+bool Lease::done(Instant now) {
   if (!std::exchange(busy_, false)) { return false; }  // of a lease that was disarmed meanwhile
   ran_out_.reset();
-  return order_ && !std::exchange(timed_, true);
+  granted_at_ = now;
+  const bool was_starving = std::exchange(starving_, false);
+  return order_ && (!std::exchange(timed_, true) || was_starving);
+}
+
+bool Lease::starves(Instant now) {
+  if (!order_ || !timed_ || now - granted_at_ <= length() / 2) { return false; }
+  return !std::exchange(starving_, true);
 }
 
 void Lease::failed(Instant now) {

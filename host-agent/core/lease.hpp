@@ -38,13 +38,16 @@ class Lease {
   /// What to do with the gate under this grant; nothing: it is too late, of nobody's request, or a step is under way.
   std::optional<Timing> granted(Instant now, std::uint64_t nonce);
   /// True: the gate is timed from now on, which is to be told.
-  bool done();
+  bool done(Instant now);
   void failed(Instant now);
+  /// True once: no grant came for half a lease, so that the gate is about to close. Whoever can hear us should expose
+  /// the role before that.
+  bool starves(Instant now);
 
   [[nodiscard]] bool armed() const { return order_.has_value(); }
   [[nodiscard]] const std::optional<link::ArmLease>& order() const { return order_; }
-  /// Of the order under which the gate is timed; 0: it is not.
-  [[nodiscard]] std::uint64_t timed_id() const { return order_ && timed_ ? order_->id : 0; }
+  /// Of the order under which the gate is timed; 0: it is not, or no grants keep it open.
+  [[nodiscard]] std::uint64_t timed_id() const { return order_ && timed_ && !starving_ ? order_->id : 0; }
   [[nodiscard]] std::optional<Instant> next_deadline() const { return order_ ? std::optional(ask_at_) : std::nullopt; }
 
  private:
@@ -56,6 +59,8 @@ class Lease {
   Instant ask_at_;
   bool timed_ = false;
   bool busy_ = false;
+  bool starving_ = false;
+  Instant granted_at_;              ///< the last time that the gate was opened or refreshed
   std::optional<Instant> ran_out_;  ///< noticed then
 };
 

@@ -3,8 +3,8 @@
 #include <boost/asio/post.hpp>
 
 #include "edge/agent.hpp"
+#include "edge/lease_gate.hpp"
 #include "edge/shutdown_unit.hpp"
-#include "understudy/common/boot_clock.hpp"
 #include "understudy/common/log.hpp"
 
 namespace understudy::host {
@@ -134,9 +134,12 @@ void Agent::let_mirror_follow(const RoleId& role, Term term) {
   const auto on_phase = [role](link::replication::SenderPhase phase, const std::string& detail) {
     log::info("{}: replication {} {}", role.value, link::replication::to_string(phase), detail);
   };
-  if (auto listens =
-          served_.at(role)->replicate(io_, term, config_.address.address, config_.replication_port, config_.tls.wire,
-                                      on_phase, [this](const std::string& what) { control_->tell_refused(what); });
+  if (auto listens = served_.at(role)->replicate(
+          io_, term, config_.address.address, config_.replication_port, config_.tls.wire, on_phase,
+          [this](const std::string& what) { control_->tell_refused(what); },
+          [this, role, term](std::uint64_t nonce) {
+            handle(GrantArrived{role, term, nonce});
+          });
       !listens) {
     perform(Note{Severity::Alarm, role, "no mirror can follow: " + log::describe(listens.error())});
   }
@@ -162,37 +165,21 @@ Status Agent::close_host_gate(const RoleId& role) {
 
 // --- the lease's gate ---
 
-/// The clock is read again after the gate was opened: a daemon that stood still in between has opened it too late.
 Status Agent::time_gate(const TimeGate& effect) {
   const auto& held = blade_.roles().at(effect.role);
   auto gate = gate_of(held.spec, held.moved);
-  if (!gate) { return gate.error(); }
-  const auto element = std::chrono::duration_cast<std::chrono::milliseconds>(effect.element);
-  for (const auto& port : gate->ports) {
-    if (boot_now() >= effect.until) { return failure("the grant has run out", Errc::Expired); }
-    const auto timed =
-        effect.how == TimedHow::Refresh ? gate->gate->refresh(port, element) : gate->gate->open_for(port, element);
-    if (!timed) { return timed; }
-  }
-  if (boot_now() < effect.until) { return {}; }
-  for (const auto& port : gate->ports) {
-    if (auto closed = gate->gate->close(port); !closed) { return closed; }
-  }
-  return failure("the grant ran out while the gate was being opened: it is closed again", Errc::Expired);
+  return gate ? host::time_gate(*gate->gate, gate->ports, effect) : gate.error();
 }
 
 Status Agent::untime_gate(const RoleId& role) {
   const auto& held = blade_.roles().at(role);
   auto gate = gate_of(held.spec, held.moved);
-  if (!gate) { return gate.error(); }
-  for (const auto& port : gate->ports) {
-    if (auto opened = gate->gate->open(port); !opened) { return opened; }
-  }
-  return {};
+  return gate ? host::untime_gate(*gate->gate, gate->ports) : gate.error();
 }
 
+/// Without a mirror that follows nobody hears it, and the gate closes in time.
 void Agent::perform(const AskGrant& effect) {
-  log::debug("{}: no stream carries requests for grants yet", effect.role.value);
+  if (const auto found = served_.find(effect.role); found != served_.end()) { found->second->ask_grant(effect.nonce); }
 }
 
 // --- a mirror ---

@@ -29,6 +29,27 @@ Result<RoleStage> stage_of(const std::string& word) {
   return failure("\"" + word + "\" is no stage of a role", Errc::Damaged);
 }
 
+json::value lease_to_json(const std::optional<link::ArmLease>& lease) {
+  if (!lease) { return nullptr; }
+  return json::object{{"term", lease->term.value},
+                      {"id", lease->id},
+                      {"length_ms", lease->length_ms},
+                      {"element_ms", lease->element_ms}};
+}
+
+std::optional<link::ArmLease> lease_from_json(link::JsonFields& record) {
+  const auto* value = record.find("lease");  // none before there were any
+  if (value == nullptr || value->is_null()) { return std::nullopt; }
+  link::JsonFields fields(*value, "lease");
+  link::ArmLease lease;
+  lease.term = Term{fields.number("term")};
+  lease.id = fields.number("id");
+  lease.length_ms = fields.number32("length_ms");
+  lease.element_ms = fields.number32("element_ms");
+  record.take(fields.finish());
+  return lease;
+}
+
 /// None: of another boot.
 Result<std::optional<HeldRecord>> parse(const std::string& path, const std::string& boot_id) {
   auto text = read_small_file(path, file_bytes_max);
@@ -45,6 +66,7 @@ Result<std::optional<HeldRecord>> parse(const std::string& path, const std::stri
   record.moved = fields.boolean("moved");
   if (fields.find("spent") != nullptr) { record.spent = Term{fields.number("spent")}; }  // none before it was told
   if (fields.find("spoiled") != nullptr) { record.spoiled = fields.boolean("spoiled"); }
+  record.lease = lease_from_json(fields);
   const auto* bundle = fields.find("spec");
   const auto* mirror = fields.find("mirror");
   if (bundle == nullptr || mirror == nullptr) { fields.problem("spec or mirror is missing"); }
@@ -55,6 +77,7 @@ Result<std::optional<HeldRecord>> parse(const std::string& path, const std::stri
   if (!spec) { return spec.error(); }
   record.stage = *stage;
   record.spec = *std::move(spec);
+  if (record.lease) { record.lease->role = record.spec.id; }
   if (!mirror->is_null()) {
     auto order = link::run_mirror_from_json(*mirror);
     if (!order) { return order.error(); }
@@ -74,6 +97,7 @@ Status write_held(const std::string& run_dir, const std::string& boot_id, const 
                      {"spec", link::to_json(record.spec)},
                      {"spent", record.spent.value},
                      {"spoiled", record.spoiled},
+                     {"lease", lease_to_json(record.lease)},
                      {"mirror", nullptr}};
   if (record.mirror) { value["mirror"] = link::to_json(*record.mirror); }
   return write_file_atomically(path_of(run_dir, record.spec.id.value), json::serialize(value) + "\n");

@@ -18,7 +18,7 @@ class ServedRole {
   /// told.
   Status replicate(boost::asio::io_context& io, Term term, const IpAddress& address, std::uint16_t port,
                    const link::tls::Wire& wire, link::replication::ReplicationSender::PhaseCallback on_phase,
-                   std::function<void(const std::string&)> on_refused) {
+                   std::function<void(const std::string&)> on_refused, std::function<void(std::uint64_t)> on_grant) {
     link::replication::SenderOptions options;
     options.role = place_->spec().id;
     options.term = term;
@@ -26,6 +26,7 @@ class ServedRole {
     options.mirror = place_->spec().mirror_address.address;
     options.port = port;
     options.on_refused = std::move(on_refused);
+    options.on_grant = std::move(on_grant);
     if (!wire.plain_text) {
       options.credentials = [files = wire.files] { return link::tls::read_credentials(files); };
     }
@@ -35,6 +36,9 @@ class ServedRole {
   }
   void poke() {
     if (sender_) { sender_->poke(); }
+  }
+  void ask_grant(std::uint64_t nonce) {
+    if (sender_) { sender_->ask_grant(nonce); }
   }
   void stop_replicating() { sender_.reset(); }
   [[nodiscard]] place::RolePlace& place() { return *place_; }

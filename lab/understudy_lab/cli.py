@@ -33,7 +33,8 @@ def up(options):
               "bfd_auth": options.bfd_auth,
               "policy": options.policy, "region_mib": options.region_mib, "daemons": not options.without_daemons,
               "ready_s": options.ready_s, "power": not options.no_power, "memory": options.memory,
-              "tls": not options.plain, "fencing": options.fencing}
+              "tls": not options.plain, "fencing": options.fencing,
+              "leases": options.leases}
     with_signals_raised()
     lab.up(options.name, options.actives, chosen, progress())
     say(f"lab {options.name!r} is up and stays up; ./dev lab status, ./dev lab down")
@@ -240,6 +241,8 @@ def parser():
                      "fence_ipmilan and a simulated BMC for each blade (default: %(default)s)")
     sub.add_argument("--no-power", action="store_true",
                      help="the control-server cannot power blades off: one that was taken over can be thawed or healed")
+    sub.add_argument("--leases", action="store_true",
+                     help="an active's gate closes by itself unless its mirror goes on granting")
     sub.add_argument("--plain", action="store_true", help="plain text instead of TLS on all wires")
     sub.add_argument("--without-daemons", action="store_true",
                      help="only the chassis: blades run nothing of the product")

@@ -85,6 +85,10 @@ def switch_section(chassis, options):
     return f'driver = "linux-bridge"\nnetns = {quoted(chassis.namespace("switch"))}\n'
 
 
+def leases_section(options):
+    return "\n[leases]\nenabled = true\n" if options["leases"] else ""
+
+
 def power_section(options, power_command):
     if not options["power"]:
         return 'driver = "none"\n'
@@ -173,7 +177,7 @@ bfd_multiplier = {options["bfd_multiplier"]}
 {bfd_section(options, state)}
 [movement]
 policy = {quoted(options["policy"])}
-
+{leases_section(options)}
 [switch]
 {switch_section(chassis, options)}
 [power]

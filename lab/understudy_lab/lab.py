@@ -16,6 +16,7 @@ from .topology import Chassis
 SOURCE = os.path.dirname(os.path.dirname(os.path.realpath(__file__)))
 DEFAULTS = {"bfd_interval_ms": 50, "bfd_multiplier": 3, "bfd_auth": "meticulous-sha1", "policy": "when-slow",
             "region_mib": 32, "mirror_memory_mib": 192, "daemons": True, "ready_s": 180, "drill": None, "power": True,
+            "leases": False,
             "qemu": "qemu-system-x86_64", "boot_deadline_s": 90, "wait": True, "memory": "auto", "tls": True,
             # An external switch command would take the bridges' place; ipmitool tries a BMC that refuses it for 8 s.
             "fencing": "command", "power_deadline_ms": 12_000, "switch_command": None,

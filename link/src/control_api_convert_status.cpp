@@ -33,6 +33,7 @@ pb::GroupStatus to_proto(const GroupStatus& status) {
     to.set_protected_(role.is_protected);
     to.set_mirror_phase(role.mirror_phase);
     to.set_detail(printable(role.detail));
+    to.set_lease(role.lease);
   }
   for (const auto& blade : status.blades) {
     auto& to = *wire.add_blades();
@@ -58,7 +59,7 @@ Result<GroupStatus> from_proto(const pb::GroupStatus& wire) {
     status.roles.push_back({RoleId{check.name(from.role(), "role")}, check.text(from.state(), "state"),
                             Place{BladeId{from.blade()}, from_wire(check, kPlace, from.kind(), "kind")},
                             Term{from.term()}, from.protected_(), check.text(from.mirror_phase(), "mirror_phase"),
-                            check.text(from.detail(), "detail")});
+                            check.text(from.detail(), "detail"), check.text(from.lease(), "lease")});
   }
   check.count(wire.blades_size(), "blades", bounds::kRoles);
   for (const auto& from : wire.blades()) {

@@ -52,6 +52,12 @@ std::vector<ResumePoint> Applier::resume_points() const {
 
 Status Applier::on_frame(const Frame& frame) {
   ++frames_;
+  if (frame.header.type == FrameType::GrantRequest) {
+    const auto nonce = decode_grant_nonce(frame.payload);
+    if (!nonce) { return nonce.error(); }
+    callbacks_.on_grant_asked(frame.header.term, nonce.value().value);
+    return {};
+  }
   if (frame.header.store >= stores_.size()) { return out_of_order("a frame of no store"); }
   auto& store = stores_[frame.header.store];
   const bool goes_on = frame.header.type == FrameType::Journal || frame.header.type == FrameType::Heartbeat;
@@ -85,6 +91,8 @@ Status Applier::on_frame(const Frame& frame) {
     case FrameType::Hello:
     case FrameType::Refused:
     case FrameType::Ack:
+    case FrameType::Grant:
+    case FrameType::GrantRequest:  // above
       return out_of_order("a frame that only the other end sends");
   }
   if (store.caught_up()) { store.was_synced = true; }

@@ -13,7 +13,7 @@ namespace understudy::link::replication {
 namespace {
 
 constexpr std::uint32_t magic = 0x52505355;  // "USPR" as it lies on the wire
-constexpr std::uint8_t version = 2;
+constexpr std::uint8_t version = 3;
 constexpr std::size_t crc_offset = 12;
 constexpr std::size_t read_room_min = 64 << 10;
 constexpr std::size_t buffer_bytes_max = header_bytes + payload_bytes_max + read_room_min;
@@ -44,7 +44,7 @@ struct Fnv {
 };
 
 bool is_known(std::uint8_t type) {
-  return type >= static_cast<std::uint8_t>(FrameType::Hello) && type <= static_cast<std::uint8_t>(FrameType::Heartbeat);
+  return type >= static_cast<std::uint8_t>(FrameType::Hello) && type <= static_cast<std::uint8_t>(FrameType::Grant);
 }
 
 }  // namespace

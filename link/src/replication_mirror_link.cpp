@@ -115,6 +115,12 @@ void MirrorLink::pump() {
     }
     add(batch, {FrameType::Heartbeat, 0, options_.term, role_digest_, {}}, encode_payload(progress));
   }
+  spoke_ = spoke_ || !batch.empty();  // a request for a grant says nothing that a heartbeat would
+  if (grant_wanted_) {
+    add(batch, {FrameType::GrantRequest, 0, options_.term, role_digest_, {}},
+        encode_payload(GrantNonce{*grant_wanted_}));
+    grant_wanted_.reset();
+  }
   if (batch.empty()) {
     if (on_finished_ && frames_acknowledged_ == frames_sent_ && phase_ == SenderPhase::Synced) {
       return std::exchange(on_finished_, nullptr)();
@@ -123,8 +129,12 @@ void MirrorLink::pump() {
   }
   if (frames_acknowledged_ == frames_sent_) { last_progress_ = Clock::now(); }
   frames_sent_ += batch.size();
-  spoke_ = true;
   connection_->write(std::move(batch));
+}
+
+void MirrorLink::ask_grant(std::uint64_t nonce) {
+  grant_wanted_ = nonce;
+  pump();
 }
 
 void MirrorLink::arm_poll() {
@@ -248,6 +258,7 @@ Status MirrorLink::on_frame(const Frame& frame) {
   if (frame.header.term != options_.term || frame.header.role_digest != role_digest_) {
     return failure("a frame of another role or term on an accepted connection", Errc::Damaged);
   }
+  if (frame.header.type == FrameType::Grant) { return on_grant(frame); }
   if (frame.header.type != FrameType::Ack && frame.header.type != FrameType::Heartbeat) {
     return failure("a mirror sent a frame that only an active sends", Errc::Damaged);
   }
@@ -257,6 +268,13 @@ Status MirrorLink::on_frame(const Frame& frame) {
     return failure("a mirror acknowledged what was never sent", Errc::Damaged);
   }
   on_progress(progress.value());
+  return {};
+}
+
+Status MirrorLink::on_grant(const Frame& frame) {
+  const auto nonce = decode_grant_nonce(frame.payload);
+  if (!nonce) { return nonce.error(); }
+  if (options_.on_grant) { options_.on_grant(nonce.value().value); }
   return {};
 }
 

@@ -45,6 +45,7 @@ class MirrorLink : public std::enable_shared_from_this<MirrorLink> {
              std::vector<StoreCounters>& counters, std::shared_ptr<FrameConnection> connection);
   void start(const Hello& hello, Handlers handlers);
   void poke() { pump(); }
+  void ask_grant(std::uint64_t nonce);
   void finish(std::function<void()> done);
   void refuse_and_close(RefusalReason reason, const std::string& text);
   void close();
@@ -86,6 +87,7 @@ class MirrorLink : public std::enable_shared_from_this<MirrorLink> {
   void add_journal(const StoreLink& store, shm::JournalReader::Chunk chunk, Batch& batch);
   void resync(StoreLink& store, const std::string& why);
   Status on_frame(const Frame& frame);
+  Status on_grant(const Frame& frame);
   void on_progress(const Progress& progress);
   void update_phase();
   void on_heartbeat();
@@ -104,7 +106,8 @@ class MirrorLink : public std::enable_shared_from_this<MirrorLink> {
   std::uint64_t frames_acknowledged_ = 0;
   std::uint64_t bytes_sent_ = 0;
   bool heartbeat_due_ = false;
-  bool spoke_ = false;  ///< since the last beat
+  std::optional<std::uint64_t> grant_wanted_;  ///< nonce of a request that is not on its way yet
+  bool spoke_ = false;                         ///< since the last beat
   bool stalled_ = false;
   Clock::time_point last_progress_ = Clock::now();
   Clock::time_point last_entry_ = Clock::now();

@@ -112,6 +112,19 @@ Result<Resume> decode_resume(std::span<const std::byte> payload) {
   return resume;
 }
 
+std::vector<std::byte> encode_payload(const GrantNonce& nonce) {
+  ByteWriter writer;
+  writer.number(nonce.value);
+  return writer.take();
+}
+
+Result<GrantNonce> decode_grant_nonce(std::span<const std::byte> payload) {
+  ByteReader reader(payload);
+  const GrantNonce nonce{reader.number<std::uint64_t>()};
+  if (!reader.at_end()) { return damaged("GrantRequest or Grant"); }
+  return nonce;
+}
+
 std::vector<std::byte> encode_payload(const SnapshotBegin& begin) {
   ByteWriter writer;
   writer.number(static_cast<std::uint8_t>(begin.full ? 1 : 0));

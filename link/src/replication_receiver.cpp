@@ -64,8 +64,9 @@ struct ReplicationReceiver::Impl : std::enable_shared_from_this<ReplicationRecei
   ReceiverPhase phase = ReceiverPhase::Connecting;
   std::string detail = "not configured";
   bool ack_due = false;
-  bool spoke = false;       ///< since the last beat
-  bool progressed = false;  ///< on this connection: the next backoff starts small
+  std::optional<std::uint64_t> grant_due;  ///< its request's nonce
+  bool spoke = false;                      ///< since the last beat
+  bool progressed = false;                 ///< on this connection: the next backoff starts small
   Clock::time_point heartbeat_expected;
   std::uint64_t attempt = 0;  ///< an answer to an older attempt is nobody's
 
@@ -173,6 +174,7 @@ struct ReplicationReceiver::Impl : std::enable_shared_from_this<ReplicationRecei
     };
     connection->set_handlers(std::move(handlers));
     applier.begin_connection();
+    grant_due.reset();
     std::vector<EncodedFrame> hello;
     hello.push_back(encode(header(FrameType::Hello), encode_payload(Hello{options.role, applier.resume_points()})));
     connection->start();
@@ -225,12 +227,21 @@ struct ReplicationReceiver::Impl : std::enable_shared_from_this<ReplicationRecei
   }
 
   void acknowledge() {
-    if (!ack_due || !connection || connection->writing()) { return; }
-    ack_due = false;
+    if ((!ack_due && !grant_due) || !connection || connection->writing()) { return; }
     std::vector<EncodedFrame> batch;
-    spoke = true;
-    batch.push_back(encode(header(FrameType::Ack), encode_payload(applier.progress())));
+    if (grant_due) { batch.push_back(encode(header(FrameType::Grant), encode_payload(GrantNonce{*grant_due}))); }
+    grant_due.reset();
+    if (std::exchange(ack_due, false)) {
+      spoke = true;
+      batch.push_back(encode(header(FrameType::Ack), encode_payload(applier.progress())));
+    }
     connection->write(std::move(batch));
+  }
+
+  void grant(Term term, std::uint64_t nonce) {
+    if (stopped || !connection || term != target->term) { return; }
+    grant_due = nonce;
+    acknowledge();
   }
 
   void on_heartbeat() {
@@ -340,6 +351,8 @@ void ReplicationReceiver::release_writers() {
   impl_->close();
   impl_->applier.release();
 }
+
+void ReplicationReceiver::grant(Term term, std::uint64_t nonce) { impl_->grant(term, nonce); }
 
 ReceiverStatus ReplicationReceiver::status() const {
   return {impl_->phase, impl_->detail, impl_->applier.ready(), impl_->applier.status()};

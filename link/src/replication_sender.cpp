@@ -323,6 +323,10 @@ void ReplicationSender::poke() {
   if (const auto link = impl_->link) { link->poke(); }
 }
 
+void ReplicationSender::ask_grant(std::uint64_t nonce) {
+  if (const auto link = impl_->link) { link->ask_grant(nonce); }
+}
+
 std::uint16_t ReplicationSender::port() const {
   boost::system::error_code error;
   const auto endpoint = impl_->acceptor.local_endpoint(error);

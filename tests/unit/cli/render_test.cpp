@@ -12,14 +12,15 @@ namespace {
 link::GroupStatus status() {
   link::GroupStatus status{BladeId{"blade-4"}, link::MovementPolicy::Always, {}, {}, {}};
   status.roles.push_back(
-      {RoleId{"role-1"}, "protected", {BladeId{"blade-1"}, PlaceKind::Host}, Term{3}, true, "synced", ""});
+      {RoleId{"role-1"}, "protected", {BladeId{"blade-1"}, PlaceKind::Host}, Term{3}, true, "synced", "", "armed"});
   status.roles.push_back({RoleId{std::string(64, 'r')},
                           "taking-over",
                           {BladeId{std::string(64, 'b')}, PlaceKind::Mirror},
                           Term{123456789},
                           false,
-                          "synced",
-                          std::string(300, 'x') + " and words " + std::string(90, 'y')});
+                          "connected",
+                          std::string(300, 'x') + " and words " + std::string(90, 'y'),
+                          "counting"});
   status.blades.push_back({BladeId{"blade-1"}, true, link::Vote::Up, false, false, ""});
   status.blades.push_back({BladeId{"blade-4"}, false, link::Vote::Down, true, true, "held out"});
   return status;
@@ -29,6 +30,13 @@ TEST(Render, NoLineOfTheTableIsWiderThan100Columns) {
   std::istringstream lines(status_text(status()));
   for (std::string line; std::getline(lines, line);) { EXPECT_LE(line.size(), 100U) << line; }
   EXPECT_NE(status_text(status()).find("role-1              protected"), std::string::npos);
+}
+
+TEST(Render, EveryStatusTellsOfTheLease) {
+  const auto text = status_text(status());
+  EXPECT_NE(text.find("synced    armed\n"), std::string::npos) << text;
+  EXPECT_NE(text.find("connected counting\n"), std::string::npos) << text;
+  EXPECT_EQ(boost::json::parse(status_json(status())).at("roles").at(0).at("lease").as_string(), "armed");
 }
 
 TEST(Render, WhyABladeIsHeldOutIsBelowIt) {

@@ -180,6 +180,21 @@ TEST_F(ConfigFileTest, WhenABladeIsHeldOut) {
   expect_problem("[movement]", "[hold_out]\nfailures = -1\n[movement]", "\"failures\" in [hold_out] is wrong");
 }
 
+TEST_F(ConfigFileTest, LeasesAreOffUnlessTheFileWantsThem) {
+  EXPECT_FALSE(read(kGood).value().group.leases);
+  const std::string wanted = std::string(kGood) + "[leases]\nenabled = true\n";
+  const auto config = read(wanted);
+  ASSERT_TRUE(config.ok()) << config.error().message;
+  EXPECT_TRUE(config->group.leases);
+  expect_problem("[movement]", "[leases]\nenabled = 1\n[movement]", "\"enabled\" in [leases] is wrong");
+  expect_problem("[movement]", "[leases]\nlength_s = 1\n[movement]", "unknown key \"length_s\"");
+  std::string shared = wanted;
+  shared.replace(shared.find("192.168.1.250:7400"), 18, "192.168.1.2:7400");
+  const auto refused = read(shared);
+  ASSERT_FALSE(refused.ok());
+  EXPECT_NE(refused.error().message.find("runs on the standby blade"), std::string::npos) << refused.error().message;
+}
+
 TEST_F(ConfigFileTest, AControlServerOnTheStandbyIsKnownAsSuch) {
   std::string text = kGood;
   text.replace(text.find("192.168.1.250:7400"), 18, "192.168.1.2:7400");

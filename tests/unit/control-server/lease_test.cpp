@@ -80,6 +80,101 @@ TEST_F(LeaseTest, AMirrorThatIsLostExposesTheRoleInTheStoreBeforeItsActiveIsTold
   EXPECT_LT(persist, index_of(sut_, is_order<link::DisarmLease>));
 }
 
+TEST_F(LeaseTest, AnActiveThatGetsNoGrantsIsLetGoBeforeItsGateCloses) {
+  arm();
+  sut_.forget();
+  sut_.report(blade_, link::LeaseState{role_, Term{1}, 0});
+  EXPECT_FALSE(sut_.own(1).leased);
+  const auto persist = index_of(sut_, [](auto& e) { return std::holds_alternative<Persist>(e); });
+  EXPECT_LT(persist, index_of(sut_, is_order<link::DisarmLease>));
+}
+
+TEST_F(LeaseTest, WhereNobodyWantsLeasesAnyMoreOneOfAnEarlierLifeIsTakenBack) {
+  arm();
+  sut_.config.leases = false;
+  sut_.restart_control_server();
+  for (unsigned blade = 1; blade <= 3; ++blade) { sut_.own_vote(Chassis::blade_id(blade), Vote::Up); }
+  sut_.forget();
+  sut_.hello(blade_, {{role_, Term{1}, PlaceKind::Host, true}});
+  EXPECT_FALSE(sut_.own(1).leased);
+  EXPECT_EQ(sut_.orders<link::DisarmLease>().size(), 1U);
+  EXPECT_EQ(sut_.group->status().roles[0].lease, "off");
+}
+
+TEST_F(LeaseTest, EveryStatusTellsHowFarItIs) {
+  const auto lease = [&] { return sut_.group->status().roles[0].lease; };
+  EXPECT_EQ(lease(), "arming");
+  arm();
+  EXPECT_EQ(lease(), "armed");
+  nothing_obeys();
+  sut_.silence(1);
+  EXPECT_EQ(lease(), "stopping");
+  sut_.report(sut_.standby(), link::GrantsStopped{role_, Term{1}});
+  EXPECT_EQ(lease(), "counting");
+  sut_.pass(sut_.config.timings.lease_out() + 10ms);
+  EXPECT_EQ(lease(), "none") << "the mirror serves, and nothing is leased there";
+}
+
+/// A restart between the compare-and-set and the activation: what was stored is looked at again.
+class StoredEvidence : public LeaseTest {
+ protected:
+  void restart_before_the_mirror_hears() {
+    arm();
+    nothing_obeys();
+    sut_.silent_agents.insert(sut_.standby());
+    sut_.silence(1);
+    sut_.report(sut_.standby(), link::GrantsStopped{role_, Term{1}});
+    sut_.pass(sut_.config.timings.lease_out() + 10ms);
+    ASSERT_EQ(sut_.own(1).evidence, link::StopEvidence::LeaseRanOut);
+    ASSERT_EQ(sut_.own(1).term, Term{2});
+    sut_.restart_control_server();
+    sut_.silent_agents.erase(sut_.standby());
+    sut_.forget();
+    for (unsigned blade = 2; blade <= 3; ++blade) { sut_.own_vote(Chassis::blade_id(blade), Vote::Up); }
+    sut_.own_vote(blade_, Vote::Down);
+    sut_.hello(sut_.standby(), {{role_, Term{1}, PlaceKind::Mirror, false}});
+    sut_.pass(1s);
+  }
+};
+
+TEST_F(StoredEvidence, OfALeaseIsCountedOutOnceMoreAfterARestart) {
+  restart_before_the_mirror_hears();
+  ASSERT_FALSE(sut_.orders<link::StopGrants>().empty()) << "the mirror is asked again";
+  EXPECT_EQ(sut_.orders<link::StopGrants>().back().second.term, Term{2}) << "for its term and every lower one";
+  sut_.pass(60s);
+  EXPECT_EQ(sut_.state(1), RoleState::TakingOver) << "the mirror has said nothing";
+  EXPECT_TRUE(sut_.orders<link::Activate>().empty());
+  sut_.report(sut_.standby(), link::GrantsStopped{role_, Term{2}});
+  sut_.pass(sut_.config.timings.lease_out() - 10ms);
+  EXPECT_TRUE(sut_.orders<link::Activate>().empty());
+  sut_.pass(20ms);
+  ASSERT_EQ(sut_.orders<link::Activate>().size(), 1U);
+  EXPECT_EQ(sut_.orders<link::Activate>()[0].second.evidence, link::StopEvidence::LeaseRanOut);
+  EXPECT_EQ(sut_.state(1), RoleState::OnMirror);
+  EXPECT_EQ(sut_.own(1).term, Term{2}) << "of the same takeover";
+}
+
+TEST_F(StoredEvidence, OfAnotherKindMakesNoLease) {
+  arm();
+  sut_.silent_ports.insert(blade_);
+  nothing_obeys();
+  sut_.stuck_ports.clear();
+  sut_.silent_agents.insert(sut_.standby());
+  sut_.silence(1);
+  sut_.step(IsolateDone{blade_});
+  ASSERT_EQ(sut_.own(1).evidence, link::StopEvidence::Isolated);
+  sut_.silent_ports.clear();
+  sut_.stuck_ports.insert(blade_);
+  sut_.restart_control_server();
+  sut_.forget();
+  sut_.hello(sut_.standby(), {{role_, Term{1}, PlaceKind::Mirror, false}});
+  sut_.report(sut_.standby(), link::GrantsStopped{role_, Term{2}});
+  sut_.pass(60s);
+  EXPECT_TRUE(sut_.orders<link::StopGrants>().empty());
+  EXPECT_TRUE(sut_.orders<link::Activate>().empty());
+  EXPECT_EQ(sut_.state(1), RoleState::TakingOver);
+}
+
 TEST_F(LeaseTest, AnActiveThatCannotBeToldStaysLeased) {
   arm();
   sut_.own_vote(blade_, Vote::Down);

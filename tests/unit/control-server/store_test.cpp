@@ -2,6 +2,7 @@
 #include "edge/store.hpp"
 
 #include <gtest/gtest.h>
+#include <sqlite3.h>
 #include <sys/mman.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -83,6 +84,60 @@ TEST_F(StoreTest, AReservationIsPartOfTheComparisonAndNoNumberIsTakenBack) {
   EXPECT_FALSE(store->compare_and_set(Term{1}, Term{3}, owned(2, 0)).ok()) << "3 was promised";
   EXPECT_TRUE(store->compare_and_set(Term{1}, Term{3}, owned(2, 3)).ok()) << "an older try succeeded, 3 stays used";
   EXPECT_TRUE(store->compare_and_set(Term{2}, Term{3}, owned(4)).ok());
+}
+
+TEST_F(StoreTest, ALeaseComesAndGoesUnderTheSameTermAndNothingElseDoes) {
+  auto store = open();
+  auto leased = owned(1);
+  leased.leased = true;
+  EXPECT_FALSE(store->compare_and_set(Term{0}, Term{0}, {RoleId{"role-1"}, {}, {}, {}, {}, true}).ok())
+      << "nobody owns it";
+  ASSERT_TRUE(store->compare_and_set(Term{0}, Term{0}, owned(1)).ok());
+  ASSERT_TRUE(store->compare_and_set(Term{1}, Term{0}, leased).ok());
+  EXPECT_EQ(store->ownerships().value(), std::vector<Ownership>{leased});
+  auto elsewhere = owned(1);
+  elsewhere.place.blade = BladeId{"blade-9"};
+  EXPECT_FALSE(store->compare_and_set(Term{1}, Term{0}, elsewhere).ok()) << "another place under the same term";
+  auto otherwise = owned(1);
+  otherwise.evidence = link::StopEvidence::StoodDown;
+  EXPECT_FALSE(store->compare_and_set(Term{1}, Term{0}, otherwise).ok());
+  store.reset();
+  store = open();
+  EXPECT_EQ(store->ownerships().value(), std::vector<Ownership>{leased}) << "after a reopen";
+  ASSERT_TRUE(store->compare_and_set(Term{1}, Term{0}, owned(1)).ok()) << "exposed";
+  EXPECT_EQ(store->ownerships().value(), std::vector<Ownership>{owned(1)});
+  auto ran_out = owned(2);
+  ran_out.evidence = link::StopEvidence::LeaseRanOut;
+  ASSERT_TRUE(store->compare_and_set(Term{1}, Term{0}, ran_out).ok());
+  EXPECT_EQ(store->ownerships().value(), std::vector<Ownership>{ran_out});
+}
+
+TEST_F(StoreTest, OneOfVersion1KeepsWhatItHoldsAndIsLeasedNowhere) {
+  sqlite3* database = nullptr;
+  ASSERT_EQ(sqlite3_open(path().c_str(), &database), SQLITE_OK);
+  EXPECT_EQ(sqlite3_exec(database,
+                         "CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;"
+                         "CREATE TABLE ownership (role TEXT PRIMARY KEY, term INTEGER NOT NULL, blade TEXT NOT NULL, "
+                         "kind INTEGER NOT NULL, evidence INTEGER NOT NULL, reserved INTEGER NOT NULL, "
+                         "changed_ns INTEGER NOT NULL) WITHOUT ROWID;"
+                         "CREATE TABLE event (id INTEGER PRIMARY KEY, time_ns INTEGER NOT NULL, "
+                         "severity INTEGER NOT NULL, kind TEXT NOT NULL, role TEXT NOT NULL, blade TEXT NOT NULL, "
+                         "phase TEXT NOT NULL, ms REAL NOT NULL, text TEXT NOT NULL);"
+                         "INSERT INTO meta VALUES ('state_id', 'the-old-one');"
+                         "INSERT INTO ownership VALUES ('role-1', 3, 'blade-3', 1, 2, 7, 1);"
+                         "PRAGMA user_version=1",
+                         nullptr, nullptr, nullptr),
+            SQLITE_OK);
+  sqlite3_close(database);
+  for (int opening = 0; opening < 2; ++opening) {
+    auto store = open();
+    EXPECT_EQ(store->state_id(), "the-old-one");
+    EXPECT_EQ(store->ownerships().value(), std::vector<Ownership>{owned(3, 7)});
+  }
+  auto leased = owned(3, 7);
+  leased.leased = true;
+  ASSERT_TRUE(open()->compare_and_set(Term{3}, Term{7}, leased).ok());
+  EXPECT_EQ(open()->ownerships().value(), std::vector<Ownership>{leased});
 }
 
 TEST_F(StoreTest, OneProcessHasItAtATime) {

@@ -24,6 +24,7 @@ class HeldFileTest : public testing::Test {
     made.move_term = Term{3};
     made.spent = Term{7};
     made.spoiled = true;
+    made.lease = link::ArmLease{made.spec.id, Term{2}, 1ULL << 63, 2000, 3000};
     made.mirror = link::RunMirror{made.spec, Term{1}, BladeId{"blade-1"}, {}, {}};
     return made;
   }
@@ -36,6 +37,7 @@ TEST_F(HeldFileTest, SurvivesItsFileInEveryStage) {
     written.stage = static_cast<RoleStage>(i);
     written.moved = i == 2;
     if (i % 2 == 0) { written.mirror.reset(); }
+    if (i % 3 == 0) { written.lease.reset(); }
     ASSERT_TRUE(write_held(run_dir, "boot", written));
     const auto read = read_held(run_dir, "boot");
     ASSERT_EQ(read.problems, std::vector<std::string>{});
@@ -51,6 +53,36 @@ TEST_F(HeldFileTest, OfAnotherBootItMeansNothing) {
   const auto read = read_held(run_dir, "another boot");
   EXPECT_TRUE(read.records.empty());
   EXPECT_TRUE(read.problems.empty());
+}
+
+TEST_F(HeldFileTest, OneThatWasWrittenBeforeThereWereLeasesIsReadAndHasNone) {
+  ASSERT_TRUE(write_held(run_dir, "boot", record()));
+  const std::string path = run_dir + "/held-role-1.json";
+  std::ifstream in(path);
+  std::string text{std::istreambuf_iterator<char>(in), {}};
+  const auto begin = text.find(R"("lease":)");
+  ASSERT_NE(begin, std::string::npos);
+  text.erase(begin, text.find('}', begin) + 2 - begin);  // the comma after it goes too
+  std::ofstream(path) << text;
+  const auto read = read_held(run_dir, "boot");
+  ASSERT_EQ(read.problems, std::vector<std::string>{});
+  auto expected = record();
+  expected.lease.reset();
+  EXPECT_EQ(read.records, std::vector<HeldRecord>{expected});
+}
+
+TEST_F(HeldFileTest, ALeaseThatIsDamagedIsTold) {
+  ASSERT_TRUE(write_held(run_dir, "boot", record()));
+  const std::string path = run_dir + "/held-role-1.json";
+  std::ifstream in(path);
+  std::string text{std::istreambuf_iterator<char>(in), {}};
+  const std::string length = R"("length_ms":2000)";
+  text.replace(text.find(length), length.size(), R"("length_ms":5000000000)");
+  std::ofstream(path) << text;
+  const auto read = read_held(run_dir, "boot");
+  EXPECT_TRUE(read.records.empty());
+  ASSERT_EQ(read.problems.size(), 1U);
+  EXPECT_NE(read.problems[0].find("length_ms is 5000000000"), std::string::npos) << read.problems[0];
 }
 
 TEST_F(HeldFileTest, DamageIsToldAndHidesNoOtherRole) {

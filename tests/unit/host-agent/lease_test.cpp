@@ -22,7 +22,7 @@ class LeaseTest : public testing::Test {
     const auto nonce = sut_.ask(kThen);
     ASSERT_TRUE(nonce);
     ASSERT_TRUE(sut_.granted(kThen, *nonce));
-    ASSERT_TRUE(sut_.done());
+    ASSERT_TRUE(sut_.done(kThen));
   }
   Lease sut_;
 };
@@ -60,16 +60,102 @@ TEST_F(LeaseTest, WhatRanOutIsOpenedOnlyByAGrantThatWasAskedForAfterThat) {
   EXPECT_EQ(open->how, TimedHow::Open);
 }
 
+TEST_F(LeaseTest, WithoutGrantsForHalfALeaseItAsksOnceToBeExposedAndSaysWhenTheyComeAgain) {
+  timed();
+  EXPECT_FALSE(sut_.starves(kThen + 1s));
+  EXPECT_TRUE(sut_.starves(kThen + 1001ms)) << "the element closes a second later";
+  EXPECT_EQ(sut_.timed_id(), 0U);
+  EXPECT_FALSE(sut_.starves(kThen + 1200ms)) << "once";
+  const auto nonce = sut_.ask(kThen + 1300ms);
+  ASSERT_TRUE(nonce);
+  ASSERT_TRUE(sut_.granted(kThen + 1300ms, *nonce));
+  EXPECT_TRUE(sut_.done(kThen + 1300ms)) << "to be told";
+  EXPECT_EQ(sut_.timed_id(), 7U);
+  EXPECT_FALSE(sut_.starves(kThen + 1400ms));
+}
+
+TEST_F(LeaseTest, AGateThatWasNeverTimedStarvesOfNothing) { EXPECT_FALSE(sut_.starves(kThen + 1h)); }
+
 TEST_F(LeaseTest, ADisarmedLeaseTakesNoGrantAndNoLateAnswer) {
   const auto nonce = sut_.ask(kThen);
   ASSERT_TRUE(nonce);
   ASSERT_TRUE(sut_.granted(kThen, *nonce));
   sut_.disarm();
   sut_.arm(kThen, kOrder);
-  EXPECT_FALSE(sut_.done()) << "the step was of the lease before";
+  EXPECT_FALSE(sut_.done(kThen)) << "the step was of the lease before";
   EXPECT_EQ(sut_.timed_id(), 0U);
   EXPECT_FALSE(sut_.granted(kThen, *nonce));
   EXPECT_NE(sut_.ask(kThen), nonce) << "no number is used twice";
+}
+
+template <class Wanted>
+std::vector<Wanted> all(const Effects& effects) {
+  std::vector<Wanted> found;
+  for (const auto& effect : effects) {
+    if (const auto* one = std::get_if<Wanted>(&effect)) { found.push_back(*one); }
+  }
+  return found;
+}
+std::vector<link::LeaseState> told(const Effects& effects) {
+  std::vector<link::LeaseState> found;
+  for (const auto& one : all<SendReport>(effects)) {
+    if (const auto* state = std::get_if<link::LeaseState>(&one.report)) { found.push_back(*state); }
+  }
+  return found;
+}
+
+/// An active whose gate is timed.
+class LeasedBladeTest : public testing::Test {
+ protected:
+  LeasedBladeTest() {
+    sut_.step(kThen, OrderArrived{link::ServeRole{spec(), Term{1}}});
+    sut_.step(kThen, StepDone{role, Step::PrepareHost});
+    sut_.step(kThen, StepDone{role, Step::OpenHostGate});
+    asked_ = all<AskGrant>(sut_.step(kThen, OrderArrived{link::ArmLease{role, Term{1}, 7, 2000, 2000}}));
+  }
+  Effects grant() {
+    const auto timing = all<TimeGate>(sut_.step(kThen, GrantArrived{role, Term{1}, asked_.at(0).nonce}));
+    EXPECT_EQ(timing.size(), 1U);
+    return sut_.step(kThen, StepDone{role, Step::TimeGate});
+  }
+  Blade sut_{BladeId{"blade-2"}, "boot"};
+  std::vector<AskGrant> asked_;
+};
+
+TEST_F(LeasedBladeTest, TellsThatItsGateIsTimedAndBeforeItClosesThatNoGrantsCome) {
+  ASSERT_EQ(asked_.size(), 1U);
+  EXPECT_EQ(told(grant()), (std::vector<link::LeaseState>{{role, Term{1}, 7}}));
+  EXPECT_TRUE(told(sut_.step(kThen + 1s, Tick{})).empty());
+  EXPECT_EQ(told(sut_.step(kThen + 1300ms, Tick{})), (std::vector<link::LeaseState>{{role, Term{1}, 0}}));
+  EXPECT_EQ(told(sut_.step(kThen + 1400ms, ControlConnected{})), (std::vector<link::LeaseState>{{role, Term{1}, 0}}));
+  EXPECT_TRUE(does(sut_.step(kThen + 1400ms, OrderArrived{link::DisarmLease{role, Term{1}}}), Step::UntimeGate));
+}
+
+TEST_F(LeasedBladeTest, ARestartedDaemonGoesOnAskingUnderNumbersThatNobodyHasSeen) {
+  grant();
+  const auto record = sut_.record_of(role);
+  ASSERT_TRUE(record);
+  ASSERT_TRUE(record->lease);
+  Blade successor(BladeId{"blade-2"}, "boot");
+  successor.adopt(kThen + 1s, *record, HostFindings{true, false});
+  const auto asked = all<AskGrant>(successor.step(kThen + 1s, Tick{}));
+  ASSERT_EQ(asked.size(), 1U);
+  EXPECT_NE(asked[0].nonce, asked_[0].nonce);
+  EXPECT_TRUE(all<TimeGate>(successor.step(kThen + 1s, GrantArrived{role, Term{1}, asked_[0].nonce})).empty());
+}
+
+TEST(MirrorsHost, TellsItsGuestToGrantNoMoreUpToATermAndTellsItsWord) {
+  Blade sut(BladeId{"blade-3"}, "boot");
+  sut.step(kThen, OrderArrived{link::RunMirror{spec(), Term{4}, BladeId{"blade-2"}, {}, {}}});
+  sut.step(kThen, GuestHello{role, "nonce", GuestActivity::Mirroring});
+  const auto tells = [](const Effects& effects) { return all<TellGuest>(effects); };
+  EXPECT_TRUE(tells(sut.step(kThen, OrderArrived{link::StopGrants{role, Term{3}}})).empty()) << "of an owner before";
+  EXPECT_EQ(tells(sut.step(kThen, OrderArrived{link::StopGrants{role, Term{5}}})),
+            (std::vector<TellGuest>{{role, GuestOrder::StopGrants, Term{5}}}))
+      << "a control-server that has stored its takeover already knows the newer term only";
+  const auto effects = sut.step(kThen, GuestStoppedGrants{role, Term{5}});
+  EXPECT_EQ(all<SendReport>(effects), (std::vector<SendReport>{{link::GrantsStopped{role, Term{5}}}}));
+  EXPECT_TRUE(sut.step(kThen, GuestStoppedGrants{role, Term{4}}).empty());
 }
 
 }  // namespace

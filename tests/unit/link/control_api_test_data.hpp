@@ -77,7 +77,14 @@ inline GroupStatus status() {
   return {BladeId{"blade-2"},
           MovementPolicy::Always,
           {10, 5, BfdAuthentication::MeticulousSha1, 255},
-          {{RoleId{"role-1"}, "protected", {BladeId{"blade-1"}, PlaceKind::Host}, Term{3}, true, "synced", "detail"}},
+          {{RoleId{"role-1"},
+            "protected",
+            {BladeId{"blade-1"}, PlaceKind::Host},
+            Term{3},
+            true,
+            "synced",
+            "detail",
+            "armed"}},
           {{BladeId{"blade-1"}, true, Vote::Up, false, false, "held out"},
            {BladeId{"blade-2"}, false, Vote::Down, true, true, ""}}};
 }

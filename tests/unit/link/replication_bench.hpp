@@ -124,6 +124,7 @@ class Pair {
     options.term = Term{term};
     options.address = IpAddress::parse(address).value();
     options.port = port;
+    options.on_grant = [this](std::uint64_t nonce) { granted.push_back(nonce); };
     sender.emplace(io, options, (of != nullptr ? of : &active)->open(),
                    [this](SenderPhase phase, const std::string& why) {
                      sender_phases.push_back(phase);
@@ -138,6 +139,10 @@ class Pair {
     callbacks.on_phase = [this](ReceiverPhase phase, const std::string& why) {
       receiver_phases.push_back(phase);
       receiver_detail = why;
+    };
+    callbacks.on_grant_asked = [this](Term asked_term, std::uint64_t nonce) {
+      asked.emplace_back(asked_term, nonce);
+      if (grants) { receiver->grant(asked_term, nonce); }
     };
     ReceiverOptions options;
     options.role = role;
@@ -195,6 +200,9 @@ class Pair {
   std::vector<ReceiverPhase> receiver_phases;
   std::string sender_detail;
   std::string receiver_detail;
+  bool grants = true;  ///< the mirror grants whatever it is asked for
+  std::vector<std::pair<Term, std::uint64_t>> asked;
+  std::vector<std::uint64_t> granted;
 };
 
 }  // namespace understudy::link::replication

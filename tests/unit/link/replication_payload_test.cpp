@@ -93,6 +93,7 @@ TEST(ReplicationPayload, SurvivesAnyBytes) {
     (void)decode_snapshot_end(bytes);
     (void)decode_history(bytes);
     (void)decode_progress(bytes);
+    (void)decode_grant_nonce(bytes);
     const auto records = decode_snapshot_records(bytes);
     if (records) {
       for (const auto& record : records.value().records) { EXPECT_LE(record.value.size(), bytes.size()); }
@@ -126,6 +127,19 @@ TEST(ReplicationPayload, ARefusalsTextIsBoundedAndHarmlessInALog) {
   const auto hostile = decode_refusal(encode_payload(Refusal{RefusalReason::Damaged, "a\nb\x1b[2J\xc3\xa4~ "}));
   ASSERT_TRUE(hostile.ok());
   EXPECT_EQ(hostile.value().text, "a?b?[2J??~ ");
+}
+
+TEST(ReplicationPayload, AGrantsNonceComesOutAsItWentInAndNothingElseDoes) {
+  for (const std::uint64_t value : {std::uint64_t{0}, std::uint64_t{7}, ~std::uint64_t{0}}) {
+    auto payload = encode_payload(GrantNonce{value});
+    const auto decoded = decode_grant_nonce(payload);
+    ASSERT_TRUE(decoded.ok());
+    EXPECT_EQ(decoded.value().value, value);
+    EXPECT_FALSE(decode_grant_nonce(std::span(payload).first(7)).ok());
+    payload.push_back(std::byte{0});
+    EXPECT_FALSE(decode_grant_nonce(payload).ok());
+  }
+  EXPECT_FALSE(decode_grant_nonce({}).ok());
 }
 
 TEST(ReplicationPayload, SnapshotBoundsComeOutAsTheyWentIn) {

@@ -19,6 +19,7 @@ struct RoleStatus {
   bool is_protected = false;
   std::string mirror_phase;  ///< "synced" and so on; "none" without a mirror
   std::string detail;        ///< the standing alarm, or empty
+  std::string lease = {};    ///< "off", "none", "arming", "armed", "stopping", "counting", "ran-out"
   bool operator==(const RoleStatus&) const = default;
 };
 

@@ -139,7 +139,7 @@ struct AllowGrants {  ///< to the standby: the mirror grants when it is asked un
   Term term;
   bool operator==(const AllowGrants&) const = default;
 };
-struct StopGrants {  ///< to the standby: no more grants for this term, confirm with GrantsStopped
+struct StopGrants {  ///< to the standby: no more grants for this term or a lower one, confirm with GrantsStopped
   RoleId role;
   Term term;
   bool operator==(const StopGrants&) const = default;
@@ -242,13 +242,13 @@ struct MirrorsReleased {
   double ms = 0;
   bool operator==(const MirrorsReleased&) const = default;
 };
-struct LeaseState {  ///< whether the role's gate is timed, by the ArmLease of this id; 0: it is not
+struct LeaseState {  ///< the role's gate is timed, by the ArmLease of this id; 0: it is not, or no grants keep it open
   RoleId role;
   Term term;
   std::uint64_t id = 0;
   bool operator==(const LeaseState&) const = default;
 };
-struct GrantsStopped {  ///< the mirror's own word: it has granted nothing since, and never will for this term
+struct GrantsStopped {  ///< the mirror's own word: it has granted nothing since, and never will up to this term
   RoleId role;
   Term term;
   bool operator==(const GrantsStopped&) const = default;

@@ -10,6 +10,8 @@
 ///        ── History (before the first entry of a new term), Journal... ────►
 ///        ◄──────────────── Ack: received and applied of every store ─────────
 ///        ◄─────────────── Heartbeat, every 100 ms, both ways ──────────────►
+///        ── GrantRequest (while a lease is armed) ─────────────────────────►
+///        ◄──────────────── Grant, with the nonce of its request ─────────────
 ///
 /// Every frame: a header of 40 bytes (little-endian) and a payload of at most 1 MiB, in which a whole transaction of
 /// the journal fits (shm::layout::transaction_bytes_max), and so does a record with the largest value.
@@ -50,6 +52,8 @@ enum class FrameType : std::uint8_t {
   Journal,
   Ack,
   Heartbeat,
+  GrantRequest,
+  Grant,
 };
 
 struct FrameHeader {
@@ -159,6 +163,11 @@ struct Progress {
   std::vector<StoreProgress> stores;
 };
 
+/// Payload of GrantRequest and Grant (rule 5); their term is the header's.
+struct GrantNonce {
+  std::uint64_t value = 0;
+};
+
 std::vector<std::byte> encode_payload(const Hello& hello);
 std::vector<std::byte> encode_payload(const Refusal& refusal);
 std::vector<std::byte> encode_payload(const Resume& resume);
@@ -166,6 +175,7 @@ std::vector<std::byte> encode_payload(const SnapshotBegin& begin);
 std::vector<std::byte> encode_payload(const SnapshotEnd& end);
 std::vector<std::byte> encode_payload(const std::vector<shm::TermStart>& history);
 std::vector<std::byte> encode_payload(const Progress& progress);
+std::vector<std::byte> encode_payload(const GrantNonce& nonce);
 
 Result<Hello> decode_hello(std::span<const std::byte> payload);
 Result<Refusal> decode_refusal(std::span<const std::byte> payload);
@@ -175,6 +185,7 @@ Result<SnapshotRecords> decode_snapshot_records(std::span<const std::byte> paylo
 Result<SnapshotEnd> decode_snapshot_end(std::span<const std::byte> payload);
 Result<std::vector<shm::TermStart>> decode_history(std::span<const std::byte> payload);
 Result<Progress> decode_progress(std::span<const std::byte> payload);
+Result<GrantNonce> decode_grant_nonce(std::span<const std::byte> payload);
 
 /// Collects the records of one table into the payload of a SnapshotRecords frame.
 class SnapshotRecordsBuilder {

@@ -86,6 +86,8 @@ struct ReceiverCallbacks {
       [](const std::string&, std::span<const shm::JournalEntry>) {};
   /// A snapshot is complete. After a full one, what was installed and is in the store no more must go.
   std::function<void(const std::string& store, bool full)> on_snapshot_end = [](const std::string&, bool) {};
+  /// The active asks for a lease's grant. Everything that it sent before is applied; grant() answers, or nobody.
+  std::function<void(Term, std::uint64_t nonce)> on_grant_asked = [](Term, std::uint64_t) {};
 };
 
 class ReplicationReceiver {
@@ -106,6 +108,10 @@ class ReplicationReceiver {
   void drain(Duration quiet, Duration limit, std::function<void(const DrainReport&)> done);
   /// Gives up the stores for their writers at this place. Closes the connection if drain() did not.
   void release_writers();
+
+  /// Over the connection that there is, under the term that is followed; else nothing is sent. Of several that could
+  /// not be sent yet the last one goes.
+  void grant(Term term, std::uint64_t nonce);
 
   [[nodiscard]] ReceiverStatus status() const;
 

@@ -50,6 +50,8 @@ struct SenderOptions {
   /// Somebody was refused who is not the mirror, or whose certificate is not good: for an event log. The same is told
   /// once a minute at most, and nothing more than once a second.
   std::function<void(const std::string& what)> on_refused;
+  /// The mirror has granted what ask_grant() asked for under this nonce: late, twice or never, as a wire brings it.
+  std::function<void(std::uint64_t nonce)> on_grant;
 
   Duration heartbeat = std::chrono::milliseconds(100);
   Duration silence = std::chrono::milliseconds(800);  ///< nothing received: the connection is lost
@@ -96,6 +98,9 @@ class ReplicationSender {
   void finish(Duration limit, std::function<void(bool)> done);
   /// Something was committed: look now instead of at the next poll.
   void poke();
+  /// A lease's request (rule 5), behind what is on its way already. Without a connection nothing is sent; of several
+  /// that could not be sent yet the last one goes.
+  void ask_grant(std::uint64_t nonce);
 
   [[nodiscard]] std::uint16_t port() const;
   [[nodiscard]] SenderStatus status() const;
