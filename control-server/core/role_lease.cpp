@@ -81,6 +81,7 @@ void RoleMachine::expose_first(StepContext& context) {
 
 void RoleMachine::disarm_lease(StepContext& context) {
   lease_ = {};
+  lease_.let_go = true;
   context.send(config_.active, link::DisarmLease{id(), own_.term});
 }
 
@@ -90,7 +91,8 @@ void RoleMachine::on_report(StepContext& context, const BladeId& blade, const li
     return;
   }
   if (lease_.id != 0) { lease_.timed = report.id == lease_.id; }
-  const bool nobody_armed_it = lease_.id == 0 && report.id != 0 && !own_.leased && !pending_;
+  // An earlier life armed it. Also one that says 0, for it asks for grants all the same, and its gate may have closed.
+  const bool nobody_armed_it = lease_.id == 0 && !own_.leased && !pending_ && (report.id != 0 || !lease_.let_go);
   if (nobody_armed_it && (state_ == RoleState::Exposed || state_ == RoleState::Protected)) { disarm_lease(context); }
 }
 
@@ -125,6 +127,9 @@ void RoleMachine::stop_grants(StepContext& context) {
 
 void RoleMachine::on_report(StepContext& context, const BladeId& blade, const link::GrantsStopped& report) {
   const bool awaited = state_ == RoleState::TakingOver && step_ == Step::AwaitEvidence && lease_.stopping && !pending_;
+  if (awaited && blade == standby_ && report.term == own_.term && lease_.left) {
+    return;
+  }  // it was asked again and again
   if (blade != standby_ || report.term != own_.term || !lease_may_prove() || !awaited || lease_.left) {
     ignore(context, blade, "stop of grants", report.term);
     return;

@@ -237,6 +237,7 @@ class RoleMachine {
     bool timed = false;            ///< the active has said so of that one
     bool broken_off = false;       ///< for a moment the mirror could not go on granting, and the active was not told
     bool stopping = false;         ///< the mirror was told to grant no more
+    bool let_go = false;           ///< since its last Hello the active was told that it has none
     std::optional<Duration> left;  ///< it grants no more, and this long the gate may still be open
     Instant seen;
     bool ran_out = false;

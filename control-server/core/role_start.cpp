@@ -28,6 +28,7 @@ void RoleMachine::on_hello(StepContext& context, const BladeId& blade, const std
   } else {
     held_.erase(blade);
   }
+  if (blade == config_.active) { lease_.let_go = false; }
   if (blade == standby_) {  // it tells its mirror's state and vote anew
     mirror_ = Mirror{};
     mirror_.ballot.since = context.now;

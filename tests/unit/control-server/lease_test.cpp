@@ -101,6 +101,18 @@ TEST_F(LeaseTest, WhereNobodyWantsLeasesAnyMoreOneOfAnEarlierLifeIsTakenBack) {
   EXPECT_EQ(sut_.group->status().roles[0].lease, "off");
 }
 
+TEST_F(LeaseTest, OneThatAnEarlierLifeArmedIsLetGoOnceAlsoWhenItGetsNoGrants) {
+  sut_.restart_control_server();
+  for (unsigned blade = 1; blade <= 3; ++blade) { sut_.own_vote(Chassis::blade_id(blade), Vote::Up); }
+  sut_.forget();
+  sut_.hello(blade_, {{role_, Term{1}, PlaceKind::Host, true}});
+  EXPECT_TRUE(sut_.orders<link::DisarmLease>().empty()) << "it may have none";
+  sut_.report(blade_, link::LeaseState{role_, Term{1}, 0});
+  EXPECT_EQ(sut_.orders<link::DisarmLease>().size(), 1U);
+  sut_.report(blade_, link::LeaseState{role_, Term{1}, 0});
+  EXPECT_EQ(sut_.orders<link::DisarmLease>().size(), 1U) << "that was the answer";
+}
+
 TEST_F(LeaseTest, EveryStatusTellsHowFarItIs) {
   const auto lease = [&] { return sut_.group->status().roles[0].lease; };
   EXPECT_EQ(lease(), "arming");
