@@ -88,8 +88,9 @@ class FenceAgentPower final : public PowerDriver {
     const auto end = call(action, blade, deadline);
     if (!end) { return end.error(); }
     if (end.value().status != 0) { return not_done(action, blade, end.value()); }
-    while (true) {
+    for (bool asked = false;; asked = true) {
       const auto on = ask(blade, deadline);
+      if (!on && asked && steady_clock::now() >= deadline) { break; }  // the time is up; what it said before is told
       if (!on) { return on.error(); }
       if (on.value() == wanted) { return {}; }
       if (steady_clock::now() + kStatusPause >= deadline) { break; }

@@ -191,7 +191,10 @@ Status Applier::apply_journal(StoreState& store, shm::Bytes entries) {
   if (entries.empty()) { return {}; }
   entries_.clear();
   const auto applied = store.writer.apply(entries, &entries_);
-  if (!applied) { return applied.error(); }
+  if (!applied) {
+    if (!entries_.empty()) { callbacks_.on_applied(store.name, entries_); }  // what came before it holds
+    return applied.error();
+  }
   store.received = std::max(store.received, applied.value());
   store.active_committed = std::max(store.active_committed, applied.value());
   callbacks_.on_applied(store.name, entries_);

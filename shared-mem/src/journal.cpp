@@ -78,11 +78,15 @@ void Journal::write_bytes(std::uint64_t position, std::span<const std::byte> byt
   std::uint64_t word = position / 8;
   words::for_words(bytes, [&](std::size_t, Word value) { words::store(ring_ + (word++ & word_mask_), value); });
 #else
-  // Torn anywhere it is what the checksums find; a reader that was overtaken in here asks lapped().
-  const std::uint64_t at = position & (ring_bytes_ - 1);
-  const std::size_t before_wrap = std::min<std::size_t>(bytes.size(), ring_bytes_ - at);
-  std::memcpy(ring_ + at / 8, bytes.data(), before_wrap);
-  std::memcpy(ring_, bytes.data() + before_wrap, bytes.size() - before_wrap);
+  // Torn anywhere it is what the checksums find; a reader that was overtaken in here asks lapped(). In pieces, since
+  // memcpy writes very long ones past the caches, where they overtake the store of reserved_end.
+  constexpr std::size_t piece_max = 32 << 10;
+  for (std::size_t done = 0; done < bytes.size();) {
+    const std::uint64_t at = (position + done) & (ring_bytes_ - 1) & ~std::uint64_t{7};
+    const std::size_t piece = std::min({bytes.size() - done, piece_max, static_cast<std::size_t>(ring_bytes_ - at)});
+    std::memcpy(ring_ + at / 8, bytes.data() + done, piece);
+    done += piece;
+  }
 #endif
   words::fence_release();  // the tables come after it
 }

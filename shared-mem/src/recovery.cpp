@@ -94,11 +94,12 @@ Status StoreWriter::Impl::adopt(std::uint64_t new_term) {
   const auto damaged = [&](const std::string& what) {
     return failure("store \"" + store.schema().name + "\" is damaged: " + what, Errc::Damaged);
   };
+  if (sync != 0) { reserved_end &= ~std::uint64_t{7}; }  // the journal is about to begin anew there
   if (committed > layout::sequence_max) { return damaged("its commit point cannot be"); }
   const auto end = journal.end_of(committed);
   const bool journal_holds = end && reserved_end % 8 == 0 && reserved_end - *end <= journal.ring_bytes();
   if (sync == 0 && !journal_holds) { return damaged("its journal does not end where the commit point says"); }
-  end_position = journal_holds ? *end : reserved_end & ~std::uint64_t{7};
+  end_position = journal_holds ? *end : reserved_end;
   end_copy = words::load(&control.commit.ends[0].sequence) == committed ? 0 : 1;
   // A copy that is still being synced is whole neither way: the next snapshot or catch-up puts it right.
   if (sync == 0) {
@@ -131,6 +132,15 @@ Status StoreWriter::Impl::take_back_unfinished() {
         words::invalidate(&copy.sequence, layout::invalid_sequence);
       }
     }
+  }
+  // An anchor or a deletion of what never happened would mislead: followers into old bytes, a mirror into waiting for
+  // it.
+  for (auto& anchor : control.anchors) {
+    if (words::load(&anchor.sequence) > committed) { words::invalidate(&anchor.sequence, 0); }
+  }
+  if (sync == 0 && purged_up_to > committed) {
+    purged_up_to = committed;
+    words::publish(&control.commit.purged_up_to, purged_up_to);
   }
   counts_changed = 0;
   next_anchor = 0;

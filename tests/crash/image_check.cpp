@@ -177,6 +177,10 @@ void check_next_writer(const std::string& path, const Expected& found, const std
     auto writer = region->store("state").value().become_writer(Term{1000});
     if (!writer) { return violations.push_back("next writer: " + writer.error().message); }
     if (!check_reader(path, found, found, violations)) { return violations.push_back("... after taking over"); }
+    // A mirror of this owner would wait for a deletion that never happened.
+    if (writer->store().purged_up_to() > writer->committed()) {
+      return violations.push_back("a deletion that was taken back counts as purged");
+    }
     if (in_flight.empty()) {
       if (auto rebuilt = writer->rebuild(0); !rebuilt) { return violations.push_back(rebuilt.error().message); }
       if (!check_reader(path, found, found, violations)) { return violations.push_back("... after a rebuild"); }

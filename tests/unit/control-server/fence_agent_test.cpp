@@ -100,8 +100,8 @@ TEST_F(FenceAgentTest, AFailureIsToldWithTheAgentsLastWords) {
 }
 
 TEST_F(FenceAgentTest, OneThatOnlyClaimsToHavePoweredOffIsNotBelieved) {
-  const auto lying = agent("[ $action = off ] && exit 0; honest\n", 700ms)->off("blade-1");
-  EXPECT_NE(why(lying).find("says that blade-1 is on after off, and still did after 700 ms"), std::string::npos)
+  const auto lying = agent("[ $action = off ] && exit 0; honest\n", 2s)->off("blade-1");
+  EXPECT_NE(why(lying).find("says that blade-1 is on after off, and still did after 2000 ms"), std::string::npos)
       << why(lying);
 }
 
