@@ -34,6 +34,10 @@ int serve(const understudy::control::ServerConfig& config) {
     log::error("{}", log::describe(dropped.error()));
     return kCannotRun;
   }
+  if (const auto raised = understudy::raise_descriptor_limit(); !raised) {
+    log::warn("{}: who opens connections to this server may keep its switch and power commands from starting",
+              log::describe(raised.error()));
+  }
   boost::asio::io_context io;
   boost::asio::signal_set signals(io, SIGTERM, SIGINT);
   signals.async_wait([&](const auto& /*error*/, int /*signal*/) { io.stop(); });

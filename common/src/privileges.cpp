@@ -3,6 +3,7 @@
 
 #include <linux/capability.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -41,6 +42,15 @@ Status drop_privileges(const std::vector<int>& kept, Programs programs) {
     sets[word].inheritable = 0;
   }
   if (syscall(SYS_capset, &header, sets) != 0) { return system_failure("capabilities cannot be given up"); }
+  return {};
+}
+
+Status raise_descriptor_limit() {
+  rlimit limit{};
+  if (getrlimit(RLIMIT_NOFILE, &limit) != 0) { return failure("the limit of open files cannot be read"); }
+  if (limit.rlim_cur == limit.rlim_max) { return {}; }
+  limit.rlim_cur = limit.rlim_max;
+  if (setrlimit(RLIMIT_NOFILE, &limit) != 0) { return failure("the limit of open files cannot be raised"); }
   return {};
 }
 

@@ -10,8 +10,10 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 #include <cstring>
+#include <mutex>
 
 namespace understudy::control {
 namespace {
@@ -66,6 +68,42 @@ std::string last_line(std::string text) {
 }
 
 std::string reason(const std::string& complaints) { return complaints.empty() ? "" : ": " + last_line(complaints); }
+
+/// How long a killed command has to be gone. One that hangs in the kernel (a dead NFS server, a driver) is not.
+constexpr std::chrono::milliseconds kill_limit{1000};
+
+/// Children that SIGKILL has not ended yet. Waited for whenever another command ends, so that none stays a zombie.
+class Abandoned {
+ public:
+  void add(pid_t child) {
+    const std::lock_guard lock(mutex_);
+    children_.push_back(child);
+  }
+  void reap() {
+    const std::lock_guard lock(mutex_);
+    std::erase_if(children_, [](pid_t child) { return waitpid(child, nullptr, WNOHANG) != 0; });
+  }
+
+ private:
+  std::mutex mutex_;
+  std::vector<pid_t> children_;
+};
+
+Abandoned& abandoned() {
+  static Abandoned all;
+  return all;
+}
+
+/// Whether the process of `pidfd` has ended; waits for it until `deadline`.
+bool ends_until(int pidfd, std::chrono::steady_clock::time_point deadline) {
+  for (;;) {
+    const auto left =
+        std::chrono::duration_cast<std::chrono::milliseconds>(deadline - std::chrono::steady_clock::now()).count();
+    pollfd watched{pidfd, POLLIN, 0};
+    if (poll(&watched, 1, static_cast<int>(std::clamp<std::int64_t>(left, 0, 1000))) > 0) { return true; }
+    if (left <= 0) { return false; }
+  }
+}
 
 /// Standard input is memory that only the child reads: no argument, no file, no pipe that could fill up.
 class Input {
@@ -123,16 +161,23 @@ Result<CommandEnd> end_of_command(const std::vector<std::string>& words, const s
   if (!output.ok() || !errors.ok() || input.fd() < 0) {
     return failure("cannot make a pipe: " + std::string(std::strerror(errno)));
   }
+  abandoned().reap();
   const auto child = spawn(words, input, output, errors);
   if (!child) { return child.error(); }
   output.close_write_end();
   errors.close_write_end();
   const int pidfd = static_cast<int>(syscall(SYS_pidfd_open, child.value(), 0));
+  if (pidfd < 0) {
+    const std::string why = std::strerror(errno);
+    kill(-child.value(), SIGKILL);
+    abandoned().add(child.value());
+    return failure(words[0] + " was killed at its start, since nobody could have waited for its end: " + why);
+  }
   std::string said;
   std::string complained;
-  bool expired = pidfd < 0;
+  bool expired = false;
   const auto deadline = std::chrono::steady_clock::now() + limit;
-  for (bool running = !expired; running;) {
+  for (bool running = true; running;) {
     std::array<pollfd, 3> watched{{{pidfd, POLLIN, 0}, {output.read_end(), POLLIN, 0}, {errors.read_end(), POLLIN, 0}}};
     const auto left =
         std::chrono::duration_cast<std::chrono::milliseconds>(deadline - std::chrono::steady_clock::now()).count();
@@ -144,7 +189,14 @@ Result<CommandEnd> end_of_command(const std::vector<std::string>& words, const s
     running = watched[0].revents == 0;
   }
   if (expired) { kill(-child.value(), SIGKILL); }
-  if (pidfd >= 0) { close(pidfd); }
+  const bool gone = ends_until(pidfd, std::chrono::steady_clock::now() + kill_limit);
+  close(pidfd);
+  if (!gone) {
+    abandoned().add(child.value());
+    return failure(words[0] + " did not end within " + std::to_string(limit.count()) +
+                       " ms, and SIGKILL has not ended it either: it hangs in the kernel",
+                   Errc::Expired);
+  }
   int status = 0;
   while (waitpid(child.value(), &status, 0) < 0 && errno == EINTR) {}
   output.drain(said);  // what it wrote last

@@ -49,6 +49,7 @@ Status Agent::start() {
   control_ = std::make_unique<link::ControlClient>(
       io_, link::ControlClientOptions{.addresses = config_.control, .wire = config_.tls.wire}, std::move(callbacks));
   adopt_roles();
+  if (auto closed = close_unclaimed_gates(); !closed) { return closed; }
   tell_certificates();
   watch_certificates();
   control_->start();
@@ -131,13 +132,26 @@ void Agent::perform(const HoldMirror& effect) {
 
 void Agent::perform(const Remember& effect) {
   const auto record = blade_.record_of(effect.role);
+  unremembered_.erase(effect.role);
   if (!record) {
     forget_held(config_.run_dir, effect.role);
     return;
   }
   if (auto written = write_held(config_.run_dir, boot_id_, *record); !written) {
+    unremembered_.insert(effect.role);
     log::error("{}: a restarted host-agent would not know of it: {}", effect.role.value, written.error().message);
   }
+}
+
+/// Before a gate opens: a successor that knows nothing of it closes it, and says that it holds nothing.
+Status Agent::ensure_remembered(const RoleId& role) {
+  const auto record = blade_.record_of(role);
+  if (!unremembered_.contains(role) || !record) { return {}; }
+  if (auto written = write_held(config_.run_dir, boot_id_, *record); !written) {
+    return failure("the gate stays closed: " + written.error().message, written.error().code);
+  }
+  unremembered_.erase(role);
+  return {};
 }
 
 void Agent::perform(const SendReport& effect) {
@@ -216,9 +230,11 @@ void Agent::perform(const Do& effect) {
     case Step::StartGuest:
       start_guest(role);
       return;
-    case Step::OpenMirrorGate:
-      done(mirrors_.at(role)->open_gate());
+    case Step::OpenMirrorGate: {
+      const auto remembered = ensure_remembered(role);
+      done(remembered ? mirrors_.at(role)->open_gate() : remembered);
       return;
+    }
     case Step::CloseMirrorGate:
       if (movements_.contains(role)) {
         movement_step(role, effect.step, effect.term);

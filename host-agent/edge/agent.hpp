@@ -20,6 +20,7 @@
 
 #include "core/blade.hpp"
 #include "edge/config.hpp"
+#include "edge/guest_pace.hpp"
 #include "edge/guests/region_device.hpp"
 #include "edge/mirror_place.hpp"
 #include "edge/movement_unit.hpp"
@@ -66,6 +67,8 @@ class Agent {
   Status take_network_up();
   void adopt_roles();
   HostFindings look_at(const HeldRecord& record);
+  Status close_unclaimed_gates();
+  Status close_all_but(net::Gate& gate, const std::set<std::string>& claimed);
   void adopt_host(const RoleId& role, Term term);
   void adopt_guest(const RoleId& role);
   void stop_guest(const RoleId& role);
@@ -81,6 +84,7 @@ class Agent {
   void let_mirror_follow(const RoleId& role, Term term);
   void stop_application(const RoleId& role);
   void prepare_host(const RoleId& role, Term term);
+  Status ensure_remembered(const RoleId& role);
   Status open_host_gate(const RoleId& role);
   Status close_host_gate(const RoleId& role);
   Status time_gate(const TimeGate& effect);
@@ -94,6 +98,7 @@ class Agent {
   void release_all();
   GuestCallbacks guest_callbacks(const RoleId& role);
   void on_guest_event(const RoleId& role, const link::guest::GuestEvent& event);
+  void hear_guest(const RoleId& role, const link::guest::GuestEvent& event);
   place::RolePlaceCallbacks place_callbacks(const RoleId& role);
   Status start_bfd();
   /// BFD answers this observer of the group.
@@ -114,6 +119,12 @@ class Agent {
   std::map<RoleId, std::unique_ptr<MirrorPlace>> mirrors_;
   std::map<RoleId, std::unique_ptr<MovementUnit>> movements_;
   std::map<RoleId, link::guest::Certify> certified_;  ///< what each mirror was given last
+  struct PacedGuest {
+    GuestPace pace;
+    boost::asio::steady_timer timer;
+  };
+  std::map<RoleId, PacedGuest> paced_;
+  std::set<RoleId> unremembered_;  ///< a successor would not know what this blade holds of them
   std::set<RoleId> uncertified_;                      ///< mirrors that wait for a certificate that can be used
   boost::asio::steady_timer certificate_timer_;
   std::chrono::steady_clock::time_point certificates_told_;

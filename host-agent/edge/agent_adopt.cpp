@@ -54,6 +54,32 @@ void Agent::adopt_roles() {
   arm_timer();
 }
 
+/// A gate of a role of which nothing is known any more (its record is lost) would speak beside the next place: that this
+/// blade holds nothing is stop-evidence at the control-server. Closed before anything is said there.
+Status Agent::close_unclaimed_gates() {
+  std::set<std::string> claimed;
+  for (const auto& [role, held] : blade_.roles()) {
+    for (const auto& [port, interface] : place_options(held.spec, false).ports) { claimed.insert(interface); }
+    for (const auto& port : moved_gate_ports(held.spec)) { claimed.insert(port); }
+    for (const auto& port : held.spec.ports) { claimed.insert(mirror_tap_name(held.spec, port.name)); }
+  }
+  if (host_gate_) {
+    if (auto closed = close_all_but(*host_gate_, claimed); !closed) { return closed; }
+  }
+  return network_.is_ready() ? close_all_but(network_.gate(), claimed) : Status{};
+}
+
+Status Agent::close_all_but(net::Gate& gate, const std::set<std::string>& claimed) {
+  const auto open = gate.open_ports();
+  if (!open) { return open.error(); }
+  for (const auto& port : *open) {
+    if (claimed.contains(port)) { continue; }
+    log::error("the gate of {} was open, and nothing is known of a role behind it: it is closed", port);
+    if (auto closed = gate.close(port); !closed) { return closed; }
+  }
+  return {};
+}
+
 HostFindings Agent::look_at(const HeldRecord& record) {
   HostFindings found;
   if (record.stage == RoleStage::ServingHost) {

@@ -122,6 +122,7 @@ Status Agent::open_host_gate(const RoleId& role) {
   const auto& held = blade_.roles().at(role);
   auto gate = gate_of(held.spec, held.moved);
   if (!gate) { return gate.error(); }
+  if (auto remembered = ensure_remembered(role); !remembered) { return remembered; }
   for (const auto& port : gate->ports) {
     if (auto opened = gate->gate->open(port); !opened) { return opened; }
   }
@@ -275,6 +276,19 @@ GuestCallbacks Agent::guest_callbacks(const RoleId& role) {
 }
 
 void Agent::on_guest_event(const RoleId& role, const link::guest::GuestEvent& event) {
+  auto& [pace, timer] = paced_.try_emplace(role, PacedGuest{{}, boost::asio::steady_timer(io_)}).first->second;
+  const bool waited = pace.deadline().has_value();
+  if (const auto now = pace.heard(boot_now(), event)) { hear_guest(role, *now); }
+  if (waited || !pace.deadline()) { return; }
+  log::warn("the mirror of {} says more than is heard: only its newest word of each kind counts", role.value);
+  timer.expires_after(GuestPace::window);
+  timer.async_wait([this, role](const boost::system::error_code& error) {
+    if (error) { return; }
+    for (const auto& due : paced_.at(role).pace.due(boot_now())) { hear_guest(role, due); }
+  });
+}
+
+void Agent::hear_guest(const RoleId& role, const link::guest::GuestEvent& event) {
   using namespace link::guest;
   if (const auto* state = std::get_if<State>(&event)) {
     handle(GuestPhase{role, phase_of(state->phase), state->detail, state->whole_under});

@@ -28,9 +28,11 @@ MirrorPlace::MirrorPlace(boost::asio::io_context& io, const BladeConfig& config,
                          link::RunMirror mirror, GuestCallbacks callbacks)
     : io_(io), config_(config), network_(network), mirror_(std::move(mirror)), callbacks_(std::move(callbacks)) {}
 
-std::string MirrorPlace::tap_name(const std::string& port) const {
-  return "m" + std::to_string(mirror_.spec.number) + "-" + port;
+std::string mirror_tap_name(const link::RoleSpec& spec, const std::string& port) {
+  return "m" + std::to_string(spec.number) + "-" + port;
 }
+
+std::string MirrorPlace::tap_name(const std::string& port) const { return mirror_tap_name(mirror_.spec, port); }
 
 Status MirrorPlace::make_taps(std::vector<GuestNic>& nics) {
   auto& links = network_.links();

@@ -25,6 +25,9 @@
 
 namespace understudy::host {
 
+/// The host's interface that is the mirror's `port`.
+[[nodiscard]] std::string mirror_tap_name(const link::RoleSpec& spec, const std::string& port);
+
 class MirrorPlace {
  public:
   MirrorPlace(boost::asio::io_context& io, const BladeConfig& config, StandbyNetwork& network, link::RunMirror mirror,

@@ -18,6 +18,8 @@ namespace understudy::link {
 inline constexpr int kKeepaliveMs = 1000;
 inline constexpr int kFirstReconnectMs = 100;
 inline constexpr int kLastReconnectMs = 1000;
+/// Who connects and does not come to speak (TLS, HTTP/2's first frame) holds a descriptor no longer than this.
+inline constexpr int kHandshakeMs = 5000;
 
 /// A channel to a control-server. The credentials are read now, so that a renewed certificate serves with the next one.
 Result<std::shared_ptr<grpc::Channel>> open_channel(const std::string& address, const tls::Wire& wire);
@@ -48,6 +50,7 @@ Status check_claim(const Caller& caller, const BladeId& claimed);
 
 inline void configure_server(grpc::ServerBuilder& builder) {
   builder.AddChannelArgument(GRPC_ARG_ALLOW_REUSEPORT, 0);  // a second control-server on the port must fail
+  builder.AddChannelArgument(GRPC_ARG_SERVER_HANDSHAKE_TIMEOUT_MS, kHandshakeMs);
   builder.AddChannelArgument(GRPC_ARG_KEEPALIVE_TIME_MS, kKeepaliveMs);
   builder.AddChannelArgument(GRPC_ARG_KEEPALIVE_TIMEOUT_MS, kKeepaliveMs);
   builder.AddChannelArgument(GRPC_ARG_HTTP2_MAX_PINGS_WITHOUT_DATA, 0);

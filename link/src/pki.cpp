@@ -130,6 +130,17 @@ Result<Issued> read_ca(const std::string& directory) {
   return Issued{std::move(certificate).value(), std::move(key).value()};
 }
 
+/// Whether the CA's key has signed the first certificate of `pem`. Its time may be over.
+bool has_issued(const Issued& ca, const std::string& pem) {
+  const auto issuers = certificates_of(ca.certificate);
+  const auto issued = certificates_of(pem);
+  const bool good = !issuers.empty() && !issued.empty() &&
+                    X509_check_issued(issuers.front().get(), issued.front().get()) == X509_V_OK &&
+                    X509_verify(issued.front().get(), X509_get0_pubkey(issuers.front().get())) == 1;
+  ERR_clear_error();
+  return good;
+}
+
 /// The chassis stands in the CA's name.
 Result<std::string> chassis_of(X509* ca) {
   std::string text(65, '\0');
@@ -228,6 +239,13 @@ Result<PkiFile> pki_renew(const std::string& directory, const std::string& certi
         certificate + " is nobody's of a chassis" + (old->authority ? ": a CA is made anew by `pki init`" : ""),
         Errc::BadInput);
   }
+  const auto ca = read_ca(directory);
+  if (!ca) { return ca.error(); }
+  if (!has_issued(ca.value(), text.value())) {
+    return failure(certificate + " was not issued by " + directory +
+                       "/ca.crt: what it says of itself proves nothing; `understudy pki issue` makes a certificate",
+                   Errc::Refused);
+  }
   const PkiFile files{certificate, std::filesystem::path(certificate).replace_extension(".key").string()};
   std::string kept;
   if (!new_key) {
@@ -236,8 +254,6 @@ Result<PkiFile> pki_renew(const std::string& directory, const std::string& certi
     if (!key) { return key.error(); }
     kept = std::move(key).value();
   }
-  const auto ca = read_ca(directory);
-  if (!ca) { return ca.error(); }
   auto issued = issue(ca.value(), *old->identity, validity, kept);
   if (!issued) { return issued.error(); }
   // Between the two renames they do not belong together: who reads them then tries again.

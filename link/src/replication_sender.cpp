@@ -157,7 +157,12 @@ struct ReplicationSender::Impl : std::enable_shared_from_this<ReplicationSender:
       return complain(Why::Refused,
                       "a connection from " + from.to_string() + ", and the mirror is " + options.mirror->to_string());
     }
-    if (candidates.size() >= candidates_max) { return; }  // closes; the mirror comes again
+    if (candidates.size() >= candidates_max) {
+      // Whoever has said nothing for longest makes room: silent strangers do not keep the mirror out.
+      const auto oldest = candidates.front();
+      candidates.erase(candidates.begin());
+      oldest->connection->close();
+    }
     auto session = new_session();
     if (!session) { return complain(Why::Chance, session.error().message); }
     auto candidate = std::make_shared<Candidate>(io);

@@ -70,6 +70,18 @@ class RestartedHostAgent(GroupCase):
         self.wait_traffic("the mirror serves")
         self.finish_traffic(fresh=False)  # connections that began while nobody collected are not known to the mirror
 
+    def test_an_active_that_has_forgotten_its_role_speaks_no_more(self):
+        """What a lost record leaves: an agent that holds nothing, which is evidence, and an open gate, which must close."""
+        self.wait_state("protected")
+        since = time.time_ns()
+        self.kill_agent(self.active)
+        os.remove(os.path.join(blades.run_directory(self.state, self.active), f"held-{ROLE}.json"))
+        self.start_agent(self.active)
+        self.wait_event(lambda event: event.get("phase") == "activate", "the takeover", since, 30)
+        self.wait_state("on-mirror")
+        self.wait_traffic("the mirror serves")
+        self.finish_traffic(fresh=False)
+
     def active_restarts(self):
         since, place, term = time.time_ns(), self.role()["place"], self.role()["term"]
         self.kill_agent(self.active)

@@ -2,6 +2,7 @@
 #include "understudy/common/privileges.hpp"
 
 #include <gtest/gtest.h>
+#include <sys/resource.h>
 #include <linux/capability.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
@@ -57,6 +58,19 @@ TEST(Privileges, WhoHasNothingMayStillCallIt) {
               return drop_privileges({CAP_NET_ADMIN}, Programs::HaveNoMore) && !has(CAP_NET_ADMIN) ? 0 : 2;
             }),
             0);
+}
+
+TEST(DescriptorLimit, IsRaisedToWhatTheProcessMayHave) {
+  rlimit before{};
+  ASSERT_EQ(getrlimit(RLIMIT_NOFILE, &before), 0);
+  rlimit low = before;
+  low.rlim_cur = 100;
+  ASSERT_EQ(setrlimit(RLIMIT_NOFILE, &low), 0);
+  ASSERT_TRUE(raise_descriptor_limit().ok());
+  rlimit after{};
+  ASSERT_EQ(getrlimit(RLIMIT_NOFILE, &after), 0);
+  EXPECT_EQ(after.rlim_cur, before.rlim_max);
+  setrlimit(RLIMIT_NOFILE, &before);
 }
 
 }  // namespace

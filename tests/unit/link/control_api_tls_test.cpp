@@ -4,9 +4,12 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <array>
 #include <atomic>
 #include <boost/asio/io_context.hpp>
+#include <boost/asio/ip/tcp.hpp>
 #include <fstream>
+#include <functional>
 #include <optional>
 #include <thread>
 
@@ -104,6 +107,22 @@ class ControlApiTls : public testing::Test, protected understudy::test::Loop {
   std::string tells_;  ///< whom the blade says it refused
   std::map<BladeId, std::int64_t> ends_;
 };
+
+TEST_F(ControlApiTls, WhoConnectsAndSaysNothingIsCutOff) {
+  listen();
+  boost::asio::ip::tcp::socket silent(io_);
+  silent.connect({boost::asio::ip::address_v4::loopback(), static_cast<std::uint16_t>(api_->port())});
+  std::optional<boost::system::error_code> ended;
+  std::array<char, 4096> bytes{};
+  std::function<void()> read = [&] {
+    silent.async_read_some(boost::asio::buffer(bytes), [&](const boost::system::error_code& error, std::size_t) {
+      if (!error) { return read(); }
+      ended = error;
+    });
+  };
+  read();
+  EXPECT_TRUE(run_until([&] { return ended.has_value(); }, 60s));
+}
 
 TEST_F(ControlApiTls, ABladeAttachesAsItselfAndIsNotHeardAsAnother) {
   listen();

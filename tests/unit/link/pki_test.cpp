@@ -117,6 +117,18 @@ TEST_F(PkiTest, RenewingKeepsWhoItIsAndTheKeyOrMakesANewOne) {
             std::string::npos);
 }
 
+TEST_F(PkiTest, WhatAnotherCaHasIssuedIsNotRenewed) {
+  const test::Pki other("chassis-1");
+  const auto files = other.issue(Kind::Operator, "mallory", "", 5);
+  for (const bool new_key : {false, true}) {
+    const auto refused = pki_renew(pki_.folder(), files.certificate, valid_for(5, now()), new_key);
+    ASSERT_FALSE(refused.ok());
+    EXPECT_EQ(refused.error().code, Errc::Refused);
+    EXPECT_NE(refused.error().message.find("was not issued by"), std::string::npos) << refused.error().message;
+  }
+  EXPECT_TRUE(pki_renew(other.folder(), files.certificate, valid_for(5, now()), false).ok());
+}
+
 TEST_F(PkiTest, WhatCannotBeIssuedIsToldClearly) {
   const auto validity = valid_for(5, now());
   EXPECT_NE(complaint(pki_init(pki_.folder() + "/x", "../x", validity, false)).find("is no name"), std::string::npos);

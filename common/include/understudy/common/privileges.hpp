@@ -17,4 +17,8 @@ enum class Programs { MayHaveMore, HaveNoMore };
 /// sockets that are made from now on are their owner's only (umask 077). A failure leaves it as it was.
 Status drop_privileges(const std::vector<int>& kept, Programs programs);
 
+/// As many open files as the hard limit lets this process have (it starts with 1024 of them in most places), so that
+/// connections of strangers cannot take the last one from a command that must isolate a blade. Never lowers it.
+Status raise_descriptor_limit();
+
 }  // namespace understudy
