@@ -129,6 +129,7 @@ class RoleMachine {
     std::string detail;
     Ballot ballot;
   };
+    bool whole = false;  ///< of that term
 
   // role_start.cpp: who owns what, and does it know
   void consider_first_term(StepContext& context);
@@ -164,6 +165,7 @@ class RoleMachine {
   [[nodiscard]] bool can_take_over(const StepContext& context) const;
   /// What the mirror says counts: of this term, by a host-agent that is there.
   [[nodiscard]] bool mirror_known(const StepContext& context) const;
+  [[nodiscard]] bool mirror_has_it_all(const StepContext& context) const;
 
   // role_takeover.cpp
   void begin_takeover(StepContext& context, const std::string& why, std::optional<link::StopEvidence> evidence);

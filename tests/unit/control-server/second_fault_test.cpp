@@ -1,0 +1,56 @@
+// SPDX-License-Identifier: Apache-2.0
+/// A second failure in the middle of the first: the control-server away, the switch dead, the standby gone.
+/// Covers: control-server/core/role_failure.cpp, control-server/core/role_takeover.cpp
+#include <gtest/gtest.h>
+
+#include "chassis.hpp"
+
+namespace understudy::control::test {
+namespace {
+
+const BladeId kBlade1{"blade-1"};
+const RoleId kRole1{"role-1"};
+
+/// Of blade-1, which is dead, while the control-server is away. Then that one is back.
+class AwayWhenItDied : public testing::Test {
+ protected:
+  AwayWhenItDied() {
+    sut_.bring_up();
+    sut_.restart_control_server();
+    sut_.forget();
+    for (unsigned blade = 2; blade <= 3; ++blade) { sut_.own_vote(Chassis::blade_id(blade), Vote::Up); }
+    sut_.hello(Chassis::blade_id(2), {{Chassis::role_id(2), Term{1}, PlaceKind::Host, true}});
+    sut_.hello(sut_.standby(),
+               {{kRole1, Term{1}, PlaceKind::Mirror, false}, {Chassis::role_id(2), Term{1}, PlaceKind::Mirror, false}});
+  }
+  void the_mirror_lost_its_stream(bool whole) {
+    sut_.report(sut_.standby(), link::MirrorState{kRole1, Term{1}, MirrorPhase::Connected, "nonce", "", whole});
+    sut_.mirror_vote(1, Vote::Down);
+    sut_.pass(link::kVoteUnknownMax);
+    sut_.own_vote(kBlade1, Vote::Down);
+    sut_.pass(1s);
+  }
+  Chassis sut_{2};
+};
+
+TEST_F(AwayWhenItDied, AnActiveIsTakenOverByTheMirrorThatHasItAll) {
+  the_mirror_lost_its_stream(true);
+  EXPECT_EQ(sut_.state(1), RoleState::OnMirror);
+  EXPECT_EQ(sut_.own(1).term, Term{2});
+  EXPECT_EQ(sut_.own(1).evidence, link::StopEvidence::Isolated);
+}
+
+TEST_F(AwayWhenItDied, AMirrorThatHasNotItAllTakesNothingOver) {
+  the_mirror_lost_its_stream(false);
+  EXPECT_EQ(sut_.state(1), RoleState::Lost);
+  EXPECT_TRUE(sut_.all<Isolate>().empty()) << "what is left of the role may be on its blade";
+}
+
+TEST_F(AwayWhenItDied, AnActiveThatHasServedSinceIsNotTakenOverByAnOldCopy) {
+  sut_.hello(kBlade1, {{kRole1, Term{1}, PlaceKind::Host, true}});
+  the_mirror_lost_its_stream(true);
+  EXPECT_EQ(sut_.state(1), RoleState::Lost) << "it was exposed, and wrote on";
+}
+
+}  // namespace
+}  // namespace understudy::control::test
