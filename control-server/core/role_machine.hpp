@@ -171,6 +171,7 @@ class RoleMachine {
   void begin_takeover(StepContext& context, const std::string& why, std::optional<link::StopEvidence> evidence);
   void evidence_found(StepContext& context, link::StopEvidence evidence);
   void verify_and_activate(StepContext& context);
+  void seek_other_evidence(StepContext& context);
   void send_activate(StepContext& context);
   void activation_failed(StepContext& context, const std::string& why);
   void consider_cancelling(StepContext& context);

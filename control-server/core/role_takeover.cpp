@@ -37,6 +37,18 @@ void RoleMachine::verify_and_activate(StepContext& context) {
   context.isolate(config_.active);
 }
 
+/// The switch does not obey. A power that was confirmed to be off, of a blade that nobody has heard since, is proof
+/// already.
+void RoleMachine::seek_other_evidence(StepContext& context) {
+  const auto& active = context.blades.at(config_.active);
+  if (active.powered_off && active.bfd.vote != Vote::Up && !pending_) {
+    evidence_found(context, StopEvidence::PoweredOff);
+    return;
+  }
+  context.power_off(config_.active);
+  stop_grants(context);
+}
+
 void RoleMachine::on_isolated(StepContext& context, const BladeId& blade) {
   if (blade != config_.active) { return; }
   clear(context, "isolation");
@@ -55,10 +67,7 @@ void RoleMachine::on_isolate_failed(StepContext& context, const BladeId& blade, 
   ++isolate_tries_;
   raise(context, "isolation", "cannot isolate " + blade.value + ": " + detail);
   arm(Timer::Isolate, context.now + context.config.timings.retry);
-  if (state_ == RoleState::TakingOver && step_ == Step::AwaitEvidence) {
-    context.power_off(blade);
-    stop_grants(context);
-  }
+  if (state_ == RoleState::TakingOver && step_ == Step::AwaitEvidence) { seek_other_evidence(context); }
 }
 
 void RoleMachine::on_powered_off(StepContext& context, const BladeId& blade) {

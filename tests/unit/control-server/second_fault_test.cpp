@@ -52,5 +52,36 @@ TEST_F(AwayWhenItDied, AnActiveThatHasServedSinceIsNotTakenOverByAnOldCopy) {
   EXPECT_EQ(sut_.state(1), RoleState::Lost) << "it was exposed, and wrote on";
 }
 
+/// Its power is confirmed to be off; the switch is dead; the mirror does not take over at once.
+TEST(SecondFault, AConfirmedPowerOffIsEvidenceForTheNextTryToo) {
+  Chassis chassis(2);
+  chassis.bring_up();
+  chassis.silent_agents.insert(chassis.standby());
+  chassis.stuck_ports.insert(kBlade1);
+  chassis.silence(1);
+  ASSERT_EQ(chassis.own(1).evidence, link::StopEvidence::PoweredOff);
+  chassis.forget();
+  chassis.report(chassis.standby(), link::ActivateFailed{kRole1, Term{2}, "no region yet"});
+  chassis.silent_agents.clear();
+  chassis.pass(2s);
+  EXPECT_EQ(chassis.state(1), RoleState::OnMirror);
+}
+
+TEST(SecondFault, ABackgroundPowerOffIsEvidenceWhereTheSwitchFailsLater) {
+  Chassis chassis(2);
+  chassis.bring_up();
+  chassis.silent_agents.insert(chassis.standby());
+  chassis.silence(1);
+  ASSERT_EQ(chassis.own(1).evidence, link::StopEvidence::Isolated);
+  ASSERT_TRUE(chassis.powered_off.contains(kBlade1));
+  chassis.stuck_ports.insert(kBlade1);
+  chassis.step(AgentLost{chassis.standby()});
+  chassis.silent_agents.clear();
+  chassis.forget();
+  chassis.hello(chassis.standby(), {{kRole1, Term{1}, PlaceKind::Mirror, false}});
+  chassis.pass(2s);
+  EXPECT_EQ(chassis.state(1), RoleState::OnMirror);
+}
+
 }  // namespace
 }  // namespace understudy::control::test
