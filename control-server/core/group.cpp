@@ -330,7 +330,7 @@ void Group::handle(StepContext& context, const StoreFailed& event) {
 void Group::handle(StepContext& context, const IsolateDone& event) {
   auto* blade = blades_.find(event.blade);
   if (blade == nullptr) { return; }
-  blade->isolating = false;
+  if (!blade->ports.answered()) { return; }  // its ports are about to be opened
   if (!std::exchange(blade->isolated, true)) {
     note_blade(context, Severity::Warning, "isolation", event.blade, "isolated, read back from the switch");
   }
@@ -339,30 +339,33 @@ void Group::handle(StepContext& context, const IsolateDone& event) {
 void Group::handle(StepContext& context, const IsolateFailed& event) {
   auto* blade = blades_.find(event.blade);
   if (blade == nullptr) { return; }
-  blade->isolating = false;
   blade->half_closed = true;
+  if (!blade->ports.answered()) { return; }
   for (auto& role : roles_) { role.on_isolate_failed(context, event.blade, event.detail); }
 }
 void Group::handle(StepContext& context, const ReadmitDone& event) {
   auto* blade = blades_.find(event.blade);
   if (blade == nullptr) { return; }
-  blade->readmitting = false;
+  if (!blade->ports.answered()) { return; }  // they are about to be closed
   blade->half_closed = false;
   if (std::exchange(blade->isolated, false)) {
     note_blade(context, Severity::Info, "isolation", event.blade, "readmitted");
   }
+  for (auto& role : roles_) { role.on_readmitted(context, event.blade); }
 }
 void Group::handle(StepContext& context, const ReadmitFailed& event) {
   auto* blade = blades_.find(event.blade);
   if (blade == nullptr) { return; }
-  blade->readmitting = false;
+  if (!blade->ports.answered()) { return; }
   blade->isolated = true;  // some port may still be closed; it is tried again while the blade serves
   note_blade(context, Severity::Alarm, "isolation", event.blade,
              "cannot readmit " + event.blade.value + ": " + event.detail);
 }
 void Group::handle(StepContext& /*context*/, const PortsSeen& event) {
   auto* blade = blades_.find(event.blade);
-  if (blade == nullptr || !event.known) { return; }
+  if (blade == nullptr) { return; }
+  blade->looking = false;
+  if (!event.known) { return; }
   blade->isolated = event.isolated;
   blade->half_closed = event.half_closed;
 }

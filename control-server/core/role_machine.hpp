@@ -72,6 +72,7 @@ class RoleMachine {
   void on_store_failed(StepContext& context, Term term, bool conflict, const std::string& detail);
   void on_isolated(StepContext& context, const BladeId& blade);
   void on_isolate_failed(StepContext& context, const BladeId& blade, const std::string& detail);
+  void on_readmitted(StepContext& context, const BladeId& blade);
   void on_let_back(StepContext& context, const BladeId& blade);
   void on_powered_off(StepContext& context, const BladeId& blade);
   void on_power_failed(StepContext& context, const BladeId& blade, const std::string& detail);

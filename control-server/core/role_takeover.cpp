@@ -49,6 +49,12 @@ void RoleMachine::seek_other_evidence(StepContext& context) {
   stop_grants(context);
 }
 
+/// What was ordered before the role went elsewhere.
+void RoleMachine::on_readmitted(StepContext& context, const BladeId& blade) {
+  const bool retired = own_.place.blade != config_.active || state_ == RoleState::TakingOver;
+  if (blade == config_.active && retired) { context.isolate(blade); }
+}
+
 void RoleMachine::on_isolated(StepContext& context, const BladeId& blade) {
   if (blade != config_.active) { return; }
   clear(context, "isolation");

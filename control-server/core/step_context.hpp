@@ -27,12 +27,15 @@ struct StepContext {
   }
   /// Also verifies: an isolated blade is read back again.
   void isolate(const BladeId& id) {
-    if (!std::exchange(blades.at(id).isolating, true)) { effects.emplace_back(Isolate{id}); }
+    if (blades.at(id).ports.order(PortOrders::Kind::Isolate)) { effects.emplace_back(Isolate{id}); }
   }
   void readmit(const BladeId& id) {
-    if (!std::exchange(blades.at(id).readmitting, true)) { effects.emplace_back(Readmit{id}); }
+    if (blades.at(id).ports.order(PortOrders::Kind::Readmit)) { effects.emplace_back(Readmit{id}); }
   }
-  void look_at_ports(const BladeId& id) { effects.emplace_back(LookAtPorts{id}); }
+  /// One at a time: a switch that hangs is not asked once more before it has answered.
+  void look_at_ports(const BladeId& id) {
+    if (!std::exchange(blades.at(id).looking, true)) { effects.emplace_back(LookAtPorts{id}); }
+  }
   void power_off(const BladeId& id) {
     auto& blade = blades.at(id);
     if (!config.has_power || blade.powered_off) { return; }

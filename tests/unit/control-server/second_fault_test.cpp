@@ -83,5 +83,55 @@ TEST(SecondFault, ABackgroundPowerOffIsEvidenceWhereTheSwitchFailsLater) {
   EXPECT_EQ(chassis.state(1), RoleState::OnMirror);
 }
 
+/// The switch is slow: what was ordered is carried out in the order of the orders, and answered late.
+class SlowSwitch : public testing::Test {
+ protected:
+  SlowSwitch() {
+    sut_.config.has_power = false;
+    sut_.restart_control_server();
+    sut_.bring_up();
+    sut_.stuck_ports.insert(kBlade1);
+    sut_.silent_agents.insert(kBlade1);
+    sut_.silence(1);  // the first isolation fails
+    sut_.stuck_ports.clear();
+    sut_.silent_ports.insert(kBlade1);
+    sut_.pass(600ms);  // the second is under way
+    sut_.silent_readmissions = true;
+    heard_and_called_off();
+  }
+  void heard_and_called_off() {
+    sut_.own_vote(kBlade1, Vote::Up);
+    sut_.mirror_vote(1, Vote::Up);
+    sut_.report(kBlade1, link::Serving{kRole1, sut_.own(1).term});
+    sut_.mirror_state(1, MirrorPhase::Synced);
+    ASSERT_EQ(sut_.state(1), RoleState::Protected);
+  }
+  Chassis sut_{2};
+};
+
+TEST_F(SlowSwitch, AnIsolationOfBeforeAReadmissionIsNoEvidenceAfterIt) {
+  ASSERT_EQ(sut_.all<Readmit>().size(), 1U) << "behind the second isolation";
+  sut_.forget();
+  sut_.silence(1);
+  ASSERT_EQ(sut_.state(1), RoleState::TakingOver);
+  EXPECT_EQ(sut_.all<Isolate>().size(), 1U) << "behind the readmission";
+  sut_.step(IsolateDone{kBlade1});
+  EXPECT_TRUE(sut_.orders<link::Activate>().empty()) << "its ports are about to be opened";
+  sut_.step(ReadmitDone{kBlade1});
+  EXPECT_TRUE(sut_.orders<link::Activate>().empty());
+  sut_.step(IsolateDone{kBlade1});
+  EXPECT_EQ(sut_.state(1), RoleState::OnMirror);
+}
+
+/// Another evidence came first, so that nothing was isolated for it.
+TEST_F(SlowSwitch, AReadmissionThatIsDoneTooLateIsUndone) {
+  sut_.hello(kBlade1);
+  ASSERT_EQ(sut_.state(1), RoleState::OnMirror);
+  sut_.step(IsolateDone{kBlade1});
+  sut_.forget();
+  sut_.step(ReadmitDone{kBlade1});
+  EXPECT_EQ(sut_.all<Isolate>().size(), 1U);
+}
+
 }  // namespace
 }  // namespace understudy::control::test
