@@ -30,6 +30,7 @@ struct Timings {
   Duration activation_deadline{std::chrono::milliseconds(5000)};
   Duration movement_deadline{std::chrono::seconds(120)};  ///< only an alarm: the host-agent alone ends a movement
   Duration retry{std::chrono::milliseconds(500)};         ///< store, switch, activation
+  Duration isolation_limit{std::chrono::seconds(2)};  ///< then power and lease are asked too, whatever the switch does
   Duration serve_retry{std::chrono::seconds(2)};
   Duration mirror_retry{std::chrono::seconds(5)};
   Duration movement_retry{std::chrono::seconds(2)};  ///< doubled with every try

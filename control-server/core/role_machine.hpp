@@ -119,18 +119,19 @@ class RoleMachine {
     Lease,
     Activation,
     Move,
-    MoveDeadline
+    MoveDeadline,
+    SlowStop
   };
-  static constexpr std::size_t kTimers = 16;
+  static constexpr std::size_t kTimers = 17;
 
   struct Mirror {  ///< what the mirror said since its host-agent connected
     std::optional<link::MirrorPhase> phase;
     Term term;
     std::string boot_nonce;
     std::string detail;
+    bool whole = false;  ///< of that term
     Ballot ballot;
   };
-    bool whole = false;  ///< of that term
 
   // role_start.cpp: who owns what, and does it know
   void consider_first_term(StepContext& context);
@@ -164,14 +165,16 @@ class RoleMachine {
   void application_is_down(StepContext& context, const std::string& detail);
   void handle_application_failure(StepContext& context);
   [[nodiscard]] bool can_take_over(const StepContext& context) const;
+  [[nodiscard]] bool mirror_has_it_all(const StepContext& context) const;
   /// What the mirror says counts: of this term, by a host-agent that is there.
   [[nodiscard]] bool mirror_known(const StepContext& context) const;
-  [[nodiscard]] bool mirror_has_it_all(const StepContext& context) const;
 
   // role_takeover.cpp
   void begin_takeover(StepContext& context, const std::string& why, std::optional<link::StopEvidence> evidence);
   void evidence_found(StepContext& context, link::StopEvidence evidence);
   void verify_and_activate(StepContext& context);
+  void isolate_active(StepContext& context);
+  void isolation_is_slow(StepContext& context);
   void seek_other_evidence(StepContext& context);
   void send_activate(StepContext& context);
   void activation_failed(StepContext& context, const std::string& why);

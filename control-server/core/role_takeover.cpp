@@ -26,7 +26,7 @@ void RoleMachine::begin_takeover(StepContext& context, const std::string& why, s
     evidence_found(context, *evidence);
     return;
   }
-  context.isolate(config_.active);
+  isolate_active(context);
   context.send(config_.active, link::StandDown{id(), next_term()});  // whichever proves it first
 }
 
@@ -34,7 +34,23 @@ void RoleMachine::verify_and_activate(StepContext& context) {
   step_ = Step::AwaitEvidence;
   disarm(Timer::Activation);
   stopping_since_ = context.now;
+  isolate_active(context);
+}
+
+void RoleMachine::isolate_active(StepContext& context) {
   context.isolate(config_.active);
+  arm(Timer::SlowStop, context.now + context.config.timings.isolation_limit);
+}
+
+/// A command may come late from behind others, or the switch hang: whatever else may prove the stop begins meanwhile.
+void RoleMachine::isolation_is_slow(StepContext& context) {
+  if (!due(Timer::SlowStop, context.now) || state_ != RoleState::TakingOver || step_ != Step::AwaitEvidence) { return; }
+  arm(Timer::SlowStop, context.now + context.config.timings.isolation_limit);
+  if (context.blades.at(config_.active).ports.awaited(PortOrders::Kind::Isolate)) {
+    raise(context, "isolation",
+          "the switch has not answered in time whether " + config_.active.value + " is isolated; look at it");
+  }
+  seek_other_evidence(context);
 }
 
 /// The switch does not obey. A power that was confirmed to be off, of a blade that nobody has heard since, is proof
@@ -103,6 +119,7 @@ void RoleMachine::on_report(StepContext& context, const BladeId& blade, const li
 void RoleMachine::evidence_found(StepContext& context, StopEvidence evidence) {
   evidence_ = evidence;
   disarm(Timer::Isolate);
+  disarm(Timer::SlowStop);
   note_phase(context, "isolate", context.now - stopping_since_,
              std::string("stop-evidence: ") + link::to_string(evidence));
   activating_since_ = context.now;
@@ -210,9 +227,10 @@ void RoleMachine::activation_failed(StepContext& context, const std::string& why
 void RoleMachine::retry_takeover(StepContext& context) {
   const bool retired = own_.place.blade != config_.active;
   if (due(Timer::Isolate, context.now) && (retired || state_ == RoleState::TakingOver)) {
-    context.isolate(config_.active);
+    isolate_active(context);
     if (step_ == Step::AwaitEvidence && isolate_tries_ > 0) { context.power_off(config_.active); }
   }
+  isolation_is_slow(context);
   if (state_ != RoleState::TakingOver || !due(Timer::Activation, context.now)) { return; }
   if (step_ == Step::AwaitGiveBack) {
     context.send(standby_, link::StandDown{id(), next_term()});

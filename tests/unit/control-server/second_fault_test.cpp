@@ -133,5 +133,28 @@ TEST_F(SlowSwitch, AReadmissionThatIsDoneTooLateIsUndone) {
   EXPECT_EQ(sut_.all<Isolate>().size(), 1U);
 }
 
+/// Its command waits behind others, or hangs.
+TEST(SecondFault, ASwitchThatDoesNotAnswerHoldsUpNoOtherEvidence) {
+  Chassis chassis(2);
+  chassis.bring_up();
+  chassis.silent_ports.insert(kBlade1);
+  chassis.silence(1);
+  chassis.pass(chassis.config.timings.isolation_limit - 1ms);
+  EXPECT_TRUE(chassis.all<PowerOff>().empty());
+  chassis.pass(1ms);
+  EXPECT_EQ(chassis.own(1).evidence, link::StopEvidence::PoweredOff);
+  EXPECT_EQ(chassis.state(1), RoleState::OnMirror);
+  EXPECT_TRUE(chassis.noted("alarm", "the switch has not answered in time whether blade-1 is isolated"));
+}
+
+TEST(SecondFault, PortsAreLookedAtOnceBeforeTheSwitchHasAnswered) {
+  Chassis chassis(2);
+  chassis.bring_up();
+  chassis.silent_looks = true;
+  chassis.forget();
+  chassis.pass(60s);
+  EXPECT_EQ(chassis.all<LookAtPorts>().size(), 2U) << "of each blade that serves";
+}
+
 }  // namespace
 }  // namespace understudy::control::test
