@@ -46,6 +46,7 @@ struct Timings {
   Duration lease{std::chrono::seconds(2)};          ///< a grant is good for this long from its request
   Duration lease_element{std::chrono::seconds(2)};  ///< the gate stays open for this long after the last refreshing
   Duration lease_wait{std::chrono::seconds(1)};     ///< after the mirror is synced, before a lease is armed
+  Duration lease_arming{std::chrono::seconds(5)};   ///< then an active whose gate is not timed yet is an alarm
   /// A stop of this clock, or a jump, counts as this much at most.
   Duration lease_step{std::chrono::milliseconds(250)};
   /// From the mirror's word that it grants no more: twice, since no clock that works drifts as much.

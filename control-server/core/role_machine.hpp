@@ -206,7 +206,9 @@ class RoleMachine {
   void clear(StepContext& context, const std::string& topic);
   void note(StepContext& context, link::Severity severity, const std::string& kind, const BladeId& blade,
             const std::string& text) const;
+  void tell_slow_arming(StepContext& context);
   void note_phase(StepContext& context, const std::string& phase, Duration took, const std::string& text) const;
+  [[nodiscard]] bool lease_doubt_settles(StepContext& context);
   void note_phases(StepContext& context, const BladeId& blade, const std::vector<link::PhaseTime>& phases) const;
   void ignore(StepContext& context, const BladeId& blade, const std::string& what, Term term) const;
   void arm(Timer timer, Instant at) { timers_[static_cast<std::size_t>(timer)] = at; }
@@ -242,14 +244,15 @@ class RoleMachine {
   bool came_empty_ = false;  ///< the last Hello of the role's blade did not name the role at all
   bool place_gone_ = false;  ///< the mirror that owned the role does not exist any more
   link::StopEvidence evidence_ = link::StopEvidence::None;
-  bool by_silence_ = false;        ///< this takeover: the blade fell silent, so its power goes off too
-  struct Lease {                   ///< of the term of `own_`, in this life
-    std::uint64_t id = 0;          ///< of the last ArmLease; 0: none
-    bool timed = false;            ///< the active has said so of that one
-    bool broken_off = false;       ///< for a moment the mirror could not go on granting, and the active was not told
-    bool stopping = false;         ///< the mirror was told to grant no more
-    bool let_go = false;           ///< since its last Hello the active was told that it has none
-    std::optional<Duration> left;  ///< it grants no more, and this long the gate may still be open
+  bool by_silence_ = false;   ///< this takeover: the blade fell silent, so its power goes off too
+  struct Lease {              ///< of the term of `own_`, in this life
+    std::uint64_t id = 0;     ///< of the last ArmLease; 0: none
+    bool timed = false;       ///< the active has said so of that one
+    bool broken_off = false;  ///< for a moment the mirror could not go on granting, and the active was not told
+    bool stopping = false;    ///< the mirror was told to grant no more
+    std::optional<Instant> doubted_since;  ///< only the mirror's vote or its sync is missing
+    bool let_go = false;                   ///< since its last Hello the active was told that it has none
+    std::optional<Duration> left;          ///< it grants no more, and this long the gate may still be open
     Instant seen;
     bool ran_out = false;
   } lease_;

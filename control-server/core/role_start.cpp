@@ -28,7 +28,11 @@ void RoleMachine::on_hello(StepContext& context, const BladeId& blade, const std
   } else {
     held_.erase(blade);
   }
-  if (blade == config_.active) { lease_.let_go = false; }
+  if (blade == config_.active) {
+    lease_.let_go = false;
+    lease_.broken_off =
+        lease_.broken_off || (lease_.id != 0 && !lease_.timed);  // the order may be lost with its daemon
+  }
   if (blade == standby_) {  // it tells its mirror's state and vote anew
     mirror_ = Mirror{};
     mirror_.ballot.since = context.now;

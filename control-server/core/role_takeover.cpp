@@ -183,7 +183,7 @@ void RoleMachine::now_on_mirror(StepContext& context) {
   disarm(Timer::Activation);
   disarm(Timer::Isolate);
   disarm(Timer::Hello);
-  for (const auto* topic : {"activation", "application", "mirror", "observers", "silent", "start"}) {
+  for (const auto* topic : {"activation", "application", "lease", "mirror", "observers", "silent", "start"}) {
     clear(context, topic);
   }
   arm(Timer::Move, context.now + context.config.timings.movement_delay);
