@@ -49,8 +49,9 @@ struct Blade {
   bool isolated = false;              ///< read back from the switch
   bool half_closed = false;           ///< an isolation failed: it is none, but some port may be closed
   PortOrders ports;
-  bool looking = false;      ///< a look at its ports is under way
-  bool powered_off = false;  ///< confirmed, and not heard of since
+  std::optional<Instant> ports_again_at;  ///< closed though they should be open: looked after then
+  bool looking = false;                   ///< a look at its ports is under way
+  bool powered_off = false;               ///< confirmed, and not heard of since
   Instant powered_off_at;
   bool powering_off = false;
   bool heard_while_powering_off = false;  ///< it said Hello since: the answer may be about an earlier life of it

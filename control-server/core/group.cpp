@@ -28,6 +28,7 @@ std::vector<Effect> Group::step(Instant now, const Event& event) {
   context.policy = policy_;
   context.standby_free = standby_free();
   settle(context);
+  open_standby(context);
   return effects;
 }
 
@@ -58,7 +59,7 @@ std::optional<Instant> Group::next_deadline() const {
   for (const auto& [id, blade] : blades_.all()) {
     const auto until = blade.hold_out.until(config_.hold_out);
     const auto doubt = blade.off_is_doubted_at(config_.timings.vote_settle());
-    for (const auto& one : {until, doubt}) {
+    for (const auto& one : {until, doubt, blade.ports_again_at}) {
       if (one && (!next || *one < *next)) { next = one; }
     }
   }
@@ -139,6 +140,9 @@ Neighbours Group::neighbours_of(const RoleMachine& self, Instant now) const {
     const auto state = role.state();
     const bool on_mirror = state == RoleState::TakingOver || state == RoleState::OnMirror || state == RoleState::Moving;
     if (role.id() != self.id() && on_mirror) { neighbours.other_on_mirror = role.id(); }
+    const bool there = on_mirror || role.ownership().place.blade == blades_.standby();
+    neighbours.standby_needed =
+        neighbours.standby_needed || (role.id() != self.id() && there && !role.awaits_give_back());
     // A role that is being taken over counts as serving until its failure is older than one settle time: two that
     // fall silent together are decided one after the other.
     const auto decided = role.decided_at();

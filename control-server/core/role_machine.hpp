@@ -99,6 +99,10 @@ class RoleMachine {
   /// serves; then the release is asked for once more when the role is served.
   [[nodiscard]] bool spares_its_mirror();
   [[nodiscard]] link::RoleStatus status() const;
+  [[nodiscard]] bool awaits_give_back() const {
+    return state_ == RoleState::TakingOver && step_ == Step::AwaitGiveBack;
+  }
+  [[nodiscard]] bool standby_is_clear(StepContext& context);
 
  private:
   enum class Step : std::uint8_t { None, AwaitMirrorsWord, AwaitEvidence, AwaitActivated, AwaitGiveBack, AwaitMoved };
@@ -120,9 +124,10 @@ class RoleMachine {
     Activation,
     Move,
     MoveDeadline,
-    SlowStop
+    SlowStop,
+    GiveBack
   };
-  static constexpr std::size_t kTimers = 17;
+  static constexpr std::size_t kTimers = 18;
 
   struct Mirror {  ///< what the mirror said since its host-agent connected
     std::optional<link::MirrorPhase> phase;
@@ -185,6 +190,16 @@ class RoleMachine {
   [[nodiscard]] bool old_active_is_healthy(const StepContext& context) const;
 
   // role_lease.cpp
+  // role_give_back.cpp
+  void consider_give_back(StepContext& context, const Neighbours& neighbours);
+  void standby_is_stopped(StepContext& context, link::StopEvidence evidence);
+  void standby_is_not_isolated(StepContext& context, const std::string& detail);
+  void standby_has_stood_down(StepContext& context, Term term);
+
+  // role_claims.cpp
+  [[nodiscard]] bool claim_counts(StepContext& context, const BladeId& blade, const link::HeldRole& held);
+  void claim_is_over(StepContext& context, const BladeId& blade);
+
   void consider_lease(StepContext& context);
   void expose_first(StepContext& context);
   void disarm_lease(StepContext& context);

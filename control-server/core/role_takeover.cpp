@@ -72,6 +72,7 @@ void RoleMachine::on_readmitted(StepContext& context, const BladeId& blade) {
 }
 
 void RoleMachine::on_isolated(StepContext& context, const BladeId& blade) {
+  if (blade == standby_) { standby_is_stopped(context, StopEvidence::Isolated); }
   if (blade != config_.active) { return; }
   clear(context, "isolation");
   disarm(Timer::Isolate);
@@ -84,6 +85,7 @@ void RoleMachine::on_isolated(StepContext& context, const BladeId& blade) {
 }
 
 void RoleMachine::on_isolate_failed(StepContext& context, const BladeId& blade, const std::string& detail) {
+  if (blade == standby_) { standby_is_not_isolated(context, detail); }
   const bool wanted = own_.place.blade != config_.active || state_ == RoleState::TakingOver;
   if (blade != config_.active || !wanted) { return; }
   ++isolate_tries_;
@@ -93,6 +95,7 @@ void RoleMachine::on_isolate_failed(StepContext& context, const BladeId& blade, 
 }
 
 void RoleMachine::on_powered_off(StepContext& context, const BladeId& blade) {
+  if (blade == standby_) { standby_is_stopped(context, StopEvidence::PoweredOff); }
   if (blade != config_.active) { return; }
   clear(context, "power");
   if (state_ == RoleState::TakingOver && step_ == Step::AwaitEvidence && !pending_) {
@@ -113,6 +116,7 @@ void RoleMachine::on_report(StepContext& context, const BladeId& blade, const li
     serve_under_new_term(context, config_.active, StopEvidence::StoodDown);
   } else {
     note(context, link::Severity::Info, "agent", blade, blade.value + " has stood down");
+    if (blade == standby_) { standby_has_stood_down(context, report.term); }
   }
 }
 

@@ -47,8 +47,9 @@ struct StepContext {
 /// What a role must know of the other roles.
 struct Neighbours {
   Surroundings surroundings;
-  bool standby_free = true;  ///< no role lives on the standby's host: it still runs mirrors
-  RoleId other_on_mirror;    ///< empty: no other role is served, or about to be, by a mirror
+  bool standby_free = true;     ///< no role lives on the standby's host: it still runs mirrors
+  RoleId other_on_mirror;       ///< empty: no other role is served, or about to be, by a mirror
+  bool standby_needed = false;  ///< another role is served there, or about to be, and not about to be given back
 };
 
 }  // namespace understudy::control
