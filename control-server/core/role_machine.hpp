@@ -26,6 +26,7 @@
 #include <array>
 #include <map>
 #include <optional>
+#include <set>
 #include <string>
 
 #include "core/step_context.hpp"
@@ -98,11 +99,11 @@ class RoleMachine {
   /// True: a release must leave its mirror alone. It serves, is about to, or has the only copy of a role that nobody
   /// serves; then the release is asked for once more when the role is served.
   [[nodiscard]] bool spares_its_mirror();
-  [[nodiscard]] link::RoleStatus status() const;
   [[nodiscard]] bool awaits_give_back() const {
     return state_ == RoleState::TakingOver && step_ == Step::AwaitGiveBack;
   }
   [[nodiscard]] bool standby_is_clear(StepContext& context);
+  [[nodiscard]] link::RoleStatus status() const;
 
  private:
   enum class Step : std::uint8_t { None, AwaitMirrorsWord, AwaitEvidence, AwaitActivated, AwaitGiveBack, AwaitMoved };
@@ -189,7 +190,6 @@ class RoleMachine {
   void now_on_mirror(StepContext& context);
   [[nodiscard]] bool old_active_is_healthy(const StepContext& context) const;
 
-  // role_lease.cpp
   // role_give_back.cpp
   void consider_give_back(StepContext& context, const Neighbours& neighbours);
   void standby_is_stopped(StepContext& context, link::StopEvidence evidence);
@@ -200,12 +200,15 @@ class RoleMachine {
   [[nodiscard]] bool claim_counts(StepContext& context, const BladeId& blade, const link::HeldRole& held);
   void claim_is_over(StepContext& context, const BladeId& blade);
 
+  // role_lease.cpp
   void consider_lease(StepContext& context);
   void expose_first(StepContext& context);
   void disarm_lease(StepContext& context);
   void stop_grants(StepContext& context);
   void count_lease_out(StepContext& context);
+  void tell_slow_arming(StepContext& context);
   [[nodiscard]] bool lease_is_safe(const StepContext& context) const;
+  [[nodiscard]] bool lease_doubt_settles(StepContext& context);
   [[nodiscard]] bool lease_may_prove() const;
   [[nodiscard]] const char* lease_text() const;
 
@@ -221,9 +224,7 @@ class RoleMachine {
   void clear(StepContext& context, const std::string& topic);
   void note(StepContext& context, link::Severity severity, const std::string& kind, const BladeId& blade,
             const std::string& text) const;
-  void tell_slow_arming(StepContext& context);
   void note_phase(StepContext& context, const std::string& phase, Duration took, const std::string& text) const;
-  [[nodiscard]] bool lease_doubt_settles(StepContext& context);
   void note_phases(StepContext& context, const BladeId& blade, const std::vector<link::PhaseTime>& phases) const;
   void ignore(StepContext& context, const BladeId& blade, const std::string& what, Term term) const;
   void arm(Timer timer, Instant at) { timers_[static_cast<std::size_t>(timer)] = at; }
@@ -245,7 +246,8 @@ class RoleMachine {
   std::optional<Ownership> pending_;  ///< being stored
   AfterStore after_store_ = AfterStore::Serve;
   std::map<BladeId, link::HeldRole> held_;  ///< what connected blades said they hold
-  Term seen_;                               ///< highest term anybody ever mentioned
+  Term seen_;                               ///< highest term that anybody whose word counts ever mentioned
+  std::set<BladeId> distrusted_;            ///< what they said last is not believed
   Mirror mirror_;
   std::optional<Instant> mirror_wavered_at_;
   bool served_ = false;           ///< its place has confirmed in this life that it serves under the present term

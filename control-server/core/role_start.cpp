@@ -22,6 +22,11 @@ void RoleMachine::on_started(StepContext& context) {
 }
 
 void RoleMachine::on_hello(StepContext& context, const BladeId& blade, const std::optional<HeldRole>& held) {
+  if (held && !claim_counts(context, blade, *held)) {
+    if (blade == standby_) { on_agent_lost(context, blade); }
+    return;
+  }
+  claim_is_over(context, blade);
   if (held) {
     held_[blade] = *held;
     seen_ = std::max(seen_, held->term);
@@ -61,6 +66,7 @@ void RoleMachine::on_hello(StepContext& context, const BladeId& blade, const std
 /// before anything is decided (rule 7).
 void RoleMachine::consider_first_term(StepContext& context) {
   if (pending_ || !context.blades.at(config_.active).connected || !context.blades.at(standby_).connected) { return; }
+  if (!distrusted_.empty()) { return; }
   clear(context, "start");
   disarm(Timer::Hello);
   const HeldRole* best = nullptr;

@@ -148,6 +148,7 @@ void RoleMachine::send_activate(StepContext& context) {
 
 void RoleMachine::on_report(StepContext& context, const BladeId& blade, const link::Activated& report) {
   if (blade == standby_ && report.term > own_.highest() && !pending_ && !frozen_) {
+    if (!claim_counts(context, blade, {id(), report.term, PlaceKind::Mirror, true})) { return; }
     activated_under_a_forgotten_term(context, report.term);
     return;
   }
