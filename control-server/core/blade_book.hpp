@@ -12,6 +12,30 @@
 
 namespace understudy::control {
 
+/// The orders to the switch about one blade: carried out one after the other, each answered once. Only the answer to
+/// the last one says how the ports are; what was ordered before may have been undone since.
+class PortOrders {
+ public:
+  enum class Kind : std::uint8_t { Isolate, Readmit };
+  /// False: the last order is this very one, and is under way.
+  bool order(Kind kind) {
+    if (awaited_ != 0 && last_ == kind) { return false; }
+    last_ = kind;
+    ++awaited_;
+    return true;
+  }
+  /// True: nothing was ordered after what this answers.
+  bool answered() {
+    awaited_ -= awaited_ != 0 ? 1U : 0U;
+    return awaited_ == 0;
+  }
+  [[nodiscard]] bool awaited(Kind kind) const { return awaited_ != 0 && last_ == kind; }
+
+ private:
+  unsigned awaited_ = 0;
+  Kind last_ = Kind::Isolate;
+};
+
 struct Blade {
   BladeConfig config;
   bool connected = false;  ///< its host-agent has said Hello on a living stream
@@ -24,9 +48,10 @@ struct Blade {
   std::optional<Instant> wavered_at;  ///< BFD's view of it changed then; never after its first word: nothing
   bool isolated = false;              ///< read back from the switch
   bool half_closed = false;           ///< an isolation failed: it is none, but some port may be closed
-  bool isolating = false;             ///< an answer of the switch is awaited
-  bool readmitting = false;           ///< likewise
-  bool powered_off = false;           ///< confirmed, and not heard of since
+  PortOrders ports;
+  std::optional<Instant> ports_again_at;  ///< closed though they should be open: looked after then
+  bool looking = false;                   ///< a look at its ports is under way
+  bool powered_off = false;               ///< confirmed, and not heard of since
   Instant powered_off_at;
   bool powering_off = false;
   bool heard_while_powering_off = false;  ///< it said Hello since: the answer may be about an earlier life of it

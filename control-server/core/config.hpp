@@ -30,6 +30,7 @@ struct Timings {
   Duration activation_deadline{std::chrono::milliseconds(5000)};
   Duration movement_deadline{std::chrono::seconds(120)};  ///< only an alarm: the host-agent alone ends a movement
   Duration retry{std::chrono::milliseconds(500)};         ///< store, switch, activation
+  Duration isolation_limit{std::chrono::seconds(2)};  ///< then power and lease are asked too, whatever the switch does
   Duration serve_retry{std::chrono::seconds(2)};
   Duration mirror_retry{std::chrono::seconds(5)};
   Duration movement_retry{std::chrono::seconds(2)};  ///< doubled with every try
@@ -45,6 +46,7 @@ struct Timings {
   Duration lease{std::chrono::seconds(2)};          ///< a grant is good for this long from its request
   Duration lease_element{std::chrono::seconds(2)};  ///< the gate stays open for this long after the last refreshing
   Duration lease_wait{std::chrono::seconds(1)};     ///< after the mirror is synced, before a lease is armed
+  Duration lease_arming{std::chrono::seconds(5)};   ///< then an active whose gate is not timed yet is an alarm
   /// A stop of this clock, or a jump, counts as this much at most.
   Duration lease_step{std::chrono::milliseconds(250)};
   /// From the mirror's word that it grants no more: twice, since no clock that works drifts as much.

@@ -28,6 +28,7 @@ std::vector<Effect> Group::step(Instant now, const Event& event) {
   context.policy = policy_;
   context.standby_free = standby_free();
   settle(context);
+  open_standby(context);
   return effects;
 }
 
@@ -58,7 +59,7 @@ std::optional<Instant> Group::next_deadline() const {
   for (const auto& [id, blade] : blades_.all()) {
     const auto until = blade.hold_out.until(config_.hold_out);
     const auto doubt = blade.off_is_doubted_at(config_.timings.vote_settle());
-    for (const auto& one : {until, doubt}) {
+    for (const auto& one : {until, doubt, blade.ports_again_at}) {
       if (one && (!next || *one < *next)) { next = one; }
     }
   }
@@ -139,6 +140,9 @@ Neighbours Group::neighbours_of(const RoleMachine& self, Instant now) const {
     const auto state = role.state();
     const bool on_mirror = state == RoleState::TakingOver || state == RoleState::OnMirror || state == RoleState::Moving;
     if (role.id() != self.id() && on_mirror) { neighbours.other_on_mirror = role.id(); }
+    const bool there = on_mirror || role.ownership().place.blade == blades_.standby();
+    neighbours.standby_needed =
+        neighbours.standby_needed || (role.id() != self.id() && there && !role.awaits_give_back());
     // A role that is being taken over counts as serving until its failure is older than one settle time: two that
     // fall silent together are decided one after the other.
     const auto decided = role.decided_at();
@@ -330,7 +334,7 @@ void Group::handle(StepContext& context, const StoreFailed& event) {
 void Group::handle(StepContext& context, const IsolateDone& event) {
   auto* blade = blades_.find(event.blade);
   if (blade == nullptr) { return; }
-  blade->isolating = false;
+  if (!blade->ports.answered()) { return; }  // its ports are about to be opened
   if (!std::exchange(blade->isolated, true)) {
     note_blade(context, Severity::Warning, "isolation", event.blade, "isolated, read back from the switch");
   }
@@ -339,30 +343,33 @@ void Group::handle(StepContext& context, const IsolateDone& event) {
 void Group::handle(StepContext& context, const IsolateFailed& event) {
   auto* blade = blades_.find(event.blade);
   if (blade == nullptr) { return; }
-  blade->isolating = false;
   blade->half_closed = true;
+  if (!blade->ports.answered()) { return; }
   for (auto& role : roles_) { role.on_isolate_failed(context, event.blade, event.detail); }
 }
 void Group::handle(StepContext& context, const ReadmitDone& event) {
   auto* blade = blades_.find(event.blade);
   if (blade == nullptr) { return; }
-  blade->readmitting = false;
+  if (!blade->ports.answered()) { return; }  // they are about to be closed
   blade->half_closed = false;
   if (std::exchange(blade->isolated, false)) {
     note_blade(context, Severity::Info, "isolation", event.blade, "readmitted");
   }
+  for (auto& role : roles_) { role.on_readmitted(context, event.blade); }
 }
 void Group::handle(StepContext& context, const ReadmitFailed& event) {
   auto* blade = blades_.find(event.blade);
   if (blade == nullptr) { return; }
-  blade->readmitting = false;
+  if (!blade->ports.answered()) { return; }
   blade->isolated = true;  // some port may still be closed; it is tried again while the blade serves
   note_blade(context, Severity::Alarm, "isolation", event.blade,
              "cannot readmit " + event.blade.value + ": " + event.detail);
 }
 void Group::handle(StepContext& /*context*/, const PortsSeen& event) {
   auto* blade = blades_.find(event.blade);
-  if (blade == nullptr || !event.known) { return; }
+  if (blade == nullptr) { return; }
+  blade->looking = false;
+  if (!event.known) { return; }
   blade->isolated = event.isolated;
   blade->half_closed = event.half_closed;
 }

@@ -64,6 +64,7 @@ class Group {
   void on_released(StepContext& context, const BladeId& blade, const link::MirrorsReleased& report);
   void settle(StepContext& context);
   void release_mirrors(StepContext& context);
+  void open_standby(StepContext& context);  ///< group_ports.cpp
   [[nodiscard]] bool standby_free() const;
   [[nodiscard]] Neighbours neighbours_of(const RoleMachine& role, Instant now) const;
   void look_for_witness(const RoleMachine& self, Instant now, Surroundings& around) const;

@@ -13,6 +13,13 @@ bool RoleMachine::can_take_over(const StepContext& context) const {
   return state_ == RoleState::Protected && on_own_blade() && context.blades.at(standby_).connected;
 }
 
+/// The active died while no control-server looked: the stream has ended with it, and the copy is complete all the same.
+/// Not where the active has served in this life: that was exposed, and has written on.
+bool RoleMachine::mirror_has_it_all(const StepContext& context) const {
+  const bool unserved = (state_ == RoleState::Starting || state_ == RoleState::Lost) && step_ == Step::None && !served_;
+  return unserved && on_own_blade() && mirror_known(context) && mirror_.whole;
+}
+
 void RoleMachine::on_report(StepContext& context, const BladeId& blade, const link::MirrorState& report) {
   seen_ = std::max(seen_, std::min(report.term, own_.highest()));  // a guest's word never raises the count (rule 8)
   // A store that knows nothing yet keeps what is said: nothing follows from it but with an ownership of the same term.
@@ -26,6 +33,7 @@ void RoleMachine::on_report(StepContext& context, const BladeId& blade, const li
   mirror_.term = report.term;
   mirror_.boot_nonce = report.boot_nonce;
   mirror_.detail = report.detail;
+  mirror_.whole = report.whole;
   if (news) {
     const bool failed = report.phase == MirrorPhase::Failed;
     note(context, failed ? link::Severity::Warning : link::Severity::Info, "mirror", blade,
@@ -283,7 +291,7 @@ void RoleMachine::act_on(StepContext& context, Verdict verdict) {
       return;
     }
     case Verdict::Dead:
-      if (can_take_over(context)) {
+      if (can_take_over(context) || mirror_has_it_all(context)) {
         clear(context, "observers");
         begin_takeover(context, blade + " is silent for both observers", std::nullopt);
       } else if (state_ != RoleState::Protected && state_ != RoleState::Lost) {

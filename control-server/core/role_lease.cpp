@@ -26,9 +26,41 @@ bool RoleMachine::lease_is_safe(const StepContext& context) const {
          mirror_.phase == MirrorPhase::Synced && mirror_.ballot.vote == Vote::Up && !standby.silent();
 }
 
+/// The mirror may have lost the active a few milliseconds before this control-server does, and then the lease is about
+/// to be needed: it is not given up for a vote or a sync alone before our own vote could follow. True: not yet.
+bool RoleMachine::lease_doubt_settles(StepContext& context) {
+  const bool no_more_than_that = context.standby_free && mirror_known(context) &&
+                                 !context.blades.at(standby_).silent() &&
+                                 (mirror_.phase == MirrorPhase::Synced || mirror_.phase == MirrorPhase::Connected);
+  if (!no_more_than_that) { return false; }
+  if (!lease_.doubted_since) { lease_.doubted_since = context.now; }
+  const Instant until = *lease_.doubted_since + context.config.timings.vote_settle();
+  if (context.now >= until) { return false; }
+  arm(Timer::Lease, until);
+  return true;
+}
+
+/// An order that is lost, or a mirror that grants nothing: until its gate is timed the lease proves nothing.
+void RoleMachine::tell_slow_arming(StepContext& context) {
+  if (lease_.id == 0 || lease_.timed) {
+    clear(context, "lease");
+    return;
+  }
+  const Instant late = Instant{Duration(lease_.id)} + context.config.timings.lease_arming;
+  if (context.now < late) {
+    arm(Timer::Lease, late);
+    return;
+  }
+  raise(context, "lease",
+        config_.active.value +
+            " has not said yet that its gate closes by itself: while the switch and the power do not "
+            "obey nothing can prove that it has stopped");
+}
+
 void RoleMachine::consider_lease(StepContext& context) {
   if (context.config.leases) { count_lease_out(context); }
   const bool serves = state_ == RoleState::Exposed || state_ == RoleState::Protected;
+  if (state_ == RoleState::Starting) { disarm(Timer::Lease); }
   if (!serves || !on_own_blade() || pending_) { return; }
   const auto& active = context.blades.at(config_.active);
   const bool reachable = active.connected && active.bfd.vote == Vote::Up;
@@ -39,9 +71,11 @@ void RoleMachine::consider_lease(StepContext& context) {
   if (!lease_is_safe(context)) {
     disarm(Timer::Lease);
     lease_.broken_off = true;
-    if (reachable && (own_.leased || lease_.id != 0)) { expose_first(context); }
+    if (!reachable || (!own_.leased && lease_.id == 0) || lease_doubt_settles(context)) { return; }
+    expose_first(context);
     return;
   }
+  if (std::exchange(lease_.doubted_since, std::nullopt)) { disarm(Timer::Lease); }
   if (!reachable || state_ != RoleState::Protected) { return; }
   // Stored by an earlier life, or the mirror may have forgotten that it grants, or the active gets no grants: it begins
   // anew.
@@ -65,6 +99,7 @@ void RoleMachine::consider_lease(StepContext& context) {
     next.leased = true;
     persist(context, next, AfterStore::Leased);
   }
+  tell_slow_arming(context);
 }
 
 /// Durably exposed, then told: an order to keep the gate open may be read late, by an active that nobody hears.
@@ -82,6 +117,8 @@ void RoleMachine::expose_first(StepContext& context) {
 void RoleMachine::disarm_lease(StepContext& context) {
   lease_ = {};
   lease_.let_go = true;
+  arm(Timer::Lease, context.now + context.config.timings.lease_wait);
+  clear(context, "lease");
   context.send(config_.active, link::DisarmLease{id(), own_.term});
 }
 

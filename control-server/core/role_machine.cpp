@@ -43,6 +43,8 @@ void RoleMachine::settle(StepContext& context, const Neighbours& neighbours) {
   judge_active(context, neighbours);
   consider_cancelling(context);
   retry_takeover(context);
+  consider_give_back(context, neighbours);
+  if (pending_) { return; }
   keep_admitted(context);
   consider_lease(context);
   movement_deadline(context);

@@ -26,6 +26,7 @@
 #include <array>
 #include <map>
 #include <optional>
+#include <set>
 #include <string>
 
 #include "core/step_context.hpp"
@@ -72,6 +73,7 @@ class RoleMachine {
   void on_store_failed(StepContext& context, Term term, bool conflict, const std::string& detail);
   void on_isolated(StepContext& context, const BladeId& blade);
   void on_isolate_failed(StepContext& context, const BladeId& blade, const std::string& detail);
+  void on_readmitted(StepContext& context, const BladeId& blade);
   void on_let_back(StepContext& context, const BladeId& blade);
   void on_powered_off(StepContext& context, const BladeId& blade);
   void on_power_failed(StepContext& context, const BladeId& blade, const std::string& detail);
@@ -97,6 +99,10 @@ class RoleMachine {
   /// True: a release must leave its mirror alone. It serves, is about to, or has the only copy of a role that nobody
   /// serves; then the release is asked for once more when the role is served.
   [[nodiscard]] bool spares_its_mirror();
+  [[nodiscard]] bool awaits_give_back() const {
+    return state_ == RoleState::TakingOver && step_ == Step::AwaitGiveBack;
+  }
+  [[nodiscard]] bool standby_is_clear(StepContext& context);
   [[nodiscard]] link::RoleStatus status() const;
 
  private:
@@ -118,15 +124,18 @@ class RoleMachine {
     Lease,
     Activation,
     Move,
-    MoveDeadline
+    MoveDeadline,
+    SlowStop,
+    GiveBack
   };
-  static constexpr std::size_t kTimers = 16;
+  static constexpr std::size_t kTimers = 18;
 
   struct Mirror {  ///< what the mirror said since its host-agent connected
     std::optional<link::MirrorPhase> phase;
     Term term;
     std::string boot_nonce;
     std::string detail;
+    bool whole = false;  ///< of that term
     Ballot ballot;
   };
 
@@ -162,6 +171,7 @@ class RoleMachine {
   void application_is_down(StepContext& context, const std::string& detail);
   void handle_application_failure(StepContext& context);
   [[nodiscard]] bool can_take_over(const StepContext& context) const;
+  [[nodiscard]] bool mirror_has_it_all(const StepContext& context) const;
   /// What the mirror says counts: of this term, by a host-agent that is there.
   [[nodiscard]] bool mirror_known(const StepContext& context) const;
 
@@ -169,6 +179,9 @@ class RoleMachine {
   void begin_takeover(StepContext& context, const std::string& why, std::optional<link::StopEvidence> evidence);
   void evidence_found(StepContext& context, link::StopEvidence evidence);
   void verify_and_activate(StepContext& context);
+  void isolate_active(StepContext& context);
+  void isolation_is_slow(StepContext& context);
+  void seek_other_evidence(StepContext& context);
   void send_activate(StepContext& context);
   void activation_failed(StepContext& context, const std::string& why);
   void consider_cancelling(StepContext& context);
@@ -177,13 +190,25 @@ class RoleMachine {
   void now_on_mirror(StepContext& context);
   [[nodiscard]] bool old_active_is_healthy(const StepContext& context) const;
 
+  // role_give_back.cpp
+  void consider_give_back(StepContext& context, const Neighbours& neighbours);
+  void standby_is_stopped(StepContext& context, link::StopEvidence evidence);
+  void standby_is_not_isolated(StepContext& context, const std::string& detail);
+  void standby_has_stood_down(StepContext& context, Term term);
+
+  // role_claims.cpp
+  [[nodiscard]] bool claim_counts(StepContext& context, const BladeId& blade, const link::HeldRole& held);
+  void claim_is_over(StepContext& context, const BladeId& blade);
+
   // role_lease.cpp
   void consider_lease(StepContext& context);
   void expose_first(StepContext& context);
   void disarm_lease(StepContext& context);
   void stop_grants(StepContext& context);
   void count_lease_out(StepContext& context);
+  void tell_slow_arming(StepContext& context);
   [[nodiscard]] bool lease_is_safe(const StepContext& context) const;
+  [[nodiscard]] bool lease_doubt_settles(StepContext& context);
   [[nodiscard]] bool lease_may_prove() const;
   [[nodiscard]] const char* lease_text() const;
 
@@ -221,7 +246,8 @@ class RoleMachine {
   std::optional<Ownership> pending_;  ///< being stored
   AfterStore after_store_ = AfterStore::Serve;
   std::map<BladeId, link::HeldRole> held_;  ///< what connected blades said they hold
-  Term seen_;                               ///< highest term anybody ever mentioned
+  Term seen_;                               ///< highest term that anybody whose word counts ever mentioned
+  std::set<BladeId> distrusted_;            ///< what they said last is not believed
   Mirror mirror_;
   std::optional<Instant> mirror_wavered_at_;
   bool served_ = false;           ///< its place has confirmed in this life that it serves under the present term
@@ -235,14 +261,15 @@ class RoleMachine {
   bool came_empty_ = false;  ///< the last Hello of the role's blade did not name the role at all
   bool place_gone_ = false;  ///< the mirror that owned the role does not exist any more
   link::StopEvidence evidence_ = link::StopEvidence::None;
-  bool by_silence_ = false;        ///< this takeover: the blade fell silent, so its power goes off too
-  struct Lease {                   ///< of the term of `own_`, in this life
-    std::uint64_t id = 0;          ///< of the last ArmLease; 0: none
-    bool timed = false;            ///< the active has said so of that one
-    bool broken_off = false;       ///< for a moment the mirror could not go on granting, and the active was not told
-    bool stopping = false;         ///< the mirror was told to grant no more
-    bool let_go = false;           ///< since its last Hello the active was told that it has none
-    std::optional<Duration> left;  ///< it grants no more, and this long the gate may still be open
+  bool by_silence_ = false;   ///< this takeover: the blade fell silent, so its power goes off too
+  struct Lease {              ///< of the term of `own_`, in this life
+    std::uint64_t id = 0;     ///< of the last ArmLease; 0: none
+    bool timed = false;       ///< the active has said so of that one
+    bool broken_off = false;  ///< for a moment the mirror could not go on granting, and the active was not told
+    bool stopping = false;    ///< the mirror was told to grant no more
+    std::optional<Instant> doubted_since;  ///< only the mirror's vote or its sync is missing
+    bool let_go = false;                   ///< since its last Hello the active was told that it has none
+    std::optional<Duration> left;          ///< it grants no more, and this long the gate may still be open
     Instant seen;
     bool ran_out = false;
   } lease_;

@@ -34,7 +34,7 @@ void RoleMachine::keep_admitted(StepContext& context) {
     disarm(Timer::Readmit);
     return;
   }
-  if (blade.readmitting) { return; }
+  if (blade.ports.awaited(PortOrders::Kind::Readmit)) { return; }
   if (const auto until = standby_is_due(context)) {
     arm(Timer::Readmit, *until);
   } else if (due(Timer::Readmit, context.now)) {

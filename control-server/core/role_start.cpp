@@ -22,13 +22,22 @@ void RoleMachine::on_started(StepContext& context) {
 }
 
 void RoleMachine::on_hello(StepContext& context, const BladeId& blade, const std::optional<HeldRole>& held) {
+  if (held && !claim_counts(context, blade, *held)) {
+    if (blade == standby_) { on_agent_lost(context, blade); }
+    return;
+  }
+  claim_is_over(context, blade);
   if (held) {
     held_[blade] = *held;
     seen_ = std::max(seen_, held->term);
   } else {
     held_.erase(blade);
   }
-  if (blade == config_.active) { lease_.let_go = false; }
+  if (blade == config_.active) {
+    lease_.let_go = false;
+    lease_.broken_off =
+        lease_.broken_off || (lease_.id != 0 && !lease_.timed);  // the order may be lost with its daemon
+  }
   if (blade == standby_) {  // it tells its mirror's state and vote anew
     mirror_ = Mirror{};
     mirror_.ballot.since = context.now;
@@ -57,6 +66,7 @@ void RoleMachine::on_hello(StepContext& context, const BladeId& blade, const std
 /// before anything is decided (rule 7).
 void RoleMachine::consider_first_term(StepContext& context) {
   if (pending_ || !context.blades.at(config_.active).connected || !context.blades.at(standby_).connected) { return; }
+  if (!distrusted_.empty()) { return; }
   clear(context, "start");
   disarm(Timer::Hello);
   const HeldRole* best = nullptr;

@@ -26,7 +26,7 @@ void RoleMachine::begin_takeover(StepContext& context, const std::string& why, s
     evidence_found(context, *evidence);
     return;
   }
-  context.isolate(config_.active);
+  isolate_active(context);
   context.send(config_.active, link::StandDown{id(), next_term()});  // whichever proves it first
 }
 
@@ -34,10 +34,45 @@ void RoleMachine::verify_and_activate(StepContext& context) {
   step_ = Step::AwaitEvidence;
   disarm(Timer::Activation);
   stopping_since_ = context.now;
+  isolate_active(context);
+}
+
+void RoleMachine::isolate_active(StepContext& context) {
   context.isolate(config_.active);
+  arm(Timer::SlowStop, context.now + context.config.timings.isolation_limit);
+}
+
+/// A command may come late from behind others, or the switch hang: whatever else may prove the stop begins meanwhile.
+void RoleMachine::isolation_is_slow(StepContext& context) {
+  if (!due(Timer::SlowStop, context.now) || state_ != RoleState::TakingOver || step_ != Step::AwaitEvidence) { return; }
+  arm(Timer::SlowStop, context.now + context.config.timings.isolation_limit);
+  if (context.blades.at(config_.active).ports.awaited(PortOrders::Kind::Isolate)) {
+    raise(context, "isolation",
+          "the switch has not answered in time whether " + config_.active.value + " is isolated; look at it");
+  }
+  seek_other_evidence(context);
+}
+
+/// The switch does not obey. A power that was confirmed to be off, of a blade that nobody has heard since, is proof
+/// already.
+void RoleMachine::seek_other_evidence(StepContext& context) {
+  const auto& active = context.blades.at(config_.active);
+  if (active.powered_off && active.bfd.vote != Vote::Up && !pending_) {
+    evidence_found(context, StopEvidence::PoweredOff);
+    return;
+  }
+  context.power_off(config_.active);
+  stop_grants(context);
+}
+
+/// What was ordered before the role went elsewhere.
+void RoleMachine::on_readmitted(StepContext& context, const BladeId& blade) {
+  const bool retired = own_.place.blade != config_.active || state_ == RoleState::TakingOver;
+  if (blade == config_.active && retired) { context.isolate(blade); }
 }
 
 void RoleMachine::on_isolated(StepContext& context, const BladeId& blade) {
+  if (blade == standby_) { standby_is_stopped(context, StopEvidence::Isolated); }
   if (blade != config_.active) { return; }
   clear(context, "isolation");
   disarm(Timer::Isolate);
@@ -50,18 +85,17 @@ void RoleMachine::on_isolated(StepContext& context, const BladeId& blade) {
 }
 
 void RoleMachine::on_isolate_failed(StepContext& context, const BladeId& blade, const std::string& detail) {
+  if (blade == standby_) { standby_is_not_isolated(context, detail); }
   const bool wanted = own_.place.blade != config_.active || state_ == RoleState::TakingOver;
   if (blade != config_.active || !wanted) { return; }
   ++isolate_tries_;
   raise(context, "isolation", "cannot isolate " + blade.value + ": " + detail);
   arm(Timer::Isolate, context.now + context.config.timings.retry);
-  if (state_ == RoleState::TakingOver && step_ == Step::AwaitEvidence) {
-    context.power_off(blade);
-    stop_grants(context);
-  }
+  if (state_ == RoleState::TakingOver && step_ == Step::AwaitEvidence) { seek_other_evidence(context); }
 }
 
 void RoleMachine::on_powered_off(StepContext& context, const BladeId& blade) {
+  if (blade == standby_) { standby_is_stopped(context, StopEvidence::PoweredOff); }
   if (blade != config_.active) { return; }
   clear(context, "power");
   if (state_ == RoleState::TakingOver && step_ == Step::AwaitEvidence && !pending_) {
@@ -82,12 +116,14 @@ void RoleMachine::on_report(StepContext& context, const BladeId& blade, const li
     serve_under_new_term(context, config_.active, StopEvidence::StoodDown);
   } else {
     note(context, link::Severity::Info, "agent", blade, blade.value + " has stood down");
+    if (blade == standby_) { standby_has_stood_down(context, report.term); }
   }
 }
 
 void RoleMachine::evidence_found(StepContext& context, StopEvidence evidence) {
   evidence_ = evidence;
   disarm(Timer::Isolate);
+  disarm(Timer::SlowStop);
   note_phase(context, "isolate", context.now - stopping_since_,
              std::string("stop-evidence: ") + link::to_string(evidence));
   activating_since_ = context.now;
@@ -112,6 +148,7 @@ void RoleMachine::send_activate(StepContext& context) {
 
 void RoleMachine::on_report(StepContext& context, const BladeId& blade, const link::Activated& report) {
   if (blade == standby_ && report.term > own_.highest() && !pending_ && !frozen_) {
+    if (!claim_counts(context, blade, {id(), report.term, PlaceKind::Mirror, true})) { return; }
     activated_under_a_forgotten_term(context, report.term);
     return;
   }
@@ -151,7 +188,7 @@ void RoleMachine::now_on_mirror(StepContext& context) {
   disarm(Timer::Activation);
   disarm(Timer::Isolate);
   disarm(Timer::Hello);
-  for (const auto* topic : {"activation", "application", "mirror", "observers", "silent", "start"}) {
+  for (const auto* topic : {"activation", "application", "lease", "mirror", "observers", "silent", "start"}) {
     clear(context, topic);
   }
   arm(Timer::Move, context.now + context.config.timings.movement_delay);
@@ -195,9 +232,10 @@ void RoleMachine::activation_failed(StepContext& context, const std::string& why
 void RoleMachine::retry_takeover(StepContext& context) {
   const bool retired = own_.place.blade != config_.active;
   if (due(Timer::Isolate, context.now) && (retired || state_ == RoleState::TakingOver)) {
-    context.isolate(config_.active);
+    isolate_active(context);
     if (step_ == Step::AwaitEvidence && isolate_tries_ > 0) { context.power_off(config_.active); }
   }
+  isolation_is_slow(context);
   if (state_ != RoleState::TakingOver || !due(Timer::Activation, context.now)) { return; }
   if (step_ == Step::AwaitGiveBack) {
     context.send(standby_, link::StandDown{id(), next_term()});

@@ -27,12 +27,15 @@ struct StepContext {
   }
   /// Also verifies: an isolated blade is read back again.
   void isolate(const BladeId& id) {
-    if (!std::exchange(blades.at(id).isolating, true)) { effects.emplace_back(Isolate{id}); }
+    if (blades.at(id).ports.order(PortOrders::Kind::Isolate)) { effects.emplace_back(Isolate{id}); }
   }
   void readmit(const BladeId& id) {
-    if (!std::exchange(blades.at(id).readmitting, true)) { effects.emplace_back(Readmit{id}); }
+    if (blades.at(id).ports.order(PortOrders::Kind::Readmit)) { effects.emplace_back(Readmit{id}); }
   }
-  void look_at_ports(const BladeId& id) { effects.emplace_back(LookAtPorts{id}); }
+  /// One at a time: a switch that hangs is not asked once more before it has answered.
+  void look_at_ports(const BladeId& id) {
+    if (!std::exchange(blades.at(id).looking, true)) { effects.emplace_back(LookAtPorts{id}); }
+  }
   void power_off(const BladeId& id) {
     auto& blade = blades.at(id);
     if (!config.has_power || blade.powered_off) { return; }
@@ -44,8 +47,9 @@ struct StepContext {
 /// What a role must know of the other roles.
 struct Neighbours {
   Surroundings surroundings;
-  bool standby_free = true;  ///< no role lives on the standby's host: it still runs mirrors
-  RoleId other_on_mirror;    ///< empty: no other role is served, or about to be, by a mirror
+  bool standby_free = true;     ///< no role lives on the standby's host: it still runs mirrors
+  RoleId other_on_mirror;       ///< empty: no other role is served, or about to be, by a mirror
+  bool standby_needed = false;  ///< another role is served there, or about to be, and not about to be given back
 };
 
 }  // namespace understudy::control

@@ -80,11 +80,15 @@ Status ControlService::open_edges() {
 }
 
 void ControlService::look_at_ports(const BladeId& blade) {
-  on_worker(*switch_worker_, [this, blade]() -> Event {
+  auto look = [this, blade, worker = switch_worker_.get()]() -> Event {
     PortsSeen seen{blade};
     std::size_t closed = 0;
     const auto ports = ports_of(blade);
     for (const auto& port : ports) {
+      if (worker->is_wanted()) {  // it is asked again; a switch that hangs does so for each port
+        seen.known = false;
+        return seen;
+      }
       const auto isolated = switch_->are_isolated({port});
       if (!isolated) { log::warn("switch: {}", log::describe(isolated.error())); }
       seen.known = seen.known && isolated.ok();
@@ -93,7 +97,8 @@ void ControlService::look_at_ports(const BladeId& blade) {
     seen.isolated = closed != 0 && closed == ports.size();
     seen.half_closed = closed != 0 && !seen.isolated;
     return seen;
-  });
+  };
+  switch_worker_->add_look(as_job(std::move(look)));
 }
 
 Status ControlService::watch_blades() {
@@ -238,13 +243,15 @@ void ControlService::arm_timer() {
   });
 }
 
-void ControlService::on_worker(Worker& worker, std::function<Event()> work) {
-  worker.add([this, work = std::move(work), alive = std::weak_ptr(alive_)] {
+std::function<void()> ControlService::as_job(std::function<Event()> work) {
+  return [this, work = std::move(work), alive = std::weak_ptr(alive_)] {
     boost::asio::post(io_, [this, alive, event = work()] {
       if (!alive.expired()) { step(event); }
     });
-  });
+  };
 }
+
+void ControlService::on_worker(Worker& worker, std::function<Event()> work) { worker.add(as_job(std::move(work))); }
 
 void ControlService::perform(const Persist& effect) {
   const auto& next = effect.next;

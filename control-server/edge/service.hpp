@@ -68,6 +68,7 @@ class ControlService {
   std::vector<link::EventRecord> events_after(std::uint64_t after, std::size_t limit);
   /// Runs `work` on the worker and steps with the event that it returns.
   void on_worker(Worker& worker, std::function<Event()> work);
+  std::function<void()> as_job(std::function<Event()> work);
   [[nodiscard]] const std::vector<std::string>& ports_of(const BladeId& blade) const;
 
   boost::asio::io_context& io_;

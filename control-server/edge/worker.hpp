@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 /// One thread that does slow things in order, so that the loop that decides never waits for a switch or a power unit.
+/// What changes something goes before everything that only looks: a switch that takes long to tell how its ports are
+/// must not keep a blade from being isolated.
 
 #include <condition_variable>
 #include <deque>
@@ -25,27 +27,38 @@ class Worker {
       const std::lock_guard lock(mutex_);
       stopping_ = true;
       jobs_.clear();
+      looks_.clear();
     }
     wake_.notify_one();
     thread_.join();
   }
 
-  void add(std::function<void()> job) {
+  void add(std::function<void()> job) { add_to(jobs_, std::move(job)); }
+  /// A job that changes nothing: begun when no other waits. A long one asks is_wanted() in between.
+  void add_look(std::function<void()> job) { add_to(looks_, std::move(job)); }
+  /// A job that changes something waits, or the end of all.
+  [[nodiscard]] bool is_wanted() {
+    const std::lock_guard lock(mutex_);
+    return stopping_ || !jobs_.empty();
+  }
+
+ private:
+  void add_to(std::deque<std::function<void()>>& queue, std::function<void()> job) {
     {
       const std::lock_guard lock(mutex_);
-      jobs_.push_back(std::move(job));
+      queue.push_back(std::move(job));
     }
     wake_.notify_one();
   }
 
- private:
   void run() {
     std::unique_lock lock(mutex_);
     while (true) {
-      wake_.wait(lock, [this] { return stopping_ || !jobs_.empty(); });
+      wake_.wait(lock, [this] { return stopping_ || !jobs_.empty() || !looks_.empty(); });
       if (stopping_) { return; }
-      const auto job = std::move(jobs_.front());
-      jobs_.pop_front();
+      auto& queue = jobs_.empty() ? looks_ : jobs_;
+      const auto job = std::move(queue.front());
+      queue.pop_front();
       lock.unlock();
       job();
       lock.lock();
@@ -55,6 +68,7 @@ class Worker {
   std::mutex mutex_;  ///< guards what is below
   std::condition_variable wake_;
   std::deque<std::function<void()>> jobs_;
+  std::deque<std::function<void()>> looks_;
   bool stopping_ = false;
   std::thread thread_;  ///< last: starts when everything else is there
 };

@@ -123,7 +123,8 @@ Effects Blade::settle_movement(const RoleId& role, Effects effects) {
 
 Effects Blade::mirror_state(const RoleId& role, const std::string& detail) const {
   const auto& held = roles_.at(role);
-  return {SendReport{link::MirrorState{role, held.term, held.phase, held.boot_nonce, detail}}};
+  const bool whole = held.whole_copy && held.mirror && held.mirror->term == held.term;
+  return {SendReport{link::MirrorState{role, held.term, held.phase, held.boot_nonce, detail, whole}}};
 }
 
 std::optional<Instant> Blade::next_deadline() const {

@@ -31,7 +31,8 @@ Effects Blade::on_order(Instant now, const link::DisarmLease& order) {
   }
   held->lease.disarm();
   held->untime_at = now + untime_pause;
-  return {Remember{order.role}, Do{order.role, Step::UntimeGate, held->term}};
+  // Written down when it is done: whoever finds a lease written down keeps the gate open, and is disarmed again.
+  return {Do{order.role, Step::UntimeGate, held->term}};
 }
 
 Effects Blade::ask_for_grant(Instant now, HeldRoleState& held) {
@@ -66,7 +67,9 @@ Effects Blade::on_lease_step(Instant now, HeldRoleState& held, Step step, const 
       return {Note{Severity::Alarm, held.spec.id, "the gate, which closes by itself, cannot be kept open: " + failure}};
     }
     held.untime_at.reset();
-    return lease_state(held);
+    Effects effects{Remember{held.spec.id}};
+    append(effects, lease_state(held));
+    return effects;
   }
   if (failure.empty()) { return held.lease.done(now) ? lease_state(held) : Effects{}; }
   held.lease.failed(now);

@@ -56,9 +56,12 @@ Result<Report> read_hello(const pb::Hello& from) {
 }
 Result<Report> read_mirror_state(const pb::MirrorState& from) {
   Check check("MirrorState");
-  MirrorState plain{RoleId{check.name(from.role(), "role")}, check.term(from.term(), "term"),
-                    from_wire(check, kPhase, from.phase(), "phase"), check.text(from.boot_nonce(), "boot_nonce"),
-                    check.text(from.detail(), "detail")};
+  MirrorState plain{RoleId{check.name(from.role(), "role")},
+                    check.term(from.term(), "term"),
+                    from_wire(check, kPhase, from.phase(), "phase"),
+                    check.text(from.boot_nonce(), "boot_nonce"),
+                    check.text(from.detail(), "detail"),
+                    from.whole()};
   return check.result<Report>(std::move(plain));
 }
 Result<Report> read_peer_vote(const pb::PeerVote& from) {
@@ -94,6 +97,7 @@ pb::Report to_proto(const Report& report) {
                           to.set_phase(to_wire(kPhase, r.phase));
                           to.set_boot_nonce(r.boot_nonce);
                           to.set_detail(printable(r.detail));
+                          to.set_whole(r.whole);
                         },
                         [&](const PeerVote& r) {
                           auto& to = *wire.mutable_peer_vote();

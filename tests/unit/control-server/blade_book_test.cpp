@@ -31,7 +31,7 @@ TEST(BladeBook, NothingIsBelievedOfABladeBeforeItWasSeen) {
   EXPECT_FALSE(blade.connected);
   EXPECT_FALSE(blade.sign_of_life);
   EXPECT_TRUE(blade.boot_id.empty());
-  EXPECT_FALSE(blade.isolated || blade.isolating || blade.readmitting);
+  EXPECT_FALSE(blade.isolated || blade.looking);
   EXPECT_FALSE(blade.powered_off || blade.powering_off);
 }
 

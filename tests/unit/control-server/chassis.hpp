@@ -52,8 +52,10 @@ class Chassis {
   std::map<RoleId, Ownership> store;
   bool store_answers = true;  ///< false: a write is under way for ever (its effect is lost by a restart)
   bool store_works = true;
-  std::set<BladeId> stuck_ports;   ///< the switch refuses
-  std::set<BladeId> silent_ports;  ///< the switch does not answer yet
+  std::set<BladeId> stuck_ports;     ///< the switch refuses
+  std::set<BladeId> silent_ports;    ///< the switch does not answer yet
+  bool silent_readmissions = false;  ///< likewise, to a Readmit
+  bool silent_looks = false;
   bool power_works = true;
   bool power_answers = true;        ///< false: it hangs
   std::set<BladeId> silent_agents;  ///< get orders, do nothing
@@ -192,10 +194,13 @@ class Chassis {
     queue_.push_back(IsolateDone{isolate.blade});
   }
   void perform(const Readmit& readmit) {
+    if (silent_readmissions) { return; }
     isolated.erase(readmit.blade);
     queue_.push_back(ReadmitDone{readmit.blade});
   }
-  void perform(const LookAtPorts& look) { queue_.push_back(PortsSeen{look.blade, isolated.contains(look.blade)}); }
+  void perform(const LookAtPorts& look) {
+    if (!silent_looks) { queue_.push_back(PortsSeen{look.blade, isolated.contains(look.blade)}); }
+  }
   void perform(const PowerOff& power) {
     if (!power_answers) { return; }
     if (!power_works) {

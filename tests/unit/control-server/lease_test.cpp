@@ -75,9 +75,53 @@ TEST_F(LeaseTest, AMirrorThatIsLostExposesTheRoleInTheStoreBeforeItsActiveIsTold
   arm();
   sut_.forget();
   sut_.mirror_state(1, MirrorPhase::Connected);
+  EXPECT_TRUE(sut_.own(1).leased) << "the active may be about to fall silent for us too";
+  sut_.pass(sut_.config.timings.vote_settle());
   EXPECT_FALSE(sut_.own(1).leased);
   const auto persist = index_of(sut_, [](auto& e) { return std::holds_alternative<Persist>(e); });
   EXPECT_LT(persist, index_of(sut_, is_order<link::DisarmLease>));
+}
+
+/// It freezes, and the mirror's BFD has noticed that a few milliseconds before ours.
+TEST_F(LeaseTest, IsNotGivenUpBecauseTheMirrorsVoteFallsFirst) {
+  arm();
+  nothing_obeys();
+  sut_.mirror_vote(1, Vote::Down);
+  sut_.pass(10ms);
+  sut_.own_vote(blade_, Vote::Down);
+  ASSERT_EQ(sut_.state(1), RoleState::TakingOver);
+  EXPECT_TRUE(sut_.own(1).leased);
+  sut_.report(sut_.standby(), link::GrantsStopped{role_, Term{1}});
+  sut_.pass(sut_.config.timings.lease_out() + 10ms);
+  EXPECT_EQ(sut_.own(1).evidence, link::StopEvidence::LeaseRanOut);
+  EXPECT_EQ(sut_.state(1), RoleState::OnMirror);
+}
+
+TEST_F(LeaseTest, OfAnActiveThatTheMirrorAloneHasLostIsTakenBackSoon) {
+  arm();
+  sut_.mirror_vote(1, Vote::Down);
+  sut_.pass(sut_.config.timings.vote_settle());
+  EXPECT_FALSE(sut_.own(1).leased);
+  EXPECT_FALSE(sut_.orders<link::DisarmLease>().empty());
+}
+
+TEST_F(LeaseTest, AnOrderThatWasLostWithTheActivesDaemonIsGivenAnew) {
+  ASSERT_EQ(sut_.orders<link::ArmLease>().size(), 2U) << "of both roles";
+  sut_.step(AgentLost{blade_});
+  sut_.forget();
+  sut_.hello(blade_, {{role_, Term{1}, PlaceKind::Host, true}});
+  sut_.pass(2s);
+  EXPECT_EQ(sut_.orders<link::ArmLease>().size(), 1U);
+}
+
+TEST_F(LeaseTest, ThatIsNotTimedWithinAWhileIsAnAlarm) {
+  const auto told = [&] { return sut_.status(1).detail.find("blade-1 has not said yet") != std::string::npos; };
+  EXPECT_FALSE(told());
+  sut_.pass(sut_.config.timings.lease_arming);
+  EXPECT_TRUE(told());
+  const auto armed = sut_.orders<link::ArmLease>();
+  sut_.report(blade_, link::LeaseState{role_, Term{1}, armed.front().second.id});
+  EXPECT_FALSE(told());
 }
 
 TEST_F(LeaseTest, AnActiveThatGetsNoGrantsIsLetGoBeforeItsGateCloses) {

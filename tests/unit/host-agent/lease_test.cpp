@@ -144,6 +144,18 @@ TEST_F(LeasedBladeTest, ARestartedDaemonGoesOnAskingUnderNumbersThatNobodyHasSee
   EXPECT_TRUE(all<TimeGate>(successor.step(kThen + 1s, GrantArrived{role, Term{1}, asked_[0].nonce})).empty());
 }
 
+/// A daemon that is killed in between must not leave a gate that closes by itself to a successor that knows of no
+/// lease.
+TEST_F(LeasedBladeTest, ALeaseIsForgottenOnlyWhenTheGateHasNoTimeoutAnyMore) {
+  grant();
+  const auto ordered = sut_.step(kThen, OrderArrived{link::DisarmLease{role, Term{1}}});
+  EXPECT_TRUE(does(ordered, Step::UntimeGate));
+  EXPECT_TRUE(all<Remember>(ordered).empty());
+  const auto done = sut_.step(kThen, StepDone{role, Step::UntimeGate});
+  EXPECT_EQ(all<Remember>(done).size(), 1U);
+  EXPECT_FALSE(sut_.record_of(role)->lease);
+}
+
 TEST(MirrorsHost, TellsItsGuestToGrantNoMoreUpToATermAndTellsItsWord) {
   Blade sut(BladeId{"blade-3"}, "boot");
   sut.step(kThen, OrderArrived{link::RunMirror{spec(), Term{4}, BladeId{"blade-2"}, {}, {}}});

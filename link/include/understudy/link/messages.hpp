@@ -184,6 +184,7 @@ struct MirrorState {
   MirrorPhase phase = MirrorPhase::Starting;
   std::string boot_nonce;  ///< SYNCED is bound to this guest's boot (rule 15)
   std::string detail;      ///< for Failed: what, and where the console log is
+  bool whole = false;      ///< its copy is complete for this term, whether or not its stream still runs
   bool operator==(const MirrorState&) const = default;
 };
 struct MirrorWarning {  ///< something about a mirror that an operator must know, and that changes no state

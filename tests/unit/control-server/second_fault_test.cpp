@@ -1,0 +1,160 @@
+// SPDX-License-Identifier: Apache-2.0
+/// A second failure in the middle of the first: the control-server away, the switch dead, the standby gone.
+/// Covers: control-server/core/role_failure.cpp, control-server/core/role_takeover.cpp
+#include <gtest/gtest.h>
+
+#include "chassis.hpp"
+
+namespace understudy::control::test {
+namespace {
+
+const BladeId kBlade1{"blade-1"};
+const RoleId kRole1{"role-1"};
+
+/// Of blade-1, which is dead, while the control-server is away. Then that one is back.
+class AwayWhenItDied : public testing::Test {
+ protected:
+  AwayWhenItDied() {
+    sut_.bring_up();
+    sut_.restart_control_server();
+    sut_.forget();
+    for (unsigned blade = 2; blade <= 3; ++blade) { sut_.own_vote(Chassis::blade_id(blade), Vote::Up); }
+    sut_.hello(Chassis::blade_id(2), {{Chassis::role_id(2), Term{1}, PlaceKind::Host, true}});
+    sut_.hello(sut_.standby(),
+               {{kRole1, Term{1}, PlaceKind::Mirror, false}, {Chassis::role_id(2), Term{1}, PlaceKind::Mirror, false}});
+  }
+  void the_mirror_lost_its_stream(bool whole) {
+    sut_.report(sut_.standby(), link::MirrorState{kRole1, Term{1}, MirrorPhase::Connected, "nonce", "", whole});
+    sut_.mirror_vote(1, Vote::Down);
+    sut_.pass(link::kVoteUnknownMax);
+    sut_.own_vote(kBlade1, Vote::Down);
+    sut_.pass(1s);
+  }
+  Chassis sut_{2};
+};
+
+TEST_F(AwayWhenItDied, AnActiveIsTakenOverByTheMirrorThatHasItAll) {
+  the_mirror_lost_its_stream(true);
+  EXPECT_EQ(sut_.state(1), RoleState::OnMirror);
+  EXPECT_EQ(sut_.own(1).term, Term{2});
+  EXPECT_EQ(sut_.own(1).evidence, link::StopEvidence::Isolated);
+}
+
+TEST_F(AwayWhenItDied, AMirrorThatHasNotItAllTakesNothingOver) {
+  the_mirror_lost_its_stream(false);
+  EXPECT_EQ(sut_.state(1), RoleState::Lost);
+  EXPECT_TRUE(sut_.all<Isolate>().empty()) << "what is left of the role may be on its blade";
+}
+
+TEST_F(AwayWhenItDied, AnActiveThatHasServedSinceIsNotTakenOverByAnOldCopy) {
+  sut_.hello(kBlade1, {{kRole1, Term{1}, PlaceKind::Host, true}});
+  the_mirror_lost_its_stream(true);
+  EXPECT_EQ(sut_.state(1), RoleState::Lost) << "it was exposed, and wrote on";
+}
+
+/// Its power is confirmed to be off; the switch is dead; the mirror does not take over at once.
+TEST(SecondFault, AConfirmedPowerOffIsEvidenceForTheNextTryToo) {
+  Chassis chassis(2);
+  chassis.bring_up();
+  chassis.silent_agents.insert(chassis.standby());
+  chassis.stuck_ports.insert(kBlade1);
+  chassis.silence(1);
+  ASSERT_EQ(chassis.own(1).evidence, link::StopEvidence::PoweredOff);
+  chassis.forget();
+  chassis.report(chassis.standby(), link::ActivateFailed{kRole1, Term{2}, "no region yet"});
+  chassis.silent_agents.clear();
+  chassis.pass(2s);
+  EXPECT_EQ(chassis.state(1), RoleState::OnMirror);
+}
+
+TEST(SecondFault, ABackgroundPowerOffIsEvidenceWhereTheSwitchFailsLater) {
+  Chassis chassis(2);
+  chassis.bring_up();
+  chassis.silent_agents.insert(chassis.standby());
+  chassis.silence(1);
+  ASSERT_EQ(chassis.own(1).evidence, link::StopEvidence::Isolated);
+  ASSERT_TRUE(chassis.powered_off.contains(kBlade1));
+  chassis.stuck_ports.insert(kBlade1);
+  chassis.step(AgentLost{chassis.standby()});
+  chassis.silent_agents.clear();
+  chassis.forget();
+  chassis.hello(chassis.standby(), {{kRole1, Term{1}, PlaceKind::Mirror, false}});
+  chassis.pass(2s);
+  EXPECT_EQ(chassis.state(1), RoleState::OnMirror);
+}
+
+/// The switch is slow: what was ordered is carried out in the order of the orders, and answered late.
+class SlowSwitch : public testing::Test {
+ protected:
+  SlowSwitch() {
+    sut_.config.has_power = false;
+    sut_.restart_control_server();
+    sut_.bring_up();
+    sut_.stuck_ports.insert(kBlade1);
+    sut_.silent_agents.insert(kBlade1);
+    sut_.silence(1);  // the first isolation fails
+    sut_.stuck_ports.clear();
+    sut_.silent_ports.insert(kBlade1);
+    sut_.pass(600ms);  // the second is under way
+    sut_.silent_readmissions = true;
+    heard_and_called_off();
+  }
+  void heard_and_called_off() {
+    sut_.own_vote(kBlade1, Vote::Up);
+    sut_.mirror_vote(1, Vote::Up);
+    sut_.report(kBlade1, link::Serving{kRole1, sut_.own(1).term});
+    sut_.mirror_state(1, MirrorPhase::Synced);
+    ASSERT_EQ(sut_.state(1), RoleState::Protected);
+  }
+  Chassis sut_{2};
+};
+
+TEST_F(SlowSwitch, AnIsolationOfBeforeAReadmissionIsNoEvidenceAfterIt) {
+  ASSERT_EQ(sut_.all<Readmit>().size(), 1U) << "behind the second isolation";
+  sut_.forget();
+  sut_.silence(1);
+  ASSERT_EQ(sut_.state(1), RoleState::TakingOver);
+  EXPECT_EQ(sut_.all<Isolate>().size(), 1U) << "behind the readmission";
+  sut_.step(IsolateDone{kBlade1});
+  EXPECT_TRUE(sut_.orders<link::Activate>().empty()) << "its ports are about to be opened";
+  sut_.step(ReadmitDone{kBlade1});
+  EXPECT_TRUE(sut_.orders<link::Activate>().empty());
+  sut_.step(IsolateDone{kBlade1});
+  EXPECT_EQ(sut_.state(1), RoleState::OnMirror);
+}
+
+/// Another evidence came first, so that nothing was isolated for it.
+TEST_F(SlowSwitch, AReadmissionThatIsDoneTooLateIsUndone) {
+  sut_.hello(kBlade1);
+  ASSERT_EQ(sut_.state(1), RoleState::OnMirror);
+  sut_.step(IsolateDone{kBlade1});
+  sut_.forget();
+  sut_.step(ReadmitDone{kBlade1});
+  EXPECT_EQ(sut_.all<Isolate>().size(), 1U);
+}
+
+/// Its command waits behind others, or hangs.
+TEST(SecondFault, ASwitchThatDoesNotAnswerHoldsUpNoOtherEvidence) {
+  Chassis chassis(2);
+  chassis.bring_up();
+  chassis.silent_ports.insert(kBlade1);
+  chassis.silence(1);
+  chassis.pass(chassis.config.timings.isolation_limit - 1ms);
+  EXPECT_TRUE(chassis.all<PowerOff>().empty());
+  chassis.pass(1ms);
+  EXPECT_EQ(chassis.own(1).evidence, link::StopEvidence::PoweredOff);
+  EXPECT_EQ(chassis.state(1), RoleState::OnMirror);
+  EXPECT_TRUE(chassis.noted("alarm", "the switch has not answered in time whether blade-1 is isolated"));
+}
+
+TEST(SecondFault, PortsAreLookedAtOnceBeforeTheSwitchHasAnswered) {
+  Chassis chassis(2);
+  chassis.bring_up();
+  chassis.silent_looks = true;
+  chassis.forget();
+  chassis.pass(60s);
+  EXPECT_EQ(chassis.all<LookAtPorts>().size(), 2U) << "of each blade that serves";
+}
+
+}  // namespace
+}  // namespace understudy::control::test
