@@ -125,7 +125,7 @@ class Agent {
   };
   std::map<RoleId, PacedGuest> paced_;
   std::set<RoleId> unremembered_;  ///< a successor would not know what this blade holds of them
-  std::set<RoleId> uncertified_;                      ///< mirrors that wait for a certificate that can be used
+  std::set<RoleId> uncertified_;   ///< mirrors that wait for a certificate that can be used
   boost::asio::steady_timer certificate_timer_;
   std::chrono::steady_clock::time_point certificates_told_;
   std::vector<RoleId> guests_waiting_;  ///< for the choices of accelerator and region device

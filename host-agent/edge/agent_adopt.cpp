@@ -54,8 +54,8 @@ void Agent::adopt_roles() {
   arm_timer();
 }
 
-/// A gate of a role of which nothing is known any more (its record is lost) would speak beside the next place: that this
-/// blade holds nothing is stop-evidence at the control-server. Closed before anything is said there.
+/// A gate of a role of which nothing is known any more (its record is lost) would speak beside the next place: that
+/// this blade holds nothing is stop-evidence at the control-server. Closed before anything is said there.
 Status Agent::close_unclaimed_gates() {
   std::set<std::string> claimed;
   for (const auto& [role, held] : blade_.roles()) {

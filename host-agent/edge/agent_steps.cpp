@@ -5,6 +5,7 @@
 #include "edge/agent.hpp"
 #include "edge/lease_gate.hpp"
 #include "edge/shutdown_unit.hpp"
+#include "understudy/common/boot_clock.hpp"
 #include "understudy/common/log.hpp"
 
 namespace understudy::host {

@@ -2,8 +2,8 @@
 #include "understudy/common/privileges.hpp"
 
 #include <gtest/gtest.h>
-#include <sys/resource.h>
 #include <linux/capability.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>

@@ -118,7 +118,7 @@ TEST_F(PkiTest, RenewingKeepsWhoItIsAndTheKeyOrMakesANewOne) {
 }
 
 TEST_F(PkiTest, WhatAnotherCaHasIssuedIsNotRenewed) {
-  const test::Pki other("chassis-1");
+  test::Pki other("chassis-1");
   const auto files = other.issue(Kind::Operator, "mallory", "", 5);
   for (const bool new_key : {false, true}) {
     const auto refused = pki_renew(pki_.folder(), files.certificate, valid_for(5, now()), new_key);
