@@ -21,6 +21,7 @@
 #include "core/blade.hpp"
 #include "edge/config.hpp"
 #include "edge/guests/region_device.hpp"
+#include "edge/hardware_watchdog.hpp"
 #include "edge/mirror_place.hpp"
 #include "edge/movement_unit.hpp"
 #include "edge/served_role.hpp"
@@ -40,6 +41,8 @@ class Agent {
   /// Closes the gate of all service interfaces but what is open already, starts BFD, adopts what a former daemon held,
   /// connects to the control-server.
   Status start();
+  /// One line for a person: the control-server, and what is here.
+  [[nodiscard]] std::string summary() const;
 
  private:
   void handle(const Event& event);
@@ -115,6 +118,8 @@ class Agent {
   std::map<RoleId, std::unique_ptr<MovementUnit>> movements_;
   std::map<RoleId, link::guest::Certify> certified_;  ///< what each mirror was given last
   std::set<RoleId> uncertified_;                      ///< mirrors that wait for a certificate that can be used
+  HardwareWatchdog watchdog_;
+  std::string connected_to_;  ///< empty: to no control-server
   boost::asio::steady_timer certificate_timer_;
   std::chrono::steady_clock::time_point certificates_told_;
   std::vector<RoleId> guests_waiting_;  ///< for the choices of accelerator and region device

@@ -15,6 +15,7 @@
 #include <thread>
 
 #include "image_check.hpp"
+#include "support/eventually.hpp"
 
 namespace understudy::shm::crash {
 namespace {
@@ -185,12 +186,11 @@ TEST(OneWriterAndManyReaders, NobodySeesATornValueAndWhoeverIgnoresTheProtocolDo
   for (std::uint64_t reader = 0; reader < 6; ++reader) {
     threads.emplace_back([&, reader] { Reader(file.path(), watch).run(reader); });
   }
-  using Clock = std::chrono::steady_clock;
-  const auto began = Clock::now();
-  const auto end = began + std::chrono::seconds(effort(1, 120));
-  const auto late = end + std::chrono::seconds(20);
-  const auto enough = [&] { return Clock::now() >= end && torn_without_protocol > 0 && watch.reads > 10000; };
-  while (!watch.done && !enough() && Clock::now() < late) { std::this_thread::sleep_for(std::chrono::milliseconds(5)); }
+  const auto end = std::chrono::steady_clock::now() + std::chrono::seconds(effort(1, 120));
+  const auto enough = [&] {
+    return std::chrono::steady_clock::now() >= end && torn_without_protocol > 0 && watch.reads > 10000;
+  };
+  (void)test::eventually([&] { return watch.done || enough(); }, std::chrono::seconds(effort(1, 120) + 20));
   watch.done = true;
   for (auto& thread : threads) { thread.join(); }
   EXPECT_FALSE(watch.violated) << watch.violation;
