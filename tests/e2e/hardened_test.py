@@ -121,6 +121,7 @@ class Hardened(GroupCase):
             self.assertEqual((status["NoNewPrivs"], status["Seccomp"]), ("1", "2"), name)
         self.is_ready_and_fed()
         self.take_over()
+        self.a_told_key_would_be_found()
         self.nothing_is_told_of("after the takeover")
         since = self.order_move()
         self.wait_event(lambda event: event.get("phase") == "resume", "the movement", since)
@@ -148,6 +149,14 @@ class Hardened(GroupCase):
         until(lambda: self.told(control, goes_on), "it goes on and is fed again")
         self.wait_state("on-host")
         say("a daemon that stands still is not fed")
+
+    def a_told_key_would_be_found(self):
+        told = self.state.log("planted")
+        with open(told, "wb") as file:
+            file.write(b"the key is " + next(iter(self.secrets())) + b"\n")
+        with self.assertRaisesRegex(AssertionError, "planted.log tells"):
+            self.nothing_is_told_of("for a moment")
+        os.unlink(told)
 
     def nothing_is_told_of(self, when):
         keys = self.secrets()
