@@ -59,7 +59,7 @@ void feed_bfd(Bytes rest) {
   bfd::Session session(
       parameters, [] { return 0.5; }, now);
   for (std::uint32_t sequence = 1; !rest.empty(); ++sequence) {
-    now += std::chrono::milliseconds(number(rest));
+    now = now + std::chrono::milliseconds(static_cast<int>(number(rest)));
     if (session.next_deadline() <= now) { (void)session.on_tick(now); }
     const auto packet = take(rest, number(rest));
     const bool well_signed = sequence % 2 == 0 && parameters.authentication.type != BfdAuthentication::None;
