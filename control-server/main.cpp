@@ -9,6 +9,7 @@
 #include "edge/service.hpp"
 #include "understudy/common/log.hpp"
 #include "understudy/common/privileges.hpp"
+#include "understudy/common/service_manager.hpp"
 #include "understudy/common/usage.hpp"
 
 namespace {
@@ -48,7 +49,10 @@ int serve(const understudy::control::ServerConfig& config) {
   }
   log::info("listening at {}, {} blades, {} roles", config.listen, config.group.blades.size(),
             config.group.roles.size());
+  understudy::ServiceManager manager(io, [&] { return service.value()->summary(); });
+  manager.ready();
   io.run();
+  manager.stopping();
   log::info("stopped");
   return 0;
 }

@@ -13,6 +13,7 @@
 #include "edge/agent.hpp"
 #include "understudy/common/log.hpp"
 #include "understudy/common/privileges.hpp"
+#include "understudy/common/service_manager.hpp"
 #include "understudy/common/usage.hpp"
 
 namespace {
@@ -70,7 +71,10 @@ int run(const std::string& config_path, bool check_only) {
     return 1;
   }
   log::info("started");
+  ServiceManager manager(io, [&] { return agent.summary(); });
+  manager.ready();
   io.run();
+  manager.stopping();
   log::info("stopped; the roles of this blade go on as they are");
   return 0;
 }

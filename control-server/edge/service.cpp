@@ -79,6 +79,18 @@ Status ControlService::open_edges() {
   return watch_blades();
 }
 
+std::string ControlService::summary() const {
+  const auto status = group_.status();
+  std::string text;
+  for (const auto& role : status.roles) { text += role.role.value + " " + role.state + ", "; }
+  std::string away;
+  for (const auto& blade : status.blades) {
+    if (!blade.agent_connected) { away += " " + blade.blade.value; }
+  }
+  text += status.standby.empty() ? "no standby" : "standby " + status.standby.value;
+  return away.empty() ? text : text + "; no host-agent of" + away;
+}
+
 void ControlService::look_at_ports(const BladeId& blade) {
   auto look = [this, blade, worker = switch_worker_.get()]() -> Event {
     PortsSeen seen{blade};

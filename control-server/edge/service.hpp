@@ -35,6 +35,8 @@ class ControlService {
   ControlService& operator=(const ControlService&) = delete;
 
   [[nodiscard]] int port() const { return api_->port(); }
+  /// One line for a person: how the roles are, and what is missing.
+  [[nodiscard]] std::string summary() const;
 
  private:
   ControlService(boost::asio::io_context& io, const ServerConfig& config, std::unique_ptr<Store> store,

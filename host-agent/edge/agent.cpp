@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "edge/agent.hpp"
 
+#include <algorithm>
 #include <boost/asio/post.hpp>
 
 #include "edge/held_file.hpp"
@@ -28,6 +29,7 @@ Agent::Agent(boost::asio::io_context& io, BladeConfig config, std::string boot_i
       blade_(config_.blade, boot_id_),
       timer_(io),
       network_(config_),
+      watchdog_(io, config_.watchdog),
       certificate_timer_(io) {}
 
 Agent::~Agent() = default;
@@ -40,10 +42,12 @@ Status Agent::start() {
   link::ControlClientCallbacks callbacks;
   callbacks.on_connected = [this](const std::string& address, const std::string&) {
     log::info("connected to the control-server {}", address);
+    connected_to_ = address;
     handle(ControlConnected{});
   };
   callbacks.on_order = [this](const link::Order& order) { handle(OrderArrived{order}); };
-  callbacks.on_lost = [](const std::string& why) {
+  callbacks.on_lost = [this](const std::string& why) {
+    connected_to_.clear();
     log::warn("the control-server is lost: {}; roles go on, no failover until it is back", why);
   };
   control_ = std::make_unique<link::ControlClient>(
@@ -103,6 +107,17 @@ link::guest::Configure Agent::configuration_of(const MirrorPlace& mirror) const 
 void Agent::handle(const Event& event) {
   for (const auto& effect : blade_.step(boot_now(), event)) { perform(effect); }
   arm_timer();
+  const auto& roles = blade_.roles();
+  watchdog_.serves(std::any_of(roles.begin(), roles.end(),
+                               [](const auto& role) { return role.second.stage == RoleStage::ServingHost; }));
+}
+
+std::string Agent::summary() const {
+  std::string text = connected_to_.empty() ? "no control-server" : "control-server " + connected_to_;
+  for (const auto& [role, held] : blade_.roles()) {
+    text += "; " + role.value + " " + to_string(held.stage) + ", term " + std::to_string(held.term.value);
+  }
+  return text;
 }
 
 void Agent::arm_timer() {

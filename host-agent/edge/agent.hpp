@@ -22,6 +22,7 @@
 #include "edge/config.hpp"
 #include "edge/guest_pace.hpp"
 #include "edge/guests/region_device.hpp"
+#include "edge/hardware_watchdog.hpp"
 #include "edge/mirror_place.hpp"
 #include "edge/movement_unit.hpp"
 #include "edge/served_role.hpp"
@@ -41,6 +42,8 @@ class Agent {
   /// Closes the gate of all service interfaces but what is open already, starts BFD, adopts what a former daemon held,
   /// connects to the control-server.
   Status start();
+  /// One line for a person: the control-server, and what is here.
+  [[nodiscard]] std::string summary() const;
 
  private:
   void handle(const Event& event);
@@ -126,6 +129,8 @@ class Agent {
   std::map<RoleId, PacedGuest> paced_;
   std::set<RoleId> unremembered_;  ///< a successor would not know what this blade holds of them
   std::set<RoleId> uncertified_;   ///< mirrors that wait for a certificate that can be used
+  HardwareWatchdog watchdog_;
+  std::string connected_to_;  ///< empty: to no control-server
   boost::asio::steady_timer certificate_timer_;
   std::chrono::steady_clock::time_point certificates_told_;
   std::vector<RoleId> guests_waiting_;  ///< for the choices of accelerator and region device

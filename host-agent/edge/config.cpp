@@ -160,6 +160,18 @@ void read_drill(ConfigTable table, DrillConfig& drill) {
   read("committed", drill.committed);
 }
 
+void read_watchdog(ConfigTable table, WatchdogConfig& watchdog) {
+  watchdog.device = table.string_or("device", "", "the watchdog's device, e.g. \"/dev/watchdog\"");
+  watchdog.timeout = std::chrono::seconds(table.integer_or("timeout_s", 30, "seconds", 5, 600));
+  if (watchdog.device.empty()) { return; }
+  std::error_code ignored;
+  const auto type = std::filesystem::status(watchdog.device, ignored).type();
+  if (type != std::filesystem::file_type::character && type != std::filesystem::file_type::fifo) {
+    table.problem("device", "\"" + watchdog.device + "\" is no device; load the driver of this blade's watchdog, or " +
+                                "remove [watchdog]");
+  }
+}
+
 }  // namespace
 
 Result<BladeConfig> read_blade_config(const std::string& path) {
@@ -193,6 +205,7 @@ Result<BladeConfig> read_blade_config(const std::string& path) {
   read_networks(root, config);
   read_bfd(root.table("bfd"), path, config);
   read_drill(root.table("drill"), config.drill);
+  read_watchdog(root.table("watchdog"), config.watchdog);
   auto mirrors = root.table("mirrors");
   read_mirrors(mirrors, config.mirrors);
   for (const auto& [network, interface] : config.networks) {

@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include "edge/hardware_watchdog.hpp"
 #include "understudy/common/net_types.hpp"
 #include "understudy/common/result.hpp"
 #include "understudy/common/types.hpp"
@@ -51,6 +52,7 @@ struct BladeConfig {
   BfdConfig bfd;
   MirrorsConfig mirrors;
   DrillConfig drill;
+  WatchdogConfig watchdog;
   link::tls::Settings tls;
 
   [[nodiscard]] std::string region_path(const RoleId& role) const { return region_dir + "/understudy-" + role.value; }

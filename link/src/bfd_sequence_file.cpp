@@ -38,8 +38,10 @@ struct SequenceFile::Content {
 
 Result<SequenceFile> SequenceFile::open(const std::string& path, const std::string& boot_id, std::uint32_t clock) {
   const auto os_failure = [&] { return failure(path + ": " + std::strerror(errno)); };
-  std::error_code told_by_open;
-  std::filesystem::create_directories(std::filesystem::path(path).parent_path(), told_by_open);
+  const auto folder = std::filesystem::path(path).parent_path();
+  std::error_code problem;
+  std::filesystem::create_directories(folder, problem);
+  if (problem) { return failure("folder " + folder.string() + " cannot be made: " + problem.message()); }
   const FileDescriptor file(::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600));
   if (file.get() < 0) { return os_failure(); }
   struct stat found {};

@@ -11,6 +11,8 @@ namespace understudy::link::bfd {
 
 namespace {
 
+constexpr unsigned out_of_turn_max = 6;  // coming up takes three, with a Poll and its Final
+constexpr Duration out_of_turn_window_min = std::chrono::milliseconds(1);
 constexpr Duration late_bound_min = std::chrono::milliseconds(5);
 /// Far enough to be "never" and near enough not to overflow when something is added.
 constexpr Instant never{Duration(std::numeric_limits<Duration::rep>::max() / 4)};
@@ -155,11 +157,33 @@ Session::Output Session::on_packet(Instant now, std::span<const std::byte> paylo
   detection_deadline_ = now + detection_time();
   late_restarts_ = 0;
   if (packet.poll) {
-    output.packet = transmit(now, true);
+    output.packet = answer_at_once(now, true);
   } else if (!last_sent_ || !same_content(*last_sent_, content())) {
-    output.packet = transmit(now, false);
+    output.packet = answer_at_once(now, false);
   }
   return output;
+}
+
+/// A path that duplicates and delays makes every answer two, and old ones undo what newer ones said: without a bound
+/// two sessions answer each other as fast as they can. What is not said at once is said in turn, and who polls asks
+/// again.
+bool Session::may_answer_at_once(Instant now) {
+  const auto window = std::max(parameters_.desired_min_tx, out_of_turn_window_min);
+  if (now - out_of_turn_since_ >= window) {
+    out_of_turn_since_ = now;
+    out_of_turn_ = 0;
+  }
+  if (out_of_turn_ < out_of_turn_max) {
+    ++out_of_turn_;
+    return true;
+  }
+  next_transmit_ = std::min(next_transmit_, out_of_turn_since_ + window);
+  return false;
+}
+
+std::optional<EncodedPacket> Session::answer_at_once(Instant now, bool final_bit) {
+  if (!may_answer_at_once(now)) { return std::nullopt; }
+  return transmit(now, final_bit);
 }
 
 // --- time ---------------------------------------------------------------------------------------------------------

@@ -162,5 +162,19 @@ TEST_F(BladeConfigTest, ANetworkOfItsOwnForEachInterface) {
             ":7: interface \"ext\" is given to two networks; each network needs its own");
 }
 
+TEST_F(BladeConfigTest, AWatchdogIsADeviceWithATimeout) {
+  const auto with = [&](const std::string& text) { return read("[mirrors]\n", "[watchdog]\n" + text + "[mirrors]\n"); };
+  const auto good = with("device = \"/dev/null\"\ntimeout_s = 10\n");
+  ASSERT_TRUE(good) << good.error().message;
+  EXPECT_EQ(good->watchdog.device, "/dev/null");
+  EXPECT_EQ(good->watchdog.timeout, std::chrono::seconds(10));
+  EXPECT_EQ(read()->watchdog.device, "") << "none unless it is asked for";
+  for (const auto* wrong : {"device = \"/etc/passwd\"\n", "device = \"/dev/no-such-thing\"\n", "timeout_s = 1\n"}) {
+    const auto refused = with(wrong);
+    ASSERT_FALSE(refused) << wrong;
+    EXPECT_NE(refused.error().message.find("watchdog"), std::string::npos) << refused.error().message;
+  }
+}
+
 }  // namespace
 }  // namespace understudy::host

@@ -44,6 +44,14 @@ TEST_F(BfdSequenceFile, BeginsAtTheClockAndGoesOnWhereTheLastOneStopped) {
   EXPECT_EQ(found.st_mode & 0777, 0600u);
 }
 
+TEST_F(BfdSequenceFile, AFolderThatCannotBeMadeIsNamed) {
+  std::filesystem::create_directories(folder_);
+  std::ofstream(folder_ + "/run") << "a file";
+  const auto opened = SequenceFile::open(path_, "boot-1", clock_now);
+  ASSERT_FALSE(opened);
+  EXPECT_NE(opened.error().message.find(folder_ + "/run cannot be made"), std::string::npos) << opened.error().message;
+}
+
 TEST_F(BfdSequenceFile, AKilledProcessLeavesEveryNumberThatItHadWritten) {
   int ends[2];
   ASSERT_EQ(pipe(ends), 0);

@@ -53,7 +53,7 @@ class TestRegion {
 
 inline std::vector<std::byte> bytes_of(std::uint64_t seed, std::size_t size) {
   std::vector<std::byte> bytes(size);
-  std::memcpy(bytes.data(), &seed, std::min(size, sizeof seed));
+  if (size != 0) { std::memcpy(bytes.data(), &seed, std::min(size, sizeof seed)); }
   return bytes;
 }
 inline void put(shm::StoreWriter& writer, std::uint64_t key, std::uint64_t value, shm::TableIndex table = 0) {

@@ -119,11 +119,16 @@ class Session {
   [[nodiscard]] bool notice_late_wakeup(Instant now);
   [[nodiscard]] ControlPacket content() const;
   EncodedPacket transmit(Instant now, bool final_bit);
+  [[nodiscard]] bool may_answer_at_once(Instant now);
+  std::optional<EncodedPacket> answer_at_once(Instant now, bool final_bit);
   void advance_sequence(const ControlPacket& packet);
   void schedule_transmit();
   void reschedule_transmit(Instant now);
   [[nodiscard]] Duration late_bound() const;
 
+  /// Packets out of turn since then.
+  Instant out_of_turn_since_;
+  unsigned out_of_turn_ = 0;
   SessionParameters parameters_;
   Authenticator authenticator_;
   std::uint32_t transmit_sequence_;

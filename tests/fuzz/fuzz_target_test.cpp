@@ -11,7 +11,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
 
 namespace {
 
-TEST(RegionFuzz, SurvivesMadeUpInputs) {
+TEST(FuzzTarget, SurvivesMadeUpInputs) {
   std::mt19937_64 random(11);
   for (int round = 0; round < 1000; ++round) {
     std::vector<std::uint8_t> input(random() % 400 + 2);
