@@ -70,8 +70,9 @@ class ControlApiServer {
   /// Tells the followers of the event log that there is more.
   void wake_followers();
 
+  class Impl;  ///< of link/src only
+
  private:
-  class Impl;
   explicit ControlApiServer(std::shared_ptr<Impl> impl);
   std::shared_ptr<Impl> impl_;
 };
