@@ -19,6 +19,12 @@ grpc::Status to_grpc(const Error& error) {
   }
 }
 
+grpc::Status not_leader(const std::string& leader) {
+  return {grpc::StatusCode::FAILED_PRECONDITION,
+          leader.empty() ? "this control-server does not lead, and at this moment no other does: nothing is decided"
+                         : "this control-server is not the leader, leader is " + leader};
+}
+
 namespace {
 
 using Impl = ControlApiServer::Impl;
@@ -98,7 +104,11 @@ class Service : public pb::Control::CallbackService {
   template <class Request, class Action>
   grpc::ServerUnaryReactor* change(grpc::CallbackServerContext* context, const Request& request, Action action) {
     const Command command{impl_.caller(*context).who(), request.reason()};
-    return answer(context, Right::Change, [command, action](Impl& impl) {
+    return answer(context, Right::Change, [context, command, action](Impl& impl) {
+      if (const auto standing = impl.standing(); !standing.leads) {
+        context->AddTrailingMetadata(kLeaderMetadata, standing.leader);
+        return not_leader(standing.leader);
+      }
       if (command.reason.size() > bounds::kReasonBytes) {
         return to_grpc(
             failure("a reason has at most " + std::to_string(bounds::kReasonBytes) + " bytes", Errc::BadInput));

@@ -65,7 +65,8 @@ class ControlApiServer::Impl::Follower : public grpc::ServerWriteReactor<pb::Eve
       more_ = false;
     }
     impl_.post([self = shared_from_this()](Impl& impl) {
-      self->feed(impl.handlers().events_after(self->after_, kEventsAtOnce));
+      impl.handlers().events_after(self->after_, kEventsAtOnce,
+                                   [self](const std::vector<EventRecord>& events) { self->feed(events); });
     });
   }
 

@@ -12,7 +12,7 @@ grpc::Status stopping_status() { return {grpc::StatusCode::UNAVAILABLE, "the con
 }  // namespace
 
 ControlApiServer::Impl::Impl(boost::asio::io_context& io, std::string state_id, ControlApiHandlers handlers)
-    : io_(io), state_id_(std::move(state_id)), handlers_(std::move(handlers)) {}
+    : io_(io), handlers_(std::move(handlers)), standing_{!state_id.empty(), state_id, 0, ""} {}
 ControlApiServer::Impl::~Impl() = default;
 
 Status ControlApiServer::Impl::listen(const std::string& address, const tls::Wire& wire) {
@@ -36,6 +36,27 @@ Status ControlApiServer::Impl::listen(const std::string& address, const tls::Wir
   watch_failed_handshakes(
       this, [this](const std::string& what) { post([what](Impl& impl) { impl.handlers().on_refused({}, what); }); });
   return {};
+}
+
+ControlApiServer::Impl::Standing ControlApiServer::Impl::standing() {
+  const std::lock_guard lock(mutex_);
+  return standing_;
+}
+
+void ControlApiServer::Impl::lead(const std::string& state_id, std::uint64_t token) {
+  const std::lock_guard lock(mutex_);
+  standing_ = {true, state_id, token, ""};
+}
+
+void ControlApiServer::Impl::follow(const std::string& leader) {
+  std::vector<std::shared_ptr<Session>> sessions;
+  {
+    const std::lock_guard lock(mutex_);
+    const bool led = std::exchange(standing_, Standing{false, "", 0, leader}).leads;
+    if (!led) { return; }
+    for (const auto& [id, session] : sessions_) { sessions.push_back(session); }
+  }
+  for (const auto& session : sessions) { session->finish(not_leader(leader)); }
 }
 
 Status ControlApiServer::Impl::tell_refused(Status checked) {
@@ -143,6 +164,8 @@ Result<std::unique_ptr<ControlApiServer>> ControlApiServer::listen(boost::asio::
 ControlApiServer::ControlApiServer(std::shared_ptr<Impl> impl) : impl_(std::move(impl)) {}
 ControlApiServer::~ControlApiServer() { impl_->stop(); }
 int ControlApiServer::port() const { return impl_->port(); }
+void ControlApiServer::lead(const std::string& state_id, std::uint64_t token) { impl_->lead(state_id, token); }
+void ControlApiServer::follow(const std::string& leader) { impl_->follow(leader); }
 bool ControlApiServer::send(SessionId session, const Order& order) { return impl_->send(session, order); }
 void ControlApiServer::close(SessionId session) { impl_->close(session); }
 void ControlApiServer::wake_followers() { impl_->wake_followers(); }

@@ -47,7 +47,17 @@ class ControlApiServer::Impl : public std::enable_shared_from_this<Impl> {
   }
 
   [[nodiscard]] const ControlApiHandlers& handlers() const { return handlers_; }
-  [[nodiscard]] const std::string& state_id() const { return state_id_; }
+  void lead(const std::string& state_id, std::uint64_t token);
+  void follow(const std::string& leader);
+
+  struct Standing {
+    bool leads = false;
+    std::string state_id;
+    std::uint64_t token = 0;
+    std::string leader;  ///< where another leads
+  };
+  // Any thread.
+  [[nodiscard]] Standing standing();
 
   // Called on gRPC's threads.
   [[nodiscard]] Caller caller(const grpc::ServerContextBase& context) const { return caller_of(context, chassis_); }
@@ -64,7 +74,6 @@ class ControlApiServer::Impl : public std::enable_shared_from_this<Impl> {
   std::shared_ptr<Session> find(SessionId id);
 
   boost::asio::io_context& io_;
-  std::string state_id_;
   std::string chassis_;  ///< of our own certificate; empty on a plain wire
   ControlApiHandlers handlers_;
   std::unique_ptr<pb::Control::CallbackService> service_;
@@ -72,12 +81,16 @@ class ControlApiServer::Impl : public std::enable_shared_from_this<Impl> {
   int port_ = 0;
   bool stopped_ = false;  ///< io_context's thread only
   std::mutex mutex_;      ///< guards what is below
+  Standing standing_;
   std::map<SessionId, std::shared_ptr<Session>> sessions_;
   std::map<const Follower*, std::shared_ptr<Follower>> followers_;
   std::map<std::uint64_t, grpc::ServerUnaryReactor*> pending_;  ///< calls that wait for a handler
   std::uint64_t last_id_ = 0;
   bool stopping_ = false;
 };
+
+/// "not the leader, leader is ADDRESS"
+[[nodiscard]] grpc::Status not_leader(const std::string& leader);
 
 /// Who may call what, and what each call does.
 [[nodiscard]] std::unique_ptr<pb::Control::CallbackService> make_service(ControlApiServer::Impl& impl);

@@ -20,15 +20,25 @@ class ControlApiServer::Impl::Session : public grpc::ServerBidiReactor<pb::Repor
 
   void start() {
     id_ = impl_.add(shared_from_this());
+    // Looked at after it was added: whoever stops leading from now on finds this session and ends it.
+    const auto standing = impl_.standing();
+    token_ = standing.token;
     pb::Order first;
-    first.mutable_attached()->set_state_id(impl_.state_id());
-    write(std::move(first));
-    read_next();
+    if (standing.leads) {
+      first.mutable_attached()->set_state_id(standing.state_id);
+      first.mutable_attached()->set_token(token_);
+      write(std::move(first));
+      read_next();
+    } else {
+      first.mutable_not_leader()->set_leader(standing.leader);
+      refuse(std::move(first), not_leader(standing.leader));
+    }
   }
 
   bool write(pb::Order order) {
     const std::lock_guard lock(mutex_);
     if (finished_) { return false; }
+    order.set_token(token_);
     if (unsent_.size() >= kMaxUnsent) {
       finish_locked({grpc::StatusCode::RESOURCE_EXHAUSTED, "orders are not read"});
       return false;
@@ -110,6 +120,13 @@ class ControlApiServer::Impl::Session : public grpc::ServerBidiReactor<pb::Repor
     const std::lock_guard lock(mutex_);
     if (!finished_) { StartRead(&incoming_); }
   }
+  void refuse(pb::Order order, const grpc::Status& status) {
+    const std::lock_guard lock(mutex_);
+    if (std::exchange(finished_, true)) { return; }
+    why_ = status.error_message();
+    unsent_.push_back(std::move(order));
+    StartWriteAndFinish(&unsent_.front(), grpc::WriteOptions(), status);
+  }
   void finish_locked(const grpc::Status& status) {
     if (std::exchange(finished_, true)) { return; }
     why_ = status.ok() ? "the agent ended the stream" : status.error_message();
@@ -119,6 +136,7 @@ class ControlApiServer::Impl::Session : public grpc::ServerBidiReactor<pb::Repor
   Impl& impl_;
   const Caller caller_;
   SessionId id_ = 0;
+  std::uint64_t token_ = 0;  ///< of the leadership that it belongs to
   pb::Report incoming_;
   bool greeted_ = false;  ///< reads only (one at a time), as blade_
   BladeId blade_;
