@@ -4,6 +4,7 @@
 ///
 ///     PREFIX/owner/ROLE       one ownership, JSON
 ///     PREFIX/event/LAST-ID    a batch of events, JSON, by the id of its last one
+///     PREFIX/policy           the movement policy, when an operator has changed it
 ///     PREFIX/state_id         identity
 ///     PREFIX/who/...          who leads, who is there (election.hpp)
 ///
@@ -12,6 +13,7 @@
 /// Every call blocks until etcd answers or each endpoint has had its deadline: never on the loop's thread.
 
 #include <map>
+#include <optional>
 
 #include "edge/election.hpp"
 #include "edge/etcd_client.hpp"
@@ -33,6 +35,10 @@ class EtcdStore : public StateStore {
   Status append(const std::vector<link::EventRecord>& events) override;
   /// What a single member of etcd knows: also where etcd has lost its quorum.
   Result<std::vector<link::EventRecord>> events_after(std::uint64_t after, std::size_t limit) override;
+
+  /// What an operator chose while another led; none: nobody did.
+  Result<std::optional<link::MovementPolicy>> policy();
+  Status set_policy(link::MovementPolicy policy);
 
   /// The log keeps this many events at least.
   static constexpr std::uint64_t kKeptEvents = 20'000;

@@ -150,6 +150,7 @@ link::ControlApiHandlers ControlService::handlers() {
     auto answer = Result<std::string>(std::string("the movement policy is now ") + link::to_string(policy));
     tell_command(command, std::string("policy ") + link::to_string(policy), {}, answer);
     step(OperatorPolicy{policy});
+    remember_policy(policy);
     return answer;
   };
   handlers.on_refused = [this](const BladeId& at, const std::string& what) { tell_refused(at, what); };

@@ -56,8 +56,14 @@ class ControlService {
   // service_lead.cpp
   void begin_election();
   void won(const Leadership& leadership);
-  void take_lead(const Leadership& leadership, const std::shared_ptr<EtcdStore>& store,
-                 const std::vector<Ownership>& stored, std::uint64_t last_event);
+  struct Read {  ///< of the state, when the lead was won
+    std::vector<Ownership> stored;
+    std::uint64_t last_event = 0;
+    std::optional<link::MovementPolicy> policy;
+  };
+  static Result<Read> read_state(EtcdStore& store);
+  void take_lead(const Leadership& leadership, const std::shared_ptr<EtcdStore>& store, const Read& state);
+  void remember_policy(link::MovementPolicy policy);
   void begin_deciding(const std::vector<Ownership>& stored);
   void stop_deciding(const std::string& why);
   void watch_tenure();

@@ -34,27 +34,48 @@ void ControlService::won(const Leadership& leadership) {
   log::info("won the lead under token {}, reading the state", leadership.token);
   store_worker_->add([this, leadership, alive = std::weak_ptr(alive_)] {
     const auto store = std::make_shared<EtcdStore>(*config_.etcd, leadership);
-    const auto stored = store->ownerships();
-    const auto last = stored ? store->last_event_id() : Result<std::uint64_t>(stored.error());
-    boost::asio::post(io_, [this, alive, leadership, store, stored, last] {
+    const auto state = read_state(*store);
+    boost::asio::post(io_, [this, alive, leadership, store, state] {
       if (alive.expired() || !leadership_ || leadership_->token != leadership.token) { return; }
-      if (!last) { return election_->give_up(leadership.token, "the state cannot be read: " + last.error().message); }
-      take_lead(leadership, store, stored.value(), last.value());
+      if (state) { return take_lead(leadership, store, *state); }
+      election_->give_up(leadership.token, "the state cannot be read: " + state.error().message);
     });
   });
 }
 
+Result<ControlService::Read> ControlService::read_state(EtcdStore& store) {
+  auto stored = store.ownerships();
+  if (!stored) { return stored.error(); }
+  const auto last = store.last_event_id();
+  if (!last) { return last.error(); }
+  const auto policy = store.policy();
+  if (!policy) { return policy.error(); }
+  return Read{std::move(stored).value(), last.value(), policy.value()};
+}
+
 void ControlService::take_lead(const Leadership& leadership, const std::shared_ptr<EtcdStore>& store,
-                               const std::vector<Ownership>& stored, std::uint64_t last_event) {
+                               const Read& state) {
   if (!leads()) { return; }
   etcd_ = store;
-  events_.lead(leadership, last_event);
+  events_.lead(leadership, state.last_event);
   api_->lead(leadership.state_id, leadership.token);
   link::EventRecord event;
   event.kind = "leader";
   event.text = "control-server " + config_.listen + " leads, under token " + std::to_string(leadership.token);
   perform(Note{event});
-  begin_deciding(stored);
+  begin_deciding(state.stored);
+  if (state.policy && group_) { step(OperatorPolicy{*state.policy}); }
+}
+
+/// An operator's choice is the next leader's too.
+void ControlService::remember_policy(link::MovementPolicy policy) {
+  if (!etcd_) { return; }
+  store_worker_->add([store = etcd_, policy] {
+    const auto done = store->set_policy(policy);
+    if (!done) {
+      log::error("the movement policy is not stored, another leader has its file's: {}", done.error().message);
+    }
+  });
 }
 
 void ControlService::begin_deciding(const std::vector<Ownership>& stored) {

@@ -164,7 +164,7 @@ class ControlClient::Impl : public std::enable_shared_from_this<Impl> {
     timer_.expires_after(options_.attach_timeout);
     timer_.async_wait([this, weak, attempt](const boost::system::error_code& error) {
       const auto self = weak.lock();
-      if (error || !self || attempt != attempt_ || connected_) { return; }
+      if (error || !self || attempt != attempt_ || connected_ || !attachment_) { return; }
       attachment_->cancel();
     });
   }
@@ -264,6 +264,7 @@ class ControlClient::Impl : public std::enable_shared_from_this<Impl> {
     const bool at_once = redirect && redirects_++ % 2 == 0;
     next_address_ = at_once ? *redirect : (next_address_ + 1) % options_.addresses.size();
     if (at_once) {
+      timer_.cancel();
       boost::asio::post(io_, [weak = weak_from_this(), attempt = attempt_] {
         const auto self = weak.lock();
         if (self && attempt == self->attempt_) { self->try_next(); }

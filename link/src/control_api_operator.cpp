@@ -58,7 +58,7 @@ class OperatorClient::Impl {
   template <class Request, class Reply>
   Result<Reply> call(grpc::Status (pb::Control::Stub::*method)(grpc::ClientContext*, const Request&, Reply*),
                      const Request& request) {
-    std::string told;
+    std::vector<std::pair<std::string, grpc::Status>> unreached;
     bool redirected = false;
     for (std::size_t tries = 0; tries <= addresses_.size(); ++tries) {
       if (unusable_) { return *unusable_; }
@@ -71,10 +71,14 @@ class OperatorClient::Impl {
         go_to(leader);
         continue;
       }
-      if (!may_be_elsewhere(status)) { return explain(status); }
-      told += (told.empty() ? "" : "; ") + explain(status).message;
+      if (!may_be_elsewhere(status)) { return explain(address_, status); }
+      unreached.emplace_back(address_, status);
       if (tries + 1 >= addresses_.size()) { break; }
       next();
+    }
+    std::string told;  // looked into only now: it takes its time
+    for (const auto& [address, status] : unreached) {
+      told += (told.empty() ? "" : "; ") + explain(address, status).message;
     }
     return failure(told);
   }
@@ -141,7 +145,7 @@ class OperatorClient::Impl {
     if (damaged) { return *damaged; }
     if (status.ok() || !wanted || stopped_) { return {}; }
     elsewhere = may_be_elsewhere(status);
-    return explain(status);
+    return explain(address_, status);
   }
 
   void stop() {
@@ -180,12 +184,12 @@ class OperatorClient::Impl {
     const auto at = text.rfind(": ");
     return at == std::string::npos ? text : text.substr(at + 2);
   }
-  [[nodiscard]] Error explain(const grpc::Status& status) const {
+  [[nodiscard]] Error explain(const std::string& address, const grpc::Status& status) const {
     switch (status.error_code()) {
       case grpc::StatusCode::UNAVAILABLE:
       case grpc::StatusCode::DEADLINE_EXCEEDED:
-        return failure("the control-server at " + address_ + " cannot be reached (" + reason(status) + "); " +
-                       examine_wire(address_, wire_, timeout_));
+        return failure("the control-server at " + address + " cannot be reached (" + reason(status) + "); " +
+                       examine_wire(address, wire_, timeout_));
       case grpc::StatusCode::NOT_FOUND:
         return failure(status.error_message(), Errc::NotFound);
       case grpc::StatusCode::INVALID_ARGUMENT:
@@ -194,7 +198,7 @@ class OperatorClient::Impl {
       case grpc::StatusCode::PERMISSION_DENIED:
         return failure(status.error_message(), Errc::Refused);
       default:
-        return failure("the control-server at " + address_ + " answered: " + status.error_message());
+        return failure("the control-server at " + address + " answered: " + status.error_message());
     }
   }
 
