@@ -57,9 +57,11 @@ Instant Tenure::until() const {
   return until_;
 }
 
-Election::Election(boost::asio::io_context& io, EtcdSettings settings, std::string address, Callbacks callbacks)
+Election::Election(boost::asio::io_context& io, EtcdSettings settings, std::string address,
+                   std::chrono::milliseconds patience, Callbacks callbacks)
     : io_(io),
       address_(std::move(address)),
+      patience_(patience),
       callbacks_(std::move(callbacks)),
       etcd_(std::move(settings)),
       thread_([this] { run(); }) {}
@@ -168,7 +170,15 @@ Status Election::look() {
 }
 
 Status Election::settle_leadership(Instant sent) {
-  if (token_ == 0) { return leader_token_ == 0 ? campaign(sent) : Status{}; }
+  if (leader_token_ != 0) {
+    vacant_since_.reset();
+  } else if (!vacant_since_) {
+    vacant_since_ = boot_now();
+  }
+  if (token_ == 0) {
+    const bool may = vacant_since_ && boot_now() - *vacant_since_ >= patience_;
+    return may ? campaign(sent) : Status{};
+  }
   if (leader_token_ != token_) {
     lose("another control-server leads: " + (view_.leader.empty() ? "the key of ours is gone" : view_.leader));
   } else if (!tenure_.extend(boot_now(), sent + etcd_.settings().lease - kMargin)) {

@@ -22,6 +22,7 @@
 #include <functional>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <set>
 #include <string>
 #include <thread>
@@ -71,8 +72,9 @@ class Election {
     std::function<void(const ElectionView&)> on_view;  ///< after each look
   };
 
-  /// `address`: what the others call this control-server by.
-  Election(boost::asio::io_context& io, EtcdSettings settings, std::string address, Callbacks callbacks);
+  /// `address`: what the others call this control-server by. `patience`: how long it lets others go first.
+  Election(boost::asio::io_context& io, EtcdSettings settings, std::string address, std::chrono::milliseconds patience,
+           Callbacks callbacks);
   /// Gives the leadership back, so that another takes it at once.
   ~Election();
   Election(const Election&) = delete;
@@ -87,6 +89,8 @@ class Election {
   static constexpr std::chrono::milliseconds kPoll{300};
   static constexpr std::chrono::milliseconds kMargin{1500};
   static constexpr std::chrono::seconds kLeaseMin{3};
+  /// Of one that runs on a blade: it shares that blade's fate, and on the standby it lacks a witness.
+  static constexpr std::chrono::milliseconds kPatienceOnBlade{1500};
 
  private:
   void run();
@@ -104,14 +108,16 @@ class Election {
 
   boost::asio::io_context& io_;
   const std::string address_;
+  const std::chrono::milliseconds patience_;
   const Callbacks callbacks_;
   std::shared_ptr<int> alive_ = std::make_shared<int>(0);
   Tenure tenure_;
   // --- the thread's own ---
   EtcdClient etcd_;
   std::int64_t lease_ = 0;
-  std::uint64_t token_ = 0;         ///< ours; 0: we do not lead
-  std::uint64_t leader_token_ = 0;  ///< the key's, as it was seen last
+  std::uint64_t token_ = 0;              ///< ours; 0: we do not lead
+  std::uint64_t leader_token_ = 0;       ///< the key's, as it was seen last
+  std::optional<Instant> vacant_since_;  ///< nobody leads
   ElectionView view_;
   // --- shared ---
   std::mutex mutex_;

@@ -22,7 +22,8 @@ void ControlService::begin_election() {
   callbacks.on_lead = [this](const Leadership& leadership) { won(leadership); };
   callbacks.on_lost = [this](const std::string& why) { stop_deciding(why); };
   callbacks.on_view = [this](const ElectionView& view) { look_at(view); };
-  election_ = std::make_unique<Election>(io_, *config_.etcd, config_.listen, std::move(callbacks));
+  const auto patience = config_.on_blade.empty() ? std::chrono::milliseconds(0) : Election::kPatienceOnBlade;
+  election_ = std::make_unique<Election>(io_, *config_.etcd, config_.listen, patience, std::move(callbacks));
 }
 
 bool ControlService::leads() const { return !election_ || (leadership_ && election_->holds(leadership_->token)); }

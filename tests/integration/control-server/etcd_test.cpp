@@ -19,7 +19,8 @@ using namespace std::chrono_literals;
 
 /// A control-server as far as it wants to lead.
 struct Candidate {
-  Candidate(boost::asio::io_context& io, const EtcdSettings& settings, const std::string& address) {
+  Candidate(boost::asio::io_context& io, const EtcdSettings& settings, const std::string& address,
+            std::chrono::milliseconds patience = 0ms) {
     Election::Callbacks callbacks;
     callbacks.on_lead = [this](const Leadership& won) {
       leadership = won;
@@ -31,7 +32,7 @@ struct Candidate {
       lost_at = boot_now();
     };
     callbacks.on_view = [this](const ElectionView& seen) { view = seen; };
-    election.emplace(io, settings, address, std::move(callbacks));
+    election.emplace(io, settings, address, patience, std::move(callbacks));
   }
   [[nodiscard]] bool leads() const { return leadership.token != 0 && election->holds(leadership.token); }
 
@@ -99,6 +100,22 @@ TEST_F(EtcdTest, OneLeadsAndAnotherTakesOverUnderAHigherToken) {
   EXPECT_GT(b->leadership.token, former.token);
   EXPECT_EQ(b->leadership.state_id, former.state_id);
   EXPECT_EQ(former.state_id.size(), 32U);
+}
+
+TEST_F(EtcdTest, OneThatRunsOnABladeLetsTheOthersGoFirst) {
+  start_etcd(1);
+  std::optional<Candidate> first;
+  lead(first, "10.0.0.1:7400");
+  Candidate on_blade(io_, etcd_->settings(), "10.0.0.2:7400", Election::kPatienceOnBlade);
+  std::optional<Candidate> other;
+  ASSERT_TRUE(run_until([&] { return on_blade.view.there.size() == 2; }));
+  other.emplace(io_, etcd_->settings(), "10.0.0.3:7400");
+  ASSERT_TRUE(run_until([&] { return other->view.there.size() == 3; }));
+  first.reset();
+  ASSERT_TRUE(run_until([&] { return other->leads() || on_blade.leads(); }));
+  EXPECT_TRUE(other->leads());
+  other.reset();
+  EXPECT_TRUE(run_until([&] { return on_blade.leads(); })) << "where nobody else is left";
 }
 
 TEST_F(EtcdTest, ADeposedLeaderWritesNothing) {
