@@ -11,7 +11,11 @@
 namespace {
 
 /// CLI11's check: empty when good, else what to write instead.
-std::string is_endpoint(const std::string& text) {
+std::string is_endpoints(const std::string& text) {
+  if (const auto comma = text.find(','); comma != std::string::npos) {
+    const auto first = is_endpoints(text.substr(0, comma));
+    return first.empty() ? is_endpoints(text.substr(comma + 1)) : first;
+  }
   const auto colon = text.rfind(':');
   std::uint16_t port = 0;
   const auto* end = text.data() + text.size();
@@ -34,9 +38,9 @@ int main(int argc, char** argv) {
   understudy::cli::Control control{
       "127.0.0.1:7400",
       {false, {"/etc/understudy/ca.crt", "/etc/understudy/operator.crt", "/etc/understudy/operator.key"}}};
-  app.add_option("--control", control.address, "the control-server, ADDRESS:PORT")
+  app.add_option("--control", control.address, "the control-server, ADDRESS:PORT; several with commas")
       ->envname("UNDERSTUDY_CONTROL")
-      ->check(is_endpoint)
+      ->check(is_endpoints)
       ->capture_default_str();
   const auto file = [&](const char* option, std::string& path, const char* what, const char* variable) {
     app.add_option(option, path, what)->envname(variable)->capture_default_str();

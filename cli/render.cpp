@@ -58,6 +58,18 @@ std::string local_time(std::int64_t time_ns) {
   return std::string(text.data(), size) + millis.data();
 }
 
+/// Empty where there is one.
+std::string control_servers_text(const link::GroupStatus& status) {
+  if (status.control_servers.empty()) { return ""; }
+  std::string out = trimmed(cell("CONTROL-SERVER", 28) + cell("STATE", 10) + "SINCE") + "\n";
+  for (const auto& server : status.control_servers) {
+    out += trimmed(cell(server.address, 27) + " " + cell(server.state, 9) + " " +
+                   (server.since_ns != 0 ? local_time(server.since_ns) : "")) +
+           "\n";
+  }
+  return out + "\n";
+}
+
 }  // namespace
 
 std::string status_text(const link::GroupStatus& status) {
@@ -65,7 +77,8 @@ std::string status_text(const link::GroupStatus& status) {
                     (status.standby.empty() ? std::string("none: it has become an active") : status.standby.value) +
                     ", movement " + link::to_string(status.movement) + ", BFD " + link::to_string(status.bfd) + "\n";
   if (status.plain_text) { out += "! PLAIN TEXT: the wires have no protection ([tls] plain_text = true)\n"; }
-  out += "\n";
+  if (!status.control_alarm.empty()) { out += paragraph("! NOBODY DECIDES: " + status.control_alarm, ""); }
+  out += "\n" + control_servers_text(status);
   out += trimmed(cell("ROLE", 20) + cell("STATE", 14) + cell("PLACE", 28) + cell("TERM", 8) + cell("MIRROR", 10) +
                  "LEASE") +
          "\n";
@@ -107,6 +120,10 @@ std::string status_json(const link::GroupStatus& status) {
                       {"isolated", blade.isolated},
                       {"detail", blade.detail}});
   }
+  boost::json::array servers;
+  for (const auto& server : status.control_servers) {
+    servers.push_back({{"address", server.address}, {"state", server.state}, {"since_ns", server.since_ns}});
+  }
   const boost::json::object root = {{"group",
                                      {{"standby", status.standby.value},
                                       {"movement", link::to_string(status.movement)},
@@ -116,6 +133,8 @@ std::string status_json(const link::GroupStatus& status) {
                                         {"authentication", link::to_string(status.bfd.authentication)},
                                         {"key_id", status.bfd.key_id}}},
                                       {"plain_text", status.plain_text}}},
+                                    {"control_servers", servers},
+                                    {"control_alarm", status.control_alarm},
                                     {"roles", roles},
                                     {"blades", blades}};
   return boost::json::serialize(root);

@@ -22,7 +22,7 @@ understudy_core(understudy_control_status src/control_api_status.cpp)
 add_library(understudy_control_api STATIC
   src/control_api_convert_orders.cpp src/control_api_convert_reports.cpp src/control_api_convert_status.cpp
   src/control_api_channel.cpp src/control_api_client.cpp
-  src/control_api_operator.cpp src/control_api_server.cpp)
+  src/control_api_calls.cpp src/control_api_operator.cpp src/control_api_server.cpp)
 target_link_libraries(understudy_control_api
   PUBLIC understudy_control_status understudy_tls understudy_common Boost::headers Threads::Threads
   PRIVATE understudy_control_proto understudy_warnings)

@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "edge/config_file.hpp"
 
+#include <algorithm>
+
+#include "edge/config_etcd.hpp"
 #include "edge/config_machine.hpp"
 #include "edge/config_power.hpp"
 #include "edge/config_role.hpp"
@@ -55,7 +58,8 @@ class GroupFile {
                     "\"" + config_.listen +
                         "\" is no ADDRESS:PORT with a port from 1 to 65535; write e.g. \"192.168.1.250:7400\"");
     }
-    config_.state_path = table.string("state", "the state store's file, e.g. \"/var/lib/understudy/control.db\"");
+    read_state(table, checks_, config_);
+    config_.on_blade = table.string_or("blade", "", "the blade that this control-server runs on, e.g. \"blade-4\"");
     config_.run_dir = table.string_or("run_dir", config_.run_dir, "a directory on a tmpfs, e.g. \"/run/understudy\"");
     if (on_this_machine()) { check_machine_control(table, config_); }
   }
@@ -92,7 +96,9 @@ class GroupFile {
 
   /// Told when the blades are known.
   void check_leases(ConfigTable& root) {
-    if (!config_.group.leases || !config_.group.control_shares_standby_blade) { return; }
+    // Of several control-servers the one on the standby may lead: then no lease is armed, and those that were are let
+    // go.
+    if (!config_.group.leases || !config_.group.control_shares_standby_blade || config_.etcd) { return; }
     root.problem("leases",
                  "a lease counts nothing where the control-server runs on the standby blade, since one failure would "
                  "end both; write enabled = false in [leases], or run the control-server elsewhere");
@@ -167,7 +173,15 @@ class GroupFile {
     for (const auto& blade : config_.group.blades) {
       if (!blade.standby) { continue; }
       standbys += (++count > 1 ? ", " : "") + blade.id.value;
-      config_.group.control_shares_standby_blade = blade.address == config_.listen_address;
+      config_.group.control_shares_standby_blade =
+          blade.address == config_.listen_address || blade.id.value == config_.on_blade;
+    }
+    const auto& blades = config_.group.blades;
+    const bool known = std::any_of(blades.begin(), blades.end(),
+                                   [&](const BladeConfig& blade) { return blade.id.value == config_.on_blade; });
+    if (!config_.on_blade.empty() && !known) {
+      root.table("control").problem("blade", "there is no blade \"" + config_.on_blade +
+                                                 "\"; write one that is a [[blade]], or nothing where it is none");
     }
     if (count == 1) { return; }
     root.problem("blade", count == 0 ? "no [[blade]] has standby = true; exactly one must"

@@ -4,10 +4,12 @@
 
 #include <chrono>
 #include <map>
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "core/config.hpp"
+#include "edge/etcd_client.hpp"
 #include "edge/fence_agent.hpp"
 #include "understudy/common/result.hpp"
 #include "understudy/link/bfd_authentication.hpp"
@@ -17,9 +19,12 @@ namespace understudy::control {
 
 struct ServerConfig {
   GroupConfig group;
-  std::string listen;        ///< "address:port"
-  IpAddress listen_address;  ///< of it; BFD speaks from there
-  std::string state_path;
+  std::string listen;                            ///< "address:port"
+  IpAddress listen_address;                      ///< of it; BFD speaks from there
+  std::string state_path;                        ///< empty: the state is in etcd
+  std::optional<EtcdSettings> etcd;              ///< several control-servers
+  std::vector<std::string> servers;              ///< all of them, "address:port", with etcd
+  std::string on_blade;                          ///< the blade that this control-server runs on, when it says so
   std::string run_dir = "/run/understudy";       ///< on a tmpfs: what outlives the daemon, not the host
   link::bfd::Authentication bfd_authentication;  ///< group.bfd tells type and key id; without a key by Checks::File
   link::tls::Settings tls;

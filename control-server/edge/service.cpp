@@ -19,68 +19,74 @@ Result<std::unique_ptr<SwitchDriver>> open_switch(const ServerConfig& config) {
   return command_switch(config.switch_command, config.switch_limit);
 }
 
-void write_to_log(const link::EventRecord& event) {
-  const auto level = event.severity == link::Severity::Alarm     ? spdlog::level::err
-                     : event.severity == link::Severity::Warning ? spdlog::level::warn
-                                                                 : spdlog::level::info;
-  const auto& subject = event.role.empty() ? event.blade.value : event.role.value;
-  if (event.kind == "phase") {
-    spdlog::log(level, "{} {} {} {:.3f} ms: {}", subject, event.kind, event.phase, event.ms, event.text);
-  } else {
-    spdlog::log(level, "{} {}: {}", subject, event.kind, event.text);
-  }
-}
-
 }  // namespace
 
 Result<std::unique_ptr<ControlService>> ControlService::start(boost::asio::io_context& io, const ServerConfig& config) {
-  auto store = Store::open(config.state_path);
-  if (!store) { return store.error(); }
-  const auto stored = store.value()->ownerships();
-  if (!stored) { return stored.error(); }
   auto the_switch = open_switch(config);
   if (!the_switch) { return the_switch.error(); }
-  std::unique_ptr<ControlService> service(
-      new ControlService(io, config, std::move(store).value(), std::move(the_switch).value(), stored.value()));
+  std::unique_ptr<ControlService> service(new ControlService(io, config, std::move(the_switch).value()));
+  if (!config.etcd) {
+    if (auto opened = service->open_store(); !opened) { return opened.error(); }
+  }
   if (auto opened = service->open_edges(); !opened) { return opened.error(); }
   return service;
 }
 
-ControlService::ControlService(boost::asio::io_context& io, const ServerConfig& config, std::unique_ptr<Store> store,
-                               std::unique_ptr<SwitchDriver> the_switch, const std::vector<Ownership>& stored)
+ControlService::ControlService(boost::asio::io_context& io, const ServerConfig& config,
+                               std::unique_ptr<SwitchDriver> the_switch)
     : io_(io),
       config_(config),
-      store_(std::move(store)),
       switch_(std::move(the_switch)),
       power_(open_power(config)),
-      group_(config.group, stored),
       timer_(io),
-      last_event_id_(store_->last_event_id()),
-      certificate_timer_(io) {}
+      certificate_timer_(io),
+      tenure_timer_(io),
+      events_(io, [this] {
+        if (api_) { api_->wake_followers(); }
+      }) {}
 
-/// Workers first: their jobs use the drivers. What they still post finds `alive_` expired.
+/// Workers first: their jobs use the drivers. What they still post finds `deciding_` expired.
 ControlService::~ControlService() {
   switch_worker_.reset();
   power_workers_.clear();
+  store_worker_.reset();
   api_.reset();
   observer_.reset();
+  deciding_.reset();
+  election_.reset();
   alive_.reset();
-  flush_events();
+  events_.flush();
+}
+
+Status ControlService::open_store() {
+  auto store = Store::open(config_.state_path);
+  if (!store) { return store.error(); }
+  store_ = std::move(store).value();
+  return events_.use(*store_);
 }
 
 Status ControlService::open_edges() {
-  auto api = link::ControlApiServer::listen(io_, config_.listen, config_.tls.wire, store_->state_id(), handlers());
+  std::vector<Ownership> stored;
+  if (store_) {
+    auto found = store_->ownerships();
+    if (!found) { return found.error(); }
+    stored = std::move(found).value();
+  }
+  auto api = link::ControlApiServer::listen(io_, config_.listen, config_.tls.wire, store_ ? store_->state_id() : "",
+                                            handlers());
   if (!api) { return api.error(); }
   api_ = std::move(api).value();
   if (config_.tls.wire.plain_text) { tell_alarm("tls", {}, link::tls::plain_text_alarm); }
   watch_certificates();
-  step(Started{});
-  for (const auto& blade : config_.group.blades) { look_at_ports(blade.id); }
-  return watch_blades();
+  if (store_) { begin_deciding(stored); }
+  if (auto watching = watch_blades(); !watching) { return watching; }
+  if (config_.etcd) { begin_election(); }
+  return {};
 }
 
 std::string ControlService::summary() const {
-  const auto status = group_.status();
+  if (!group_) { return "another control-server leads, or none yet"; }
+  const auto status = group_->status();
   std::string text;
   for (const auto& role : status.roles) { text += role.role.value + " " + role.state + ", "; }
   std::string away;
@@ -123,7 +129,8 @@ Status ControlService::watch_blades() {
   std::map<IpAddress, BladeId> blades;
   for (const auto& blade : config_.group.blades) { blades[blade.address] = blade.id; }
   auto observer = link::bfd::Observer::start(io_, options, [this, blades](const IpAddress& peer, link::Vote vote) {
-    step(BfdChanged{blades.at(peer), vote});
+    votes_[blades.at(peer)] = vote;
+    if (group_) { step(BfdChanged{blades.at(peer), vote}); }
   });
   if (!observer) { return observer.error(); }
   for (const auto& [address, blade] : blades) {
@@ -143,19 +150,15 @@ link::ControlApiHandlers ControlService::handlers() {
   link::ControlApiHandlers handlers;
   handlers.on_report = [this](link::SessionId session, const link::Report& report) { on_report(session, report); };
   handlers.on_detached = [this](link::SessionId session, const std::string& /*why*/) { on_detached(session); };
-  handlers.status = [this] {
-    auto status = group_.status();
-    status.plain_text = config_.tls.wire.plain_text;
-    return status;
-  };
+  handlers.status = [this] { return status(); };
   handlers.move_role = [this](const link::Command& command, const RoleId& role) {
-    auto answer = group_.check_move(role);
+    auto answer = group_->check_move(role);
     tell_command(command, "move " + role.value, answer ? role : RoleId{}, answer);
     if (answer) { step(OperatorMove{role}); }
     return answer;
   };
   handlers.let_back = [this](const link::Command& command, const BladeId& blade) {
-    auto answer = group_.check_let_back(blade);
+    auto answer = group_->check_let_back(blade);
     tell_command(command, "let-back " + blade.value, {}, answer);
     if (answer) { step(OperatorLetBack{blade}); }
     return answer;
@@ -165,13 +168,16 @@ link::ControlApiHandlers ControlService::handlers() {
     auto answer = Result<std::string>(std::string("the movement policy is now ") + link::to_string(policy));
     tell_command(command, std::string("policy ") + link::to_string(policy), {}, answer);
     step(OperatorPolicy{policy});
+    remember_policy(policy);
     return answer;
   };
   handlers.on_refused = [this](const BladeId& at, const std::string& what) { tell_refused(at, what); };
   handlers.on_certificate = [this](const BladeId& blade, std::int64_t not_after) {
     if (std::exchange(certificate_ends_[blade], not_after) != not_after) { tell_if_it_ends(blade, not_after); }
   };
-  handlers.events_after = [this](std::uint64_t after, std::size_t limit) { return events_after(after, limit); };
+  handlers.events_after = [this](std::uint64_t after, std::size_t limit, const link::EventsAnswer& answer) {
+    events_.read(after, limit, answer);
+  };
   return handlers;
 }
 
@@ -234,31 +240,39 @@ void ControlService::step(const Event& event) {
   queue_.push_back(event);
   if (stepping_) { return; }
   stepping_ = true;
-  while (!queue_.empty()) {
+  while (group_ && !queue_.empty()) {
     const Event next = std::move(queue_.front());
     queue_.pop_front();
-    for (const auto& effect : group_.step(boot_now(), next)) {
+    if (!leads()) { break; }
+    for (const auto& effect : group_->step(boot_now(), next)) {
+      // Each time anew: this process may have been stopped since the last one, for however long.
+      if (!leads()) { break; }
       std::visit([this](const auto& one) { perform(one); }, effect);
     }
   }
   stepping_ = false;
+  if (group_ && !leads()) { return stop_deciding("its lease could not be renewed in time"); }
   arm_timer();
 }
 
 void ControlService::arm_timer() {
-  const auto deadline = group_.next_deadline();
+  if (!group_) { return; }
+  const auto deadline = group_->next_deadline();
   timer_.cancel();
   if (!deadline) { return; }
   timer_.expires_after(std::max(Duration{0}, *deadline - boot_now()));
   timer_.async_wait([this, alive = std::weak_ptr(alive_)](const boost::system::error_code& error) {
-    if (!error && !alive.expired()) { step(Tick{}); }
+    if (!error && !alive.expired() && group_) { step(Tick{}); }
   });
 }
 
+/// What was asked for by who does not lead any more is not begun.
 std::function<void()> ControlService::as_job(std::function<Event()> work) {
-  return [this, work = std::move(work), alive = std::weak_ptr(alive_)] {
-    boost::asio::post(io_, [this, alive, event = work()] {
-      if (!alive.expired()) { step(event); }
+  const auto token = leadership_ ? leadership_->token : 0;
+  return [this, token, work = std::move(work), deciding = std::weak_ptr(deciding_)] {
+    if (deciding.expired() || (election_ && !election_->holds(token))) { return; }
+    boost::asio::post(io_, [this, deciding, event = work()] {
+      if (!deciding.expired()) { step(event); }
     });
   };
 }
@@ -266,6 +280,7 @@ std::function<void()> ControlService::as_job(std::function<Event()> work) {
 void ControlService::on_worker(Worker& worker, std::function<Event()> work) { worker.add(as_job(std::move(work))); }
 
 void ControlService::perform(const Persist& effect) {
+  if (!store_) { return persist_in_etcd(effect); }
   const auto& next = effect.next;
   const auto stored = store_->compare_and_set(effect.expected, effect.expected_reserved, next);
   if (stored) {
@@ -307,16 +322,7 @@ void ControlService::perform(const Send& effect) {
   }
 }
 
-void ControlService::perform(const Note& effect) {
-  unwritten_.push_back(effect.event);
-  auto& event = unwritten_.back();
-  event.id = ++last_event_id_;
-  event.time_ns = wall_now_ns();
-  if (std::exchange(flush_posted_, true)) { return; }
-  boost::asio::post(io_, [this, alive = std::weak_ptr(alive_)] {
-    if (!alive.expired()) { flush_events(); }
-  });
-}
+void ControlService::perform(const Note& effect) { events_.add(effect.event); }
 
 const std::vector<std::string>& ControlService::ports_of(const BladeId& id) const {
   for (const auto& blade : config_.group.blades) {
@@ -329,6 +335,7 @@ const std::vector<std::string>& ControlService::ports_of(const BladeId& id) cons
 // --- host-agents ---
 
 void ControlService::on_report(link::SessionId session, const link::Report& report) {
+  if (!group_) { return; }
   const auto* hello = std::get_if<link::Hello>(&report);
   if (hello != nullptr && !on_hello(session, *hello)) { return; }
   const auto found = blade_of_.find(session);
@@ -338,7 +345,7 @@ void ControlService::on_report(link::SessionId session, const link::Report& repo
 /// A blade has one session: the newest. An older one is a stream whose end nobody has noticed yet.
 bool ControlService::on_hello(link::SessionId session, const link::Hello& hello) {
   const auto known = blade_of_.find(session);
-  if (!group_.has_blade(hello.blade) || (known != blade_of_.end() && known->second != hello.blade)) {
+  if (!group_->has_blade(hello.blade) || (known != blade_of_.end() && known->second != hello.blade)) {
     log::warn("a host-agent says it is \"{}\": not a blade of this group, or not the one it was", hello.blade.value);
     api_->close(session);
     return false;
@@ -360,29 +367,7 @@ void ControlService::on_detached(link::SessionId session) {
   const BladeId blade = found->second;
   blade_of_.erase(found);
   session_of_.erase(blade);
-  step(AgentLost{blade});
-}
-
-// --- the event log ---
-
-void ControlService::flush_events() {
-  flush_posted_ = false;
-  if (unwritten_.empty()) { return; }
-  for (const auto& event : unwritten_) { write_to_log(event); }
-  const auto written = store_->append(unwritten_);
-  if (!written) { log::error("the event log is not written: {}", log::describe(written.error())); }
-  unwritten_.clear();
-  if (api_) { api_->wake_followers(); }
-}
-
-std::vector<link::EventRecord> ControlService::events_after(std::uint64_t after, std::size_t limit) {
-  flush_events();
-  const auto found = store_->events_after(after, limit);
-  if (!found) {
-    log::error("the event log is not read: {}", log::describe(found.error()));
-    return {};
-  }
-  return found.value();
+  if (group_) { step(AgentLost{blade}); }
 }
 
 }  // namespace understudy::control

@@ -2,10 +2,15 @@
 #pragma once
 /// The daemon around the core: one thread turns the world into events and effects into deeds.
 ///
-///     host-agents, operators ──ControlApiServer──┐                        ┌── Store (at once, on this thread)
+///     host-agents, operators ──ControlApiServer──┐                        ┌── Store (at once, on this thread), or
+///                                                │                        │   EtcdStore, on a worker ──► event
 ///     BFD thread ─────────── bfd::Observer ──────┼─► event ► Group::step ─┼── switch worker ──► event
 ///     timer at next_deadline() ──────────────────┘          effects, in   ├── power worker  ──► event
 ///                                                           their order   └── orders, event log
+///
+/// Of several control-servers (etcd) one leads: only there is a Group. Who takes the lead does what a restarted single
+/// one does: it makes the Group from what is stored, and its evidence is looked at again. All of them watch the blades,
+/// so that the next leader has votes of its own at once. service_lead.cpp.
 ///
 /// A power worker for each blade: a power unit that hangs is no failure of another blade's.
 /// The event log is written after the effects of a step: a takeover does not wait for it.
@@ -15,10 +20,14 @@
 #include <deque>
 #include <map>
 #include <memory>
+#include <optional>
 
 #include "core/group.hpp"
 #include "edge/config_file.hpp"
 #include "edge/drivers.hpp"
+#include "edge/election.hpp"
+#include "edge/etcd_store.hpp"
+#include "edge/event_log.hpp"
 #include "edge/store.hpp"
 #include "edge/worker.hpp"
 #include "understudy/link/bfd_observer.hpp"
@@ -39,12 +48,33 @@ class ControlService {
   [[nodiscard]] std::string summary() const;
 
  private:
-  ControlService(boost::asio::io_context& io, const ServerConfig& config, std::unique_ptr<Store> store,
-                 std::unique_ptr<SwitchDriver> the_switch, const std::vector<Ownership>& stored);
+  ControlService(boost::asio::io_context& io, const ServerConfig& config, std::unique_ptr<SwitchDriver> the_switch);
+  Status open_store();
   Status open_edges();
   Status watch_blades();
   void look_at_ports(const BladeId& blade);
   link::ControlApiHandlers handlers();
+
+  // service_lead.cpp
+  void begin_election();
+  void won(const Leadership& leadership);
+  struct Read {  ///< of the state, when the lead was won
+    std::vector<Ownership> stored;
+    std::uint64_t last_event = 0;
+    std::optional<link::MovementPolicy> policy;
+  };
+  static Result<Read> read_state(EtcdStore& store);
+  void take_lead(const Leadership& leadership, const std::shared_ptr<EtcdStore>& store, const Read& state);
+  void remember_policy(link::MovementPolicy policy);
+  void begin_deciding(const std::vector<Ownership>& stored);
+  void stop_deciding(const std::string& why);
+  void watch_tenure();
+  void look_at(const ElectionView& view);
+  /// Still ours to decide: true where there is one control-server.
+  [[nodiscard]] bool leads() const;
+  void persist_in_etcd(const Persist& effect);
+  [[nodiscard]] link::GroupStatus status() const;
+  void add_control_servers(link::GroupStatus& status) const;
 
   void step(const Event& event);
   void arm_timer();
@@ -66,8 +96,6 @@ class ControlService {
   void tell_command(const link::Command& command, const std::string& what, const RoleId& role,
                     const Result<std::string>& answer);
   void tell_refused(const BladeId& at, const std::string& what);
-  void flush_events();
-  std::vector<link::EventRecord> events_after(std::uint64_t after, std::size_t limit);
   /// Runs `work` on the worker and steps with the event that it returns.
   void on_worker(Worker& worker, std::function<Event()> work);
   std::function<void()> as_job(std::function<Event()> work);
@@ -75,24 +103,30 @@ class ControlService {
 
   boost::asio::io_context& io_;
   ServerConfig config_;
-  std::unique_ptr<Store> store_;
+  std::unique_ptr<Store> store_;          ///< null: the state is in etcd
   std::unique_ptr<SwitchDriver> switch_;  ///< used on switch_worker_ only
   std::unique_ptr<PowerDriver> power_;    ///< used on power_workers_ only; null: none
-  Group group_;
+  std::optional<Group> group_;            ///< none: another control-server leads, or nobody
   boost::asio::steady_timer timer_;
   std::deque<Event> queue_;
   bool stepping_ = false;
   std::map<link::SessionId, BladeId> blade_of_;
   std::map<BladeId, link::SessionId> session_of_;
-  std::uint64_t last_event_id_ = 0;
-  std::vector<link::EventRecord> unwritten_;
-  bool flush_posted_ = false;
+  std::map<BladeId, link::Vote> votes_;  ///< of our own eyes
   boost::asio::steady_timer certificate_timer_;
   std::map<BladeId, std::int64_t> certificate_ends_;  ///< of the blades that have attached, seconds since 1970
   std::map<std::pair<BladeId, std::string>, Instant> refused_at_;  ///< where and what was refused, and told
   std::shared_ptr<int> alive_ = std::make_shared<int>(0);
+  std::shared_ptr<int> deciding_;  ///< while group_ is there: what an earlier one asked for is nobody's
+  std::optional<Leadership> leadership_;
+  std::shared_ptr<EtcdStore> etcd_;  ///< used on store_worker_ only
+  ElectionView view_;
+  boost::asio::steady_timer tenure_timer_;
+  EventLog events_;
   std::unique_ptr<link::bfd::Observer> observer_;
   std::unique_ptr<link::ControlApiServer> api_;
+  std::unique_ptr<Election> election_;  ///< null: there is one control-server
+  std::unique_ptr<Worker> store_worker_;
   std::unique_ptr<Worker> switch_worker_ = std::make_unique<Worker>();
   WorkerForEachBlade power_workers_;
 };

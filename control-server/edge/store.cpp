@@ -4,10 +4,8 @@
 #include <fcntl.h>
 #include <sqlite3.h>
 #include <sys/file.h>
-#include <sys/random.h>
 #include <unistd.h>
 
-#include <array>
 #include <cerrno>
 #include <cstring>
 #include <optional>
@@ -79,18 +77,6 @@ class Statement {
   sqlite3_stmt* statement_ = nullptr;
   int bound_ = 0;
 };
-
-std::string random_id() {
-  std::array<std::uint8_t, 16> bytes{};
-  UNDERSTUDY_ASSERT(getrandom(bytes.data(), bytes.size(), 0) == static_cast<ssize_t>(bytes.size()));
-  std::string id;
-  for (const auto byte : bytes) {
-    constexpr const char* digits = "0123456789abcdef";
-    id += digits[byte >> 4];
-    id += digits[byte & 15];
-  }
-  return id;
-}
 
 std::int64_t to_sql(Term term) { return static_cast<std::int64_t>(term.value); }
 Term to_term(std::int64_t number) { return Term{static_cast<std::uint64_t>(number)}; }
@@ -171,7 +157,7 @@ struct Store::Impl {
 
   Status create() {
     if (auto made = execute(kSchema); !made) { return made; }
-    return Statement(database, "INSERT INTO meta VALUES ('state_id', ?)").bind(random_id()).run();
+    return Statement(database, "INSERT INTO meta VALUES ('state_id', ?)").bind(make_state_id()).run();
   }
 
   Status load() {
@@ -201,20 +187,7 @@ struct Store::Impl {
     if (!found) { return found.error(); }
     Ownership now = found.value().value_or(Ownership{});
     now.role = next.role;
-    // Besides the comparison: no number is ever taken back, whoever asks, and a place never changes without a newer
-    // one.
-    const bool grows = next.term >= now.term && next.highest() >= now.highest() &&
-                       (next.term > now.term || next.reserved > now.reserved);
-    Ownership released = now;
-    released.leased = !now.leased;
-    const bool only_the_lease = now.term.value != 0 && next == released;
-    if (now.term != expected || now.reserved != expected_reserved || (!grows && !only_the_lease)) {
-      return failure(next.role.value + " is stored under term " + std::to_string(now.term.value) + " (reserved " +
-                         std::to_string(now.reserved.value) + "); asked was " + std::to_string(expected.value) +
-                         " (reserved " + std::to_string(expected_reserved.value) + ") to " +
-                         std::to_string(next.term.value) + " (reserved " + std::to_string(next.reserved.value) + ")",
-                     Errc::Refused);
-    }
+    if (auto allowed = check_change(now, expected, expected_reserved, next); !allowed) { return allowed; }
     return Statement(
                database,
                "INSERT OR REPLACE INTO ownership (role, term, blade, kind, evidence, reserved, changed_ns, leased) "
@@ -275,7 +248,7 @@ Result<std::unique_ptr<Store>> Store::open(const std::string& path) {
 }
 
 const std::string& Store::state_id() const { return impl_->state_id; }
-std::uint64_t Store::last_event_id() const { return impl_->last_event; }
+Result<std::uint64_t> Store::last_event_id() { return impl_->last_event; }
 
 Result<std::vector<Ownership>> Store::ownerships() {
   std::vector<Ownership> found;

@@ -1,9 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
-/// The control-server's durable state: who owns what, and the event log. SQLite in one file.
+/// The durable state of a group with one control-server: SQLite in one file. The embedded default.
 ///
-/// Invariants: an ownership changes only by compare_and_set, in one transaction; the state's identity is made with the
-/// file and never changes, so that agents notice an exchanged or emptied store; one process has the file at a time.
+/// Invariants: an ownership changes in one transaction; one process has the file at a time.
 /// A crash leaves whole transactions behind. A power cut may take back the last ones (WAL, synchronous NORMAL: no flush
 /// between a failure and its takeover); agents then hold newer terms than the store, and their word is adopted. That a
 /// role is leased no more is flushed: its gate is opened for good after it.
@@ -12,33 +11,23 @@
 #include <string>
 #include <vector>
 
-#include "core/ownership.hpp"
-#include "understudy/common/result.hpp"
-#include "understudy/link/control_api_status.hpp"
+#include "edge/state_store.hpp"
 
 namespace understudy::control {
 
 /// One thread at a time.
-class Store {
+class Store : public StateStore {
  public:
   /// Refused: another process has it. Damaged: not a state file, or of a newer version.
   static Result<std::unique_ptr<Store>> open(const std::string& path);
-  ~Store();
-  Store(const Store&) = delete;
-  Store& operator=(const Store&) = delete;
+  ~Store() override;
 
-  [[nodiscard]] const std::string& state_id() const;
-  Result<std::vector<Ownership>> ownerships();
-
-  /// Stores `next` if the role's term and reservation are the expected ones (0 and 0: not stored yet), and either grows
-  /// or nothing but the lease is another.
-  /// Refused: they are not, nothing was changed. Anything else: could not be written, may be tried again.
-  Status compare_and_set(Term expected, Term expected_reserved, const Ownership& next);
-
-  [[nodiscard]] std::uint64_t last_event_id() const;
-  Status append(const std::vector<link::EventRecord>& events);
-  /// At most `limit` events with an id above `after`, oldest first.
-  Result<std::vector<link::EventRecord>> events_after(std::uint64_t after, std::size_t limit);
+  [[nodiscard]] const std::string& state_id() const override;
+  Result<std::vector<Ownership>> ownerships() override;
+  Status compare_and_set(Term expected, Term expected_reserved, const Ownership& next) override;
+  Result<std::uint64_t> last_event_id() override;
+  Status append(const std::vector<link::EventRecord>& events) override;
+  Result<std::vector<link::EventRecord>> events_after(std::uint64_t after, std::size_t limit) override;
 
   /// The log keeps this many events at least; older ones go now and then.
   static constexpr std::uint64_t kKeptEvents = 100'000;

@@ -5,6 +5,7 @@
 #include <boost/asio/post.hpp>
 
 #include "edge/held_file.hpp"
+#include "edge/leader_file.hpp"
 #include "understudy/common/boot_clock.hpp"
 #include "understudy/common/log.hpp"
 #include "understudy/link/control_api_status.hpp"
@@ -39,7 +40,9 @@ Status Agent::start() {
   if (auto done = start_bfd(); !done) { return done; }
   if (auto done = take_network_up(); !done) { return done; }
   if (auto done = place::exempt_from_tracking(config_.address.address); !done) { return done; }
+  heard_ = read_heard_leader(config_.run_dir);
   link::ControlClientCallbacks callbacks;
+  callbacks.admit = [this](const std::string& state_id, std::uint64_t token) { return hear_leader(state_id, token); };
   callbacks.on_connected = [this](const std::string& address, const std::string&) {
     log::info("connected to the control-server {}", address);
     connected_to_ = address;
@@ -57,6 +60,21 @@ Status Agent::start() {
   tell_certificates();
   watch_certificates();
   control_->start();
+  return {};
+}
+
+Status Agent::hear_leader(const std::string& state_id, std::uint64_t token) {
+  auto heard = link::hear(heard_, state_id, token);
+  if (!heard) { return heard.error(); }
+  if (*heard == heard_) { return {}; }
+  if (!heard_.state_id.empty() && heard_.state_id != state_id) {
+    log::error("the control-server has another state store than before ({}, it was {}): if nobody exchanged it, look",
+               state_id, heard_.state_id);
+  }
+  if (const auto written = write_heard_leader(config_.run_dir, *heard); !written) {
+    log::error("a restarted host-agent would not know which leader was heard: {}", log::describe(written.error()));
+  }
+  heard_ = *std::move(heard);
   return {};
 }
 

@@ -29,6 +29,7 @@
 #include "edge/standby_network.hpp"
 #include "understudy/link/bfd_service.hpp"
 #include "understudy/link/control_api_client.hpp"
+#include "understudy/link/leader_guard.hpp"
 
 namespace understudy::host {
 
@@ -103,6 +104,8 @@ class Agent {
   void on_guest_event(const RoleId& role, const link::guest::GuestEvent& event);
   void hear_guest(const RoleId& role, const link::guest::GuestEvent& event);
   place::RolePlaceCallbacks place_callbacks(const RoleId& role);
+  /// Never an older leader than one that was heard, by this daemon or by one before it.
+  Status hear_leader(const std::string& state_id, std::uint64_t token);
   Status start_bfd();
   /// BFD answers this observer of the group.
   Status let_watch(const IpAddress& observer);
@@ -134,6 +137,7 @@ class Agent {
   boost::asio::steady_timer certificate_timer_;
   std::chrono::steady_clock::time_point certificates_told_;
   std::vector<RoleId> guests_waiting_;  ///< for the choices of accelerator and region device
+  link::HeardLeader heard_;
   std::unique_ptr<link::ControlClient> control_;
 };
 

@@ -63,7 +63,10 @@ Status StandbyNetwork::make_bridge(const std::string& bridge, const std::string&
   if (auto done = links_->set_up(bridge, true); !done) { return done; }
   if (auto done = links_->set_master(uplink, bridge); !done) { return done; }
   for (const auto& address : addresses.value()) {
-    if (auto done = links_->delete_address(uplink, address); !done) { return done; }
+    // One of the same network may be gone already: the kernel takes it away with the first of them.
+    if (auto done = links_->delete_address(uplink, address); !done && done.error().code != Errc::NotFound) {
+      return done;
+    }
   }
   return links_->set_up(uplink, true);
 }

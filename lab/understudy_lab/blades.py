@@ -68,6 +68,9 @@ def power_off(state, blade, by=None):
     chassis = state.chassis
     ports = [port.switch_port for port in chassis.blade_ports(blade)]
     switch.silence(chassis, "powered_off", ports)
+    for name, process in state.read()["processes"].items():  # a control-server that runs on it
+        if name.startswith(f"{blade}/"):
+            processes.kill(process)
     known = state.read()["blades"].get(blade, {}).get("init")
     if known and not processes.kill(known):
         raise LabError(f"process 1 of {blade} ({known['pid']}) does not die")

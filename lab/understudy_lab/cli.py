@@ -34,7 +34,10 @@ def up(options):
               "policy": options.policy, "region_mib": options.region_mib, "daemons": not options.without_daemons,
               "ready_s": options.ready_s, "power": not options.no_power, "memory": options.memory,
               "tls": not options.plain, "fencing": options.fencing,
-              "leases": options.leases}
+              "leases": options.leases, "control_servers": options.control_servers,
+              "control_on_standby": options.control_on_standby}
+    if options.control_on_standby and options.control_servers < 2:
+        raise LabError("--control-on-standby needs --control-servers 2 or 3", 2)
     with_signals_raised()
     lab.up(options.name, options.actives, chosen, progress())
     say(f"lab {options.name!r} is up and stays up; ./dev lab status, ./dev lab down")
@@ -186,8 +189,9 @@ def logs(options):
         role = options.node.replace("mirror", "role")
         names = (f"mirror-{role}.", f"mirror-{role}-")
         found = sorted(entry for entry in os.listdir(state.logs) if entry.startswith(names))
-    if options.node == "control":
-        found = [entry for entry in ("control-server.log",) if os.path.exists(state.path("logs", entry))]
+    if options.node.split("-")[0] == "control":
+        own = options.node.replace("control", "control-server") + ".log"
+        found = [entry for entry in (own,) if os.path.exists(state.path("logs", entry))]
     if not found:
         if options.node in state.chassis.nodes + state.chassis.mirrors:
             raise LabError(f"{options.node} has no log: nothing of the product runs there in this lab", 2)
@@ -243,6 +247,9 @@ def parser():
                      help="the control-server cannot power blades off: one that was taken over can be thawed or healed")
     sub.add_argument("--leases", action="store_true",
                      help="an active's gate closes by itself unless its mirror goes on granting")
+    sub.add_argument("--control-servers", type=number(int, 1, 3), metavar="N", default=1,
+                     help="several of them share an etcd, one leads (default: 1, with SQLite)")
+    sub.add_argument("--control-on-standby", action="store_true", help="the last of them runs on the standby blade")
     sub.add_argument("--plain", action="store_true", help="plain text instead of TLS on all wires")
     sub.add_argument("--without-daemons", action="store_true",
                      help="only the chassis: blades run nothing of the product")

@@ -5,7 +5,7 @@ import os
 import re
 import secrets
 
-from . import bmcs, pki
+from . import bmcs, control_servers, pki
 from .topology import SESSION_PORT
 
 ROLE_SYSCTLS = {
@@ -164,13 +164,26 @@ def application_section(options):
     return re.sub(pattern, rf'\1"{APPLICATIONS}/\2"', options["application"])
 
 
-def group(chassis, state, options, power_command):
+def control_section(chassis, state, number):
+    """What differs from control-server to control-server."""
+    run_dir = state.path("control-run" if number == 1 else f"control-run-{number}")
+    text = f'listen = {quoted(chassis.control_endpoints[number - 1])}\nrun_dir = {quoted(run_dir)}\n'
+    if chassis.controls == 1:
+        return text + f'state = {quoted(state.path("control.db"))}\n'
+    node = chassis.control_node(number)
+    return text + (f"blade = {quoted(node)}\n" if node in chassis.blades else "") + f"""\
+servers = {quoted(chassis.control_endpoints)}
+[control.etcd]
+endpoints = {quoted(control_servers.endpoints(chassis))}
+prefix = {quoted(f"understudy/{chassis.name}")}
+plain_text = true
+"""
+
+
+def group(chassis, state, options, power_command, number=1):
     text = f"""# Group of the lab {chassis.name!r}, written by the lab.
 [control]
-listen = "192.168.1.250:7400"
-state = {quoted(state.path("control.db"))}
-run_dir = {quoted(state.path("control-run"))}
-{tls_section(chassis, "control-server/control", options)}
+{control_section(chassis, state, number)}{tls_section(chassis, f"control-server/{pki.control_name(number)}", options)}
 [detection]
 bfd_interval_ms = {options["bfd_interval_ms"]}
 bfd_multiplier = {options["bfd_multiplier"]}
@@ -196,7 +209,7 @@ def blade(chassis, name, mirror, options, state):
     return f"""# {name} of the lab {chassis.name!r}, written by the lab.
 blade = {quoted(name)}
 address = "{chassis.maintenance(name)}/24"
-control = ["192.168.1.250:7400"]
+control = {quoted(chassis.control_endpoints)}
 run_dir = "/run/understudy"
 region_dir = "/dev/shm"
 {tls_section(chassis, f"blade/{name}", options)}
@@ -234,7 +247,9 @@ def write_all(chassis, state, options, power_command, mirror):
         descriptor = os.open(state.path("bfd.key"), os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
         with open(descriptor, "w", encoding="ascii") as file:
             file.write(secrets.token_urlsafe(12) + "\n")  # 16 characters: what a simple password may have at most
-    write("group.toml", group(chassis, state, options, power_command))
+    for number in chassis.control_numbers:
+        write(os.path.basename(control_servers.group_file(state, number)),
+              group(chassis, state, options, power_command, number))
     for i in chassis.numbers:
         write(f"role-{i}.nft", ruleset(i))
     for name in chassis.blades:

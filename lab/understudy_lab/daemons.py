@@ -10,7 +10,6 @@ from .errors import LabError
 from .interrupts import held
 from .shell import in_network, run
 
-CONTROL_ADDRESS = "192.168.1.250:7400"
 CONTROL_NICE = -5
 LOST_FOR_GOOD_S = 10  # a moment of silence on a busy machine heals by itself
 
@@ -27,22 +26,18 @@ def spawn(state, what, command, node, log=None, nice=0):
     return process
 
 
-def start_control(state, binaries):
-    command = [os.path.join(binaries, "understudy-control-server"), "--config", state.path("group.toml")]
-    return spawn(state, "control-server", command, "control", nice=CONTROL_NICE)
-
-
-def check_configuration(state, binaries):
-    told = subprocess.run([os.path.join(binaries, "understudy-control-server"), "--check", "--config",
-                           state.path("group.toml")], capture_output=True, text=True, check=False)
+def check_configuration(state, binaries, file):
+    told = subprocess.run([os.path.join(binaries, "understudy-control-server"), "--check", "--config", file],
+                          capture_output=True, text=True, check=False)
     if told.returncode != 0:
         raise LabError(f"the group's configuration is refused: {told.stderr.strip()}", 2)
 
 
 def operator_command(state, binaries, *arguments):
-    """`understudy ARGUMENTS` in the network of the control-server, and its environment."""
+    """`understudy ARGUMENTS` in the network of the (first) control-server, and its environment."""
+    addresses = ",".join(state.chassis.control_endpoints)
     command = in_network(state.chassis.namespace_path("control"),
-                         [os.path.join(binaries, "understudy"), "--control", CONTROL_ADDRESS, *arguments])
+                         [os.path.join(binaries, "understudy"), "--control", addresses, *arguments])
     return command, os.environ | pki.environment(state.chassis, state.read()["options"]["tls"])
 
 
@@ -73,9 +68,10 @@ def tail(path, lines=12):
 def check_alive(state):
     """A daemon that died while the group comes up: say which and why, at once."""
     content = state.read()
-    if not processes.is_alive(content["processes"].get("control-server")):
-        raise LabError(f"the control-server ended; its log says:\n"
-                       f"{tail(state.log('control-server'))}")
+    for name, known in content["processes"].items():
+        what = name.rsplit("/", 1)[-1]
+        if what.split("-")[0] in ("control", "etcd") and not processes.is_alive(known):
+            raise LabError(f"the {what} ended; its log says:\n{tail(state.log(what if what != 'etcd' else 'etcd-1'))}")
     for blade in state.chassis.blades:
         init = blades.running_init(state, blade)["pid"]
         if len(processes.descendants(init)) == 1:

@@ -6,17 +6,16 @@ import os
 import shutil
 import tempfile
 
-from . import blades, bmcs, config_files, daemons, guests, namespaces, pki, processes, switch
+from . import blades, bmcs, config_files, control_servers, daemons, guests, namespaces, pki, processes, switch
 from .errors import LabError
 from .interrupts import held
 from .shell import run
-from .state import State
-from .topology import Chassis
+from .state import State, chassis_of
 
 SOURCE = os.path.dirname(os.path.dirname(os.path.realpath(__file__)))
 DEFAULTS = {"bfd_interval_ms": 50, "bfd_multiplier": 3, "bfd_auth": "meticulous-sha1", "policy": "when-slow",
             "region_mib": 32, "mirror_memory_mib": 192, "daemons": True, "ready_s": 180, "drill": None, "power": True,
-            "leases": False,
+            "leases": False, "control_servers": 1, "control_on_standby": False,
             "qemu": "qemu-system-x86_64", "boot_deadline_s": 90, "wait": True, "memory": "auto", "tls": True,
             # An external switch command would take the bridges' place; ipmitool tries a BMC that refuses it for 8 s.
             "fencing": "command", "power_deadline_ms": 12_000, "switch_command": None,
@@ -41,6 +40,7 @@ def check_machine(options):
         raise LabError("network namespaces need root: run it with sudo, or through ./dev, which asks for it", 2)
     needed = ["ip", "nft", "nsenter", "sysctl"] + (["qemu-system-x86_64"] if options["daemons"] else [])
     needed += list(bmcs.PROGRAMS) if options["fencing"] == "ipmi" else []
+    needed += [control_servers.ETCD] if options["control_servers"] > 1 else []
     for program in needed:
         if not shutil.which(program):
             raise LabError(f"{program} is not installed; ./dev setup installs what is missing", 2)
@@ -55,7 +55,8 @@ def check_machine(options):
 
 def up(name, actives, options, say):
     """A chassis, running. A failure takes down what was made and keeps the logs."""
-    chassis, state, options = Chassis(name, actives), State(name), DEFAULTS | options
+    state, options = State(name), DEFAULTS | options
+    chassis = chassis_of(name, actives, options)
     check_machine(options)
     if state.exists:
         state.create(chassis, options)  # refuses, saying how to go on
@@ -107,7 +108,8 @@ def prepare_configuration(chassis, state, options):
     if options["tls"]:
         pki.make(chassis, binaries())
     config_files.write_all(chassis, state, options, power_command, guests.directory(build_directory()))
-    daemons.check_configuration(state, binaries())
+    for number in chassis.control_numbers:
+        daemons.check_configuration(state, binaries(), control_servers.group_file(state, number))
 
 
 def bring_up(chassis, state, options, say):
@@ -118,8 +120,8 @@ def bring_up(chassis, state, options, say):
         say("a BMC for each blade")
         bmcs.start_all(state)
     if options["daemons"]:
-        say("control-server")
-        daemons.start_control(state, binaries())
+        say("control-server" if chassis.controls == 1 else f"{chassis.controls} control-servers, etcd")
+        control_servers.start_all(state, binaries())
     for blade in chassis.blades:
         blades.start(state, blade, binaries())
     say(f"blades: {', '.join(chassis.blades)}")
@@ -189,7 +191,7 @@ def belongs(namespace, name):
         return False
     node = namespace[len(prefix):]
     kind, _, number = node.partition("-")
-    return node in ("switch", "control", "server") or (kind in ("client", "blade") and number.isdigit())
+    return node in ("switch", "control", "server") or (kind in ("client", "blade", "control") and number.isdigit())
 
 
 def end_all_inside(paths):

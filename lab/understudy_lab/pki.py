@@ -12,6 +12,10 @@ def folder(chassis):
     return State(chassis.name).path("pki")
 
 
+def control_name(number):
+    return "control" if number == 1 else f"control-{number}"
+
+
 def make(chassis, binaries):
     understudy, directory = os.path.join(binaries, "understudy"), folder(chassis)
 
@@ -19,7 +23,7 @@ def make(chassis, binaries):
         run([understudy, "pki", *words, "--directory", directory])
 
     command("init", "--chassis", chassis.name)
-    command("issue", "control-server", "control")
+    command("issue", "control-server", *(control_name(number) for number in chassis.control_numbers))
     command("issue", "blade", *chassis.blades)
     command("issue", "operator", "operator")
     command("issue", "viewer", "viewer")

@@ -21,6 +21,10 @@ def names():
     return sorted(os.listdir(ROOT)) if os.path.isdir(ROOT) else []
 
 
+def chassis_of(name, actives, options):
+    return Chassis(name, actives, options.get("control_servers", 1), options.get("control_on_standby", False))
+
+
 class State:
     def __init__(self, name):
         self.name = checked_name(name)
@@ -60,7 +64,8 @@ class State:
 
     @property
     def chassis(self):
-        return Chassis(self.name, self.read()["actives"])
+        content = self.read()
+        return chassis_of(self.name, content["actives"], content["options"])
 
     @contextlib.contextmanager
     def change(self):

@@ -6,7 +6,8 @@
                      │                      └ b4-ext ─ ext0 blade-4 int1..intN ───┘ ...
     control ─ ctl-mnt ─── bridge mnt ──────── b<i>-mnt ─ mnt0 of every blade
 
-Blade N+1 is the standby; it is attached to every intranet. All bridges are in the switch's namespace.
+Several control-servers have a node each (control-2, control-3), the last one may run on the standby instead, at an
+address of its own. Blade N+1 is the standby; it is attached to every intranet. All bridges are in the switch's namespace.
 """
 import re
 from dataclasses import dataclass
@@ -40,11 +41,38 @@ class Port:
 class Chassis:
     name: str
     actives: int
+    controls: int = 1
+    control_on_standby: bool = False
 
     def __post_init__(self):
         checked_name(self.name)
         if not 1 <= self.actives <= MAX_ACTIVES:
             raise LabError(f"{self.actives} actives: use 1 to {MAX_ACTIVES}", 2)
+
+    # --- control-servers ---
+    @property
+    def control_numbers(self):
+        return range(1, self.controls + 1)
+
+    def control_node(self, number):
+        """Where control-server `number` runs."""
+        if number == 1:
+            return "control"
+        on_standby = self.control_on_standby and number == self.controls
+        return self.standby if on_standby else f"control-{number}"
+
+    @property
+    def more_controls(self):
+        nodes = [self.control_node(number) for number in self.control_numbers if number > 1]
+        return [node for node in nodes if node != self.standby]
+
+    @staticmethod
+    def control_address(number):
+        return f"192.168.1.{249 + number}"
+
+    @property
+    def control_endpoints(self):
+        return [f"{self.control_address(number)}:7400" for number in self.control_numbers]
 
     # --- names ---
     @property
@@ -70,7 +98,7 @@ class Chassis:
     @property
     def nodes(self):
         """Every node with a network namespace of its own, the switch first."""
-        return ["switch", "control", "server"] + [f"client-{i}" for i in self.numbers] + self.blades
+        return ["switch", "control", "server"] + self.more_controls + [f"client-{i}" for i in self.numbers] + self.blades
 
     @property
     def mirrors(self):
@@ -110,6 +138,8 @@ class Chassis:
     def ports(self):
         ports = [Port("srv-ext", "ext", "server", "ext0", "external"),
                  Port("ctl-mnt", "mnt", "control", "mnt0", "maintenance")]
+        ports += [Port(f"ctl{node.rsplit('-', 1)[1]}-mnt", "mnt", node, "mnt0", "maintenance")
+                  for node in self.more_controls]
         ports += [Port(f"c{i}-int", f"int{i}", f"client-{i}", "int0", "intranet") for i in self.numbers]
         for blade in self.blades:
             ports += self.blade_ports(blade)
@@ -142,12 +172,17 @@ class Chassis:
             return [("ext0", "10.23.4.1/24"), ("ext0", "fd00:23:4::1/64")]
         if node == "control":
             return [("mnt0", "192.168.1.250/24"), ("mnt0", "fd00:1::250/64")]
+        if node.startswith("control-"):
+            number = int(node.rsplit("-", 1)[1])
+            return [("mnt0", f"{self.control_address(number)}/24"), ("mnt0", f"fd00:1::{249 + number}/64")]
         if node.startswith("client-"):
             i = int(node.rsplit("-", 1)[1])
             return [("int0", f"10.50.{i}.2/24"), ("int0", f"fd00:50:{i}::2/64")]
         if node.startswith("blade-"):
             i = self.blade_number(node)
             own = [("mnt0", f"192.168.1.{i}/24"), ("mnt0", f"fd00:1::{i}/64")]
+            if node == self.standby and self.control_on_standby:
+                own += [("mnt0", f"{self.control_address(self.controls)}/24")]
             if node == self.standby:
                 own += [("ext0", self.role_external(i) + "/24"), ("ext0", self.role_external6(i) + "/64")]
             return own

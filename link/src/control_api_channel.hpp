@@ -20,6 +20,8 @@ inline constexpr int kFirstReconnectMs = 100;
 inline constexpr int kLastReconnectMs = 1000;
 /// Who connects and does not come to speak (TLS, HTTP/2's first frame) holds a descriptor no longer than this.
 inline constexpr int kHandshakeMs = 5000;
+/// Trailing metadata of a call that was refused since another control-server leads: where.
+inline constexpr const char* kLeaderMetadata = "understudy-leader";
 
 /// A channel to a control-server. The credentials are read now, so that a renewed certificate serves with the next one.
 Result<std::shared_ptr<grpc::Channel>> open_channel(const std::string& address, const tls::Wire& wire);

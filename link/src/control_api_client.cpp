@@ -8,6 +8,7 @@
 #include <deque>
 #include <map>
 #include <mutex>
+#include <optional>
 
 #include "control.grpc.pb.h"
 #include "control_api_channel.hpp"
@@ -163,7 +164,7 @@ class ControlClient::Impl : public std::enable_shared_from_this<Impl> {
     timer_.expires_after(options_.attach_timeout);
     timer_.async_wait([this, weak, attempt](const boost::system::error_code& error) {
       const auto self = weak.lock();
-      if (error || !self || attempt != attempt_ || connected_) { return; }
+      if (error || !self || attempt != attempt_ || connected_ || !attachment_) { return; }
       attachment_->cancel();
     });
   }
@@ -200,16 +201,23 @@ class ControlClient::Impl : public std::enable_shared_from_this<Impl> {
 
   void handle(const pb::Order& wire) {
     const std::uint64_t attempt = attempt_;
-    if (!connected_) {
-      if (wire.body_case() == pb::Order::kAttached) {
+    if (wire.body_case() == pb::Order::kNotLeader) {
+      redirected(wire.not_leader().leader());
+    } else if (!connected_) {
+      if (wire.body_case() == pb::Order::kAttached && admitted(wire.attached())) {
         connected_ = true;
         backoff_ = options_.first_backoff;
         told_.clear();
         failures_ = 0;
+        redirects_ = 0;
         callbacks_.on_connected(address(), wire.attached().state_id());
       } else {
         attachment_->cancel();
       }
+    } else if (wire.token() < token_) {
+      log::error("control-server {}: an order of an older leader ({}, this stream is of {}) is refused", address(),
+                 wire.token(), token_);
+      attachment_->cancel();
     } else if (const auto order = from_proto(wire)) {
       callbacks_.on_order(order.value());
     } else {
@@ -218,17 +226,52 @@ class ControlClient::Impl : public std::enable_shared_from_this<Impl> {
     if (attempt == attempt_ && attachment_) { attachment_->read_next(); }
   }
 
+  [[nodiscard]] bool admitted(const pb::Attached& attached) {
+    const auto allowed = callbacks_.admit ? callbacks_.admit(attached.state_id(), attached.token()) : Status{};
+    if (!allowed) {
+      refused(allowed.error().message);
+      return false;
+    }
+    token_ = attached.token();
+    return true;
+  }
+
+  /// Its stream ends by itself. Another that follows may have said the same, and the leader be dead.
+  void redirected(const std::string& leader) {
+    const auto& all = options_.addresses;
+    const auto found = std::find(all.begin(), all.end(), leader);
+    if (leader.empty()) {
+      refused("no control-server leads at this moment");
+    } else if (found == all.end()) {
+      refused("it follows " + leader + ", which is not among this blade's control-servers");
+    } else {
+      redirect_ = static_cast<std::size_t>(found - all.begin());
+    }
+    follows_ = true;
+  }
+
   void handle_end(const std::string& why) {
     const bool was_connected = std::exchange(connected_, false);
     attachment_->wait_done();
     attachment_.reset();
     const std::string lost = address() + ": " + why;
-    if (!was_connected) {
+    if (!was_connected && !std::exchange(follows_, false)) {
       if (failures_ % kExamineEvery == 0) { refused(why); }
       ++failures_;
     }
-    next_address_ = (next_address_ + 1) % options_.addresses.size();
-    try_later();
+    // Where everybody follows somebody who is not reached, each is asked in turn all the same.
+    const auto redirect = std::exchange(redirect_, std::nullopt);
+    const bool at_once = redirect && redirects_++ % 2 == 0;
+    next_address_ = at_once ? *redirect : (next_address_ + 1) % options_.addresses.size();
+    if (at_once) {
+      timer_.cancel();
+      boost::asio::post(io_, [weak = weak_from_this(), attempt = attempt_] {
+        const auto self = weak.lock();
+        if (self && attempt == self->attempt_) { self->try_next(); }
+      });
+    } else {
+      try_later();
+    }
     if (was_connected) { callbacks_.on_lost(lost); }
   }
 
@@ -239,9 +282,11 @@ class ControlClient::Impl : public std::enable_shared_from_this<Impl> {
   }
 
   void try_later() {
-    // After a loss the first try comes quickly; tries that fail wait longer and longer, up to the last backoff.
+    // After a loss the first try comes quickly; tries that fail wait longer and longer, up to the last backoff, which
+    // is for a round of all addresses.
     timer_.expires_after(backoff_);
-    backoff_ = std::min(backoff_ * 2, options_.last_backoff);
+    const auto last = options_.last_backoff / static_cast<int>(options_.addresses.size());
+    backoff_ = std::min(backoff_ * 2, std::max(last, options_.first_backoff));
     timer_.async_wait([this, weak = weak_from_this(), attempt = attempt_](const boost::system::error_code& error) {
       const auto self = weak.lock();
       if (!error && self && attempt == attempt_) { try_next(); }
@@ -261,6 +306,10 @@ class ControlClient::Impl : public std::enable_shared_from_this<Impl> {
   std::map<std::string, std::string> told_;  ///< address -> why it was not reached, since the last connection
   std::chrono::milliseconds backoff_ = options_.first_backoff;
   bool connected_ = false;
+  std::uint64_t token_ = 0;  ///< of the leadership that this stream belongs to
+  bool follows_ = false;     ///< this try met one that does not lead
+  std::optional<std::size_t> redirect_;
+  unsigned redirects_ = 0;
 };
 
 ControlClient::ControlClient(boost::asio::io_context& io, ControlClientOptions options,

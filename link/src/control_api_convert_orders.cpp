@@ -214,6 +214,7 @@ Result<Order> from_proto(const pb::Order& wire) {
     case pb::Order::kStopGrants:
       return read_role_term<StopGrants>("StopGrants", wire.stop_grants());
     case pb::Order::kAttached:
+    case pb::Order::kNotLeader:
     case pb::Order::BODY_NOT_SET:
       break;
   }

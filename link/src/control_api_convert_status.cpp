@@ -45,6 +45,13 @@ pb::GroupStatus to_proto(const GroupStatus& status) {
     to.set_detail(printable(blade.detail));
   }
   wire.set_plain_text(status.plain_text);
+  for (const auto& server : status.control_servers) {
+    auto& to = *wire.add_control_servers();
+    to.set_address(server.address);
+    to.set_state(server.state);
+    to.set_since_ns(server.since_ns);
+  }
+  wire.set_control_alarm(printable(status.control_alarm));
   return wire;
 }
 
@@ -68,6 +75,12 @@ Result<GroupStatus> from_proto(const pb::GroupStatus& wire) {
                              check.text(from.detail(), "detail")});
   }
   status.plain_text = wire.plain_text();
+  check.count(wire.control_servers_size(), "control_servers", bounds::kRoles);
+  for (const auto& from : wire.control_servers()) {
+    status.control_servers.push_back(
+        {check.text(from.address(), "address"), check.text(from.state(), "state"), from.since_ns()});
+  }
+  status.control_alarm = check.text(wire.control_alarm(), "control_alarm");
   return check.result<GroupStatus>(std::move(status));
 }
 

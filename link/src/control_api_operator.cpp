@@ -1,9 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "understudy/link/control_api_operator.hpp"
 
+#include <algorithm>
 #include <atomic>
 #include <mutex>
 #include <optional>
+#include <sstream>
+#include <vector>
 
 #include "control.grpc.pb.h"
 #include "control_api_channel.hpp"
@@ -12,31 +15,111 @@
 
 namespace understudy::link {
 
+namespace {
+
+std::vector<std::string> split(const std::string& addresses) {
+  std::vector<std::string> all;
+  std::istringstream words(addresses);
+  for (std::string word; std::getline(words, word, ',');) {
+    if (!word.empty()) { all.push_back(word); }
+  }
+  return all.empty() ? std::vector{addresses} : all;
+}
+
+bool may_be_elsewhere(const grpc::Status& status) {
+  return status.error_code() == grpc::StatusCode::UNAVAILABLE ||
+         status.error_code() == grpc::StatusCode::DEADLINE_EXCEEDED;
+}
+
+std::string leader_in(const grpc::ClientContext& context) {
+  const auto& metadata = context.GetServerTrailingMetadata();
+  const auto found = metadata.find(kLeaderMetadata);
+  return found == metadata.end() ? "" : std::string(found->second.data(), found->second.size());
+}
+
+/// Who leads, as far as this one knows.
+std::string leader_in(const GroupStatus& status) {
+  for (const auto& server : status.control_servers) {
+    if (server.state == "leads") { return server.address; }
+  }
+  return "";
+}
+
+}  // namespace
+
 class OperatorClient::Impl {
  public:
-  Impl(std::string address, tls::Wire wire, std::chrono::milliseconds timeout)
-      : address_(std::move(address)), wire_(std::move(wire)), timeout_(timeout) {
-    const auto channel = open_channel(address_, wire_);
-    if (channel) {
-      stub_ = pb::Control::NewStub(channel.value());
-    } else {
-      unusable_ = channel.error();
-    }
+  Impl(const std::string& addresses, tls::Wire wire, std::chrono::milliseconds timeout)
+      : addresses_(split(addresses)), wire_(std::move(wire)), timeout_(timeout) {
+    go_to(addresses_.front());
   }
 
+  /// From the present address on, each once, and where a leader is named to that one.
   template <class Request, class Reply>
   Result<Reply> call(grpc::Status (pb::Control::Stub::*method)(grpc::ClientContext*, const Request&, Reply*),
                      const Request& request) {
-    if (unusable_) { return *unusable_; }
-    grpc::ClientContext context;
-    context.set_deadline(std::chrono::system_clock::now() + timeout_);
-    Reply reply;
-    const grpc::Status status = (stub_.get()->*method)(&context, request, &reply);
-    if (!status.ok()) { return explain(status); }
-    return reply;
+    std::vector<std::pair<std::string, grpc::Status>> unreached;
+    bool redirected = false;
+    for (std::size_t tries = 0; tries <= addresses_.size(); ++tries) {
+      if (unusable_) { return *unusable_; }
+      grpc::ClientContext context;
+      context.set_deadline(std::chrono::system_clock::now() + timeout_);
+      Reply reply;
+      const grpc::Status status = (stub_.get()->*method)(&context, request, &reply);
+      if (status.ok()) { return reply; }
+      if (const auto leader = leader_in(context); !leader.empty() && !std::exchange(redirected, true)) {
+        go_to(leader);
+        continue;
+      }
+      if (!may_be_elsewhere(status)) { return explain(address_, status); }
+      unreached.emplace_back(address_, status);
+      if (tries + 1 >= addresses_.size()) { break; }
+      next();
+    }
+    std::string told;  // looked into only now: it takes its time
+    for (const auto& [address, status] : unreached) {
+      told += (told.empty() ? "" : "; ") + explain(address, status).message;
+    }
+    return failure(told);
   }
 
+  Result<GroupStatus> status() {
+    const auto reply = call(&pb::Control::Stub::GetStatus, pb::GetStatusRequest());
+    if (!reply) { return reply.error(); }
+    auto status = from_proto(reply.value());
+    const auto leader = status ? leader_in(*status) : "";
+    if (leader.empty() || leader == address_) { return status; }
+    const auto asked = address_;
+    go_to(leader);
+    grpc::ClientContext context;
+    context.set_deadline(std::chrono::system_clock::now() + timeout_);
+    pb::GroupStatus better;
+    if (!unusable_ && stub_->GetStatus(&context, pb::GetStatusRequest(), &better).ok()) { return from_proto(better); }
+    go_to(asked);
+    return status;
+  }
+
+  /// Where one of several is lost, the next goes on behind the last event that was told.
   Status watch(std::uint64_t after, bool follow, const std::function<bool(const EventRecord&)>& each) {
+    const auto remember = [&](const EventRecord& event) {
+      after = event.id;
+      return each(event);
+    };
+    std::string told;
+    for (std::size_t lost = 0; lost < addresses_.size();) {
+      const auto before = after;
+      bool elsewhere = false;
+      auto done = watch_one(after, follow, remember, elsewhere);
+      if (done || !elsewhere || stopped_) { return done; }
+      told = (after == before && !told.empty() ? told + "; " : std::string()) + done.error().message;
+      lost = after == before ? lost + 1 : 1;
+      next();
+    }
+    return failure(told);
+  }
+
+  Status watch_one(std::uint64_t after, bool follow, const std::function<bool(const EventRecord&)>& each,
+                   bool& elsewhere) {
     if (unusable_) { return *unusable_; }
     grpc::ClientContext context;
     pb::WatchEventsRequest request;
@@ -61,7 +144,8 @@ class OperatorClient::Impl {
     set_running(nullptr);
     if (damaged) { return *damaged; }
     if (status.ok() || !wanted || stopped_) { return {}; }
-    return explain(status);
+    elsewhere = may_be_elsewhere(status);
+    return explain(address_, status);
   }
 
   void stop() {
@@ -71,6 +155,23 @@ class OperatorClient::Impl {
   }
 
  private:
+  void go_to(const std::string& address) {
+    address_ = address;
+    unusable_.reset();
+    const auto channel = open_channel(address_, wire_);
+    if (channel) {
+      stub_ = pb::Control::NewStub(channel.value());
+    } else {
+      unusable_ = channel.error();
+    }
+  }
+  /// Of the list, behind the present one.
+  void next() {
+    const auto found = std::find(addresses_.begin(), addresses_.end(), address_);
+    const auto behind = found == addresses_.end() ? addresses_.begin() : found + 1;
+    go_to(behind == addresses_.end() ? addresses_.front() : *behind);
+  }
+
   bool set_running(grpc::ClientContext* context) {
     const std::lock_guard lock(mutex_);
     running_ = context;
@@ -83,12 +184,12 @@ class OperatorClient::Impl {
     const auto at = text.rfind(": ");
     return at == std::string::npos ? text : text.substr(at + 2);
   }
-  [[nodiscard]] Error explain(const grpc::Status& status) const {
+  [[nodiscard]] Error explain(const std::string& address, const grpc::Status& status) const {
     switch (status.error_code()) {
       case grpc::StatusCode::UNAVAILABLE:
       case grpc::StatusCode::DEADLINE_EXCEEDED:
-        return failure("the control-server at " + address_ + " cannot be reached (" + reason(status) + "); " +
-                       examine_wire(address_, wire_, timeout_));
+        return failure("the control-server at " + address + " cannot be reached (" + reason(status) + "); " +
+                       examine_wire(address, wire_, timeout_));
       case grpc::StatusCode::NOT_FOUND:
         return failure(status.error_message(), Errc::NotFound);
       case grpc::StatusCode::INVALID_ARGUMENT:
@@ -97,11 +198,12 @@ class OperatorClient::Impl {
       case grpc::StatusCode::PERMISSION_DENIED:
         return failure(status.error_message(), Errc::Refused);
       default:
-        return failure("the control-server at " + address_ + " answered: " + status.error_message());
+        return failure("the control-server at " + address + " answered: " + status.error_message());
     }
   }
 
-  const std::string address_;
+  const std::vector<std::string> addresses_;
+  std::string address_;  ///< the one that is asked
   const tls::Wire wire_;
   const std::chrono::milliseconds timeout_;
   std::optional<Error> unusable_;  ///< our own credentials; there is no stub_ then
@@ -111,15 +213,11 @@ class OperatorClient::Impl {
   std::atomic<bool> stopped_ = false;
 };
 
-OperatorClient::OperatorClient(std::string address, const tls::Wire& wire, std::chrono::milliseconds timeout)
-    : impl_(std::make_unique<Impl>(std::move(address), wire, timeout)) {}
+OperatorClient::OperatorClient(const std::string& addresses, const tls::Wire& wire, std::chrono::milliseconds timeout)
+    : impl_(std::make_unique<Impl>(addresses, wire, timeout)) {}
 OperatorClient::~OperatorClient() = default;
 
-Result<GroupStatus> OperatorClient::status() {
-  const auto reply = impl_->call(&pb::Control::Stub::GetStatus, pb::GetStatusRequest());
-  if (!reply) { return reply.error(); }
-  return from_proto(reply.value());
-}
+Result<GroupStatus> OperatorClient::status() { return impl_->status(); }
 
 Result<std::string> OperatorClient::move_role(const RoleId& role, const std::string& reason) {
   pb::MoveRoleRequest request;

@@ -17,6 +17,9 @@ namespace {
 
 constexpr std::size_t file_bytes_max = 1 << 20;
 
+/// gRPC's threads outlive main, and may be in a handshake: OpenSSL must not take itself down under them at exit.
+[[maybe_unused]] const int stays_at_exit = OPENSSL_init_crypto(OPENSSL_INIT_NO_ATEXIT, nullptr);
+
 Result<std::string> read_file(const std::string& path, const char* what) {
   std::ifstream file(path, std::ios::binary);
   if (!file) {

@@ -3,11 +3,8 @@
 /// namespace of its own, with a Linux bridge as the switch. What a blade says is played, what it suffers is real: its
 /// ports are isolated in the kernel, its BFD dies by SIGKILL.
 /// Covers: control-server/edge/service.cpp, cli/commands.cpp, cli/pki_commands.cpp
-#include <fcntl.h>
 #include <gtest/gtest.h>
 #include <sched.h>
-#include <signal.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include <boost/asio/io_context.hpp>
@@ -16,9 +13,8 @@
 #include <fstream>
 #include <optional>
 
-#include "support/pki.hpp"
+#include "played_blade.hpp"
 #include "support/run_until.hpp"
-#include "understudy/link/control_api_client.hpp"
 #include "understudy/net/gate.hpp"
 #include "understudy/net/namespace.hpp"
 
@@ -27,111 +23,6 @@ namespace {
 
 using namespace std::chrono_literals;
 using namespace link;
-
-constexpr const char* kServer = "127.0.0.250";
-
-/// A child process, killed at the end of its scope. Its input is a pipe that we hold.
-class Child {
- public:
-  Child(const std::vector<std::string>& words, const std::string& output) {
-    int ends[2] = {-1, -1};
-    EXPECT_EQ(pipe2(ends, O_CLOEXEC), 0);
-    std::vector<char*> argv;
-    for (const auto& word : words) { argv.push_back(const_cast<char*>(word.c_str())); }  // NOLINT: POSIX's signature
-    argv.push_back(nullptr);
-    pid_ = fork();
-    if (pid_ == 0) {
-      dup2(ends[0], 0);
-      const int file = open(output.c_str(), O_CREAT | O_WRONLY | O_APPEND, 0600);
-      dup2(file, 1);
-      dup2(file, 2);
-      execv(argv[0], argv.data());
-      _exit(127);
-    }
-    close(ends[0]);
-    input_ = ends[1];
-  }
-  Child(const Child&) = delete;
-  Child& operator=(const Child&) = delete;
-  ~Child() { kill_now(); }
-  void kill_now() {
-    if (pid_ <= 0) { return; }
-    kill(pid_, SIGKILL);
-    waitpid(pid_, nullptr, 0);
-    close(input_);
-    pid_ = -1;
-  }
-  int terminate() {
-    int status = 0;
-    kill(pid_, SIGTERM);
-    waitpid(pid_, &status, 0);
-    close(input_);
-    pid_ = -1;
-    return status;
-  }
-
- private:
-  pid_t pid_ = -1;
-  int input_ = -1;
-};
-
-/// One blade as the control-server sees it.
-struct Blade {
-  Blade(boost::asio::io_context& io, unsigned number, const std::string& folder, test::Pki& pki)
-      : id{"blade-" + std::to_string(number)},
-        address("127.0.0." + std::to_string(number)),
-        wire(pki.wire(tls::Kind::Blade, id.value)),
-        folder_(folder),
-        io_(io) {}
-
-  void power_on() {
-    speaker.emplace(std::vector<std::string>{BFD_SPEAKER, address, kServer}, folder_ + "/" + id.value + ".log");
-    ControlClientOptions options;
-    options.addresses = {std::string(kServer) + ":7400"};
-    options.wire = wire;
-    ControlClientCallbacks callbacks;
-    callbacks.on_connected = [this](const std::string&, const std::string& state) {
-      state_id = state;
-      client->send(Hello{claimed.value_or(id), "boot", held});
-      for (const auto& report : after_hello) { client->send(report); }
-    };
-    callbacks.on_order = [this](const Order& order) {
-      orders.push_back(order);
-      if (obey) { obey(order); }
-    };
-    callbacks.on_lost = [](const std::string&) {};
-    client.emplace(io_, std::move(options), std::move(callbacks));
-    client->start();
-  }
-  /// The sudden death: BFD is silent first, as on a blade without power.
-  void die() {
-    obey = nullptr;
-    speaker->kill_now();
-  }
-  template <class Wanted>
-  [[nodiscard]] const Wanted* got() const {
-    for (const auto& order : orders) {
-      if (const auto* one = std::get_if<Wanted>(&order)) { return one; }
-    }
-    return nullptr;
-  }
-
-  BladeId id;
-  std::string address;
-  tls::Wire wire;
-  std::optional<BladeId> claimed;  ///< whom it poses as; none: it is itself
-  std::vector<HeldRole> held;
-  std::vector<Report> after_hello;
-  std::vector<Order> orders;
-  std::function<void(const Order&)> obey;
-  std::string state_id;
-  std::optional<Child> speaker;
-  std::optional<ControlClient> client;
-
- private:
-  std::string folder_;
-  boost::asio::io_context& io_;
-};
 
 class ControlServerTest : public testing::Test, protected test::Loop {
  protected:
@@ -172,45 +63,7 @@ class ControlServerTest : public testing::Test, protected test::Loop {
   }
 
   [[nodiscard]] std::string group_file() const {
-    return R"([control]
-listen = "127.0.0.250:7400"
-state = ")" +
-           folder_ + R"(/control.db"
-[detection]
-bfd_interval_ms = 50
-bfd_multiplier = 3
-[movement]
-policy = "always"
-delay_ms = 200
-[switch]
-driver = "linux-bridge"
-[[blade]]
-name = "blade-1"
-address = "127.0.0.1"
-switch_ports = ["b1-ext"]
-[[blade]]
-name = "blade-2"
-address = "127.0.0.2"
-switch_ports = ["b2-ext"]
-standby = true
-[[role]]
-name = "role-1"
-number = 1
-active = "blade-1"
-region_mib = 16
-flow_capacity = 100
-mirror_address = "127.0.0.41/8"
-mirror_mac = "02:e2:00:00:00:01"
-[[role.port]]
-name = "ext"
-network = "external"
-mac = "02:e0:00:00:00:01"
-addresses = ["10.23.4.121/24"]
-[tls]
-)" +
-           (server_files_.key.empty() ? "plain_text = true\n"
-                                      : "ca = \"" + server_files_.ca + "\"\ncertificate = \"" +
-                                            server_files_.certificate + "\"\nkey = \"" + server_files_.key + "\"\n");
+    return played_group("listen = \"127.0.0.250:7400\"\nstate = \"" + folder_ + "/control.db\"\n", server_files_);
   }
 
   void start_server() {

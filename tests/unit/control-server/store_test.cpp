@@ -153,7 +153,7 @@ TEST_F(StoreTest, OneProcessHasItAtATime) {
 TEST_F(StoreTest, EventsKeepTheirOrderAndNumbers) {
   {
     auto store = open();
-    EXPECT_EQ(store->last_event_id(), 0U);
+    EXPECT_EQ(store->last_event_id().value(), 0U);
     std::vector<link::EventRecord> events;
     for (std::uint64_t id = 1; id <= 500; ++id) {
       events.push_back({id, 1'700'000'000'000'000'000, link::Severity::Alarm, "phase", RoleId{"role-1"},
@@ -161,10 +161,10 @@ TEST_F(StoreTest, EventsKeepTheirOrderAndNumbers) {
     }
     ASSERT_TRUE(store->append(events).ok());
     EXPECT_FALSE(store->append(events).ok()) << "an id is used once";
-    EXPECT_EQ(store->last_event_id(), 500U);
+    EXPECT_EQ(store->last_event_id().value(), 500U);
   }
   auto store = open();
-  EXPECT_EQ(store->last_event_id(), 500U);
+  EXPECT_EQ(store->last_event_id().value(), 500U);
   const auto some = store->events_after(490, 5).value();
   ASSERT_EQ(some.size(), 5U);
   EXPECT_EQ(some[0].id, 491U);

@@ -43,12 +43,12 @@ struct Server {
       commands.push_back(command);
       return std::string(to_string(policy));
     };
-    handlers.events_after = [this](std::uint64_t after, std::size_t limit) {
+    handlers.events_after = [this](std::uint64_t after, std::size_t limit, const EventsAnswer& answer) {
       std::vector<EventRecord> found;
       for (const auto& event : events) {
         if (event.id > after && found.size() < limit) { found.push_back(event); }
       }
-      return found;
+      answer(found);
     };
     auto made = ControlApiServer::listen(io, "127.0.0.1:" + std::to_string(port), tls::Wire::plain(), "state-1",
                                          std::move(handlers));

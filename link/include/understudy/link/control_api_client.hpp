@@ -6,6 +6,9 @@
 ///                  ▲   └─refused, or silent for `attach_timeout`─┐               │
 ///                  └──────────── next address, after a bounded backoff ◄─────────┘
 ///
+/// Of several control-servers it attaches to the one that leads: one that follows names it (NotLeader), and it is tried
+/// next, if it is among the addresses.
+///
 /// Invariants: callbacks run on the io_context only and never overlap; on_connected and on_lost alternate; nothing
 /// is sent before on_connected was called, so what the owner sends there (its Hello) is first on the stream; what is
 /// sent while not connected is dropped (the next Hello tells what is really there).
@@ -31,6 +34,8 @@ struct ControlClientOptions {
 };
 
 struct ControlClientCallbacks {
+  /// Whether orders of this leadership may be heard (LeaderGuard); not set: all may.
+  std::function<Status(const std::string& state_id, std::uint64_t token)> admit = {};
   std::function<void(const std::string& address, const std::string& state_id)> on_connected;
   std::function<void(const Order&)> on_order;
   std::function<void(const std::string& why)> on_lost;

@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 /// The operator's side of the control API: plain blocking calls, for command line tools and tests.
+///
+/// Of several control-servers each is asked until one answers; one that follows names the leader, who is asked then.
+/// What changes something may so be asked of two, and is done by the one that leads.
 
 #include <chrono>
 #include <functional>
@@ -15,8 +18,9 @@ namespace understudy::link {
 
 class OperatorClient {
  public:
-  /// Credentials that cannot be used are told by the first call.
-  OperatorClient(std::string address, const tls::Wire& wire,
+  /// `addresses`: of one control-server, or of several, with commas. Credentials that cannot be used are told by the
+  /// first call.
+  OperatorClient(const std::string& addresses, const tls::Wire& wire,
                  std::chrono::milliseconds timeout = std::chrono::milliseconds(3000));
   ~OperatorClient();
   OperatorClient(const OperatorClient&) = delete;

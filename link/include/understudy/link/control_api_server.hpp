@@ -35,6 +35,8 @@ struct Command {
   std::string reason;  ///< as the operator gave it; may be empty
 };
 
+using EventsAnswer = std::function<void(const std::vector<EventRecord>&)>;
+
 struct ControlApiHandlers {
   std::function<void(SessionId, const Report&)> on_report;
   std::function<void(SessionId, const std::string& why)> on_detached;
@@ -47,14 +49,18 @@ struct ControlApiHandlers {
   std::function<void(const BladeId& at, const std::string& what)> on_refused;
   /// A host-agent has proved to be `blade`, by a certificate that ends at `not_after` (seconds since 1970).
   std::function<void(const BladeId& blade, std::int64_t not_after)> on_certificate;
-  /// At most `limit` events with an id above `after`, oldest first.
-  std::function<std::vector<EventRecord>(std::uint64_t after, std::size_t limit)> events_after;
+  /// At most `limit` events with an id above `after`, oldest first, told by `answer` now or later.
+  std::function<void(std::uint64_t after, std::size_t limit, EventsAnswer answer)> events_after;
 };
 
+/// Of several control-servers one leads. One that follows refuses blades and operators' changes, and tells both who
+/// leads; status and event log are there everywhere.
+///
 /// Made, used and destroyed on the io_context's thread. No handler runs after the destructor.
 class ControlApiServer {
  public:
-  /// Listens at `address` ("host:port", port 0 picks one). `state_id` is told to every agent.
+  /// Listens at `address` ("host:port", port 0 picks one). `state_id` is told to every agent; empty: it follows at
+  /// first, and knows of nobody who leads.
   static Result<std::unique_ptr<ControlApiServer>> listen(boost::asio::io_context& io, const std::string& address,
                                                           const tls::Wire& wire, std::string state_id,
                                                           ControlApiHandlers handlers);
@@ -63,6 +69,10 @@ class ControlApiServer {
   ControlApiServer& operator=(const ControlApiServer&) = delete;
 
   [[nodiscard]] int port() const;
+  /// From now on agents may attach; each order carries the token.
+  void lead(const std::string& state_id, std::uint64_t token);
+  /// Ends the sessions of a leadership. `leader`: "address:port", empty: nobody.
+  void follow(const std::string& leader);
   /// False: that session is gone.
   bool send(SessionId session, const Order& order);
   /// Ends a session (its agent will come again).
@@ -70,8 +80,9 @@ class ControlApiServer {
   /// Tells the followers of the event log that there is more.
   void wake_followers();
 
+  class Impl;  ///< of link/src only
+
  private:
-  class Impl;
   explicit ControlApiServer(std::shared_ptr<Impl> impl);
   std::shared_ptr<Impl> impl_;
 };

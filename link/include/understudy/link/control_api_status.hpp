@@ -33,6 +33,14 @@ struct BladeStatus {
   bool operator==(const BladeStatus&) const = default;
 };
 
+/// One of several control-servers, as etcd tells.
+struct ControlServerStatus {
+  std::string address;
+  std::string state;          ///< "leads", "follows", "absent"; "unknown": etcd does not say
+  std::int64_t since_ns = 0;  ///< of the leadership, wall clock
+  bool operator==(const ControlServerStatus&) const = default;
+};
+
 struct GroupStatus {
   BladeId standby;  ///< empty: the standby has become an active, nobody stands by
   MovementPolicy movement = MovementPolicy::WhenSlow;
@@ -40,6 +48,9 @@ struct GroupStatus {
   std::vector<RoleStatus> roles;
   std::vector<BladeStatus> blades;
   bool plain_text = false;  ///< the wires have no protection
+  std::vector<ControlServerStatus> control_servers =
+      {};                          ///< where there are several; of a follower nothing else counts
+  std::string control_alarm = {};  ///< why nobody decides; empty: somebody does
   bool operator==(const GroupStatus&) const = default;
 };
 

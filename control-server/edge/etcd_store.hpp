@@ -1,0 +1,62 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+/// The state of a group in etcd, as the leader of several control-servers writes it.
+///
+///     PREFIX/owner/ROLE       one ownership, JSON
+///     PREFIX/event/LAST-ID    a batch of events, JSON, by the id of its last one
+///     PREFIX/policy           the movement policy, when an operator has changed it
+///     PREFIX/state_id         identity
+///     PREFIX/who/...          who leads, who is there (election.hpp)
+///
+/// Invariants: each write is one transaction that compares the key of the leadership (created at our token) and, for an
+/// ownership, the revision at which it was read, so that a deposed leader, paused for however long, writes nothing.
+/// Every call blocks until etcd answers or each endpoint has had its deadline: never on the loop's thread.
+
+#include <map>
+#include <optional>
+
+#include "edge/election.hpp"
+#include "edge/etcd_client.hpp"
+#include "edge/state_store.hpp"
+
+namespace understudy::control {
+
+class EtcdStore : public StateStore {
+ public:
+  /// Without a leadership (token 0) it only reads.
+  EtcdStore(EtcdSettings settings, Leadership leadership);
+
+  [[nodiscard]] const std::string& state_id() const override { return leadership_.state_id; }
+  Result<std::vector<Ownership>> ownerships() override;
+  /// Expired: we do not lead any more.
+  Status compare_and_set(Term expected, Term expected_reserved, const Ownership& next) override;
+  Result<std::uint64_t> last_event_id() override;
+  /// Expired: we do not lead any more.
+  Status append(const std::vector<link::EventRecord>& events) override;
+  /// What a single member of etcd knows: also where etcd has lost its quorum.
+  Result<std::vector<link::EventRecord>> events_after(std::uint64_t after, std::size_t limit) override;
+
+  /// What an operator chose while another led; none: nobody did.
+  Result<std::optional<link::MovementPolicy>> policy();
+  Status set_policy(link::MovementPolicy policy);
+
+  /// The log keeps this many events at least.
+  static constexpr std::uint64_t kKeptEvents = 20'000;
+
+ private:
+  struct Stored {
+    Ownership ownership;
+    std::int64_t revision = 0;  ///< of the last change of its key; 0: not there
+    std::uint64_t token = 0;    ///< of the leadership that wrote it
+  };
+  Result<Stored> read(const std::string& key, const std::string& value, std::int64_t revision) const;
+  [[nodiscard]] boost::json::object we_lead() const;
+  Status look_why(const RoleId& role, const Ownership& next, const boost::json::value& answer);
+
+  EtcdClient etcd_;
+  const Leadership leadership_;
+  std::map<RoleId, Stored> known_;
+  std::uint64_t trimmed_ = 0;  ///< events up to this one were deleted
+};
+
+}  // namespace understudy::control

@@ -1,0 +1,144 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "edge/event_log.hpp"
+
+#include <boost/asio/post.hpp>
+
+#include "edge/clock.hpp"
+#include "understudy/common/log.hpp"
+
+namespace understudy::control {
+namespace {
+
+constexpr std::size_t kBatch = 200;
+constexpr std::size_t kWaitingMax = 2000;
+constexpr auto kAgain = std::chrono::milliseconds(500);
+
+}  // namespace
+
+EventLog::EventLog(boost::asio::io_context& io, std::function<void()> on_written)
+    : io_(io), on_written_(std::move(on_written)), again_(io) {}
+
+/// A batch that is on its way ends, within etcd's deadlines.
+EventLog::~EventLog() {
+  leading_.reset();
+  alive_.reset();
+  worker_.reset();
+}
+
+Status EventLog::use(StateStore& local) {
+  const auto last = local.last_event_id();
+  if (!last) { return last.error(); }
+  local_ = &local;
+  last_id_ = last.value();
+  return {};
+}
+
+void EventLog::use(const EtcdSettings& settings) {
+  settings_ = settings;
+  reader_ = std::make_shared<EtcdStore>(settings, Leadership{});
+  worker_.emplace();
+}
+
+void EventLog::lead(const Leadership& leadership, std::uint64_t last_id) {
+  writer_ = std::make_shared<EtcdStore>(*settings_, leadership);
+  leading_ = std::make_shared<int>(0);
+  last_id_ = last_id;
+  writing_ = failing_ = false;
+  flush();
+}
+
+/// What was not confirmed is written when we lead again: told twice at worst, never lost.
+void EventLog::follow() {
+  writer_.reset();
+  leading_.reset();
+  for (auto& event : waiting_) { event.id = 0; }
+}
+
+void EventLog::add(link::EventRecord event) {
+  event.time_ns = wall_now_ns();
+  waiting_.push_back(std::move(event));
+  if (std::exchange(flush_posted_, true)) { return; }
+  boost::asio::post(io_, [this, alive = std::weak_ptr(alive_)] {
+    if (!alive.expired()) { flush(); }
+  });
+}
+
+void EventLog::tell(const link::EventRecord& event) {
+  const auto level = event.severity == link::Severity::Alarm     ? spdlog::level::err
+                     : event.severity == link::Severity::Warning ? spdlog::level::warn
+                                                                 : spdlog::level::info;
+  const auto& subject = event.role.empty() ? event.blade.value : event.role.value;
+  if (event.kind == "phase") {
+    spdlog::log(level, "{} {} {} {:.3f} ms: {}", subject, event.kind, event.phase, event.ms, event.text);
+  } else {
+    spdlog::log(level, "{} {}: {}", subject, event.kind, event.text);
+  }
+}
+
+void EventLog::flush() {
+  flush_posted_ = false;
+  for (; told_ < waiting_.size(); ++told_) { tell(waiting_[told_]); }
+  if (local_ == nullptr) { return write_batch(); }
+  if (waiting_.empty()) { return; }
+  for (auto& event : waiting_) { event.id = ++last_id_; }
+  const auto done = local_->append({waiting_.begin(), waiting_.end()});
+  if (!done) { log::error("the event log is not written: {}", log::describe(done.error())); }
+  waiting_.clear();
+  told_ = 0;
+  on_written_();
+}
+
+void EventLog::write_batch() {
+  while (waiting_.size() > kWaitingMax && !writing_) {
+    waiting_.pop_front();
+    told_ -= told_ > 0 ? 1U : 0U;
+  }
+  if (!writer_ || writing_ || waiting_.empty()) { return; }
+  const std::size_t count = std::min(waiting_.size(), kBatch);
+  for (std::size_t i = 0; i < count; ++i) {
+    if (waiting_[i].id == 0) { waiting_[i].id = ++last_id_; }
+  }
+  writing_ = true;
+  const auto end = waiting_.begin() + static_cast<std::ptrdiff_t>(count);
+  worker_->add([this, writer = writer_, batch = std::vector(waiting_.begin(), end), leading = std::weak_ptr(leading_)] {
+    const auto done = writer->append(batch);
+    boost::asio::post(io_, [this, leading, count = batch.size(), done] {
+      if (!leading.expired()) { written(count, done); }
+    });
+  });
+}
+
+void EventLog::written(std::size_t count, const Status& done) {
+  writing_ = false;
+  if (done) {
+    failing_ = false;
+    waiting_.erase(waiting_.begin(), waiting_.begin() + static_cast<std::ptrdiff_t>(count));
+    told_ -= std::min(told_, count);
+    on_written_();
+    return write_batch();
+  }
+  if (!std::exchange(failing_, true)) {
+    log::error("the event log is not written, trying again: {}", log::describe(done.error()));
+  }
+  again_.expires_after(kAgain);
+  again_.async_wait([this, leading = std::weak_ptr(leading_)](const boost::system::error_code& error) {
+    if (!error && !leading.expired()) { write_batch(); }
+  });
+}
+
+void EventLog::read(std::uint64_t after, std::size_t limit, const link::EventsAnswer& answer) {
+  flush();
+  const auto say = [](const Result<std::vector<link::EventRecord>>& found, const link::EventsAnswer& to) {
+    if (!found) { log::error("the event log is not read: {}", log::describe(found.error())); }
+    to(found ? *found : std::vector<link::EventRecord>{});
+  };
+  if (local_ != nullptr) { return say(local_->events_after(after, limit), answer); }
+  worker_->add([this, say, reader = reader_, after, limit, answer, alive = std::weak_ptr(alive_)] {
+    auto found = reader->events_after(after, limit);
+    boost::asio::post(io_, [say, answer, alive, found = std::move(found)] {
+      if (!alive.expired()) { say(found, answer); }
+    });
+  });
+}
+
+}  // namespace understudy::control

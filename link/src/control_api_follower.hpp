@@ -1,0 +1,108 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+/// One reader of the event log.
+
+#include <deque>
+
+#include "control_api_server_impl.hpp"
+
+namespace understudy::link {
+
+inline constexpr std::size_t kEventsAtOnce = 256;
+
+/// One reader of the event log: fetches a batch on the io_context, writes it out, fetches again.
+class ControlApiServer::Impl::Follower : public grpc::ServerWriteReactor<pb::Event>,
+                                         public std::enable_shared_from_this<Follower> {
+ public:
+  Follower(Impl& impl, std::uint64_t after, bool follow) : impl_(impl), after_(after), follow_(follow) {}
+
+  void start() {
+    impl_.add(shared_from_this());
+    fetch();
+  }
+
+  /// There may be more events; without effect while a batch is on its way.
+  void wake() {
+    {
+      const std::lock_guard lock(mutex_);
+      more_ = true;
+      if (!std::exchange(idle_, false)) { return; }
+    }
+    fetch();
+  }
+
+  void finish(const grpc::Status& status) {
+    const std::lock_guard lock(mutex_);
+    finish_locked(status);
+  }
+
+  void OnWriteDone(bool ok) override {
+    {
+      const std::lock_guard lock(mutex_);
+      if (finished_) { return; }
+      if (!ok) {
+        finish_locked({grpc::StatusCode::UNAVAILABLE, "the stream broke"});
+        return;
+      }
+      batch_.pop_front();
+      if (!batch_.empty()) {
+        StartWrite(&batch_.front());
+        return;
+      }
+    }
+    fetch();
+  }
+  void OnCancel() override { finish({grpc::StatusCode::CANCELLED, "the reader went away"}); }
+  void OnDone() override {
+    const auto self = shared_from_this();
+    impl_.remove(this);
+  }
+
+ private:
+  void fetch() {
+    {
+      const std::lock_guard lock(mutex_);
+      more_ = false;
+    }
+    impl_.post([self = shared_from_this()](Impl& impl) {
+      impl.handlers().events_after(self->after_, kEventsAtOnce,
+                                   [self](const std::vector<EventRecord>& events) { self->feed(events); });
+    });
+  }
+
+  void feed(const std::vector<EventRecord>& events) {
+    bool again = false;
+    {
+      const std::lock_guard lock(mutex_);
+      if (finished_) { return; }
+      for (const auto& event : events) {
+        batch_.push_back(to_proto(event));
+        after_ = event.id;
+      }
+      if (!batch_.empty()) {
+        StartWrite(&batch_.front());
+      } else if (!follow_) {
+        finish_locked(grpc::Status::OK);
+      } else {
+        again = more_;
+        idle_ = !again;
+      }
+    }
+    if (again) { fetch(); }
+  }
+
+  void finish_locked(const grpc::Status& status) {
+    if (!std::exchange(finished_, true)) { Finish(status); }
+  }
+
+  Impl& impl_;
+  std::uint64_t after_;  ///< io_context's thread only
+  const bool follow_;
+  std::mutex mutex_;  ///< guards what is below; nothing is started once finished_
+  std::deque<pb::Event> batch_;
+  bool more_ = false;  ///< woken since the last fetch
+  bool idle_ = false;  ///< all told, waits for wake()
+  bool finished_ = false;
+};
+
+}  // namespace understudy::link
