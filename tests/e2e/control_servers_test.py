@@ -110,8 +110,9 @@ class SeveralControlServers(GroupCase):
     def it_comes_back(self):
         term = self.role()["term"]
         blades.power_on(self.state, self.standby, self.binaries)
+        until(lambda: self.role()["term"] != term, "its host-agent is heard: the role gets a new life", 30)
         self.wait_state("on-host", 30)
-        self.assertEqual(self.role()["term"], term + 1, "a new life of the role, once")
+        self.assertEqual(self.role()["term"], term + 1, "one new life")
         self.assertEqual(self.role()["place"]["blade"], self.standby)
         say(f"{ROLE} is served again by {self.standby}")
 
