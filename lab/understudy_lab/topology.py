@@ -98,7 +98,8 @@ class Chassis:
     @property
     def nodes(self):
         """Every node with a network namespace of its own, the switch first."""
-        return ["switch", "control", "server"] + self.more_controls + [f"client-{i}" for i in self.numbers] + self.blades
+        clients = [f"client-{i}" for i in self.numbers]
+        return ["switch", "control", "server"] + self.more_controls + clients + self.blades
 
     @property
     def mirrors(self):

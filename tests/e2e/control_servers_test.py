@@ -72,7 +72,7 @@ class SeveralControlServers(GroupCase):
             with open(path, encoding="utf-8", errors="replace") as file:
                 file.seek(0, os.SEEK_END)
                 while begun not in file.read():
-                    time.sleep(0.001)
+                    killed.wait(0.001)
             control_servers.kill(self.state, leader)
             killed.set()
         threading.Thread(target=kill_in_the_middle, daemon=True).start()

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-/// Covers: host-agent/edge/leader_file.cpp, link/include/understudy/link/leader_guard.hpp
+/// Covers: host-agent/edge/leader_file.cpp
 #include "edge/leader_file.hpp"
 
 #include <gtest/gtest.h>

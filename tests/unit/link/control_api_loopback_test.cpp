@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /// Client and server of the control API, over loopback, on one io_context as in the daemons.
-/// Covers: link/src/control_api_client.cpp, link/src/control_api_operator.cpp, link/src/control_api_server.cpp
+/// Covers: link/src/control_api_calls.cpp, link/src/control_api_client.cpp, link/src/control_api_operator.cpp,
+/// link/src/control_api_server.cpp
 #include <gtest/gtest.h>
 #include <netinet/in.h>
 #include <sys/socket.h>
