@@ -8,7 +8,7 @@ namespace understudy::control {
 using link::Severity;
 using link::Vote;
 
-Group::Group(GroupConfig config, const std::vector<Ownership>& stored)
+Group::Group(GroupConfig config, const std::vector<Ownership>& stored, const std::set<RoleId>& was_protected)
     : config_(std::move(config)), policy_(config_.movement), blades_(config_) {
   for (const auto& role : config_.roles) {
     Ownership own;
@@ -16,6 +16,7 @@ Group::Group(GroupConfig config, const std::vector<Ownership>& stored)
       if (ownership.role == role.spec.id) { own = ownership; }
     }
     roles_.emplace_back(role, blades_.standby(), own);
+    if (was_protected.contains(role.spec.id)) { roles_.back().was_protected(); }
   }
 }
 

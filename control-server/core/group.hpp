@@ -8,6 +8,7 @@
 /// performs the effects in the listed order and calls again at next_deadline() with Tick.
 
 #include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -23,8 +24,9 @@ namespace understudy::control {
 
 class Group {
  public:
-  /// `stored`: every ownership of the state store.
-  Group(GroupConfig config, const std::vector<Ownership>& stored);
+  /// `stored`: every ownership of the state store. `was_protected`: the roles whose mirror was synced by the last word
+  /// of a former life, which may have ended at the same moment as their active.
+  Group(GroupConfig config, const std::vector<Ownership>& stored, const std::set<RoleId>& was_protected = {});
 
   std::vector<Effect> step(Instant now, const Event& event);
   [[nodiscard]] std::optional<Instant> next_deadline() const;

@@ -20,6 +20,16 @@ bool RoleMachine::mirror_has_it_all(const StepContext& context) const {
   return unserved && on_own_blade() && mirror_known(context) && mirror_.whole;
 }
 
+/// The former life ended while the role was protected, and its active was never heard in this one: the mirror's stream
+/// ended with its active. Whether its copy was whole then, its host-agent knows, and refuses if not.
+bool RoleMachine::died_between_two_lives(const StepContext& context) const {
+  const auto& active = context.blades.at(config_.active);
+  const bool never_heard = !active.wavered_at && active.boot_id.empty() && active.bfd.vote == Vote::Down;
+  const bool waits = state_ == RoleState::Starting || (state_ == RoleState::Lost && silent_);
+  return was_protected_ && waits && never_heard && on_own_blade() && mirror_known(context) && mirror_followed_ &&
+         mirror_.phase == MirrorPhase::Connected;
+}
+
 void RoleMachine::on_report(StepContext& context, const BladeId& blade, const link::MirrorState& report) {
   seen_ = std::max(seen_, std::min(report.term, own_.highest()));  // a guest's word never raises the count (rule 8)
   // A store that knows nothing yet keeps what is said: nothing follows from it but with an ownership of the same term.
@@ -291,7 +301,7 @@ void RoleMachine::act_on(StepContext& context, Verdict verdict) {
       return;
     }
     case Verdict::Dead:
-      if (can_take_over(context) || mirror_has_it_all(context)) {
+      if (can_take_over(context) || mirror_has_it_all(context) || died_between_two_lives(context)) {
         clear(context, "observers");
         begin_takeover(context, blade + " is silent for both observers", std::nullopt);
       } else if (state_ != RoleState::Protected && state_ != RoleState::Lost) {

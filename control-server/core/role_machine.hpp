@@ -53,6 +53,8 @@ class RoleMachine {
   RoleMachine(const RoleConfig& config, const BladeId& standby, Ownership stored);
 
   // --- facts ---
+  /// Before anything else: PROTECTED was the last word of a former life.
+  void was_protected() { was_protected_ = true; }
   void on_started(StepContext& context);
   void on_hello(StepContext& context, const BladeId& blade, const std::optional<link::HeldRole>& held);
   void on_agent_lost(StepContext& context, const BladeId& blade);
@@ -172,6 +174,7 @@ class RoleMachine {
   void handle_application_failure(StepContext& context);
   [[nodiscard]] bool can_take_over(const StepContext& context) const;
   [[nodiscard]] bool mirror_has_it_all(const StepContext& context) const;
+  [[nodiscard]] bool died_between_two_lives(const StepContext& context) const;
   /// What the mirror says counts: of this term, by a host-agent that is there.
   [[nodiscard]] bool mirror_known(const StepContext& context) const;
 
@@ -255,7 +258,8 @@ class RoleMachine {
   bool mirror_followed_ = false;  ///< it was synced in this life, or was there before: it may have the state
   bool standby_heard_ = false;    ///< its host-agent has said Hello in this life
   Instant started_;
-  std::string synced_nonce_;  ///< the guest's boot that PROTECTED is bound to
+  bool was_protected_ = false;  ///< by a former life's last word
+  std::string synced_nonce_;    ///< the guest's boot that PROTECTED is bound to
   std::optional<std::string> application_failed_;
   bool silent_ = false;      ///< LOST because the blade is silent: its voice is enough to come back
   bool came_empty_ = false;  ///< the last Hello of the role's blade did not name the role at all

@@ -158,6 +158,25 @@ Status EtcdStore::set_policy(link::MovementPolicy policy) {
   return etcd::succeeded(*answer) ? Status{} : Status{deposed()};
 }
 
+Result<std::set<RoleId>> EtcdStore::protected_roles() {
+  const auto prefix = etcd_.settings().at("protected/");
+  const auto answer = etcd_.call("kv/range", etcd::range_all(prefix));
+  if (!answer) { return answer.error(); }
+  const auto found = etcd::key_values(*answer);
+  if (!found) { return found.error(); }
+  std::set<RoleId> roles;
+  for (const auto& one : *found) { roles.insert(RoleId{one.key.substr(prefix.size())}); }
+  return roles;
+}
+
+Status EtcdStore::set_protected(const RoleId& role, bool is) {
+  const auto key = etcd_.settings().at("protected/" + role.value);
+  const auto change = is ? etcd::put(key, "{}") : json::object{{"request_delete_range", etcd::range_one(key)}};
+  const auto answer = etcd_.call("kv/txn", etcd::transaction({we_lead()}, {change}, {}));
+  if (!answer) { return answer.error(); }
+  return etcd::succeeded(*answer) ? Status{} : Status{deposed()};
+}
+
 Result<std::uint64_t> EtcdStore::last_event_id() {
   auto request = etcd::range_all(etcd_.settings().at("event/"));
   request["limit"] = "1";

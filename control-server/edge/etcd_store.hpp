@@ -3,6 +3,7 @@
 /// The state of a group in etcd, as the leader of several control-servers writes it.
 ///
 ///     PREFIX/owner/ROLE       one ownership, JSON
+///     PREFIX/protected/ROLE   there while its mirror is synced: what the leader said last
 ///     PREFIX/event/LAST-ID    a batch of events, JSON, by the id of its last one
 ///     PREFIX/policy           the movement policy, when an operator has changed it
 ///     PREFIX/state_id         identity
@@ -14,6 +15,7 @@
 
 #include <map>
 #include <optional>
+#include <set>
 
 #include "edge/election.hpp"
 #include "edge/etcd_client.hpp"
@@ -39,6 +41,9 @@ class EtcdStore : public StateStore {
   /// What an operator chose while another led; none: nobody did.
   Result<std::optional<link::MovementPolicy>> policy();
   Status set_policy(link::MovementPolicy policy);
+
+  Result<std::set<RoleId>> protected_roles();
+  Status set_protected(const RoleId& role, bool is);
 
   /// The log keeps this many events at least.
   static constexpr std::uint64_t kKeptEvents = 20'000;

@@ -252,6 +252,7 @@ void ControlService::step(const Event& event) {
   }
   stepping_ = false;
   if (group_ && !leads()) { return stop_deciding("its lease could not be renewed in time"); }
+  remember_protection();
   arm_timer();
 }
 

@@ -21,6 +21,7 @@
 #include <map>
 #include <memory>
 #include <optional>
+#include <set>
 
 #include "core/group.hpp"
 #include "edge/config_file.hpp"
@@ -62,11 +63,13 @@ class ControlService {
     std::vector<Ownership> stored;
     std::uint64_t last_event = 0;
     std::optional<link::MovementPolicy> policy;
+    std::set<RoleId> was_protected;
   };
   static Result<Read> read_state(EtcdStore& store);
   void take_lead(const Leadership& leadership, const std::shared_ptr<EtcdStore>& store, const Read& state);
   void remember_policy(link::MovementPolicy policy);
-  void begin_deciding(const std::vector<Ownership>& stored);
+  void begin_deciding(const std::vector<Ownership>& stored, const std::set<RoleId>& was_protected = {});
+  void remember_protection();
   void stop_deciding(const std::string& why);
   void watch_tenure();
   void look_at(const ElectionView& view);
@@ -120,6 +123,7 @@ class ControlService {
   std::shared_ptr<int> deciding_;  ///< while group_ is there: what an earlier one asked for is nobody's
   std::optional<Leadership> leadership_;
   std::shared_ptr<EtcdStore> etcd_;  ///< used on store_worker_ only
+  std::set<RoleId> protected_;       ///< as etcd has it, or soon will
   ElectionView view_;
   boost::asio::steady_timer tenure_timer_;
   EventLog events_;

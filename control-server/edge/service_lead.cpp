@@ -51,7 +51,9 @@ Result<ControlService::Read> ControlService::read_state(EtcdStore& store) {
   if (!last) { return last.error(); }
   const auto policy = store.policy();
   if (!policy) { return policy.error(); }
-  return Read{std::move(stored).value(), last.value(), policy.value()};
+  auto was_protected = store.protected_roles();
+  if (!was_protected) { return was_protected.error(); }
+  return Read{std::move(stored).value(), last.value(), policy.value(), std::move(was_protected).value()};
 }
 
 void ControlService::take_lead(const Leadership& leadership, const std::shared_ptr<EtcdStore>& store,
@@ -64,7 +66,8 @@ void ControlService::take_lead(const Leadership& leadership, const std::shared_p
   event.kind = "leader";
   event.text = "control-server " + config_.listen + " leads, under token " + std::to_string(leadership.token);
   perform(Note{event});
-  begin_deciding(state.stored);
+  protected_ = state.was_protected;
+  begin_deciding(state.stored, state.was_protected);
   if (state.policy && group_) { step(OperatorPolicy{*state.policy}); }
 }
 
@@ -79,8 +82,8 @@ void ControlService::remember_policy(link::MovementPolicy policy) {
   });
 }
 
-void ControlService::begin_deciding(const std::vector<Ownership>& stored) {
-  group_.emplace(config_.group, stored);
+void ControlService::begin_deciding(const std::vector<Ownership>& stored, const std::set<RoleId>& was_protected) {
+  group_.emplace(config_.group, stored, was_protected);
   deciding_ = std::make_shared<int>(0);
   step(Started{});
   // A follower has watched all the time. What it has not made out yet stays unknown, for the time that is left of it.
@@ -88,6 +91,30 @@ void ControlService::begin_deciding(const std::vector<Ownership>& stored) {
     if (vote != link::Vote::Unknown && group_) { step(BfdChanged{blade, vote}); }
   }
   for (const auto& blade : config_.group.blades) { look_at_ports(blade.id); }
+}
+
+/// The next leader must know whether a mirror that has lost its stream was whole when its active, and this leader with
+/// it, fell silent. What is being found out, or taken over, changes nothing.
+void ControlService::remember_protection() {
+  if (!etcd_ || !group_) { return; }
+  for (const auto& config : config_.group.roles) {
+    const auto& role = config.spec.id;
+    const auto state = group_->find(role)->state();
+    if (state == RoleState::Starting || state == RoleState::TakingOver || state == RoleState::Lost) { continue; }
+    const bool is = state == RoleState::Protected;
+    if (is == protected_.contains(role)) { continue; }
+    if (is) {
+      protected_.insert(role);
+    } else {
+      protected_.erase(role);
+    }
+    store_worker_->add([store = etcd_, role, is] {
+      const auto done = store->set_protected(role, is);
+      if (!done) {
+        log::warn("{}: the next leader is not told whether it is protected: {}", role.value, done.error().message);
+      }
+    });
+  }
 }
 
 void ControlService::stop_deciding(const std::string& why) {

@@ -7,7 +7,8 @@
     control ─ ctl-mnt ─── bridge mnt ──────── b<i>-mnt ─ mnt0 of every blade
 
 Several control-servers have a node each (control-2, control-3), the last one may run on the standby instead, at an
-address of its own. Blade N+1 is the standby; it is attached to every intranet. All bridges are in the switch's namespace.
+address of its own. Blade N+1 is the standby; it is attached to every intranet. All bridges are in the switch's
+namespace.
 """
 import re
 from dataclasses import dataclass
@@ -98,7 +99,8 @@ class Chassis:
     @property
     def nodes(self):
         """Every node with a network namespace of its own, the switch first."""
-        return ["switch", "control", "server"] + self.more_controls + [f"client-{i}" for i in self.numbers] + self.blades
+        clients = [f"client-{i}" for i in self.numbers]
+        return ["switch", "control", "server"] + self.more_controls + clients + self.blades
 
     @property
     def mirrors(self):

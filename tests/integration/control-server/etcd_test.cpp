@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /// The lead and the state in a real etcd, of one member and of three, in a network namespace of the test's own.
-/// Covers: control-server/edge/election.cpp, etcd_store.cpp, etcd_client.cpp
+/// Covers: control-server/edge/election.cpp, control-server/edge/etcd_store.cpp, control-server/edge/etcd_client.cpp
+/// Covers: control-server/edge/etcd_values.cpp
 #include <gtest/gtest.h>
 #include <sched.h>
 #include <unistd.h>

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /// Two real control-servers and a real etcd, with host-agents played by this test (see control_server_test.cpp): the
 /// one that leads is killed, paused or loses etcd at the worst moments. Covers: control-server/edge/service_lead.cpp,
-/// event_log.cpp, link/src/control_api_client.cpp, control_api_operator.cpp
+/// control-server/edge/event_log.cpp
 #include <gtest/gtest.h>
 #include <sched.h>
 #include <unistd.h>

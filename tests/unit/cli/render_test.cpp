@@ -39,6 +39,22 @@ TEST(Render, EveryStatusTellsOfTheLease) {
   EXPECT_EQ(boost::json::parse(status_json(status())).at("roles").at(0).at("lease").as_string(), "armed");
 }
 
+TEST(Render, WhoDecidesIsToldWhereThereAreSeveral) {
+  auto several = status();
+  EXPECT_EQ(status_text(several).find("CONTROL-SERVER"), std::string::npos);
+  several.control_servers = {{"192.168.1.250:7400", "leads", 1'700'000'000'000'000'000},
+                             {"192.168.1.251:7400", "absent", 0}};
+  const auto text = status_text(several);
+  EXPECT_NE(text.find("192.168.1.250:7400          leads     20"), std::string::npos) << text;
+  EXPECT_NE(text.find("192.168.1.251:7400          absent\n"), std::string::npos) << text;
+  EXPECT_EQ(text.find("NOBODY DECIDES"), std::string::npos);
+  several.control_alarm = "etcd has lost its quorum";
+  EXPECT_NE(status_text(several).find("! NOBODY DECIDES: etcd has lost its quorum\n"), std::string::npos);
+  const auto json = boost::json::parse(status_json(several));
+  EXPECT_EQ(json.at("control_servers").at(1).at("state").as_string(), "absent");
+  EXPECT_EQ(json.at("control_alarm").as_string(), "etcd has lost its quorum");
+}
+
 TEST(Render, WhyABladeIsHeldOutIsBelowIt) {
   const auto text = status_text(status());
   EXPECT_NE(text.find("isolated    standby\n    ! held out\n"), std::string::npos) << text;

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /// What can be said of group.toml from the file alone.
-/// Covers: control-server/edge/config_role.cpp, control-server/edge/config_values.cpp
+/// Covers: control-server/edge/config_etcd.cpp, control-server/edge/config_role.cpp,
+/// control-server/edge/config_values.cpp
 #include "edge/config_file.hpp"
 
 #include <gtest/gtest.h>
@@ -195,10 +196,54 @@ TEST_F(ConfigFileTest, LeasesAreOffUnlessTheFileWantsThem) {
   EXPECT_NE(refused.error().message.find("runs on the standby blade"), std::string::npos) << refused.error().message;
 }
 
+TEST_F(ConfigFileTest, TheStateIsInAFileOrInEtcd) {
+  const std::string state = "state = \"/var/lib/understudy/control.db\"\n";
+  EXPECT_FALSE(read(kGood).value().etcd);
+  const std::string servers = "servers = [\"192.168.1.250:7400\", \"192.168.1.251:7400\"]\n";
+  const std::string etcd = servers + "[control.etcd]\nendpoints = [\"https://192.168.1.250:2379\"]\n";
+  const auto with = [&](const std::string& control) {
+    std::string text = kGood;
+    text.replace(text.find(state), state.size(), control);
+    return read(text);
+  };
+  const auto config = with(etcd + "prefix = \"understudy/rack-7\"\nlease_s = 5\n");
+  ASSERT_TRUE(config.ok()) << config.error().message;
+  EXPECT_TRUE(config->state_path.empty());
+  EXPECT_EQ(config->etcd->at("policy"), "understudy/rack-7/policy");
+  EXPECT_EQ(config->etcd->lease, std::chrono::seconds(5));
+  EXPECT_EQ(config->servers.size(), 2U);
+  const auto refused = [&](const std::string& control, const std::string& words) {
+    const auto wrong = with(control);
+    ASSERT_FALSE(wrong.ok()) << control;
+    EXPECT_NE(wrong.error().message.find(words), std::string::npos) << wrong.error().message;
+  };
+  refused(state + etcd, "remove state, or [control.etcd]");
+  refused("[control.etcd]\nendpoints = [\"https://192.168.1.250:2379\"]\n", "\"servers\"");
+  refused("servers = [\"192.168.1.251:7400\"]\n[control.etcd]\nendpoints = [\"https://a:1\"]\n", "is not among them");
+  const auto endpoint = [&](const std::string& one) {
+    return servers + "[control.etcd]\nendpoints = [\"" + one + "\"]\n";
+  };
+  refused(endpoint("http://192.168.1.250:2379"), "could decide who owns a role");
+  EXPECT_TRUE(with(endpoint("http://192.168.1.250:2379") + "plain_text = true\n").ok());
+  EXPECT_TRUE(with(endpoint("http://127.0.0.1:2379")).ok()) << "nobody is between";
+  refused(endpoint("192.168.1.250:2379"), "is no endpoint");
+  refused(etcd + "certificate = \"/a\"\n", "certificate and key go together");
+  refused(etcd + "lease_s = 2\n", "lease_s");
+  refused(etcd + "prefix = \"a/\"\n", "is no prefix");
+}
+
 TEST_F(ConfigFileTest, AControlServerOnTheStandbyIsKnownAsSuch) {
   std::string text = kGood;
   text.replace(text.find("192.168.1.250:7400"), 18, "192.168.1.2:7400");
   EXPECT_TRUE(read(text).value().group.control_shares_standby_blade);
+  // At an address of its own, beside the host-agent's.
+  text = kGood;
+  text.insert(text.find("state ="), "blade = \"blade-2\"\n");
+  EXPECT_TRUE(read(text).value().group.control_shares_standby_blade);
+  text.replace(text.find("blade = \"blade-2\""), 17, "blade = \"blade-1\"");
+  EXPECT_FALSE(read(text).value().group.control_shares_standby_blade);
+  text.replace(text.find("blade = \"blade-1\""), 17, "blade = \"blade-9\"");
+  EXPECT_NE(read(text).error().message.find("there is no blade \"blade-9\""), std::string::npos);
 }
 
 TEST_F(ConfigFileTest, EveryMistakeIsOneLineWithFileAndLine) {

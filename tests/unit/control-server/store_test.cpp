@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+/// Covers: control-server/edge/state_store.cpp
 #include "edge/store.hpp"
 
 #include <gtest/gtest.h>

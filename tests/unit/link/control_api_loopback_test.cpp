@@ -1,12 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 /// Client and server of the control API, over loopback, on one io_context as in the daemons.
-/// Covers: link/src/control_api_client.cpp, link/src/control_api_operator.cpp, link/src/control_api_server.cpp
+/// Covers: link/src/control_api_calls.cpp, link/src/control_api_client.cpp, link/src/control_api_operator.cpp,
+/// link/src/control_api_server.cpp
 #include <gtest/gtest.h>
 #include <netinet/in.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
 #include <boost/asio/io_context.hpp>
+#include <boost/asio/post.hpp>
 #include <optional>
 #include <thread>
 
@@ -15,6 +17,7 @@
 #include "understudy/link/control_api_client.hpp"
 #include "understudy/link/control_api_operator.hpp"
 #include "understudy/link/control_api_server.hpp"
+#include "understudy/link/leader_guard.hpp"
 
 namespace understudy::link {
 namespace {
@@ -74,11 +77,13 @@ struct Server {
 
 /// A host-agent's side: says Hello on every connection.
 struct Agent {
-  Agent(boost::asio::io_context& io, std::vector<std::string> addresses) {
+  Agent(boost::asio::io_context& io, std::vector<std::string> addresses,
+        std::function<Status(const std::string&, std::uint64_t)> admit = {}) {
     ControlClientOptions options;
     options.addresses = std::move(addresses);
     options.wire = tls::Wire::plain();
     ControlClientCallbacks callbacks;
+    callbacks.admit = std::move(admit);
     callbacks.on_connected = [this](const std::string& /*address*/, const std::string& id) {
       ++connections;
       state_id = id;
@@ -131,6 +136,84 @@ TEST_F(ControlApiLoopback, HelloIsFirstThenReportsAndOrdersComeInOrder) {
   for (std::size_t i = 0; i < test::every_report().size(); ++i) {
     EXPECT_EQ(server_.reports[i + 1].second, test::every_report()[i]);
   }
+}
+
+TEST_F(ControlApiLoopback, OneThatFollowsNamesTheLeaderAndItIsAttachedToAtOnce) {
+  Server leader(io_);
+  leader.listen();
+  leader.api->lead("state-1", 7);
+  server_.listen();
+  server_.api->follow(leader.address());
+  Agent agent(io_, {server_.address(), leader.address()});
+  agent.client->start();
+  ASSERT_TRUE(run_until([&] { return agent.connections == 1; }));
+  ASSERT_TRUE(run_until([&] { return leader.reports.size() == 1; }));
+  EXPECT_TRUE(server_.reports.empty());
+  // An operator's change goes the same way, and is done once; of the status the leader's word counts.
+  const auto answer = with_loop([&] {
+    OperatorClient client(server_.address(), tls::Wire::plain());
+    return client.let_back(BladeId{"blade-2"}, "");
+  });
+  ASSERT_TRUE(answer.ok()) << answer.error().message;
+  EXPECT_EQ(leader.commands.size(), 1U);
+  EXPECT_TRUE(server_.commands.empty());
+  // The lead is lost: the session ends, and the next leader is met.
+  leader.api->follow(server_.address());
+  server_.api->lead("state-1", 9);
+  ASSERT_TRUE(run_until([&] { return agent.connections == 2 && server_.reports.size() == 1; }));
+}
+
+TEST_F(ControlApiLoopback, NobodyLeadsIsTold) {
+  server_.listen();
+  server_.api->follow("");
+  const auto answer = with_loop([&] {
+    OperatorClient client(server_.address(), tls::Wire::plain());
+    return client.let_back(BladeId{"blade-2"}, "");
+  });
+  ASSERT_FALSE(answer.ok());
+  EXPECT_EQ(answer.error().code, Errc::Refused);
+  EXPECT_NE(answer.error().message.find("nothing is decided"), std::string::npos) << answer.error().message;
+}
+
+TEST_F(ControlApiLoopback, AnOlderLeaderThanOneThatWasHeardIsLeftAlone) {
+  Server older(io_);
+  older.listen();
+  older.api->lead("state-1", 3);
+  server_.listen();
+  server_.api->lead("state-1", 7);
+  HeardLeader heard{"state-1", 5};
+  Agent agent(io_, {older.address(), server_.address()},
+              [&](const std::string& state_id, std::uint64_t token) -> Status {
+                auto now = hear(heard, state_id, token);
+                if (!now) { return now.error(); }
+                heard = *std::move(now);
+                return {};
+              });
+  agent.client->start();
+  ASSERT_TRUE(run_until([&] { return agent.connections == 1; }));
+  EXPECT_TRUE(older.reports.empty()) << "not even a Hello";
+  EXPECT_EQ(heard.token, 7U);
+}
+
+TEST_F(ControlApiLoopback, EventsGoOnWhereAnotherServerIsReached) {
+  server_.listen();
+  Server other(io_);
+  other.listen();
+  for (const std::uint64_t id : {1U, 2U}) { server_.add_event(id); }
+  for (const std::uint64_t id : {1U, 2U, 3U}) { other.add_event(id); }
+  std::vector<std::uint64_t> seen;
+  const auto done = with_loop([&] {
+    OperatorClient client(server_.address() + "," + other.address(), tls::Wire::plain());
+    return client.watch_events(0, true, [&](const EventRecord& event) {
+      seen.push_back(event.id);
+      if (event.id == 2) {
+        boost::asio::post(io_, [&] { server_.api.reset(); });
+      }
+      return event.id < 3;
+    });
+  });
+  EXPECT_TRUE(done.ok()) << done.error().message;
+  EXPECT_EQ(seen, (std::vector<std::uint64_t>{1, 2, 3}));
 }
 
 TEST_F(ControlApiLoopback, TheClientComesBackAfterTheServerWasRestarted) {
