@@ -110,6 +110,10 @@ class Journal {
   /// Writes a whole entry, its checksum last; its size in bytes. The bytes are reserved.
   std::uint64_t append(std::uint64_t position, const EntryHead& head, std::span<const std::byte> key,
                        std::span<const std::byte> value) const;
+  /// The same of a put that is a transaction by itself: a key of one word, a value of `Words`.
+  template <std::size_t Words>
+  std::uint64_t append_words(std::uint64_t position, std::uint64_t sequence, std::uint32_t table, Word key,
+                             const std::byte* value) const;
   void note_anchor(std::uint64_t position, std::uint64_t sequence) const;
   /// The first position for which note_anchor() has something to do again.
   [[nodiscard]] std::uint64_t next_anchor(std::uint64_t position) const {

@@ -68,7 +68,7 @@ bool ReceivedGroup::accept(std::size_t first, std::span<const Table> tables) {
     change.hash = in.home(KeyWords(change.key));
     in.prefetch_home(change.hash);
     std::uint16_t& newest = newest_[change.hash % heads];
-    marks_[i] = {newest, 0, false};
+    marks_[i] = {newest, 0};
     for (std::size_t other = newest; other != 0; other = marks_[other - 1].earlier) {
       const Change& earlier = changes_[other - 1];
       if (earlier.hash != change.hash || earlier.table != change.table ||
@@ -82,7 +82,7 @@ bool ReceivedGroup::accept(std::size_t first, std::span<const Table> tables) {
     newest = static_cast<std::uint16_t>(i + 1);
   }
   for (std::size_t i = first; i < changes_.size(); ++i) {
-    if (marks_[i].supersedes != 0) { marks_[marks_[i].supersedes - 1].superseded = true; }
+    if (marks_[i].supersedes != 0) { changes_[marks_[i].supersedes - 1].superseded = true; }
   }
   return true;
 }
