@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 /// Many records with one call are the same records one by one, in every size that has a way of its own.
+/// Covers: shared-mem/src/put.cpp, shared-mem/src/store_many.cpp, shared-mem/src/huge_pages.cpp
 #include <sys/mman.h>
 #include <unistd.h>
 
