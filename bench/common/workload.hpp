@@ -56,6 +56,9 @@ class Work {
   [[nodiscard]] Bytes value(std::size_t i) const {
     return std::as_bytes(std::span(values_).subspan(i * value_words, value_words));
   }
+  [[nodiscard]] Bytes values(std::size_t first, std::size_t count) const {
+    return std::as_bytes(std::span(values_).subspan(first * value_words, count * value_words));
+  }
   [[nodiscard]] Bytes keys(std::size_t first, std::size_t count) const {
     return std::as_bytes(std::span(keys_).subspan(first * key_words_, count * key_words_));
   }

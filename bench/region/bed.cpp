@@ -26,6 +26,10 @@ std::size_t call(Engine& engine, Operation operation, const Stretch& stretch) {
     case Operation::Update:
       engine.update(stretch);
       return stretch.count;
+    case Operation::UpdateMany:
+    case Operation::InsertMany:
+      engine.put_many(stretch);
+      return stretch.count;
     case Operation::UpdateBatched:
       engine.update_batched(stretch);
       return stretch.count;
@@ -57,7 +61,7 @@ std::unique_ptr<Engine> Bed::make(const Peer& peer) const {
   return peer.make({settings_.key_bytes, records_, path, settings_.redis_socket});
 }
 
-Measured Bed::insert(const Peer& peer, std::size_t records) {
+Measured Bed::insert(const Peer& peer, std::size_t records, Operation operation) {
   take_size(records);
   Measured all;
   for (std::size_t done = 0; done < std::max(records, insert_at_least); done += records) {
@@ -65,7 +69,7 @@ Measured Bed::insert(const Peer& peer, std::size_t records) {
     engine.reset();  // its files first: two at once may be more than there is memory
     engine = make(peer);
     const Stopwatch watch;
-    engine->insert({*insertion_, 0, records});
+    call(*engine, operation, {*insertion_, 0, records});
     all.seconds += watch.seconds();
     all.items += records;
   }

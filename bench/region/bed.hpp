@@ -41,7 +41,7 @@ class Bed {
 
   [[nodiscard]] const std::vector<Peer>& peers() const { return peers_; }
   /// An empty engine takes all records; it is kept for what follows.
-  Measured insert(const Peer& peer, std::size_t records);
+  Measured insert(const Peer& peer, std::size_t records, Operation operation = Operation::Insert);
   /// Throws std::runtime_error when anything but everything was found.
   Measured run(const Peer& peer, std::size_t records, Operation operation);
   [[nodiscard]] Memory memory(const Peer& peer) const { return filled_.at(peer.name)->memory(); }

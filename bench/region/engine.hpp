@@ -36,7 +36,18 @@ struct Memory {
   double mapping_bytes = 0;  ///< 0, or the whole mapping, where that is another size
 };
 
-enum class Operation { Insert, Update, UpdateBatched, Get, GetBatched, Scan, Attach, JournalRead };
+enum class Operation {
+  Insert,
+  InsertMany,
+  Update,
+  UpdateMany,
+  UpdateBatched,
+  Get,
+  GetBatched,
+  Scan,
+  Attach,
+  JournalRead
+};
 
 class Engine {
  public:
@@ -48,6 +59,8 @@ class Engine {
   virtual void insert(const Stretch& stretch) = 0;
   virtual void update(const Stretch& stretch) = 0;          ///< each record for itself
   virtual void update_batched(const Stretch& stretch) = 0;  ///< `batch` together
+  /// Inserts or updates, each committed by itself, `batch` with one call.
+  virtual void put_many(const Stretch& /*stretch*/) { throw std::runtime_error("has no such call"); }
   /// How many were found, with the value that belongs to the key.
   virtual std::size_t get(const Stretch& stretch) = 0;
   virtual std::size_t get_batched(const Stretch& stretch) = 0;

@@ -28,6 +28,7 @@ struct Options {
 
 constexpr std::pair<Operation, const char*> operations[] = {
     {Operation::Update, "update"},
+    {Operation::UpdateMany, "update_many"},
     {Operation::UpdateBatched, "update_batched"},
     {Operation::Get, "get"},
     {Operation::GetBatched, "get_batched"},
@@ -44,11 +45,22 @@ std::vector<bench::Peer> peers_of(const Options& options) {
   if (!options.huge_directory.empty()) {
     all.push_back({"region_huge", bench::make_region, options.huge_directory, {}});
   }
-  all.push_back({"flat_map", bench::make_flat_map, files, {Operation::Attach, Operation::JournalRead}});
-  all.push_back({"interprocess", bench::make_interprocess, files, {Operation::JournalRead}});
-  all.push_back({"lmdb", bench::make_lmdb, files, {Operation::JournalRead}, true});
+  all.push_back({"flat_map",
+                 bench::make_flat_map,
+                 files,
+                 {Operation::InsertMany, Operation::UpdateMany, Operation::Attach, Operation::JournalRead}});
+  all.push_back({"interprocess",
+                 bench::make_interprocess,
+                 files,
+                 {Operation::InsertMany, Operation::UpdateMany, Operation::JournalRead}});
+  all.push_back(
+      {"lmdb", bench::make_lmdb, files, {Operation::InsertMany, Operation::UpdateMany, Operation::JournalRead}, true});
   if (!options.bed.redis_socket.empty()) {
-    all.push_back({"redis", bench::make_redis, files, {Operation::Scan, Operation::JournalRead}, true});
+    all.push_back({"redis",
+                   bench::make_redis,
+                   files,
+                   {Operation::InsertMany, Operation::UpdateMany, Operation::Scan, Operation::JournalRead},
+                   true});
   }
   if (!options.peers.empty()) {
     std::erase_if(all, [&](const auto& peer) { return std::ranges::count(options.peers, peer.name) == 0; });
@@ -74,11 +86,14 @@ void settle(benchmark::internal::Benchmark* registered, int repetitions) {
   registered->Iterations(1)->Repetitions(repetitions)->UseManualTime()->Unit(benchmark::kMicrosecond);
 }
 
-void register_insert(bench::Bed& bed, const bench::Peer& peer, std::size_t records, int repetitions) {
-  const std::string name = "insert/" + peer.name + "/" + std::to_string(records);
-  auto* registered = benchmark::RegisterBenchmark(name.c_str(), [&bed, &peer, records](benchmark::State& state) {
+void register_insert(bench::Bed& bed, const bench::Peer& peer, std::size_t records, int repetitions,
+                     Operation operation) {
+  if (std::ranges::count(peer.cannot, operation) != 0) { return; }
+  const std::string word = operation == Operation::InsertMany ? "insert_many/" : "insert/";
+  const std::string name = word + peer.name + "/" + std::to_string(records);
+  auto* registered = benchmark::RegisterBenchmark(name.c_str(), [&bed, &peer, records, operation](auto& state) {
     repetition(state, [&] {
-      const bench::Measured measured = bed.insert(peer, records);
+      const bench::Measured measured = bed.insert(peer, records, operation);
       const bench::Memory memory = bed.memory(peer);
       state.counters["bytes_per_record"] = memory.bytes / static_cast<double>(records);
       state.counters["mapping_bytes_per_record"] = memory.mapping_bytes / static_cast<double>(records);
@@ -90,7 +105,9 @@ void register_insert(bench::Bed& bed, const bench::Peer& peer, std::size_t recor
 
 void register_all(bench::Bed& bed, const Options& options) {
   for (const std::size_t records : options.sizes) {
-    for (const auto& peer : bed.peers()) { register_insert(bed, peer, records, options.repetitions); }
+    for (const auto operation : {Operation::Insert, Operation::InsertMany}) {
+      for (const auto& peer : bed.peers()) { register_insert(bed, peer, records, options.repetitions, operation); }
+    }
     for (const auto& [operation, word] : operations) {
       for (const auto& peer : bed.peers()) {
         if (std::ranges::count(peer.cannot, operation) != 0) { continue; }

@@ -10,7 +10,9 @@ COLUMNS = 100
 # operation: (unit, is more better, what it is)
 OPERATIONS = {
     "insert": ("records/s", True, "records put into an empty table, each committed by itself"),
+    "insert_many": ("records/s", True, "the same, {batch} with one call"),
     "update": ("records/s", True, "random records changed, each committed by itself"),
+    "update_many": ("records/s", True, "the same, {batch} with one call"),
     "update_batched": ("records/s", True, "random records changed, {batch} in a transaction"),
     "get": ("records/s", True, "random records read one by one"),
     "get_batched": ("records/s", True, "random records read, {batch} with one call"),

@@ -3,21 +3,17 @@
 /// is inlined: the fewer instructions a change has, the more of the next one's cache misses run beside it.
 #include <algorithm>
 
-#include "journal_append.hpp"
-#include "writer.hpp"
+#include "commit_steps.hpp"
 
 namespace understudy::shm {
 namespace {
 
-/// So many changes ahead the copy that will be written is asked for, and so much of it.
-constexpr std::size_t copies_ahead = 4;
+/// So much of a copy that will be written is asked for.
 constexpr std::size_t copy_bytes_ahead = 512;
 
 }  // namespace
-
 /// History tells terms that wrote something: the entry is made by the first own change (rule 21).
-void StoreWriter::Impl::note_own_term() {
-  if (history_has_term) { return; }
+void StoreWriter::Impl::write_own_term() {
   history_has_term = true;
   auto& shared = control.history;
   const std::uint64_t count = words::load(&shared.count);
@@ -33,24 +29,6 @@ void StoreWriter::Impl::note_own_term() {
   words::store(&next.term, term);
   words::store(&next.first, committed + 1);
   words::publish(&shared.count, count + 1);
-}
-
-[[gnu::always_inline]] inline void StoreWriter::Impl::reserve(std::uint64_t bytes) {
-  if (end_position + bytes <= reserved_end) { return; }
-  reserved_end = end_position + bytes;
-  words::invalidate(&control.commit.reserved_end, reserved_end);
-}
-
-/// Its bytes are reserved.
-[[gnu::always_inline]] inline void StoreWriter::Impl::write_entry(const Change& change) {
-  const EntryHead head{change.sequence, change.op,
-                       change.ends_transaction ? layout::flag_ends_transaction : std::uint8_t{0},
-                       static_cast<std::uint16_t>(change.table)};
-  const std::uint64_t begin = end_position;
-  end_position += journal.append(begin, head, change.key, change.value);
-  if (begin < next_anchor) [[likely]] { return; }
-  journal.note_anchor(begin, change.sequence);
-  next_anchor = journal.next_anchor(begin);
 }
 
 void StoreWriter::Impl::write_entries(std::span<const Change> all) {
@@ -93,16 +71,14 @@ void StoreWriter::Impl::note_purged(std::uint64_t sequence) {
 }
 
 /// False: there is no place for it. A deletion of what is not there changes nothing.
-template <bool Small>
-[[gnu::always_inline]] inline bool StoreWriter::Impl::change_table(const Change& change, const KeyWords& key,
-                                                                   const Table::Place& place) {
+bool StoreWriter::Impl::change_table(const Change& change, const KeyWords& key, const Table::Place& place) {
   const Table& in = tables[change.table];
   const Word newest = place.held.newest_version();
   if (version::sequence(newest) >= change.sequence) { return true; }  // a snapshot brought something newer
   const bool was_live = version::is_live(newest);
   Word ref = 0;
   Bytes value = change.value;
-  if (!Small && slabs[change.table].exist()) {
+  if (slabs[change.table].exist()) {
     if (!store_value(change, place.match, ref)) { return false; }
     value = std::as_bytes(std::span(&ref, 1));
   }
@@ -127,135 +103,88 @@ template <bool Small>
 
 void StoreWriter::Impl::publish_counts(std::uint64_t sequence) {
   for (; counts_changed != 0; counts_changed &= counts_changed - 1) {
-    const auto table = static_cast<std::size_t>(std::countr_zero(counts_changed));
-    auto& copies = control.counts[table].copies;
-    // The newest committed copy stays; an invalid one counts as older than any.
-    const auto age = [](const layout::CountCopy& copy) { return words::load(&copy.sequence) + 1; };
-    auto& unused = age(copies[0]) < age(copies[1]) ? copies[0] : copies[1];
-    words::invalidate(&unused.sequence, layout::invalid_sequence);
-    words::store(&unused.records, records[table]);
-    words::publish(&unused.sequence, sequence);
+    publish_count(static_cast<TableIndex>(std::countr_zero(counts_changed)), sequence);
   }
-}
-
-[[gnu::always_inline]] inline void StoreWriter::Impl::publish_end(std::uint64_t sequence) {
-  auto& end = control.commit.ends[1 - end_copy];
-  words::invalidate(&end.sequence, layout::invalid_sequence);
-  words::store(&end.position, end_position);
-  words::publish(&end.sequence, sequence);
-}
-
-/// False: another writer took over; this one must not touch the region any more.
-[[gnu::always_inline]] inline bool StoreWriter::Impl::commit_point(std::uint64_t sequence) {
-  if (counts_changed != 0) { publish_counts(sequence); }
-  publish_end(sequence);
-  if (!still_ours()) { return false; }
-  words::publish(&control.commit.committed, sequence);
-  committed = sequence;
-  end_copy = 1 - end_copy;
-  if (!replaced.empty()) { free_replaced(); }
-  return true;
 }
 
 /// One change, one look at the table, no copy and no allocation.
-/// `Small`: a put of a key of one word and a value of whole words into slots, as most are. The same code, from which
-/// the compiler takes out what need not be asked then.
-template <bool Small>
-[[gnu::always_inline]] inline Result<Sequence> StoreWriter::Impl::write_one_as(const Change& change) {
+Result<Sequence> StoreWriter::Impl::write_one(const Change& change) {
   const Table& in = tables[change.table];
   const KeyWords key(change.key);
-  const auto home = in.home_of<Small>(key);
+  const auto home = in.home(key);
   in.prefetch_home(home);
-  const auto place = in.locate_from<Small>(home, key, committed);
+  const auto place = in.locate_from(home, key, committed);
   if (!place.is_present()) {
     if (change.op == layout::op_erase) { return failure("no such record", Errc::NotFound); }
-    if (records[change.table] >= capacities[change.table]) { return no_room(change.table, true); }
-    if (place.match == nullptr && place.vacant == nullptr) { return no_room(change.table, false); }
+    if (auto room = check_room(change.table, place); !room) { return room.error(); }
   }
-  if (!history_has_term) [[unlikely]] { note_own_term(); }
+  note_own_term();
   reserve(layout::entry_bytes(change.key.size(), change.value.size()));
   write_entry(change);
-  if (!change_table<Small>(change, key, place)) [[unlikely]] { return undo(change.table).error(); }
+  if (!change_table(change, key, place)) [[unlikely]] { return undo(change.table).error(); }
   if (!commit_point(change.sequence)) [[unlikely]] { return not_ours(); }
+  free_replaced();
   if (change.op == layout::op_erase) { in.shorten_probing(place.match, committed); }
   return Sequence{committed};
 }
 
-Result<Sequence> StoreWriter::Impl::write_one(const Change& change) { return write_one_as<false>(change); }
-
-Result<Sequence> StoreWriter::put(TableIndex table, Bytes key, Bytes value) {
-  auto& impl = *impl_;
-  const bool small = impl.is_small(table) && key.size() == sizeof(Word) && !impl.in_transaction &&
-                     value.size() == impl.tables[table].value_bytes() && impl.can_write();
-  if (small) [[likely]] {
-    // Sizes as the compiler understands them: one word, whole words.
-    const Bytes word(key.data(), sizeof(Word));
-    const Bytes whole(value.data(), value.size() / sizeof(Word) * sizeof(Word));
-    return impl.write_one_as<true>({impl.committed + 1, layout::op_put, true, table, word, whole});
-  }
-  if (!impl.can_change(table, key, value, layout::op_put)) [[unlikely]] { return impl.cannot_change(table); }
-  const Change change{impl.committed + 1, layout::op_put, true, table, key, value};
-  return impl.in_transaction ? impl.buffer(change) : impl.write_one(change);
-}
-
 /// Several changes, all checked, with sequences from committed + 1 on.
 Status StoreWriter::Impl::commit_all(std::span<Change> all) {
-  const std::uint64_t before = committed;
-  const auto ask_for = [this](const Change& change) { tables[change.table].prefetch(KeyWords(change.key)); };
-  for (const Change& change : all.first(std::min(keys_ahead, all.size()))) { ask_for(change); }
+  for (Change& change : all) {
+    change.hash = tables[change.table].home(KeyWords(change.key));
+    tables[change.table].prefetch_home(change.hash);
+  }
   write_entries(all);
-  for (const Change& change : all) {
-    if (static_cast<std::size_t>(&all.back() - &change) >= keys_ahead) { ask_for(*(&change + keys_ahead)); }
-    const KeyWords key(change.key);
-    if (change_table<false>(change, key, tables[change.table].locate(key, before))) { continue; }
-    return undo(change.table);
-  }
-  if (!commit_point(all.back().sequence)) { return not_ours(); }
-  for (const Change& change : all) {
-    if (change.op != layout::op_erase) { continue; }
-    const auto place = tables[change.table].locate(KeyWords(change.key), 0);
-    if (place.match != nullptr) { tables[change.table].shorten_probing(place.match, committed); }
-  }
-  return {};
+  return change_tables(all);
 }
 
-/// Asks for the copy that the change will overwrite, as far as the slot's first two lines do not hold it. A guess: the
-/// slot may be another one of the run.
-void StoreWriter::Impl::ask_for_copy(const Change& change) const {
-  const Table& in = tables[change.table];
-  if (change.value.size() < 4 * sizeof(Word) || slabs[change.table].exist()) { return; }
-  const Word* at = in.slot(change.hash);
-  const auto* to = reinterpret_cast<const std::byte*>(in.value_of(at, 1 - Table::versions(at).newest()));
-  const std::size_t bytes = std::min(change.value.size(), copy_bytes_ahead);
-  for (std::size_t i = 0; i < bytes + layout::cache_line_bytes; i += layout::cache_line_bytes) {
-    __builtin_prefetch(to + i, 1);
-  }
-}
-
-/// The same order of stores as commit_all(), with the entries as they are instead of composed anew.
+/// The entries of a group are in the journal already, as they came.
 Status StoreWriter::Impl::commit_received() {
-  const std::uint64_t before = committed;
-  const auto changed = received.changes();
   write_received();
-  for (std::size_t i = 0; i < changed.size(); ++i) {
-    if (i + copies_ahead < changed.size()) { ask_for_copy(changed[i + copies_ahead]); }
-    const Change& change = changed[i];
-    if (received.is_superseded(i)) {
+  return change_tables(received.changes());
+}
+
+/// The second half of a commit: the entries are written, the lines of the changes' home slots asked for. What a later
+/// change of the group supersedes is in the journal only.
+Status StoreWriter::Impl::change_tables(std::span<const Change> all) {
+  const std::uint64_t before = committed;
+  bool erases = false;
+  for (std::size_t i = 0; i < all.size(); ++i) {
+    if (i % keys_together == 0) { look_further(all.subspan(i, std::min(keys_together, all.size() - i))); }
+    const Change& change = all[i];
+    erases = erases || change.op == layout::op_erase;
+    if (change.superseded) {
       if (change.op == layout::op_erase) { note_purged(change.sequence); }
       continue;
     }
     const KeyWords key(change.key);
     const auto place = tables[change.table].locate_from(change.hash, key, before);
-    if (!change_table<false>(change, key, place)) { return undo(change.table); }
+    if (!change_table(change, key, place)) { return undo(change.table); }
   }
-  if (!commit_point(changed.back().sequence)) { return not_ours(); }
-  for (std::size_t i = 0; i < changed.size(); ++i) {
-    const Change& change = changed[i];
-    if (change.op != layout::op_erase || received.is_superseded(i)) { continue; }
-    const auto place = tables[change.table].locate(KeyWords(change.key), 0);
+  if (!commit_point(all.back().sequence)) { return not_ours(); }
+  free_replaced();
+  for (const Change& change : all.first(erases ? all.size() : 0)) {
+    if (change.op != layout::op_erase || change.superseded) { continue; }
+    const auto place = tables[change.table].locate_from(change.hash, KeyWords(change.key), 0);
     if (place.match != nullptr) { tables[change.table].shorten_probing(place.match, committed); }
   }
   return {};
+}
+
+/// Asks for what the home slots' first two lines do not hold: the next slot where it is not the key's, and of a larger
+/// value the copy that will be overwritten. A guess: the slot may be another one of the run.
+void StoreWriter::Impl::look_further(std::span<const Change> all) const {
+  for (const Change& change : all) {
+    const Table& in = tables[change.table];
+    in.prefetch_further(change.hash, KeyWords(change.key));
+    if (change.value.size() < 4 * sizeof(Word) || slabs[change.table].exist()) { continue; }
+    const Word* at = in.slot(change.hash);
+    const auto* to = reinterpret_cast<const std::byte*>(in.value_of(at, 1 - Table::versions(at).newest()));
+    const std::size_t bytes = std::min(change.value.size(), copy_bytes_ahead);
+    for (std::size_t i = 0; i < bytes + layout::cache_line_bytes; i += layout::cache_line_bytes) {
+      __builtin_prefetch(to + i, 1);
+    }
+  }
 }
 
 /// The group's bytes into the journal, then the anchors of the segments in which an entry of it begins.
@@ -272,6 +201,13 @@ void StoreWriter::Impl::write_received() {
     journal.note_anchor(position, change.sequence);
   }
   end_position += bytes.size();
+}
+
+/// Is there room for a key that is not present?
+Status StoreWriter::Impl::check_room(TableIndex table, const Table::Place& place) const {
+  if (records[table] >= capacities[table]) { return no_room(table, true); }
+  if (place.match == nullptr && place.vacant == nullptr) { return no_room(table, false); }
+  return {};
 }
 
 /// Only foreign bytes in the table can bring this about; the region is left as after a writer that died here.

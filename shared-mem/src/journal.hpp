@@ -18,6 +18,7 @@
 #include <vector>
 
 #include "understudy/common/result.hpp"
+#include "understudy/shm/crc32c.hpp"
 #include "understudy/shm/layout.hpp"
 #include "words.hpp"
 
@@ -67,6 +68,27 @@ class SizeGuess {
   std::uint64_t size_ = 0;
 };
 
+/// An entry in bytes that came from somewhere; its size, checksum and shape hold.
+struct EntryView {
+  layout::JournalEntryHeader header;
+  std::uint64_t size = 0;
+  std::span<const std::byte> key;
+  std::span<const std::byte> value;
+};
+/// Looks at the entry at the start of `bytes`. What is wrong with it, or nothing.
+inline const char* view_entry(std::span<const std::byte> bytes, EntryView& entry) {
+  if (bytes.size() < sizeof entry.header) { return "an entry has no end"; }
+  std::memcpy(&entry.header, bytes.data(), sizeof entry.header);
+  const auto size = entry_size(entry.header);
+  if (!size || *size > bytes.size()) { return "an entry's lengths cannot be"; }
+  if (crc32c_of_entry(bytes.first(*size)) != entry.header.crc32c) { return "a checksum does not fit"; }
+  entry.size = *size;
+  entry.key = bytes.subspan(sizeof entry.header, entry.header.key_bytes);
+  entry.value =
+      bytes.subspan(sizeof entry.header + 8 * layout::words_of(entry.header.key_bytes), entry.header.value_bytes);
+  return nullptr;
+}
+
 /// Does the checksum of this complete entry fit? `entry` has the size that its header tells.
 bool checksum_fits(std::span<const std::byte> entry);
 
@@ -110,6 +132,10 @@ class Journal {
   /// Writes a whole entry, its checksum last; its size in bytes. The bytes are reserved.
   std::uint64_t append(std::uint64_t position, const EntryHead& head, std::span<const std::byte> key,
                        std::span<const std::byte> value) const;
+  /// The same of a put that is a transaction by itself: a key of one word, a value of `Words`.
+  template <std::size_t Words>
+  std::uint64_t append_words(std::uint64_t position, std::uint64_t sequence, std::uint32_t table, Word key,
+                             const std::byte* value) const;
   void note_anchor(std::uint64_t position, std::uint64_t sequence) const;
   /// The first position for which note_anchor() has something to do again.
   [[nodiscard]] std::uint64_t next_anchor(std::uint64_t position) const {

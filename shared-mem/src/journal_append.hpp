@@ -73,4 +73,35 @@ template <class Sum>
   return layout::entry_bytes(key.size(), value.size());
 }
 
+template <std::size_t Words>
+[[gnu::always_inline]] inline std::uint64_t Journal::append_words(std::uint64_t position, std::uint64_t sequence,
+                                                                  std::uint32_t table, Word key,
+                                                                  const std::byte* value) const {
+  constexpr std::uint64_t entry_words = entry_header_words + 1 + Words;
+#if defined(__x86_64__)
+  const std::uint64_t word = position / sizeof(Word) & word_mask_;
+  if (crc32c_has_instruction && word + entry_words <= word_mask_ + 1) [[likely]] {  // it does not wrap
+    Word* const at = ring_ + word;
+    const Word lengths = std::uint64_t{sizeof(Word)} << 32 | std::uint64_t{table} << 48;
+    const Word kind =
+        Words * sizeof(Word) | std::uint64_t{layout::op_put} << 32 | std::uint64_t{layout::flag_ends_transaction} << 40;
+    CrcByInstruction sum;
+    words::store(at, sequence);
+    words::store(at + 2, kind);
+    words::store(at + entry_header_words, key);
+    for (const Word content : {sequence, lengths, kind, key}) { sum.add(content); }
+#pragma GCC unroll 8
+    for (std::size_t i = 0; i < Words; ++i) {
+      const Word content = words::at(value, i);
+      words::store(at + entry_header_words + 1 + i, content);
+      sum.add(content);
+    }
+    words::store(at + 1, lengths | sum.result());
+    return entry_words * sizeof(Word);
+  }
+#endif
+  return append(position, {sequence, layout::op_put, layout::flag_ends_transaction, static_cast<std::uint16_t>(table)},
+                std::as_bytes(std::span(&key, 1)), {value, Words * sizeof(Word)});
+}
+
 }  // namespace understudy::shm

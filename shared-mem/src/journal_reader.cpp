@@ -132,20 +132,15 @@ WholeEntries whole_entries(Bytes entries, std::size_t max_bytes) {
 
 Status for_each_entry(Bytes chunk, const std::function<void(const JournalEntry&)>& visit) {
   while (!chunk.empty()) {
-    layout::JournalEntryHeader header;
-    if (chunk.size() < sizeof header) { return failure("journal bytes end inside an entry", Errc::Damaged); }
-    std::memcpy(&header, chunk.data(), sizeof header);
-    const auto size = entry_size(header);
-    if (!size || *size > chunk.size()) { return failure("a journal entry's lengths cannot be", Errc::Damaged); }
-    if (!checksum_fits(chunk.first(*size))) {
-      return failure("a journal entry's checksum does not fit", Errc::Damaged);
+    EntryView entry;
+    if (const char* wrong = view_entry(chunk, entry); wrong != nullptr) {
+      return failure(std::string("journal bytes are damaged: ") + wrong, Errc::Damaged);
     }
-    const std::size_t value_at = sizeof header + 8 * layout::words_of(header.key_bytes);
+    const auto& header = entry.header;
     visit(JournalEntry{Sequence{header.sequence}, header.table,
-                       header.op == layout::op_put ? JournalEntry::Op::Put : JournalEntry::Op::Erase,
-                       chunk.subspan(sizeof header, header.key_bytes), chunk.subspan(value_at, header.value_bytes),
-                       (header.flags & layout::flag_ends_transaction) != 0});
-    chunk = chunk.subspan(*size);
+                       header.op == layout::op_put ? JournalEntry::Op::Put : JournalEntry::Op::Erase, entry.key,
+                       entry.value, (header.flags & layout::flag_ends_transaction) != 0});
+    chunk = chunk.subspan(entry.size);
   }
   return {};
 }

@@ -14,6 +14,7 @@
 #include <filesystem>
 #include <fstream>
 
+#include "huge_pages.hpp"
 #include "understudy/shm/layout.hpp"
 
 namespace understudy::shm {
@@ -35,8 +36,8 @@ class FileMapping final : public Mapping {
  public:
   FileMapping(const Source& source, Access access, std::uint64_t bytes)
       : file_(source.file),
-        region_(Mappable(file_->get()), access == Access::ReadOnly ? bip::read_only : bip::read_write,
-                static_cast<bip::offset_t>(source.offset), static_cast<std::size_t>(bytes)),
+        region_(map(Mappable(file_->get()), access == Access::ReadOnly ? bip::read_only : bip::read_write,
+                    source.offset, bytes)),
         writable_(access == Access::ReadWrite) {}
 
   [[nodiscard]] std::byte* address() const override { return static_cast<std::byte*>(region_.get_address()); }
@@ -51,6 +52,17 @@ class FileMapping final : public Mapping {
   }
 
  private:
+  static bip::mapped_region map(const Mappable& file, bip::mode_t mode, std::uint64_t offset, std::uint64_t bytes) {
+    AlignedRange range(bytes, offset);
+    if (range.address() == nullptr) {
+      return {file, mode, static_cast<bip::offset_t>(offset), static_cast<std::size_t>(bytes)};
+    }
+    bip::mapped_region mapped(file, mode, static_cast<bip::offset_t>(offset), static_cast<std::size_t>(bytes),
+                              range.address(), MAP_FIXED);
+    range.give_away();
+    return mapped;
+  }
+
   std::shared_ptr<Descriptor> file_;
   bip::mapped_region region_;
   bool writable_;
@@ -171,6 +183,7 @@ Result<std::unique_ptr<Mapping>> map_source(const Source& source, Access access,
 Status allocate_file(const std::string& path, std::uint64_t bytes) {
   const int fd = ::open(path.c_str(), O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
   if (fd < 0) { return failure("cannot create " + path + ": " + std::strerror(errno)); }
+  if (::ftruncate(fd, static_cast<off_t>(bytes)) == 0) { gather_file(fd, bytes); }
   const int error = ::posix_fallocate(fd, 0, static_cast<off_t>(bytes));
   ::close(fd);
   if (error == 0) { return {}; }

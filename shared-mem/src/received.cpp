@@ -2,9 +2,7 @@
 #include "received.hpp"
 
 #include <algorithm>
-#include <cstring>
 
-#include "understudy/shm/crc32c.hpp"
 #include "writer.hpp"
 
 namespace understudy::shm {
@@ -16,12 +14,9 @@ std::span<const Change> ReceivedGroup::changes() const { return changes_; }
 
 /// What is wrong with the entry at the start of `rest`, or nothing; then it becomes `change`.
 inline const char* ReceivedGroup::read_entry(Bytes rest, Change& change, std::uint64_t& size) const {
-  layout::JournalEntryHeader header;
-  if (rest.size() < sizeof header) { return "a transaction has no end"; }
-  std::memcpy(&header, rest.data(), sizeof header);
-  const auto bytes = entry_size(header);
-  if (!bytes || *bytes > rest.size()) { return "an entry's lengths cannot be"; }
-  if (crc32c_of_entry(rest.first(*bytes)) != header.crc32c) { return "a checksum does not fit"; }
+  EntryView entry;
+  if (const char* wrong = view_entry(rest, entry); wrong != nullptr) { return wrong; }
+  const auto& header = entry.header;
   if (header.table >= shapes_.size()) { return "an entry is of no table"; }
   const Shape& shape = shapes_[header.table];
   const bool is_put = header.op == layout::op_put;
@@ -32,9 +27,9 @@ inline const char* ReceivedGroup::read_entry(Bytes rest, Change& change, std::ui
   change.op = header.op;
   change.ends_transaction = (header.flags & layout::flag_ends_transaction) != 0;
   change.table = header.table;
-  change.key = rest.subspan(sizeof header, header.key_bytes);
-  change.value = rest.subspan(sizeof header + 8 * layout::words_of(header.key_bytes), header.value_bytes);
-  size = *bytes;
+  change.key = entry.key;
+  change.value = entry.value;
+  size = entry.size;
   return nullptr;
 }
 
@@ -68,7 +63,7 @@ bool ReceivedGroup::accept(std::size_t first, std::span<const Table> tables) {
     change.hash = in.home(KeyWords(change.key));
     in.prefetch_home(change.hash);
     std::uint16_t& newest = newest_[change.hash % heads];
-    marks_[i] = {newest, 0, false};
+    marks_[i] = {newest, 0};
     for (std::size_t other = newest; other != 0; other = marks_[other - 1].earlier) {
       const Change& earlier = changes_[other - 1];
       if (earlier.hash != change.hash || earlier.table != change.table ||
@@ -82,7 +77,7 @@ bool ReceivedGroup::accept(std::size_t first, std::span<const Table> tables) {
     newest = static_cast<std::uint16_t>(i + 1);
   }
   for (std::size_t i = first; i < changes_.size(); ++i) {
-    if (marks_[i].supersedes != 0) { marks_[marks_[i].supersedes - 1].superseded = true; }
+    if (marks_[i].supersedes != 0) { changes_[marks_[i].supersedes - 1].superseded = true; }
   }
   return true;
 }

@@ -9,7 +9,7 @@
 ///   R1  Everything of a group was checked (lengths, tables, sizes, CRC-32C, sequences without gaps) before anything of
 ///       it is stored. A transaction that is not sound ends the group before it; it is an error only as the first one.
 ///   R2  A slot has one copy to spare, so a commit writes a key once: of several changes of a key in a group only the
-///       last one reaches the table, the others are `superseded` and are in the journal only. Within one transaction
+///       last one reaches the table, the others are superseded and are in the journal only. Within one transaction
 ///       no sender writes a key twice.
 ///   R3  A group is bounded (Limits), for it is what the next writer has to take back after a death.
 ///
@@ -50,7 +50,6 @@ class ReceivedGroup {
 
   [[nodiscard]] Bytes bytes() const { return bytes_; }
   [[nodiscard]] std::span<const Change> changes() const;
-  [[nodiscard]] bool is_superseded(std::size_t change) const { return marks_[change].superseded; }
   [[nodiscard]] std::size_t transactions() const { return transactions_; }
   /// Is it what senders write: small enough, no key twice? Only of a single transaction it may be false.
   [[nodiscard]] bool allowed() const { return allowed_; }
@@ -60,7 +59,6 @@ class ReceivedGroup {
   struct Mark {
     std::uint16_t earlier = 0;     ///< number + 1 of the change before it whose hash begins alike
     std::uint16_t supersedes = 0;  ///< number + 1 of the change before it of the same key
-    bool superseded = false;
   };
 
   /// What a table's entries look like.

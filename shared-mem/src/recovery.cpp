@@ -14,6 +14,7 @@
 #include <cerrno>
 #include <cstring>
 
+#include "table_writing.hpp"
 #include "writer.hpp"
 
 namespace understudy::shm {

@@ -39,7 +39,16 @@ struct Store::Impl {
   std::vector<Table> larger;     ///< and after that; without slots where nothing is reserved
   std::vector<Slabs> slabs;      ///< one for each table
   std::uint32_t growable = 0;    ///< bit for each table that may be rebuilt
+  std::uint32_t small = 0;       ///< bit for each table: Table::is_small()
   std::optional<LiveArea> live;  ///< of a store with an arena
+
+  /// Words of the value of a small record in that table, which may not be there, with these sizes; 0: not such a
+  /// record.
+  [[nodiscard]] std::size_t small_words(TableIndex table, std::size_t key_bytes, std::size_t value_bytes) const {
+    const bool is = table < layout::tables_max && (small >> table & 1) != 0 && key_bytes == sizeof(Word) &&
+                    value_bytes == tables[table].value_bytes();
+    return is ? value_bytes / sizeof(Word) : 0;
+  }
 
   [[nodiscard]] const StoreSchema& schema() const { return region->schema.stores[index]; }
   [[nodiscard]] std::uint64_t committed() const { return words::load_acquire(&control->commit.committed); }
@@ -58,20 +67,28 @@ struct Store::Impl {
   /// Where the records are. Ask after the limit: who saw a commit in the larger table is led there.
   [[nodiscard]] const Table& table(TableIndex at) const { return is_grown(at) ? larger[at] : tables[at]; }
 
-  /// The committed value of a key; Changed only when it never held still (read_tries_max).
-  /// `Small`: Table::is_small().
-  template <bool Small>
-  Seen get(TableIndex table, std::uint64_t home, const KeyWords& key, std::span<std::byte> value) const;
-  [[gnu::cold]] Seen get_again(TableIndex table, std::uint64_t home, const KeyWords& key,
-                               std::span<std::byte> value) const;
-
-  /// The same of a blob table. Damaged: the slot refers to what is not its value, and no change is under way.
+  /// A value of a blob table. Damaged: the slot refers to what is not its value, and no change is under way.
   struct Blob {
     Seen seen = Seen::Changed;
     bool damaged = false;
     std::uint64_t sequence = 0;
     std::size_t bytes = 0;  ///< written to `value`, which has room for the largest
   };
+
+  /// The committed value of a key; Changed only when it never held still (read_tries_max).
+  Seen get(TableIndex table, std::uint64_t home, const KeyWords& key, std::span<std::byte> value) const;
+  template <std::size_t Words>
+  Seen get_words(TableIndex table, const std::byte* key, std::byte* value) const;
+  template <std::size_t Words>
+  Seen get_small(TableIndex table, Bytes key, std::span<std::byte> value) const;
+  template <std::size_t Words>
+  Seen get_together(TableIndex table, Bytes keys, std::span<std::byte> values, std::span<std::uint8_t> found) const;
+  Blob get_blobs_together(TableIndex table, Bytes keys, std::span<std::byte> values,
+                          std::span<std::uint32_t> lengths) const;
+  [[gnu::cold]] Seen get_again(TableIndex table, std::uint64_t home, const KeyWords& key,
+                               std::span<std::byte> value) const;
+
+  /// The same of a blob table.
   Blob get_blob(TableIndex table, const KeyWords& key, std::span<std::byte> value) const;
   /// The record whose key is in the slot `at` of `walked`; of any kind of table.
   Blob read_slot(TableIndex table, const Table& walked, const Word* at, std::span<std::byte> key,
@@ -89,6 +106,11 @@ struct Store::Impl {
   }
 };
 
+[[gnu::cold]] Error changed_too_often();
+[[gnu::cold]] Error no_record();
+[[gnu::cold]] Error no_table(TableIndex table);
+[[gnu::cold]] Error wrong_size(const TableSchema& table);
+[[gnu::cold]] Error not_of_blobs(const TableSchema& table);
 [[gnu::cold]] Error blob_is_damaged(const TableSchema& table);
 
 /// A reader gives up a record after as many changes under its eyes; an honest writer is never that fast.

@@ -14,6 +14,7 @@
 ///   B3  Which slabs are free is known to the writer alone, in its own memory; it follows from the slots.
 ///   B4  An index or a length found in a slot is compared with the plan at each use (D6).
 
+#include <algorithm>
 #include <cstdint>
 #include <deque>
 #include <optional>
@@ -48,6 +49,14 @@ class Slabs {
     if (words::load_acquire(at) != sequence) { return Seen::Changed; }
     words::load_bytes(value.first(length_of(ref)), at + 1);
     return words::unchanged(at, sequence) ? Seen::Present : Seen::Changed;
+  }
+
+  /// Asks for the lines where that value begins. Any ref.
+  void prefetch(Word ref, std::size_t bytes_max) const {
+    if (!holds(ref)) { return; }
+    const auto* at = reinterpret_cast<const std::byte*>(slab(ref));
+    const std::size_t bytes = std::min<std::size_t>(length_of(ref) + sizeof(Word), bytes_max);
+    for (std::size_t i = 0; i < bytes; i += layout::cache_line_bytes) { __builtin_prefetch(at + i); }
   }
 
   /// Writer: a slab that is free. Stopped in here: a slab that nothing refers to.

@@ -2,26 +2,12 @@
 /// A reader's view of one store. Never waits: a record or mark that changes under its eyes is read again, a bounded
 /// number of times.
 #include <algorithm>
-#include <array>
 
 #include "region_impl.hpp"
 #include "understudy/shm/region.hpp"
 
 namespace understudy::shm {
 namespace {
-
-// Messages are made out of line: what reads records has no room for strings.
-[[gnu::cold, gnu::noinline]] Error changed_too_often() {
-  return failure("the record changed faster than it could be read");
-}
-[[gnu::cold, gnu::noinline]] Error no_table(TableIndex table) {
-  return failure("no table " + std::to_string(table), Errc::BadInput);
-}
-[[gnu::cold, gnu::noinline]] Error wrong_size(const TableSchema& table) {
-  return failure("key or value has not the size of table \"" + table.name + "\"", Errc::BadInput);
-}
-
-[[gnu::cold, gnu::noinline]] Error no_record() { return failure("no such record", Errc::NotFound); }
 
 bool grows(const std::vector<TermStart>& history) {
   return std::is_sorted(history.begin(), history.end(),
@@ -30,6 +16,16 @@ bool grows(const std::vector<TermStart>& history) {
 
 }  // namespace
 
+// Messages are made out of line: what reads records has no room for strings.
+Error changed_too_often() { return failure("the record changed faster than it could be read"); }
+Error no_record() { return failure("no such record", Errc::NotFound); }
+Error no_table(TableIndex table) { return failure("no table " + std::to_string(table), Errc::BadInput); }
+Error wrong_size(const TableSchema& table) {
+  return failure("key or value has not the size of table \"" + table.name + "\"", Errc::BadInput);
+}
+Error not_of_blobs(const TableSchema& table) {
+  return failure("table \"" + table.name + "\" has no blobs", Errc::BadInput);
+}
 Error blob_is_damaged(const TableSchema& table) {
   return failure("a record of table \"" + table.name + "\" refers to a slab that is not its own", Errc::Damaged);
 }
@@ -45,11 +41,9 @@ Result<TableIndex> Store::table(const std::string& name) const {
   return static_cast<TableIndex>(found - tables.begin());
 }
 
-template <bool Small>
-[[gnu::always_inline]] inline Seen Store::Impl::get(TableIndex in, std::uint64_t home, const KeyWords& key,
-                                                    std::span<std::byte> value) const {
+Seen Store::Impl::get(TableIndex in, std::uint64_t home, const KeyWords& key, std::span<std::byte> value) const {
   const std::uint64_t limit = visible_limit();
-  const Seen seen = table(in).get_from<Small>(home, key, limit, value);
+  const Seen seen = table(in).get_from(home, key, limit, value);
   if (seen == Seen::Present) [[likely]] { return seen; }
   // Absent is true of the instant of `limit` only if no later change hid what was there.
   return seen == Seen::Absent && visible_limit() == limit ? seen : get_again(in, home, key, value);
@@ -64,20 +58,47 @@ Seen Store::Impl::get_again(TableIndex in, std::uint64_t home, const KeyWords& k
   return Seen::Changed;
 }
 
+/// As get() of a small record (Table::is_small) of so many words, for those that are as nearly all are: present, and
+/// their newest copy committed. Changed: not that.
+template <std::size_t Words>
+[[gnu::noinline]] Seen Store::Impl::get_words(TableIndex in, const std::byte* key, std::byte* value) const {
+  const std::uint64_t limit = visible_limit();
+  return table(in).get_words<Words>(words::at(key, 0), limit, value);
+}
+
+template <std::size_t Words>
+[[gnu::always_inline]] inline Seen Store::Impl::get_small(TableIndex in, Bytes key, std::span<std::byte> value) const {
+  const Seen seen = get_words<Words>(in, key.data(), value.data());
+  if (seen == Seen::Present) [[likely]] { return seen; }
+  const KeyWords words(key);
+  return get_again(in, tables[in].home(words), words, value);
+}
+
 Status Store::get(TableIndex table, Bytes key, std::span<std::byte> value) const {
   const Impl& impl = *impl_;
-  if (table >= impl.tables.size()) [[unlikely]] { return no_table(table); }
-  const Table& in = impl.tables[table];
-  if (key.size() != in.key_bytes() || value.size() != in.value_bytes()) [[unlikely]] {
-    return wrong_size(impl.schema().tables[table]);
-  }
-  Seen seen;
-  if (in.is_small()) [[likely]] {  // sizes as the compiler understands them: one word, whole words
-    const KeyWords words(Bytes(key.data(), sizeof(Word)));
-    seen = impl.get<true>(table, in.home_of<true>(words), words, value.first(value.size() / 8 * 8));
-  } else {
-    const KeyWords words(key);
-    seen = impl.get<false>(table, in.home(words), words, value);
+  Seen seen = Seen::Changed;
+  switch (impl.small_words(table, key.size(), value.size())) {
+    case 1:
+      seen = impl.get_small<1>(table, key, value);
+      break;
+    case 2:
+      seen = impl.get_small<2>(table, key, value);
+      break;
+    case 3:
+      seen = impl.get_small<3>(table, key, value);
+      break;
+    case 4:
+      seen = impl.get_small<4>(table, key, value);
+      break;
+    default: {
+      if (table >= impl.tables.size()) [[unlikely]] { return no_table(table); }
+      const Table& in = impl.tables[table];
+      if (key.size() != in.key_bytes() || value.size() != in.value_bytes()) [[unlikely]] {
+        return wrong_size(impl.schema().tables[table]);
+      }
+      const KeyWords words(key);
+      seen = impl.get(table, in.home(words), words, value);
+    }
   }
   if (seen == Seen::Present) [[likely]] { return {}; }
   return seen == Seen::Absent ? no_record() : changed_too_often();
@@ -93,44 +114,12 @@ Result<std::size_t> Store::get_blob(TableIndex table, Bytes key, std::span<std::
   const Impl& impl = *impl_;
   if (table >= impl.tables.size()) { return no_table(table); }
   const TableSchema& in = impl.schema().tables[table];
-  if (in.kind != TableKind::Blob) { return failure("table \"" + in.name + "\" has no blobs", Errc::BadInput); }
+  if (in.kind != TableKind::Blob) { return not_of_blobs(in); }
   if (key.size() != in.key_bytes || value.size() < in.value_bytes) { return wrong_size(in); }
   const auto blob = impl.get_blob(table, KeyWords(key), value);
   if (blob.seen == Seen::Present) { return blob.bytes; }
   if (blob.damaged) { return blob_is_damaged(in); }
   return blob.seen == Seen::Absent ? no_record() : changed_too_often();
-}
-
-Result<std::size_t> Store::get_many(TableIndex table, Bytes keys, std::span<std::byte> values,
-                                    std::span<std::uint8_t> found) const {
-  constexpr std::size_t ahead = keys_ahead;
-  const Impl& impl = *impl_;
-  if (table >= impl.tables.size()) { return no_table(table); }
-  const Table& in = impl.tables[table];
-  const std::size_t key_bytes = in.key_bytes();
-  const std::size_t value_bytes = in.value_bytes();
-  if (keys.size() != found.size() * key_bytes || values.size() != found.size() * value_bytes) {
-    return wrong_size(impl.schema().tables[table]);
-  }
-  const Table& now =
-      impl.table(table);  // a rebuild may go on: then lines are asked for in vain, and found all the same
-  const auto key_at = [&](std::size_t i) { return KeyWords(keys.subspan(i * key_bytes, key_bytes)); };
-  std::array<std::uint64_t, ahead> homes;  // NOLINT(cppcoreguidelines-pro-type-member-init): written before it is read
-  const auto ask_for = [&](std::size_t i) {
-    homes[i % ahead] = in.home(key_at(i));
-    now.prefetch_home(homes[i % ahead]);
-  };
-  for (std::size_t i = 0; i < std::min(ahead, found.size()); ++i) { ask_for(i); }
-  std::size_t present = 0;
-  for (std::size_t i = 0; i < found.size(); ++i) {
-    const std::uint64_t home = homes[i % ahead];
-    if (i + ahead < found.size()) { ask_for(i + ahead); }
-    const Seen seen = impl.get<false>(table, home, key_at(i), values.subspan(i * value_bytes, value_bytes));
-    if (seen == Seen::Changed) { return changed_too_often(); }
-    found[i] = seen == Seen::Present ? 1 : 0;
-    present += found[i];
-  }
-  return present;
 }
 
 std::uint64_t Store::count(TableIndex table) const {

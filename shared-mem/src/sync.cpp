@@ -16,6 +16,7 @@
 #include <algorithm>
 #include <cstring>
 
+#include "table_writing.hpp"
 #include "writer.hpp"
 
 namespace understudy::shm {

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /// The writer's side of a table. The order of the stores is the whole point of this file; each function says what a
 /// writer that stops between two of them leaves behind.
-#include "table.hpp"
+#include "table_writing.hpp"
 
 namespace understudy::shm {
 void Table::make_empty(Word* at) const {

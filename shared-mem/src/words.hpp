@@ -29,6 +29,7 @@ namespace understudy::shm {
 using Word = std::uint64_t;
 static_assert(std::atomic_ref<Word>::is_always_lock_free && sizeof(Word) == 8);
 
+/// Always inlined: most are one instruction, and the compiler does not see that by itself.
 namespace words {
 
 #if defined(__SANITIZE_THREAD__)  // the thread sanitizer knows no fences: the payload itself carries the order there
@@ -44,18 +45,20 @@ inline void fence_acquire() { std::atomic_thread_fence(std::memory_order_acquire
 #endif
 
 /// Loads work on read-only mappings too: an aligned 8-byte load is a plain one on every supported processor.
-inline std::atomic_ref<Word> ref(const Word* at) { return std::atomic_ref<Word>(*const_cast<Word*>(at)); }
+[[gnu::always_inline]] inline std::atomic_ref<Word> ref(const Word* at) {
+  return std::atomic_ref<Word>(*const_cast<Word*>(at));
+}
 
-inline Word load_acquire(const Word* at) { return ref(at).load(std::memory_order_acquire); }
-inline Word load(const Word* at) { return ref(at).load(payload_load); }
+[[gnu::always_inline]] inline Word load_acquire(const Word* at) { return ref(at).load(std::memory_order_acquire); }
+[[gnu::always_inline]] inline Word load(const Word* at) { return ref(at).load(payload_load); }
 
 /// Has `at` still the value it had before the payload was read?
-inline bool unchanged(const Word* at, Word before) {
+[[gnu::always_inline]] inline bool unchanged(const Word* at, Word before) {
   fence_acquire();
   return ref(at).load(std::memory_order_relaxed) == before;
 }
 
-inline void store(Word* at, Word value) {
+[[gnu::always_inline]] inline void store(Word* at, Word value) {
 #ifdef UNDERSTUDY_SHM_POINTS
   if (points::hold_back(at, value)) { return; }
 #endif
@@ -65,7 +68,7 @@ inline void store(Word* at, Word value) {
 #endif
 }
 
-inline void publish(Word* at, Word value) {
+[[gnu::always_inline]] inline void publish(Word* at, Word value) {
 #ifdef UNDERSTUDY_SHM_POINTS
   if (points::hold_back(at, value)) { return; }
 #endif
@@ -76,12 +79,19 @@ inline void publish(Word* at, Word value) {
 }
 
 /// Says "do not trust what follows" before it is overwritten.
-inline void invalidate(Word* at, Word value) {
+[[gnu::always_inline]] inline void invalidate(Word* at, Word value) {
   ref(at).store(value, std::memory_order_relaxed);
 #ifdef UNDERSTUDY_SHM_POINTS
   points::stored();
 #endif
   fence_release();
+}
+
+/// The word number `i` of bytes in the caller's memory.
+[[gnu::always_inline]] inline Word at(const std::byte* from, std::size_t i) {
+  Word word;
+  std::memcpy(&word, from + i * sizeof word, sizeof word);
+  return word;
 }
 
 /// Bytes as a word padded with zeros. Sizes are mostly multiples of 8, so this beats a call of memcpy.

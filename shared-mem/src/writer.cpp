@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "writer.hpp"
+#include "table_writing.hpp"
 
 #include <algorithm>
 #include <cstring>
@@ -74,6 +75,10 @@ Error StoreWriter::Impl::cannot_change(TableIndex table) const {
                        std::to_string(tables[table].slot_count()) + " slots, or a size is wrong",
                    Errc::BadInput);
   }
+  return wrong_size(table);
+}
+
+Error StoreWriter::Impl::wrong_size(TableIndex table) const {
   return failure("key or value has not the size of table \"" + store.schema().tables[table].name + "\"",
                  Errc::BadInput);
 }

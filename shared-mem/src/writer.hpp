@@ -47,7 +47,8 @@ struct Change {
   Bytes key;
   Bytes value;
   bool may_insert = false;  ///< as a buffered change: counted as a new record
-  std::uint64_t hash = 0;   ///< as a buffered change: tells most keys apart at a glance
+  std::uint64_t hash = 0;   ///< of the key (Table::home)
+  bool superseded = false;  ///< a later change of the same commit has its key: it is in the journal only
 };
 
 /// Slots that a full snapshot has seen; the others are swept (rule 22). One bit each, in the writer's own memory.
@@ -118,7 +119,7 @@ struct StoreWriter::Impl {
   Status take_back_unfinished();
   void read_counts();
 
-  // --- writer.cpp, commit.cpp ---
+  // --- writer.cpp, put.cpp, commit.cpp ---
   [[nodiscard]] Status check_ours() const { return still_ours() ? Status() : Status(not_ours()); }
   [[gnu::cold, nodiscard]] Error not_ours() const;
   [[nodiscard]] bool still_ours() const {
@@ -127,6 +128,7 @@ struct StoreWriter::Impl {
   [[nodiscard]] bool can_change(TableIndex table, Bytes key, Bytes value, std::uint8_t op) const;
   // Messages are made out of line.
   [[gnu::cold, nodiscard]] Error cannot_change(TableIndex table) const;
+  [[gnu::cold, nodiscard]] Error wrong_size(TableIndex table) const;
   [[gnu::cold, nodiscard]] Error no_room(TableIndex table, bool at_capacity) const;
   [[gnu::cold, nodiscard]] Error is_full(TableIndex table) const;
   /// Is it ours to write now, whatever it is?
@@ -138,24 +140,29 @@ struct StoreWriter::Impl {
     return table < layout::tables_max && (small >> table & 1) != 0;
   }
   Result<Sequence> write_one(const Change& change);
-  template <bool Small>
-  Result<Sequence> write_one_as(const Change& change);
+  [[nodiscard]] Status check_room(TableIndex table, const Table::Place& place) const;
   Result<Sequence> buffer(Change change);
   [[nodiscard]] bool is_buffered(const Change& change);
   void count_transaction(TableIndex table);
   void keep_bytes(Change& change);
   [[gnu::cold]] Status undo(TableIndex table);
   Status commit_all(std::span<Change> all);
-  void note_own_term();
+  Status change_tables(std::span<const Change> all);
+  void look_further(std::span<const Change> all) const;
+  void note_own_term() {
+    if (!history_has_term) [[unlikely]] { write_own_term(); }
+  }
+  [[gnu::cold]] void write_own_term();
   void reserve(std::uint64_t bytes);
   void write_entry(const Change& change);
+  void note_entry(std::uint64_t sequence, std::uint64_t bytes);
   void write_entries(std::span<const Change> all);
-  template <bool Small>
   bool change_table(const Change& change, const KeyWords& key, const Table::Place& place);
   bool store_value(const Change& change, const Word* replaces, Word& ref);
   void free_replaced();
   void note_purged(std::uint64_t sequence);
   void publish_counts(std::uint64_t sequence);
+  void publish_count(TableIndex table, std::uint64_t sequence);
   void publish_end(std::uint64_t sequence);
   bool commit_point(std::uint64_t sequence);
 
@@ -168,7 +175,6 @@ struct StoreWriter::Impl {
   Status read_group(Bytes entries, bool one_by_one);
   Status commit_group();
   Status commit_received();
-  void ask_for_copy(const Change& change) const;
   void write_received();
   [[nodiscard]] bool must_grow_for(std::span<const Change> all) const;
 

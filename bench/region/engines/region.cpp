@@ -48,6 +48,11 @@ class RegionEngine final : public Engine {
       if (auto done = writer_.put(0, key, value); !done) [[unlikely]] { checked(std::move(done)); }
     });
   }
+  void put_many(const Stretch& stretch) override {
+    stretch.in_batches([this](const Stretch& part) {
+      checked(writer_.put_many(0, part.work.keys(part.first, part.count), part.work.values(part.first, part.count)));
+    });
+  }
   void update_batched(const Stretch& stretch) override {
     stretch.in_batches([this](const Stretch& part) {
       checked(writer_.begin());

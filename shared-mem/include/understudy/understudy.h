@@ -149,6 +149,10 @@ void understudy_writer_close(understudy_writer* writer);
 /** `sequence` may be NULL. Inside a transaction it is not set: the commit has the sequence. */
 understudy_status understudy_writer_put(understudy_writer* writer, uint32_t table, const void* key, const void* value,
                                         uint64_t* sequence);
+/** `count` keys and values back to back, each a transaction by itself: as `count` puts, several times as fast in a
+ *  large table. Ends at the first that is refused; those before it are committed. Not inside a transaction. */
+understudy_status understudy_writer_put_many(understudy_writer* writer, uint32_t table, size_t count, const void* keys,
+                                             const void* values, uint64_t* sequence);
 /** Of a blob table: `value_bytes` from 0 to the table's. */
 understudy_status understudy_writer_put_blob(understudy_writer* writer, uint32_t table, const void* key,
                                              const void* value, size_t value_bytes, uint64_t* sequence);

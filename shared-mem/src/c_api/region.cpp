@@ -279,6 +279,15 @@ understudy_status understudy_writer_put(understudy_writer* writer, uint32_t tabl
       writer->writer.put(table, bytes(key, schema->key_bytes), bytes(value, schema->value_bytes)), sequence);
 }
 
+understudy_status understudy_writer_put_many(understudy_writer* writer, uint32_t table, size_t count, const void* keys,
+                                             const void* values, uint64_t* sequence) {
+  const auto* schema = table_of(writer->writer.store(), table);
+  if (schema == nullptr) { return told(no_table(writer->writer.store(), table)); }
+  return us::c_api::told_with(writer->writer.put_many(table, bytes(keys, count * schema->key_bytes),
+                                                      bytes(values, count * schema->value_bytes)),
+                              sequence);
+}
+
 understudy_status understudy_writer_put_blob(understudy_writer* writer, uint32_t table, const void* key,
                                              const void* value, size_t value_bytes, uint64_t* sequence) {
   const auto* schema = table_of(writer->writer.store(), table);

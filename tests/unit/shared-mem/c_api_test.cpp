@@ -71,6 +71,19 @@ TEST_F(CApi, WhatIsPutIsRead) {
   EXPECT_EQ(values[2], 10U);
 }
 
+TEST_F(CApi, ManyArePutWithOneCall) {
+  const std::uint64_t keys[] = {2, 9, 1};
+  const std::uint64_t values[] = {22, 99, 11};
+  std::uint64_t sequence = 0;
+  ASSERT_EQ(understudy_writer_put_many(writer_, 0, 3, keys, values, &sequence), UNDERSTUDY_OK);
+  EXPECT_EQ(sequence, 3U);
+  EXPECT_EQ(get(9), 99U);
+  const std::uint64_t more[] = {2, 100, 101};  // the table holds 4
+  EXPECT_EQ(understudy_writer_put_many(writer_, 0, 3, more, values, nullptr), UNDERSTUDY_FULL);
+  EXPECT_EQ(get(100), 99U);
+  EXPECT_EQ(understudy_store_committed(store_), 5U);
+}
+
 TEST_F(CApi, ARegionIsMadeAndOpenedByADescriptor) {
   const int fd = ::memfd_create("c-api-test", MFD_CLOEXEC);
   ASSERT_EQ(::ftruncate(fd, 3 << 20), 0);

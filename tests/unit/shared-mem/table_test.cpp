@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /// The writer's side of a table in plain memory, where every slot can be looked at: what is found, what is reused,
 /// and what a reader of an older commit point sees meanwhile.
-#include "table.hpp"
+#include "table_writing.hpp"
 
 #include <gtest/gtest.h>
 
