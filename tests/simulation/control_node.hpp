@@ -18,6 +18,7 @@ struct RoleView {
   Term term;
   bool frozen = false;  ///< "a person decides"
   std::string detail;
+  std::string lease;
 };
 
 class ControlNode {

@@ -212,6 +212,14 @@ void Faults::undo_later(Duration after, Action undo) {
 
 unsigned Faults::some_site() { return random_.below(world_.standby() + 1); }
 
+void Faults::leave_dead(unsigned role, bool frozen) {
+  left_dead_ = role;
+  observers_only_ = false;
+  accuse_site(role);
+  if (frozen) { return world_.freeze(role); }
+  world_.power_off(role);
+}
+
 void Faults::heal() {
   healing_ = true;
   world_.trace("HEAL", "everything that was broken is mended");

@@ -36,6 +36,10 @@ class Faults {
   void start();
   /// Everything that a fault has set is undone; what is off or dead comes back within some seconds.
   void heal();
+  /// Of a healed chassis: the blade of this role loses its power, or stands still, and nobody mends it any more.
+  void leave_dead(unsigned role, bool frozen);
+  void restart_control(Duration after);
+  void restart_agent(unsigned site, Duration after);
   [[nodiscard]] const Matrix& met() const { return met_; }
   [[nodiscard]] bool single() const { return plan_.single; }
   [[nodiscard]] bool store_was_damaged() const { return store_damaged_; }
@@ -59,8 +63,6 @@ class Faults {
   void on_doom(const World::Doom& doom);
 
   void weather(unsigned a, unsigned b, const std::function<void(Path&)>& change, bool both);
-  void restart_control(Duration after);
-  void restart_agent(unsigned site, Duration after);
   void power_back(unsigned site, Duration after);
   void control_box_off();
   void undo_later(Duration after, Action undo);
@@ -79,6 +81,7 @@ class Faults {
   bool healing_ = false;
   bool store_damaged_ = false;
   bool observers_only_ = false;
+  std::optional<unsigned> left_dead_;
   std::vector<Action> undo_;
   std::vector<std::array<Instant, 2>> accused_;  ///< role: by control-server, by mirror
   std::vector<bool> decided_in_doubt_;           ///< role: since it is being taken over

@@ -187,7 +187,7 @@ void Faults::inject_daemon(const Plan::Item& item) {
 
 void Faults::power_back(unsigned site, Duration after) {
   world_.scheduler.after(after, [this, site] {
-    if (world_.blades[site]->machine.up) { return; }
+    if (world_.blades[site]->machine.up || left_dead_ == site) { return; }
     world_.power_on(site);
     restart_agent(site, random_.between(1s, 4s));
     if (site == world_.standby() && world_.settings.control_on_standby) { restart_control(random_.between(1s, 4s)); }

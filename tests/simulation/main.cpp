@@ -37,6 +37,7 @@ struct Sum {
   std::uint64_t takeovers = 0;
   std::uint64_t asked = 0;
   std::uint64_t left_behind = 0;
+  std::uint64_t last_acts = 0;
   double simulated_s = 0;
   double way_back_worst_s = 0;
   Matrix met{};
@@ -47,6 +48,7 @@ struct Sum {
     takeovers += report.takeovers;
     asked += report.asked_a_person;
     left_behind += report.left_behind;
+    last_acts += report.last_acts;
     simulated_s += static_cast<double>(report.simulated.count()) / 1e9;
     way_back_worst_s = std::max(way_back_worst_s, static_cast<double>(report.way_back.count()) / 1e9);
     for (std::size_t f = 0; f < kFaults; ++f) {
@@ -58,6 +60,7 @@ struct Sum {
     steps += other.steps;
     failed += other.failed;
     takeovers += other.takeovers;
+    last_acts += other.last_acts;
     asked += other.asked;
     left_behind += other.left_behind;
     simulated_s += other.simulated_s;
@@ -161,6 +164,9 @@ int simulate(const Options& options) {
               static_cast<unsigned long long>(sum.asked));
   std::printf("%llu copies left behind on a standby out of reach, %llu seeds failed\n",
               static_cast<unsigned long long>(sum.left_behind), static_cast<unsigned long long>(sum.failed));
+  if (sum.last_acts != 0) {
+    std::printf("%llu actives that were never mended\n", static_cast<unsigned long long>(sum.last_acts));
+  }
   if (options.matrix) { show_matrix(sum); }
   if (!well) { std::printf("a worker has died: run its seeds one by one\n"); }
   const bool met = !options.matrix || check_matrix(sum);

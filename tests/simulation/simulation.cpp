@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "simulation.hpp"
 
+#include "last_act.hpp"
+
 #include <cstdio>
 #include <set>
 
@@ -46,10 +48,31 @@ class Run {
     if (steady_ < 3 && !is_back(&why)) {
       world_.violate(Invariant::WayBack, "a minute after everything was mended: " + why);
     }
+    if (world_.settings.last_act && !world_.violation()) { last_act(); }
     return report();
   }
 
  private:
+  void last_act() {
+    LastAct act(chassis_, faults_);
+    const Instant until_armed = world_.scheduler.now() + 10s;
+    while (world_.settings.leases && world_.scheduler.now() < until_armed) {
+      if (!until(world_.scheduler.now() + 1s)) { return; }
+    }
+    if (!act.begin()) { return; }
+    ++report_.last_acts;
+    const Instant end = world_.scheduler.now() + 4s + kLastAct;
+    RoleView view;
+    while (world_.scheduler.now() < end) {
+      if (!until(world_.scheduler.now() + 1s)) { return; }
+      view = chassis_.control.view(act.role());
+      if (view.place.blade == world_.blade_id(world_.standby()) && serves(act.role(), view)) { return; }
+    }
+    world_.violate(Invariant::WayBack, world_.role_id(act.role()).value + ", whose blade has died " + act.kind() +
+                                           ", is " + view.name + " at " + to_string(view.place) +
+                                           " and not served by its mirror; " + view.detail);
+  }
+
   void come_up() {
     world_.scheduler.after(0ns, [this] {
       for (unsigned site = 0; site <= world_.standby(); ++site) {
@@ -166,6 +189,8 @@ Settings settings_of(std::uint64_t seed, bool trace, Bug bug) {
   settings.always_move = random.chance(0.4);
   settings.control_on_standby = random.chance(0.15);
   settings.leases = seed >= kFirstLeaseSeed;
+  settings.last_act = seed >= kFirstLastActSeed;
+  settings.leases = settings.leases && (!settings.last_act || random.chance(0.5));
   settings.trace = trace;
   settings.bug = bug;
   return settings;

@@ -26,6 +26,7 @@ struct Report {
   unsigned asked_a_person = 0;    ///< roles
   std::uint64_t left_behind = 0;  ///< copies, see World::left_behind
   unsigned takeovers = 0;
+  unsigned last_acts = 0;
   unsigned movements = 0;
 };
 

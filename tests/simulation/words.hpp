@@ -87,6 +87,8 @@ enum class Bug : std::uint8_t {
 inline constexpr std::size_t kBugs = 21;
 /// Histories from this seed on have leases; those below are what they were before there were any.
 inline constexpr std::uint64_t kFirstLeaseSeed = 1'000'000'000'001;
+/// Histories from this seed on end with an active that is never mended (last_act.hpp).
+inline constexpr std::uint64_t kFirstLastActSeed = 3'000'000'000'001;
 [[nodiscard]] constexpr bool needs_leases(Bug bug) { return bug >= Bug::ForgetTheLease; }
 [[nodiscard]] const char* to_string(Bug bug);
 [[nodiscard]] Invariant found_as(Bug bug);

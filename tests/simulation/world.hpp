@@ -108,6 +108,7 @@ struct Settings {
   bool always_move = false;
   bool control_on_standby = false;
   bool leases = false;
+  bool last_act = false;
   bool trace = false;
   Bug bug = Bug::None;
 };
