@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-/// A full table whose records are replaced one by one: what each transaction erases is the room that the next one
-/// needs. A mirror that commits several of them at once finds no room in the middle and must go on one by one. Covers:
-/// shared-mem/src/apply.cpp, shared-mem/src/received.cpp
+/// A full table that changes record by record: what each transaction erases or replaces is the room that the next ones
+/// need. A mirror commits several of them at once, and must end the same.
+///
+/// Covers: shared-mem/src/apply.cpp, shared-mem/src/received.cpp
 #include <algorithm>
 
 #include "region_fixture.hpp"
@@ -9,10 +10,10 @@
 namespace understudy::shm {
 namespace {
 
-constexpr std::uint64_t capacity = 24;
+constexpr std::uint64_t capacity = 128;  ///< as many as a group has changes at most
 constexpr std::uint32_t value_bytes = 200;
 
-class NoRoomWithin : public testing::TestWithParam<TableKind> {
+class FullTableOf : public testing::TestWithParam<TableKind> {
  protected:
   static RegionSchema schema() { return {{{"state", {{"records", 8, value_bytes, capacity, GetParam()}}, 128 << 10}}}; }
   static std::vector<std::byte> value_of(std::uint64_t id) { return {value_bytes, static_cast<std::byte>(id)}; }
@@ -45,10 +46,10 @@ class NoRoomWithin : public testing::TestWithParam<TableKind> {
   StoreWriter writer = sender.become_writer(Term{1}).value();
   StoreWriter receiver = mirror.become_writer(Term{1}).value();
 };
-INSTANTIATE_TEST_SUITE_P(Kind, NoRoomWithin, testing::Values(TableKind::Hashed, TableKind::Blob),
+INSTANTIATE_TEST_SUITE_P(Kind, FullTableOf, testing::Values(TableKind::Hashed, TableKind::Blob),
                          [](const auto& kind) { return kind.param == TableKind::Blob ? "Blobs" : "Fixed"; });
 
-TEST_P(NoRoomWithin, AGroupOfTransactionsTheyAreAppliedOneByOne) {
+TEST_P(FullTableOf, ChangedRecordByRecordInOneGroupEndsTheSame) {
   for (std::uint64_t id = 0; id < capacity; ++id) { ASSERT_TRUE(add(id).ok()); }
   ASSERT_TRUE(receiver.apply(rest().bytes).ok());
   ASSERT_FALSE(add(capacity).ok()) << "it is full";
@@ -68,6 +69,15 @@ TEST_P(NoRoomWithin, AGroupOfTransactionsTheyAreAppliedOneByOne) {
   ASSERT_EQ(applied.size(), 120U) << "each change is told once";
   EXPECT_TRUE(std::is_sorted(applied.begin(), applied.end(),
                              [](const auto& a, const auto& b) { return a.sequence < b.sequence; }));
+
+  // All of them anew: none is erased, and what each held is free after the commit only.
+  for (std::uint64_t id = 60; id < last; ++id) {
+    ASSERT_TRUE(writer.put(0, as_bytes_of(Key{id}), value_of(id + 1)).ok());
+  }
+  const auto replaced = receiver.apply(rest().bytes);
+  ASSERT_TRUE(replaced.ok()) << replaced.error().message;
+  EXPECT_EQ(content(mirror), content(sender));
+  EXPECT_EQ(mirror.committed(), sender.committed());
 
   // It goes on as a mirror, and as a writer.
   ASSERT_TRUE(writer.erase(0, as_bytes_of(Key{last - 1})).ok());
