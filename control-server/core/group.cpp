@@ -17,6 +17,9 @@ Group::Group(GroupConfig config, const std::vector<Ownership>& stored)
     }
     roles_.emplace_back(role, blades_.standby(), own);
   }
+  std::stable_sort(roles_.begin(), roles_.end(), [](const RoleMachine& one, const RoleMachine& other) {
+    return one.config().priority > other.config().priority;
+  });
 }
 
 std::vector<Effect> Group::step(Instant now, const Event& event) {
@@ -81,8 +84,8 @@ link::GroupStatus Group::status() const {
   if (standby_free()) { status.standby = blades_.standby(); }
   status.movement = policy_;
   status.bfd = config_.bfd;
-  for (const auto& role : roles_) {
-    status.roles.push_back(role.status());
+  for (const auto& role : config_.roles) {
+    status.roles.push_back(find(role.spec.id)->status());
     auto& lease = status.roles.back().lease;
     if (!config_.leases && lease == "none") { lease = "off"; }
   }
@@ -138,7 +141,8 @@ Neighbours Group::neighbours_of(const RoleMachine& self, Instant now) const {
   for (const auto& role : roles_) {
     const auto state = role.state();
     const bool on_mirror = state == RoleState::TakingOver || state == RoleState::OnMirror || state == RoleState::Moving;
-    if (role.id() != self.id() && on_mirror) { neighbours.other_on_mirror = role.id(); }
+    const bool comes_later = role.config().priority < self.config().priority;
+    if (role.id() != self.id() && on_mirror && !comes_later) { neighbours.other_on_mirror = role.id(); }
     // A role that is being taken over counts as serving until its failure is older than one settle time: two that
     // fall silent together are decided one after the other.
     const auto decided = role.decided_at();

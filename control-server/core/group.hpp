@@ -33,6 +33,8 @@ class Group {
   [[nodiscard]] bool has_blade(const BladeId& blade) const { return blades_.find(blade) != nullptr; }
   /// Whether an OperatorMove would begin, as an answer for a person.
   [[nodiscard]] Result<std::string> check_move(const RoleId& role) const;
+  /// Likewise for an OperatorSwitchover (group_switchover.cpp).
+  [[nodiscard]] Result<std::string> check_switchover(const RoleId& role, bool force) const;
   /// Likewise for an OperatorLetBack.
   [[nodiscard]] Result<std::string> check_let_back(const BladeId& blade) const;
   [[nodiscard]] const RoleMachine* find(const RoleId& role) const;
@@ -55,6 +57,7 @@ class Group {
   void handle(StepContext& context, const OperatorMove& event);
   void handle(StepContext& context, const OperatorPolicy& event);
   void handle(StepContext& context, const OperatorLetBack& event);
+  void handle(StepContext& context, const OperatorSwitchover& event);
 
   void on_hello(StepContext& context, const link::Hello& hello);
   void count_failure(StepContext& context, const BladeId& blade);
@@ -74,7 +77,7 @@ class Group {
   GroupConfig config_;
   link::MovementPolicy policy_;
   BladeBook blades_;
-  std::vector<RoleMachine> roles_;
+  std::vector<RoleMachine> roles_;  ///< by priority: who comes first decides, and is ordered, first
 };
 
 }  // namespace understudy::control

@@ -137,6 +137,12 @@ link::ControlApiHandlers ControlService::handlers() {
     if (answer) { step(OperatorMove{role}); }
     return answer;
   };
+  handlers.switchover = [this](const link::Command& command, const RoleId& role, bool force) {
+    auto answer = group_.check_switchover(role, force);
+    tell_command(command, "switchover " + role.value + (force ? " by force" : ""), answer ? role : RoleId{}, answer);
+    if (answer) { step(OperatorSwitchover{role, force}); }
+    return answer;
+  };
   handlers.let_back = [this](const link::Command& command, const BladeId& blade) {
     auto answer = group_.check_let_back(blade);
     tell_command(command, "let-back " + blade.value, {}, answer);

@@ -295,11 +295,14 @@ Status Store::compare_and_set(Term expected, Term expected_reserved, const Owner
   const auto stored = impl_->find(next.role);
   if (!stored) { return stored.error(); }
   const bool exposes = stored.value() && stored.value()->leased && !next.leased && next.term == stored.value()->term;
-  if (exposes) {
+  // Nor may a blade that has let go of its role be taken for its owner: it has nothing of it, and its mirror serves.
+  const bool let_go = next.place.kind == PlaceKind::Mirror && next.evidence == link::StopEvidence::StoodDown;
+  const bool flushes = exposes || let_go;
+  if (flushes) {
     if (auto flushed = impl_->execute("PRAGMA synchronous=FULL"); !flushed) { return flushed; }
   }
   const auto done = impl_->transaction([&] { return impl_->replace(expected, expected_reserved, next); });
-  if (exposes) { (void)impl_->execute("PRAGMA synchronous=NORMAL"); }  // else writes are only slower
+  if (flushes) { (void)impl_->execute("PRAGMA synchronous=NORMAL"); }  // else writes are only slower
   return done;
 }
 

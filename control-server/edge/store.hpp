@@ -6,7 +6,7 @@
 /// file and never changes, so that agents notice an exchanged or emptied store; one process has the file at a time.
 /// A crash leaves whole transactions behind. A power cut may take back the last ones (WAL, synchronous NORMAL: no flush
 /// between a failure and its takeover); agents then hold newer terms than the store, and their word is adopted. That a
-/// role is leased no more is flushed: its gate is opened for good after it.
+/// role is leased no more is flushed: its gate is opened for good after it. So is that its blade has let go of it.
 
 #include <memory>
 #include <string>

@@ -56,7 +56,7 @@ void Agent::adopt_roles() {
 
 HostFindings Agent::look_at(const HeldRecord& record) {
   HostFindings found;
-  if (record.stage == RoleStage::ServingHost) {
+  if (record.stage == RoleStage::ServingHost || record.stage == RoleStage::HandingOver) {
     auto gate = gate_of(record.spec, record.moved);
     found.gate_open = gate.ok();
     for (std::size_t i = 0; found.gate_open && i < gate->ports.size(); ++i) {

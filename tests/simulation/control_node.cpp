@@ -28,7 +28,8 @@ GroupConfig make_config(const World& world) {
     spec.id = world.role_id(role);
     spec.number = role + 1;
     spec.version = "1";
-    config.roles.push_back({spec, world.blade_id(role)});
+    const auto priority = world.priority_of(role);
+    config.roles.push_back({spec, world.blade_id(role), world.has(Bug::LowerFirst) ? 1000 - priority : priority});
   }
   config.movement = world.settings.always_move ? link::MovementPolicy::Always : link::MovementPolicy::Manual;
   config.has_power = true;
@@ -190,9 +191,13 @@ struct ControlNode::Impl {
     if (next.term > stored.term && next.place == Place{world.blade_id(role), PlaceKind::Host}) {
       world.starts_anew(role);
     }
-    former.push_back(store);
+    // A host that let go of a role tells nobody later that somebody else has it: that write is flushed.
+    const bool flushed = world.settings.switchovers && next.evidence == link::StopEvidence::StoodDown &&
+                         next.place.kind == PlaceKind::Mirror;
+    if (!flushed) { former.push_back(store); }
     if (former.size() > 4) { former.erase(former.begin()); }
     stored = next;
+    if (flushed) { former.clear(); }
     if (former.size() % 4 == 1) { on_disk = store; }
     queue.push_back(StoreDone{next.role, next.highest()});
   }
@@ -378,6 +383,11 @@ RoleView ControlNode::view(unsigned role) const {
 void ControlNode::operator_move(unsigned role) {
   if (!impl_->process.runs() || !impl_->group->check_move(impl_->world.role_id(role))) { return; }
   impl_->step(OperatorMove{impl_->world.role_id(role)});
+}
+void ControlNode::operator_switchover(unsigned role, bool force) {
+  const auto& id = impl_->world.role_id(role);
+  if (!impl_->process.runs() || !impl_->group->check_switchover(id, force)) { return; }
+  impl_->step(OperatorSwitchover{id, force});
 }
 void ControlNode::operator_policy(bool always) {
   if (!impl_->process.runs()) { return; }

@@ -312,10 +312,16 @@ void Faults::inject_other(const Plan::Item& item) {
       }
       if (random_.chance(0.5)) { chassis_.guests[item.role]->application_died(); }
       return;
+    case Fault::OperatorSwitchover:
+      accuse(item.role, true, true);
+      chassis_.control.operator_switchover(item.role, random_.chance(0.3));
+      return;
     case Fault::OperatorMove:
+      operator_moved_ = true;
       chassis_.control.operator_move(item.role);
       return;
     default:
+      operator_moved_ = true;
       chassis_.control.operator_policy(random_.chance(0.5));
       return;
   }

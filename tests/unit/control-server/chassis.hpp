@@ -214,6 +214,9 @@ class Chassis {
       queue_.push_back(AgentReport{send.blade, link::Activated{activate->role, activate->term, {{"handover", 1.5}}}});
     } else if (const auto* move = std::get_if<link::Move>(&send.order)) {
       queue_.push_back(AgentReport{send.blade, link::Moved{move->role, move->term, {{"freeze", 0.5}}}});
+    } else if (const auto* hand_over = std::get_if<link::HandOver>(&send.order)) {
+      queue_.push_back(
+          AgentReport{send.blade, link::HandedOver{hand_over->role, hand_over->term, {{"quiesce", 2.5}, {"ship", 1}}}});
     } else if (std::get_if<link::ReleaseMirrors>(&send.order) != nullptr) {
       queue_.push_back(AgentReport{send.blade, link::MirrorsReleased{0, 250}});
     }

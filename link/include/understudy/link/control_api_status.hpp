@@ -17,9 +17,10 @@ struct RoleStatus {
   Place place;        ///< who owns the role in the store
   Term term;
   bool is_protected = false;
-  std::string mirror_phase;  ///< "synced" and so on; "none" without a mirror
-  std::string detail;        ///< the standing alarm, or empty
-  std::string lease = {};    ///< "off", "none", "arming", "armed", "stopping", "counting", "ran-out"
+  std::string mirror_phase;      ///< "synced" and so on; "none" without a mirror
+  std::string detail;            ///< the standing alarm, or empty
+  std::string lease = {};        ///< "off", "none", "arming", "armed", "stopping", "counting", "ran-out"
+  std::uint32_t priority = 100;  ///< the higher one comes first
   bool operator==(const RoleStatus&) const = default;
 };
 
@@ -33,6 +34,15 @@ struct BladeStatus {
   bool operator==(const BladeStatus&) const = default;
 };
 
+/// Something that is no blade and tells whether the control-server's own network works.
+struct WitnessStatus {
+  std::string name;
+  std::string address;
+  std::string by;  ///< "bfd" or "icmp"
+  Vote vote = Vote::Unknown;
+  bool operator==(const WitnessStatus&) const = default;
+};
+
 struct GroupStatus {
   BladeId standby;  ///< empty: the standby has become an active, nobody stands by
   MovementPolicy movement = MovementPolicy::WhenSlow;
@@ -40,6 +50,7 @@ struct GroupStatus {
   std::vector<RoleStatus> roles;
   std::vector<BladeStatus> blades;
   bool plain_text = false;  ///< the wires have no protection
+  std::vector<WitnessStatus> witnesses = {};
   bool operator==(const GroupStatus&) const = default;
 };
 
