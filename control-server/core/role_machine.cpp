@@ -65,6 +65,8 @@ void RoleMachine::on_stored(StepContext& context, Term term) {
     case AfterStore::Serve:
       step_ = Step::None;
       place_gone_ = false;
+      served_ = false;
+      mirror_owed_ = false;
       application_failed_.reset();
       become(context, RoleState::Starting, "term " + std::to_string(own_.term.value) + " at " + to_string(own_.place));
       send_serve(context);

@@ -155,6 +155,7 @@ class RoleMachine {
   void adopted(StepContext& context);
   void send_serve(StepContext& context);
   void send_run_mirror(StepContext& context);
+  [[nodiscard]] bool mirror_is_of_earlier_term() const;
   void retry_start(StepContext& context);
   void await_mirrors_word(StepContext& context);
 
@@ -186,6 +187,7 @@ class RoleMachine {
   void activation_failed(StepContext& context, const std::string& why);
   void consider_cancelling(StepContext& context);
   void retry_takeover(StepContext& context);
+  void activated_under_a_forgotten_term(StepContext& context, Term term);
   void now_on_mirror(StepContext& context);
   [[nodiscard]] bool old_active_is_healthy(const StepContext& context) const;
 
@@ -245,6 +247,8 @@ class RoleMachine {
   Term seen_;                               ///< highest term anybody ever mentioned
   Mirror mirror_;
   std::optional<Instant> mirror_wavered_at_;
+  bool served_ = false;           ///< its place has confirmed in this life that it serves under the present term
+  bool mirror_owed_ = false;      ///< its mirror is to follow the present term once that is served
   bool mirror_followed_ = false;  ///< it was synced in this life, or was there before: it may have the state
   bool standby_heard_ = false;    ///< its host-agent has said Hello in this life
   Instant started_;

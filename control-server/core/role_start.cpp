@@ -235,7 +235,9 @@ void RoleMachine::confirm_serving(StepContext& context) {
   disarm(Timer::Serve);
   disarm(Timer::MirrorsWord);
   serve_tries_ = 0;
+  served_ = true;
   readmit(context);
+  if (std::exchange(mirror_owed_, false)) { send_run_mirror(context); }
   for (const auto* topic : {"start", "application", "silent"}) { clear(context, topic); }
   if (state_ != RoleState::Starting && state_ != RoleState::Lost) { return; }
   moved_ = std::exchange(spared_, false) || moved_;
@@ -274,8 +276,20 @@ void RoleMachine::send_serve(StepContext& context) {
 void RoleMachine::send_run_mirror(StepContext& context) {
   if (!on_own_blade() || own_.term.value == 0 || !context.standby_free) { return; }
   if (context.blades.at(standby_).hold_out.held()) { return; }  // told of the blade, and in every status
+  if (!served_ && mirror_is_of_earlier_term()) {
+    mirror_owed_ = true;
+    return;
+  }
   context.send(standby_, link::RunMirror{config_.spec, own_.term, config_.active,
                                          context.blades.at(config_.active).config.address, context.config.bfd});
+}
+
+/// Whole as it may be, its copy goes when it begins to follow a newer term. Until that one is served it is all there
+/// is.
+bool RoleMachine::mirror_is_of_earlier_term() const {
+  if (mirror_.phase) { return mirror_.term < own_.term; }
+  const auto held = held_.find(standby_);
+  return held != held_.end() && held->second.kind == PlaceKind::Mirror && held->second.term < own_.term;
 }
 
 void RoleMachine::on_let_back(StepContext& context, const BladeId& blade) {
@@ -283,7 +297,7 @@ void RoleMachine::on_let_back(StepContext& context, const BladeId& blade) {
 }
 
 void RoleMachine::await_mirrors_word(StepContext& context) {
-  const bool known = mirror_.phase && mirror_.term == own_.term;
+  const bool known = mirror_.phase && (mirror_.term == own_.term || (!served_ && mirror_is_of_earlier_term()));
   const auto& standby = context.blades.at(standby_);
   const bool may_come = !standby.connected && standby.away_since && !standby.powered_off;
   const auto standby_due = standby_is_due(context);

@@ -116,6 +116,10 @@ void RoleMachine::send_activate(StepContext& context) {
 }
 
 void RoleMachine::on_report(StepContext& context, const BladeId& blade, const link::Activated& report) {
+  if (blade == standby_ && report.term > own_.highest() && !pending_ && !frozen_) {
+    activated_under_a_forgotten_term(context, report.term);
+    return;
+  }
   const bool ours = blade == standby_ && own_.place.kind == PlaceKind::Mirror && report.term == own_.term && !pending_;
   if (!ours || (state_ != RoleState::TakingOver && state_ != RoleState::Lost) || step_ == Step::AwaitGiveBack) {
     ignore(context, blade, "activated", report.term);
@@ -124,6 +128,18 @@ void RoleMachine::on_report(StepContext& context, const BladeId& blade, const li
   note_phase(context, "activate", context.now - activating_since_, "from the stop-evidence to the mirror's word");
   note_phases(context, blade, report.phases);
   now_on_mirror(context);
+}
+
+/// The store has lost the term while the mirror was being activated: what Hello told was no claim yet, this is one.
+void RoleMachine::activated_under_a_forgotten_term(StepContext& context, Term term) {
+  const link::HeldRole serves{id(), term, PlaceKind::Mirror, true};
+  held_[standby_] = serves;
+  seen_ = std::max(seen_, term);
+  if (own_.term.value == 0) {
+    consider_first_term(context);  // whoever else may serve is heard first
+  } else {
+    newer_than_the_store(context, standby_, serves);
+  }
 }
 
 void RoleMachine::now_on_mirror(StepContext& context) {

@@ -66,6 +66,9 @@ class Agent {
   void on_configure(const link::guest::Configure& order);
   Status receive();
   void on_certify(const link::guest::Certify& order);
+  void make_receiver();
+  [[nodiscard]] bool copy_was_handed_over() const;
+  Status hold_copy();
   Status install_copy();
   void remember_whole();
   void drain(Done done);

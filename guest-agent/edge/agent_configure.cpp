@@ -149,39 +149,8 @@ void Agent::on_certify(const link::guest::Certify& order) {
 Status Agent::receive() {
   if (!certify_) { return failure("the host has not said how to speak to the active"); }
   drained_ = false;
-  if (!receiver_) {
-    link::replication::ReceiverOptions options;
-    options.role = mirror_.spec.id;
-    link::replication::ReceiverCallbacks callbacks;
-    callbacks.on_phase = [this](link::replication::ReceiverPhase phase, const std::string& detail) {
-      using link::replication::ReceiverPhase;
-      switch (phase) {
-        case ReceiverPhase::Connecting:
-          handle(SyncChanged{SyncPhase::Connecting, detail});
-          break;
-        case ReceiverPhase::Syncing:
-          handle(SyncChanged{SyncPhase::Syncing, detail});
-          break;
-        case ReceiverPhase::Synced:
-          remember_whole();
-          handle(SyncChanged{SyncPhase::Synced, detail});
-          break;
-        case ReceiverPhase::Lost:
-          handle(SyncChanged{SyncPhase::Lost, detail});
-          break;
-        case ReceiverPhase::Drained:
-          break;
-      }
-    };
-    callbacks.on_applied = [this](const std::string& store, std::span<const shm::JournalEntry> entries) {
-      on_applied(store, entries);
-    };
-    callbacks.on_snapshot_end = [this](const std::string& store, bool full) {
-      if (store == net::net_store_name && full) { remove_surplus(); }
-    };
-    callbacks.on_grant_asked = [this](Term term, std::uint64_t nonce) { handle(GrantAsked{term, nonce}); };
-    receiver_ = std::make_unique<link::replication::ReplicationReceiver>(io_, options, place_->region(), callbacks);
-  }
+  make_receiver();
+  if (copy_was_handed_over()) { return hold_copy(); }
   link::replication::ReceiverTarget target;
   target.active = mirror_.active_address;
   target.term = mirror_.term;
@@ -194,6 +163,60 @@ Status Agent::receive() {
   // What a former agent had applied and not yet installed is in no queue of this one.
   if (auto installed = install_copy(); !installed) { return installed; }
   handle(SyncChanged{SyncPhase::Held, "the copy of a former guest-agent"});
+  return {};
+}
+
+void Agent::make_receiver() {
+  if (receiver_) { return; }
+  link::replication::ReceiverOptions options;
+  options.role = mirror_.spec.id;
+  link::replication::ReceiverCallbacks callbacks;
+  callbacks.on_phase = [this](link::replication::ReceiverPhase phase, const std::string& detail) {
+    using link::replication::ReceiverPhase;
+    switch (phase) {
+      case ReceiverPhase::Connecting:
+        handle(SyncChanged{SyncPhase::Connecting, detail});
+        break;
+      case ReceiverPhase::Syncing:
+        handle(SyncChanged{SyncPhase::Syncing, detail});
+        break;
+      case ReceiverPhase::Synced:
+        remember_whole();
+        handle(SyncChanged{SyncPhase::Synced, detail});
+        break;
+      case ReceiverPhase::Lost:
+        handle(SyncChanged{SyncPhase::Lost, detail});
+        break;
+      case ReceiverPhase::Drained:
+        break;
+    }
+  };
+  callbacks.on_applied = [this](const std::string& store, std::span<const shm::JournalEntry> entries) {
+    on_applied(store, entries);
+  };
+  callbacks.on_snapshot_end = [this](const std::string& store, bool full) {
+    if (store == net::net_store_name && full) { remove_surplus(); }
+  };
+  callbacks.on_grant_asked = [this](Term term, std::uint64_t nonce) { handle(GrantAsked{term, nonce}); };
+  receiver_ = std::make_unique<link::replication::ReplicationReceiver>(io_, options, place_->region(), callbacks);
+}
+
+/// A former agent's takeover got past its handover and failed. The region has a newer writer than the active that this
+/// mirror follows, so nothing more can be received under that one's term; the copy is whole as it was then.
+bool Agent::copy_was_handed_over() const {
+  const auto tried = durable_.tried();
+  if (!tried || *tried <= mirror_.term || durable_.whole() != mirror_.term) { return false; }
+  const auto stores = place_->region().schema().stores;
+  return std::all_of(stores.begin(), stores.end(), [this](const auto& schema) {
+    const auto store = place_->region().store(schema.name);
+    return store && !store->syncing();
+  });
+}
+
+Status Agent::hold_copy() {
+  if (auto installed = install_copy(); !installed) { return installed; }
+  drained_ = true;
+  handle(SyncChanged{SyncPhase::Held, "the copy of a former guest-agent, whose takeover failed"});
   return {};
 }
 

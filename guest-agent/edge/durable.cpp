@@ -64,9 +64,12 @@ Status Durable::hold(const link::RunMirror& mirror) const {
 Status Durable::remember_serving(Term term) const { return replace(serving_path_, std::to_string(term.value)); }
 
 void Durable::forget_serving() const {
-  std::error_code ignored;
-  std::filesystem::remove(serving_path_, ignored);
+  std::error_code error;
+  std::filesystem::rename(serving_path_, tried_path_, error);
+  if (error) { std::filesystem::remove(serving_path_, error); }
 }
+
+std::optional<Term> Durable::tried() const { return read_term(tried_path_); }
 
 std::optional<Term> Durable::whole() const { return read_term(whole_path_); }
 Status Durable::remember_whole(Term term) const { return replace(whole_path_, std::to_string(term.value)); }

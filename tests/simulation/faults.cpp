@@ -129,7 +129,9 @@ void Faults::start() {
 
 void Faults::on_state(unsigned role, unsigned state) {
   const bool settled = state != kStarting && state != kTakingOver && state != kLost;
-  decided_in_doubt_[role] = !settled && (decided_in_doubt_[role] || (state == kTakingOver && suspect(role)));
+  const bool ended = !world_.blades[role]->places[role].app_running;  // maybe long ago: it is told when it can be
+  const bool doubted = state == kTakingOver && (ended || suspect(role));
+  decided_in_doubt_[role] = !settled && (decided_in_doubt_[role] || doubted);
   for (auto& item : plan_.items) {
     if (item.done || !item.state || *item.state != state || item.role != role) { continue; }
     if (world_.scheduler.now() < item.not_before) { continue; }

@@ -75,6 +75,7 @@ struct GuestNode::Impl {
     guest.configured = guest.app_running = false;
     guest.app_active.reset();
     guest.serving_mark.reset();
+    guest.tried_mark.reset();
     guest.whole_mark.reset();
     guest.mirror.reset();
     guest.installed = 0;
@@ -269,7 +270,7 @@ struct GuestNode::Impl {
       case guest::Step::Quiesce:
         return done({});
       case guest::Step::BackToMirroring:
-        guest.serving_mark.reset();
+        guest.tried_mark = std::exchange(guest.serving_mark, std::nullopt);
         return;
       case guest::Step::RestartApplication:
         return restart_application(effect.term);
@@ -323,10 +324,14 @@ struct GuestNode::Impl {
       drained = false;
       const unsigned active = world.site_of(mirror.active);
       const bool synced = guest.whole_mark == mirror.term;
-      if (!receiver.configure(active, mirror.term, synced)) {
-        if (synced) { world.strand(role); }
-        return done("the region has a newer writer");
+      const bool handed_over = guest.tried_mark && *guest.tried_mark > mirror.term;
+      if (synced && handed_over && copy() && !copy()->syncing) {
+        guest.installed = copy()->committed;
+        drained = true;
+        handle(guest::SyncChanged{guest::SyncPhase::Held, ""});
+        return done({});
       }
+      if (!receiver.configure(active, mirror.term, synced)) { return done("the region has a newer writer"); }
       if (synced && receiver.holds_a_whole_copy()) {
         guest.installed = copy()->committed;
         handle(guest::SyncChanged{guest::SyncPhase::Held, ""});

@@ -37,7 +37,6 @@ struct Sum {
   std::uint64_t takeovers = 0;
   std::uint64_t asked = 0;
   std::uint64_t left_behind = 0;
-  std::uint64_t stranded = 0;
   double simulated_s = 0;
   double way_back_worst_s = 0;
   Matrix met{};
@@ -48,7 +47,6 @@ struct Sum {
     takeovers += report.takeovers;
     asked += report.asked_a_person;
     left_behind += report.left_behind;
-    stranded += report.stranded;
     simulated_s += static_cast<double>(report.simulated.count()) / 1e9;
     way_back_worst_s = std::max(way_back_worst_s, static_cast<double>(report.way_back.count()) / 1e9);
     for (std::size_t f = 0; f < kFaults; ++f) {
@@ -62,7 +60,6 @@ struct Sum {
     takeovers += other.takeovers;
     asked += other.asked;
     left_behind += other.left_behind;
-    stranded += other.stranded;
     simulated_s += other.simulated_s;
     way_back_worst_s = std::max(way_back_worst_s, other.way_back_worst_s);
     for (std::size_t f = 0; f < kFaults; ++f) {
@@ -162,9 +159,8 @@ int simulate(const Options& options) {
               static_cast<unsigned long long>(sum.steps), static_cast<unsigned long long>(sum.takeovers));
   std::printf("worst way back %.0f s, %llu roles asked for a person, ", sum.way_back_worst_s,
               static_cast<unsigned long long>(sum.asked));
-  std::printf("%llu copies left behind on a standby out of reach, %llu copies stranded, %llu seeds failed\n",
-              static_cast<unsigned long long>(sum.left_behind), static_cast<unsigned long long>(sum.stranded),
-              static_cast<unsigned long long>(sum.failed));
+  std::printf("%llu copies left behind on a standby out of reach, %llu seeds failed\n",
+              static_cast<unsigned long long>(sum.left_behind), static_cast<unsigned long long>(sum.failed));
   if (options.matrix) { show_matrix(sum); }
   if (!well) { std::printf("a worker has died: run its seeds one by one\n"); }
   const bool met = !options.matrix || check_matrix(sum, seeds.back() >= kFirstSwitchoverSeed);

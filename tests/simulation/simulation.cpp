@@ -164,7 +164,6 @@ class Run {
     report_.violation = world_.violation();
     report_.met = faults_.met();
     report_.left_behind = world_.left_behind();
-    report_.stranded = world_.stranded();
     report_.steps = world_.scheduler.steps();
     report_.simulated = world_.scheduler.now() - Instant{1h};
     return report_;

@@ -25,7 +25,6 @@ struct Report {
   Duration way_back{0};
   unsigned asked_a_person = 0;    ///< roles
   std::uint64_t left_behind = 0;  ///< copies, see World::left_behind
-  std::uint64_t stranded = 0;     ///< copies, see World::strand
   unsigned takeovers = 0;
   unsigned movements = 0;
 };

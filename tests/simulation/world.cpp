@@ -160,11 +160,6 @@ void World::starts_anew(unsigned role) {
   ++left_behind_;
 }
 
-void World::strand(unsigned role) {
-  auto& region = blades[standby()]->regions[role];
-  if (region && std::exchange(region->trusted, false)) { ++stranded_; }
-}
-
 bool World::remembered(unsigned role, std::uint64_t copy) const {
   return std::any_of(blades.begin(), blades.end(),
                      [&](const auto& blade) { return blade->regions[role] && blade->regions[role]->id == copy; });
@@ -184,6 +179,7 @@ void World::kill_guest(unsigned role) {
   guest.configured = guest.app_running = false;
   guest.app_active.reset();
   guest.serving_mark.reset();
+  guest.tried_mark.reset();
   guest.whole_mark.reset();
   guest.mirror.reset();
   guest.installed = 0;
@@ -231,6 +227,7 @@ void World::forget_blade(unsigned site) {
       guest->tap_open = guest->configured = guest->app_running = false;
       guest->app_active.reset();
       guest->serving_mark.reset();
+      guest->tried_mark.reset();
       guest->whole_mark.reset();
       guest->mirror.reset();
     }

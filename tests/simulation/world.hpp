@@ -62,6 +62,7 @@ struct Guest {
   std::optional<Term> app_active;
   std::uint64_t installed = 0;
   std::optional<Term> serving_mark;       ///< durable in the guest
+  std::optional<Term> tried_mark;         ///< likewise
   std::optional<Term> whole_mark;         ///< likewise
   std::optional<link::RunMirror> mirror;  ///< durable in the guest
 };
@@ -189,9 +190,6 @@ class World {
   void starts_anew(unsigned role);
   /// Copies that were left behind then, on a standby which nobody had reached for longer than it is waited for.
   [[nodiscard]] std::uint64_t left_behind() const { return left_behind_; }
-  /// The mirror's copy is whole, and its restarted agent cannot take it up: see docs/SIMULATION.md.
-  void strand(unsigned role);
-  [[nodiscard]] std::uint64_t stranded() const { return stranded_; }
   /// After each step.
   void check();
   void stored(unsigned role, Term term);
@@ -236,7 +234,6 @@ class World {
   bool store_damaged_ = false;
   std::optional<Instant> standby_away_;  ///< by the control-server's clock
   std::uint64_t left_behind_ = 0;
-  std::uint64_t stranded_ = 0;
   bool watching_ = false;
   std::vector<bool> outages_;
   std::vector<bool> was_served_;

@@ -297,6 +297,36 @@ TEST_F(MirrorTest, ARestartedAgentGoesOnServingUnderItsTerm) {
   ASSERT_TRUE(wait_for<channel::Ready>()) << story();
 }
 
+/// From the handover on the region is the newer term's, and the active's is refused by it.
+TEST_F(MirrorTest, TheCopyOfATakeoverThatFailedIsTakenUpByARestartedAgent) {
+  ASSERT_NO_FATAL_FAILURE(start_synced_mirror());
+  sender_->stop();
+  const Term term = active_term.next();
+  ASSERT_EQ(shell("kill -STOP $(pidof session-service)").status, 0);
+  ASSERT_TRUE(guest_->send(channel::Activate{term, 60000}));
+  ASSERT_TRUE(wait_for<channel::ActivateFailed>()) << story();
+  auto mirrored = shm::Region::open(region_path(), shm::Access::ReadOnly);
+  ASSERT_TRUE(mirrored) << mirrored.error().message;
+  auto copy = mirrored->store(net::net_store_name);
+  ASSERT_TRUE(copy);
+  ASSERT_EQ(copy->term(), term) << "it failed past its handover";
+  ASSERT_EQ(shell("kill -CONT $(pidof session-service)").status, 0);
+
+  const auto hellos = hellos_.size();
+  ASSERT_EQ(shell("kill -9 " + hellos_.back().instance).status, 0);
+  ASSERT_TRUE(run_until([&] { return hellos_.size() > hellos; }));
+  EXPECT_EQ(hellos_.back().activity, channel::Activity::Idle);
+  events_.clear();
+  ASSERT_TRUE(guest_->send(channel::Certify{}));  // plain text
+  ASSERT_TRUE(guest_->send(channel::Configure{mirror_order(), bfd_key}));
+  ASSERT_TRUE(
+      run_until([&] { return phase() == channel::GuestPhase::Connected || phase() == channel::GuestPhase::Failed; }));
+  ASSERT_EQ(last<channel::State>()->whole_under, active_term) << story();
+  ASSERT_TRUE(guest_->send(channel::Activate{term, 60000}));
+  ASSERT_TRUE(wait_for<channel::Ready>()) << story();
+  EXPECT_EQ(copy->count(net::FlowTable), 1U) << "what the active had";
+}
+
 TEST_F(MirrorTest, AfterAFullSnapshotTheKernelHasWhatTheActiveHasAndNothingElse) {
   ASSERT_NO_FATAL_FAILURE(start_synced_mirror());
   put_flow(40002);

@@ -96,5 +96,30 @@ TEST(OlderStore, AMirrorThatThisControlServerBeganItselfHasNothingToTakeOverWith
   EXPECT_EQ(chassis.state(1), RoleState::Exposed);
 }
 
+/// The store lost term 2 while the mirror was being activated: Hello told of no service yet, and it ends well.
+TEST(OlderStore, AMirrorThatIsActivatedUnderAForgottenTermIsAdopted) {
+  auto chassis = with_an_older_store();
+  chassis.hello(chassis.standby(), {{kRole, Term{2}, PlaceKind::Mirror, false}});
+  chassis.hello(kActive);
+  chassis.report(chassis.standby(), link::Activated{kRole, Term{2}, {}});
+  EXPECT_EQ(chassis.state(1), RoleState::OnMirror);
+  EXPECT_EQ(chassis.own(1).term, Term{2});
+  chassis.pass(chassis.config.timings.hello_wait + 1s);
+  EXPECT_TRUE(chassis.orders<link::ServeRole>().empty()) << "the mirror speaks";
+  EXPECT_TRUE(chassis.isolated.contains(kActive));
+}
+
+TEST(OlderStore, AnEmptyStoreHearsTheActiveBeforeItBelievesAnActivation) {
+  auto chassis = with_an_older_store();
+  chassis.store.clear();
+  chassis.restart_control_server();
+  chassis.hello(chassis.standby(), {{kRole, Term{2}, PlaceKind::Mirror, false}});
+  chassis.report(chassis.standby(), link::Activated{kRole, Term{2}, {}});
+  EXPECT_EQ(chassis.own(1).term, Term{0});
+  chassis.hello(kActive, {{kRole, Term{3}, PlaceKind::Host, true}});
+  EXPECT_EQ(chassis.own(1).term, Term{3});
+  EXPECT_EQ(chassis.own(1).place, (Place{kActive, PlaceKind::Host}));
+}
+
 }  // namespace
 }  // namespace understudy::control::test

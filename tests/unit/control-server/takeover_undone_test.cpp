@@ -44,6 +44,50 @@ TEST(Takeover, ABladeThatWasAwayWhenItsTakeoverWasCalledOffGoesOnWithWhatItHas) 
   EXPECT_EQ(chassis.state(1), RoleState::Exposed);
 }
 
+/// Its copy goes when it begins to follow the newer term, and the blade may never serve under that.
+TEST(Takeover, AMirrorFollowsTheTermOfACallingOffOnlyOnceThatIsServed) {
+  Chassis chassis(2);
+  const BladeId blade1{"blade-1"};
+  chassis.bring_up();
+  chassis.stuck_ports.insert(blade1);
+  chassis.power_works = false;
+  chassis.silence(1);
+  chassis.silent_agents.insert(blade1);
+  chassis.forget();
+  chassis.own_vote(blade1, Vote::Up);
+  chassis.mirror_vote(1, Vote::Up);
+  ASSERT_EQ(chassis.own(1).term, Term{2});
+  EXPECT_TRUE(chassis.orders<link::RunMirror>().empty());
+  chassis.report(blade1, link::Serving{RoleId{"role-1"}, Term{2}});
+  ASSERT_EQ(chassis.orders<link::RunMirror>().size(), 1U);
+  EXPECT_EQ(chassis.orders<link::RunMirror>()[0].second.term, Term{2});
+}
+
+TEST(Takeover, ABladeThatDiedBeforeItServedUnderANewTermIsTakenOverFromTheCopyOfTheOldOne) {
+  Chassis chassis(2);
+  const BladeId blade1{"blade-1"};
+  chassis.bring_up();
+  chassis.stuck_ports.insert(blade1);
+  chassis.power_works = false;
+  chassis.silence(1);
+  chassis.silent_agents.insert(blade1);
+  chassis.own_vote(blade1, Vote::Up);
+  chassis.mirror_vote(1, Vote::Up);
+  ASSERT_EQ(chassis.own(1).term, Term{2});
+  chassis.mirror_state(1, MirrorPhase::Connected, "nonce", 1);
+  chassis.silence(1);
+  chassis.step(AgentLost{blade1});
+  chassis.stuck_ports.clear();
+  chassis.silent_agents.clear();
+  chassis.own_vote(blade1, Vote::Up);
+  chassis.forget();
+  chassis.hello(blade1);
+  chassis.pass(chassis.config.timings.mirror_wait + 1ms);
+  ASSERT_EQ(chassis.orders<link::Activate>().size(), 1U);
+  EXPECT_EQ(chassis.orders<link::Activate>()[0].second.term, Term{3});
+  EXPECT_EQ(chassis.state(1), RoleState::OnMirror);
+}
+
 TEST(Takeover, APowerOffThatIsConfirmedAfterTheBladeSaidHelloIsNoEvidence) {
   Chassis chassis(1);
   chassis.bring_up();

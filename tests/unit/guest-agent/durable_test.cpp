@@ -45,6 +45,16 @@ TEST_F(DurableTest, WhatIsForgottenServesNoMore) {
   EXPECT_FALSE(sut.serving());
 }
 
+TEST_F(DurableTest, ATakeoverThatFailedIsKnownToTheNextAgent) {
+  EXPECT_FALSE(sut.tried());
+  ASSERT_TRUE(sut.remember_serving(Term{8}).ok());
+  EXPECT_FALSE(sut.tried());
+  sut.forget_serving();
+  EXPECT_EQ(Durable(directory).tried(), Term{8});
+  sut.forget_serving();
+  EXPECT_EQ(sut.tried(), Term{8}) << "there was none since";
+}
+
 TEST_F(DurableTest, HalfAFileIsNothing) {
   ASSERT_TRUE(sut.hold(mirror).ok());
   ASSERT_TRUE(sut.remember_serving(Term{8}).ok());
