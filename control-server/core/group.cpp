@@ -8,8 +8,8 @@ namespace understudy::control {
 using link::Severity;
 using link::Vote;
 
-Group::Group(GroupConfig config, const std::vector<Ownership>& stored)
-    : config_(std::move(config)), policy_(config_.movement), blades_(config_) {
+Group::Group(GroupConfig config, const std::vector<Ownership>& stored, std::map<BladeId, HoldOutAges> held_out)
+    : config_(std::move(config)), policy_(config_.movement), held_out_(std::move(held_out)), blades_(config_) {
   for (const auto& role : config_.roles) {
     Ownership own;
     for (const auto& ownership : stored) {
@@ -68,17 +68,6 @@ std::optional<Instant> Group::next_deadline() const {
   return next;
 }
 
-namespace {
-std::string held_out_text(const BladeId& blade, const HoldOutConfig& config) {
-  const auto seconds = [](Duration time) {
-    return std::to_string(std::chrono::duration_cast<std::chrono::seconds>(time).count()) + " s";
-  };
-  return "held out after " + std::to_string(config.failures) + " failures within " + seconds(config.within) +
-         ": it gets no mirrors until `understudy let-back " + blade.value + "`" +
-         (config.lasts > Duration{0} ? ", or " + seconds(config.lasts) + " without a failure" : "");
-}
-}  // namespace
-
 link::GroupStatus Group::status() const {
   link::GroupStatus status;
   if (standby_free()) { status.standby = blades_.standby(); }
@@ -92,8 +81,7 @@ link::GroupStatus Group::status() const {
   for (const auto& config : config_.blades) {
     const auto& blade = blades_.at(config.id);
     status.blades.push_back({config.id, blade.connected, blade.bfd.vote, blade.isolated,
-                             config.standby && standby_free(),
-                             blade.hold_out.held() ? held_out_text(config.id, config_.hold_out) : ""});
+                             config.standby && standby_free(), hold_out_text(config.id)});
   }
   return status;
 }
@@ -197,6 +185,7 @@ void Group::handle(StepContext& context, const Started& /*event*/) {
                    ": nothing reports how slow or quiet a role is, so a role stays on its mirror until it is moved by "
                    "an operator");
   }
+  restore_hold_outs(context);
   for (auto& role : roles_) { role.on_started(context); }
 }
 
@@ -260,31 +249,6 @@ void Group::on_hello(StepContext& context, const link::Hello& hello) {
     role.on_hello(context, hello.blade, held);
   }
   if (hello.blade == blades_.standby() && mirrors && !standby_free()) { release_mirrors(context); }
-}
-
-void Group::count_failure(StepContext& context, const BladeId& blade) {
-  if (!blades_.at(blade).hold_out.failed(context.now, config_.hold_out)) { return; }
-  note_blade(context, Severity::Alarm, "held-out", blade, held_out_text(blade, config_.hold_out));
-}
-
-void Group::let_back(StepContext& context, const BladeId& blade, const std::string& by) {
-  blades_.at(blade).hold_out.let_back();
-  note_blade(context, Severity::Info, "held-out", blade, blade.value + " is let back " + by);
-  for (auto& role : roles_) { role.on_let_back(context, blade); }
-}
-
-void Group::let_back_in_time(StepContext& context) {
-  for (const auto& config : config_.blades) {
-    const auto until = blades_.at(config.id).hold_out.until(config_.hold_out);
-    if (until && *until <= context.now) { let_back(context, config.id, "by time: it has not failed since"); }
-  }
-}
-
-Result<std::string> Group::check_let_back(const BladeId& id) const {
-  const auto* blade = blades_.find(id);
-  if (blade == nullptr) { return failure("there is no blade \"" + id.value + "\" in this group", Errc::NotFound); }
-  if (!blade->hold_out.held()) { return failure(id.value + " is not held out", Errc::Refused); }
-  return id.value + " is let back; mirrors begin on it within seconds if it is the standby";
 }
 
 void Group::release_mirrors(StepContext& context) {
@@ -410,9 +374,6 @@ void Group::handle(StepContext& context, const OperatorMove& event) {
   if (role == nullptr || !check_move(event.role)) { return; }
   context.note({0, 0, Severity::Info, "operator", event.role, blades_.standby(), "", 0, "move ordered"});
   role->on_operator_move();
-}
-void Group::handle(StepContext& context, const OperatorLetBack& event) {
-  if (check_let_back(event.blade)) { let_back(context, event.blade, "by an operator"); }
 }
 void Group::handle(StepContext& context, const OperatorPolicy& event) {
   policy_ = event.policy;

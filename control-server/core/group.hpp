@@ -7,6 +7,7 @@
 /// Pure: no sockets, clocks, threads, files. The same object runs in the daemon and in the simulator. The caller
 /// performs the effects in the listed order and calls again at next_deadline() with Tick.
 
+#include <map>
 #include <optional>
 #include <string>
 #include <vector>
@@ -23,8 +24,8 @@ namespace understudy::control {
 
 class Group {
  public:
-  /// `stored`: every ownership of the state store.
-  Group(GroupConfig config, const std::vector<Ownership>& stored);
+  /// `stored`: every ownership of the state store; `held_out`: and what it keeps of blades that failed.
+  Group(GroupConfig config, const std::vector<Ownership>& stored, std::map<BladeId, HoldOutAges> held_out = {});
 
   std::vector<Effect> step(Instant now, const Event& event);
   [[nodiscard]] std::optional<Instant> next_deadline() const;
@@ -60,6 +61,9 @@ class Group {
   void handle(StepContext& context, const OperatorSwitchover& event);
 
   void on_hello(StepContext& context, const link::Hello& hello);
+  [[nodiscard]] std::string hold_out_text(const BladeId& blade) const;
+  void restore_hold_outs(StepContext& context);
+  static void keep_hold_out(StepContext& context, const BladeId& blade);
   void count_failure(StepContext& context, const BladeId& blade);
   void let_back(StepContext& context, const BladeId& blade, const std::string& by);
   void let_back_in_time(StepContext& context);
@@ -76,6 +80,7 @@ class Group {
 
   GroupConfig config_;
   link::MovementPolicy policy_;
+  std::map<BladeId, HoldOutAges> held_out_;  ///< until Started
   BladeBook blades_;
   std::vector<RoleMachine> roles_;  ///< by priority: who comes first decides, and is ordered, first
 };

@@ -4,6 +4,7 @@
 #include <boost/asio/post.hpp>
 
 #include "edge/clock.hpp"
+#include "edge/hold_out_record.hpp"
 #include "understudy/common/boot_clock.hpp"
 #include "understudy/common/log.hpp"
 
@@ -17,6 +18,23 @@ constexpr std::size_t refused_max = 16;
 Result<std::unique_ptr<SwitchDriver>> open_switch(const ServerConfig& config) {
   if (config.switch_driver == ServerConfig::Switch::LinuxBridge) { return linux_bridge_switch(config.switch_netns); }
   return command_switch(config.switch_command, config.switch_limit);
+}
+
+/// One that cannot be read is no reason not to start: the blade begins without a past.
+std::map<BladeId, HoldOutAges> read_hold_outs(Store& store) {
+  std::map<BladeId, HoldOutAges> found;
+  const auto kept = store.kept(kHoldOutKey);
+  if (!kept) { log::error("blades that were held out are forgotten: {}", log::describe(kept.error())); }
+  if (!kept) { return found; }
+  for (const auto& [blade, text] : kept.value()) {
+    auto ages = read_hold_out_record(text, wall_now_ns());
+    if (ages) {
+      found[BladeId{blade}] = std::move(ages).value();
+    } else {
+      log::error("{}: {}", blade, log::describe(ages.error()));
+    }
+  }
+  return found;
 }
 
 void write_to_log(const link::EventRecord& event) {
@@ -38,22 +56,24 @@ Result<std::unique_ptr<ControlService>> ControlService::start(boost::asio::io_co
   if (!store) { return store.error(); }
   const auto stored = store.value()->ownerships();
   if (!stored) { return stored.error(); }
+  auto held_out = read_hold_outs(*store.value());
   auto the_switch = open_switch(config);
   if (!the_switch) { return the_switch.error(); }
-  std::unique_ptr<ControlService> service(
-      new ControlService(io, config, std::move(store).value(), std::move(the_switch).value(), stored.value()));
+  std::unique_ptr<ControlService> service(new ControlService(
+      io, config, std::move(store).value(), std::move(the_switch).value(), stored.value(), std::move(held_out)));
   if (auto opened = service->open_edges(); !opened) { return opened.error(); }
   return service;
 }
 
 ControlService::ControlService(boost::asio::io_context& io, const ServerConfig& config, std::unique_ptr<Store> store,
-                               std::unique_ptr<SwitchDriver> the_switch, const std::vector<Ownership>& stored)
+                               std::unique_ptr<SwitchDriver> the_switch, const std::vector<Ownership>& stored,
+                               std::map<BladeId, HoldOutAges> held_out)
     : io_(io),
       config_(config),
       store_(std::move(store)),
       switch_(std::move(the_switch)),
       power_(open_power(config)),
-      group_(config.group, stored),
+      group_(config.group, stored, std::move(held_out)),
       timer_(io),
       last_event_id_(store_->last_event_id()),
       certificate_timer_(io) {}
@@ -261,6 +281,12 @@ void ControlService::perform(const Persist& effect) {
     const bool conflict = stored.error().code == Errc::Refused;
     queue_.push_back(StoreFailed{next.role, next.highest(), conflict, stored.error().message});
   }
+}
+
+/// A failure that is not written is counted by this life all the same, and by the next one not.
+void ControlService::perform(const KeepHoldOut& effect) {
+  const auto kept = store_->keep(kHoldOutKey + effect.blade.value, hold_out_record(effect.ages, wall_now_ns()));
+  if (!kept) { log::error("that {} failed is not written down: {}", effect.blade.value, log::describe(kept.error())); }
 }
 
 void ControlService::perform(const Isolate& effect) {

@@ -38,7 +38,8 @@ class ControlService {
 
  private:
   ControlService(boost::asio::io_context& io, const ServerConfig& config, std::unique_ptr<Store> store,
-                 std::unique_ptr<SwitchDriver> the_switch, const std::vector<Ownership>& stored);
+                 std::unique_ptr<SwitchDriver> the_switch, const std::vector<Ownership>& stored,
+                 std::map<BladeId, HoldOutAges> held_out);
   Status open_edges();
   Status watch_blades();
   void look_at_ports(const BladeId& blade);
@@ -47,6 +48,7 @@ class ControlService {
   void step(const Event& event);
   void arm_timer();
   void perform(const Persist& effect);
+  void perform(const KeepHoldOut& effect);
   void perform(const Isolate& effect);
   void perform(const Readmit& effect);
   void perform(const LookAtPorts& effect) { look_at_ports(effect.blade); }

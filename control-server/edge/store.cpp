@@ -275,6 +275,23 @@ Result<std::unique_ptr<Store>> Store::open(const std::string& path) {
 }
 
 const std::string& Store::state_id() const { return impl_->state_id; }
+Status Store::keep(const std::string& key, const std::string& value) {
+  return Statement(impl_->database, "INSERT OR REPLACE INTO meta VALUES (?, ?)").bind("kept/" + key).bind(value).run();
+}
+
+Result<std::map<std::string, std::string>> Store::kept(const std::string& prefix) {
+  const std::string whole = "kept/" + prefix;
+  Statement statement(impl_->database, "SELECT key, value FROM meta WHERE substr(key, 1, ?) = ?");
+  statement.bind(static_cast<std::int64_t>(whole.size())).bind(whole);
+  std::map<std::string, std::string> found;
+  while (true) {
+    const auto row = statement.step();
+    if (!row) { return row.error(); }
+    if (!row.value()) { return found; }
+    found[statement.text(0).substr(whole.size())] = statement.text(1);
+  }
+}
+
 std::uint64_t Store::last_event_id() const { return impl_->last_event; }
 
 Result<std::vector<Ownership>> Store::ownerships() {

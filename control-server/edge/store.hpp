@@ -8,6 +8,7 @@
 /// between a failure and its takeover); agents then hold newer terms than the store, and their word is adopted. That a
 /// role is leased no more is flushed: its gate is opened for good after it. So is that its blade has let go of it.
 
+#include <map>
 #include <memory>
 #include <string>
 #include <vector>
@@ -34,6 +35,11 @@ class Store {
   /// or nothing but the lease is another.
   /// Refused: they are not, nothing was changed. Anything else: could not be written, may be tried again.
   Status compare_and_set(Term expected, Term expected_reserved, const Ownership& next);
+
+  /// Small things that are kept beside the ownerships: one value for each key.
+  Status keep(const std::string& key, const std::string& value);
+  /// Every key that begins with `prefix`, without it.
+  Result<std::map<std::string, std::string>> kept(const std::string& prefix);
 
   [[nodiscard]] std::uint64_t last_event_id() const;
   Status append(const std::vector<link::EventRecord>& events);

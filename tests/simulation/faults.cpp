@@ -77,6 +77,10 @@ Plan make_plan(World& world, Random& random, Instant from) {
     add(Fault::OperatorSwitchover, random.below(world.roles()), random.between(0s, 6s));
     add(Fault::OperatorSwitchover, role, 0s, kProtected, random.between(0ms, 300ms));
     add(some_fault(), role, 0s, kTakingOver, random.between(0ms, 40ms));
+    if (random.chance(0.2)) {  // a standby that flaps, and a control-server that must not forget it
+      for (const auto at : {0s, 7s, 14s}) { add(Fault::PowerLoss, world.standby(), at + random.between(0ms, 500ms)); }
+      add(Fault::ControlCrash, role, random.between(11s, 20s));
+    }
     if (random.chance(0.3)) {  // two at once
       const auto at = random.between(0s, 4s);
       add(blow(), role, at);

@@ -210,7 +210,10 @@ void Faults::inject_machine(const Plan::Item& item) {
   switch (item.fault) {
     case Fault::PowerLoss:
       world_.power_off(site);
-      if (random_.chance(0.7)) { power_back(site, random_.between(200ms, 20s)); }
+      if (random_.chance(0.7)) {
+        const bool flaps = world_.settings.switchovers && site == world_.standby();
+        power_back(site, random_.between(200ms, flaps ? 3s : 20s));
+      }
       return;
     case Fault::Freeze:
       world_.network.before_change();

@@ -13,7 +13,7 @@ constexpr std::array<const char*, kFaults> fault_names{
     "switchover"};
 constexpr std::array<const char*, kInvariants> invariant_names{
     "one-owner",    "one-role", "term-once",    "mirrored-kept", "installed-first", "old-place-silent",
-    "standby-kept", "way-back", "stored-first", "higher-first",  "edge-holds"};
+    "standby-kept", "way-back", "stored-first", "held-out",      "higher-first",    "edge-holds"};
 struct BugWord {
   const char* name;
   Invariant invariant;
@@ -42,6 +42,7 @@ constexpr std::array<BugWord, kBugs> bugs{{
     {"count-from-the-answer", Invariant::OneOwner},
     {"hand-over-unshipped", Invariant::MirroredKept},
     {"lower-first", Invariant::HigherFirst},
+    {"forget-the-hold-out", Invariant::HeldOut},
 }};
 }  // namespace
 

@@ -57,10 +57,11 @@ enum class Invariant : std::uint8_t {
   StandbyKept,     ///< a false alarm never consumes the standby
   WayBack,         ///< whatever heals leads back to all roles served and protected, within a bound
   StoredFirst,     ///< nothing is ordered under a term that is not stored
+  HeldOut,         ///< who is held out has failed as often as that, and gets no mirror before it is let back
   HigherFirst,     ///< a role of a higher priority never waits for a lower one's movement
   EdgeHolds,       ///< the core asks the edge for nothing that would end the daemon, and never makes it spin
 };
-inline constexpr std::size_t kInvariants = 11;
+inline constexpr std::size_t kInvariants = 12;
 [[nodiscard]] const char* to_string(Invariant invariant);
 
 /// Bugs of the edges, planted one at a time. Each has the invariant that finds it.
@@ -88,8 +89,9 @@ enum class Bug : std::uint8_t {
   CountFromTheAnswer,
   HandOverUnshipped,
   LowerFirst,
+  ForgetTheHoldOut,
 };
-inline constexpr std::size_t kBugs = 23;
+inline constexpr std::size_t kBugs = 24;
 /// Histories from this seed on have leases; those below are what they were before there were any.
 inline constexpr std::uint64_t kFirstLeaseSeed = 1'000'000'000'001;
 /// Histories from this seed on have switchovers too, some of them leases.
