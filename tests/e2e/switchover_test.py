@@ -53,7 +53,8 @@ class PlannedSwitchover(GroupCase):
         role = self.role()
         self.assertEqual((role["place"]["blade"], role["place"]["kind"]), (self.standby, "mirror"))
         for phase in ("quiesce", "ship", "activate"):
-            took = self.wait_event(lambda event, phase=phase: event.get("phase") == phase, f"phase {phase} is told", since)
+            took = self.wait_event(lambda event, phase=phase: event.get("phase") == phase, f"phase {phase} is told",
+                                   since)
             say(f"{phase} {took['ms']:.1f} ms")
         by_hand = self.wait_event(lambda event: event["kind"] == "command" and "fan" in event["text"], "who and why",
                                   since)

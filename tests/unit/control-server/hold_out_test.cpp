@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+/// Covers: control-server/core/group_hold_out.cpp
 #include "core/hold_out.hpp"
 
 #include <gtest/gtest.h>
