@@ -104,6 +104,10 @@ int move_role(const Control& control, const std::string& role, const std::string
   return say(OperatorClient(control.address, control.wire).move_role(RoleId{role}, reason));
 }
 
+int switchover(const Control& control, const std::string& role, bool force, const std::string& reason) {
+  return say(OperatorClient(control.address, control.wire).switchover(RoleId{role}, force, reason));
+}
+
 int let_back(const Control& control, const std::string& blade, const std::string& reason) {
   return say(OperatorClient(control.address, control.wire).let_back(BladeId{blade}, reason));
 }

@@ -22,6 +22,7 @@ int show_events(const Control& control, std::uint64_t since, bool follow, bool j
 int watch(const Control& control);
 /// `reason` is written into the event log.
 int move_role(const Control& control, const std::string& role, const std::string& reason);
+int switchover(const Control& control, const std::string& role, bool force, const std::string& reason);
 int let_back(const Control& control, const std::string& blade, const std::string& reason);
 int set_policy(const Control& control, const std::string& policy, const std::string& reason);
 

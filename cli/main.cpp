@@ -72,6 +72,11 @@ int main(int argc, char** argv) {
   auto* move = app.add_subcommand("move", "move a role from its mirror to the standby's host");
   move->add_option("ROLE", word, "the role's name")->required();
   changes(move);
+  bool force = false;
+  auto* switchover = app.add_subcommand("switchover", "serve a role by its mirror, planned: nothing is lost");
+  switchover->add_option("ROLE", word, "the role's name")->required();
+  switchover->add_flag("--force", force, "although a vote is missing, or the standby is held out");
+  changes(switchover);
   auto* let_back = app.add_subcommand("let-back", "let a blade that failed too often have mirrors again");
   let_back->add_option("BLADE", word, "the blade's name")->required();
   changes(let_back);
@@ -89,6 +94,7 @@ int main(int argc, char** argv) {
   if (events->parsed()) { return understudy::cli::show_events(control, since, follow, json); }
   if (watch->parsed()) { return understudy::cli::watch(control); }
   if (move->parsed()) { return understudy::cli::move_role(control, word, reason); }
+  if (switchover->parsed()) { return understudy::cli::switchover(control, word, force, reason); }
   if (let_back->parsed()) { return understudy::cli::let_back(control, word, reason); }
   return understudy::cli::set_policy(control, word, reason);
 }

@@ -80,12 +80,12 @@ std::string status_text(const link::GroupStatus& status) {
   if (!status.control_alarm.empty()) { out += paragraph("! NOBODY DECIDES: " + status.control_alarm, ""); }
   out += "\n" + control_servers_text(status);
   out += trimmed(cell("ROLE", 20) + cell("STATE", 14) + cell("PLACE", 28) + cell("TERM", 8) + cell("MIRROR", 10) +
-                 "LEASE") +
+                 cell("LEASE", 10) + "PRIO") +
          "\n";
   for (const auto& role : status.roles) {
     out += trimmed(cell(role.role.value, 19) + " " + cell(role.state, 13) + " " + cell(to_string(role.place), 27) +
                    " " + cell(std::to_string(role.term.value), 7) + " " + cell(role.mirror_phase, 9) + " " +
-                   cell(role.lease, 9)) +
+                   cell(role.lease, 9) + " " + std::to_string(role.priority)) +
            "\n";
     if (!role.detail.empty()) { out += paragraph("! " + role.detail, "    "); }
   }
@@ -96,6 +96,13 @@ std::string status_text(const link::GroupStatus& status) {
                    " " + (blade.standby ? "standby" : "")) +
            "\n";
     if (!blade.detail.empty()) { out += paragraph("! " + blade.detail, "    "); }
+  }
+  if (status.witnesses.empty()) { return out; }
+  out += "\n" + trimmed(cell("WITNESS", 20) + cell("SEEN", 14) + cell("BY", 10) + "ADDRESS") + "\n";
+  for (const auto& witness : status.witnesses) {
+    out += trimmed(cell(witness.name, 19) + " " + cell(link::to_string(witness.vote), 13) + " " + cell(witness.by, 9) +
+                   " " + witness.address) +
+           "\n";
   }
   return out;
 }
@@ -110,6 +117,7 @@ std::string status_json(const link::GroupStatus& status) {
                      {"protected", role.is_protected},
                      {"mirror_phase", role.mirror_phase},
                      {"lease", role.lease},
+                     {"priority", role.priority},
                      {"detail", role.detail}});
   }
   boost::json::array blades;
@@ -124,6 +132,13 @@ std::string status_json(const link::GroupStatus& status) {
   for (const auto& server : status.control_servers) {
     servers.push_back({{"address", server.address}, {"state", server.state}, {"since_ns", server.since_ns}});
   }
+  boost::json::array witnesses;
+  for (const auto& witness : status.witnesses) {
+    witnesses.push_back({{"witness", witness.name},
+                         {"address", witness.address},
+                         {"by", witness.by},
+                         {"vote", link::to_string(witness.vote)}});
+  }
   const boost::json::object root = {{"group",
                                      {{"standby", status.standby.value},
                                       {"movement", link::to_string(status.movement)},
@@ -136,7 +151,8 @@ std::string status_json(const link::GroupStatus& status) {
                                     {"control_servers", servers},
                                     {"control_alarm", status.control_alarm},
                                     {"roles", roles},
-                                    {"blades", blades}};
+                                    {"blades", blades},
+                                    {"witnesses", witnesses}};
   return boost::json::serialize(root);
 }
 

@@ -16,9 +16,13 @@ struct BladeConfig {
   bool standby = false;
 };
 
+inline constexpr std::uint32_t kPriorityDefault = 100;
+inline constexpr std::uint32_t kPriorityMax = 1000;
+
 struct RoleConfig {
   link::RoleSpec spec;
-  BladeId active;  ///< the blade that serves the role when all is well
+  BladeId active;                             ///< the blade that serves the role when all is well
+  std::uint32_t priority = kPriorityDefault;  ///< the higher one comes first
 };
 
 struct Timings {
@@ -28,6 +32,7 @@ struct Timings {
   Duration agent_restart{std::chrono::milliseconds(2000)};   ///< a host-agent that was closed may be back by then
   Duration movement_delay{std::chrono::milliseconds(3000)};  ///< settled on the mirror before `always` moves
   Duration activation_deadline{std::chrono::milliseconds(5000)};
+  Duration hand_over_deadline{std::chrono::milliseconds(3000)};  ///< of a switchover: then the active serves on
   Duration movement_deadline{std::chrono::seconds(120)};  ///< only an alarm: the host-agent alone ends a movement
   Duration retry{std::chrono::milliseconds(500)};         ///< store, switch, activation
   Duration isolation_limit{std::chrono::seconds(2)};  ///< then power and lease are asked too, whatever the switch does

@@ -6,6 +6,7 @@
 #include <string>
 #include <variant>
 
+#include "core/hold_out.hpp"
 #include "core/ownership.hpp"
 #include "understudy/link/control_api_status.hpp"
 #include "understudy/link/messages.hpp"
@@ -17,6 +18,11 @@ struct Persist {
   Term expected;
   Term expected_reserved;
   Ownership next;
+};
+/// Write down of a blade that it failed, is held out, or was let back.
+struct KeepHoldOut {
+  BladeId blade;
+  HoldOutAges ages;
 };
 struct Isolate {  ///< cut every service port of the blade and read it back
   BladeId blade;
@@ -38,6 +44,6 @@ struct Note {  ///< for the event log; the edge adds id and time
   link::EventRecord event;
 };
 
-using Effect = std::variant<Persist, Isolate, Readmit, LookAtPorts, PowerOff, Send, Note>;
+using Effect = std::variant<Persist, KeepHoldOut, Isolate, Readmit, LookAtPorts, PowerOff, Send, Note>;
 
 }  // namespace understudy::control

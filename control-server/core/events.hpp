@@ -65,6 +65,10 @@ struct PowerFailed {
 struct OperatorMove {
   RoleId role;
 };
+struct OperatorSwitchover {
+  RoleId role;
+  bool force = false;  ///< although a vote is missing, or the standby is held out
+};
 struct OperatorPolicy {
   link::MovementPolicy policy = link::MovementPolicy::Manual;
 };
@@ -74,6 +78,6 @@ struct OperatorLetBack {
 
 using Event = std::variant<Started, Tick, AgentReport, AgentLost, BfdChanged, StoreDone, StoreFailed, IsolateDone,
                            IsolateFailed, ReadmitDone, ReadmitFailed, PortsSeen, PowerDone, PowerFailed, OperatorMove,
-                           OperatorPolicy, OperatorLetBack>;
+                           OperatorPolicy, OperatorLetBack, OperatorSwitchover>;
 
 }  // namespace understudy::control

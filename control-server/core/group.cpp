@@ -8,8 +8,9 @@ namespace understudy::control {
 using link::Severity;
 using link::Vote;
 
-Group::Group(GroupConfig config, const std::vector<Ownership>& stored, const std::set<RoleId>& was_protected)
-    : config_(std::move(config)), policy_(config_.movement), blades_(config_) {
+Group::Group(GroupConfig config, const std::vector<Ownership>& stored, const std::set<RoleId>& was_protected,
+             std::map<BladeId, HoldOutAges> held_out)
+    : config_(std::move(config)), policy_(config_.movement), held_out_(std::move(held_out)), blades_(config_) {
   for (const auto& role : config_.roles) {
     Ownership own;
     for (const auto& ownership : stored) {
@@ -18,6 +19,9 @@ Group::Group(GroupConfig config, const std::vector<Ownership>& stored, const std
     roles_.emplace_back(role, blades_.standby(), own);
     if (was_protected.contains(role.spec.id)) { roles_.back().was_protected(); }
   }
+  std::stable_sort(roles_.begin(), roles_.end(), [](const RoleMachine& one, const RoleMachine& other) {
+    return one.config().priority > other.config().priority;
+  });
 }
 
 std::vector<Effect> Group::step(Instant now, const Event& event) {
@@ -67,32 +71,20 @@ std::optional<Instant> Group::next_deadline() const {
   return next;
 }
 
-namespace {
-std::string held_out_text(const BladeId& blade, const HoldOutConfig& config) {
-  const auto seconds = [](Duration time) {
-    return std::to_string(std::chrono::duration_cast<std::chrono::seconds>(time).count()) + " s";
-  };
-  return "held out after " + std::to_string(config.failures) + " failures within " + seconds(config.within) +
-         ": it gets no mirrors until `understudy let-back " + blade.value + "`" +
-         (config.lasts > Duration{0} ? ", or " + seconds(config.lasts) + " without a failure" : "");
-}
-}  // namespace
-
 link::GroupStatus Group::status() const {
   link::GroupStatus status;
   if (standby_free()) { status.standby = blades_.standby(); }
   status.movement = policy_;
   status.bfd = config_.bfd;
-  for (const auto& role : roles_) {
-    status.roles.push_back(role.status());
+  for (const auto& role : config_.roles) {
+    status.roles.push_back(find(role.spec.id)->status());
     auto& lease = status.roles.back().lease;
     if (!config_.leases && lease == "none") { lease = "off"; }
   }
   for (const auto& config : config_.blades) {
     const auto& blade = blades_.at(config.id);
     status.blades.push_back({config.id, blade.connected, blade.bfd.vote, blade.isolated,
-                             config.standby && standby_free(),
-                             blade.hold_out.held() ? held_out_text(config.id, config_.hold_out) : ""});
+                             config.standby && standby_free(), hold_out_text(config.id)});
   }
   return status;
 }
@@ -140,7 +132,8 @@ Neighbours Group::neighbours_of(const RoleMachine& self, Instant now) const {
   for (const auto& role : roles_) {
     const auto state = role.state();
     const bool on_mirror = state == RoleState::TakingOver || state == RoleState::OnMirror || state == RoleState::Moving;
-    if (role.id() != self.id() && on_mirror) { neighbours.other_on_mirror = role.id(); }
+    const bool comes_later = role.config().priority < self.config().priority;
+    if (role.id() != self.id() && on_mirror && !comes_later) { neighbours.other_on_mirror = role.id(); }
     const bool there = on_mirror || role.ownership().place.blade == blades_.standby();
     neighbours.standby_needed =
         neighbours.standby_needed || (role.id() != self.id() && there && !role.awaits_give_back());
@@ -198,6 +191,7 @@ void Group::handle(StepContext& context, const Started& /*event*/) {
                    ": nothing reports how slow or quiet a role is, so a role stays on its mirror until it is moved by "
                    "an operator");
   }
+  restore_hold_outs(context);
   for (auto& role : roles_) { role.on_started(context); }
 }
 
@@ -261,31 +255,6 @@ void Group::on_hello(StepContext& context, const link::Hello& hello) {
     role.on_hello(context, hello.blade, held);
   }
   if (hello.blade == blades_.standby() && mirrors && !standby_free()) { release_mirrors(context); }
-}
-
-void Group::count_failure(StepContext& context, const BladeId& blade) {
-  if (!blades_.at(blade).hold_out.failed(context.now, config_.hold_out)) { return; }
-  note_blade(context, Severity::Alarm, "held-out", blade, held_out_text(blade, config_.hold_out));
-}
-
-void Group::let_back(StepContext& context, const BladeId& blade, const std::string& by) {
-  blades_.at(blade).hold_out.let_back();
-  note_blade(context, Severity::Info, "held-out", blade, blade.value + " is let back " + by);
-  for (auto& role : roles_) { role.on_let_back(context, blade); }
-}
-
-void Group::let_back_in_time(StepContext& context) {
-  for (const auto& config : config_.blades) {
-    const auto until = blades_.at(config.id).hold_out.until(config_.hold_out);
-    if (until && *until <= context.now) { let_back(context, config.id, "by time: it has not failed since"); }
-  }
-}
-
-Result<std::string> Group::check_let_back(const BladeId& id) const {
-  const auto* blade = blades_.find(id);
-  if (blade == nullptr) { return failure("there is no blade \"" + id.value + "\" in this group", Errc::NotFound); }
-  if (!blade->hold_out.held()) { return failure(id.value + " is not held out", Errc::Refused); }
-  return id.value + " is let back; mirrors begin on it within seconds if it is the standby";
 }
 
 void Group::release_mirrors(StepContext& context) {
@@ -414,9 +383,6 @@ void Group::handle(StepContext& context, const OperatorMove& event) {
   if (role == nullptr || !check_move(event.role)) { return; }
   context.note({0, 0, Severity::Info, "operator", event.role, blades_.standby(), "", 0, "move ordered"});
   role->on_operator_move();
-}
-void Group::handle(StepContext& context, const OperatorLetBack& event) {
-  if (check_let_back(event.blade)) { let_back(context, event.blade, "by an operator"); }
 }
 void Group::handle(StepContext& context, const OperatorPolicy& event) {
   policy_ = event.policy;

@@ -7,6 +7,7 @@
 /// Pure: no sockets, clocks, threads, files. The same object runs in the daemon and in the simulator. The caller
 /// performs the effects in the listed order and calls again at next_deadline() with Tick.
 
+#include <map>
 #include <optional>
 #include <set>
 #include <string>
@@ -25,8 +26,10 @@ namespace understudy::control {
 class Group {
  public:
   /// `stored`: every ownership of the state store. `was_protected`: the roles whose mirror was synced by the last word
-  /// of a former life, which may have ended at the same moment as their active.
-  Group(GroupConfig config, const std::vector<Ownership>& stored, const std::set<RoleId>& was_protected = {});
+  /// of a former life, which may have ended at the same moment as their active. `held_out`: what the store keeps of
+  /// blades that failed.
+  Group(GroupConfig config, const std::vector<Ownership>& stored, const std::set<RoleId>& was_protected = {},
+        std::map<BladeId, HoldOutAges> held_out = {});
 
   std::vector<Effect> step(Instant now, const Event& event);
   [[nodiscard]] std::optional<Instant> next_deadline() const;
@@ -35,6 +38,8 @@ class Group {
   [[nodiscard]] bool has_blade(const BladeId& blade) const { return blades_.find(blade) != nullptr; }
   /// Whether an OperatorMove would begin, as an answer for a person.
   [[nodiscard]] Result<std::string> check_move(const RoleId& role) const;
+  /// Likewise for an OperatorSwitchover (group_switchover.cpp).
+  [[nodiscard]] Result<std::string> check_switchover(const RoleId& role, bool force) const;
   /// Likewise for an OperatorLetBack.
   [[nodiscard]] Result<std::string> check_let_back(const BladeId& blade) const;
   [[nodiscard]] const RoleMachine* find(const RoleId& role) const;
@@ -57,8 +62,12 @@ class Group {
   void handle(StepContext& context, const OperatorMove& event);
   void handle(StepContext& context, const OperatorPolicy& event);
   void handle(StepContext& context, const OperatorLetBack& event);
+  void handle(StepContext& context, const OperatorSwitchover& event);
 
   void on_hello(StepContext& context, const link::Hello& hello);
+  [[nodiscard]] std::string hold_out_text(const BladeId& blade) const;
+  void restore_hold_outs(StepContext& context);
+  static void keep_hold_out(StepContext& context, const BladeId& blade);
   void count_failure(StepContext& context, const BladeId& blade);
   void let_back(StepContext& context, const BladeId& blade, const std::string& by);
   void let_back_in_time(StepContext& context);
@@ -76,8 +85,9 @@ class Group {
 
   GroupConfig config_;
   link::MovementPolicy policy_;
+  std::map<BladeId, HoldOutAges> held_out_;  ///< until Started
   BladeBook blades_;
-  std::vector<RoleMachine> roles_;
+  std::vector<RoleMachine> roles_;  ///< by priority: who comes first decides, and is ordered, first
 };
 
 }  // namespace understudy::control

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "core/hold_out.hpp"
 
+#include <algorithm>
+
 namespace understudy::control {
 
 bool HoldOut::failed(Instant now, const HoldOutConfig& config) {
@@ -17,6 +19,21 @@ bool HoldOut::failed(Instant now, const HoldOutConfig& config) {
 void HoldOut::let_back() {
   failures_.clear();
   since_.reset();
+}
+
+HoldOutAges HoldOut::ages(Instant now) const {
+  HoldOutAges ages;
+  for (const auto& failure : failures_) { ages.failures.push_back(now - failure); }
+  if (since_) { ages.held = now - *since_; }
+  return ages;
+}
+
+/// A clock that went back makes what was written look younger than now: it has happened all the same.
+void HoldOut::restore(Instant now, const HoldOutAges& ages) {
+  failures_.clear();
+  for (const auto& age : ages.failures) { failures_.push_back(now - std::max(age, Duration{0})); }
+  since_.reset();
+  if (ages.held) { since_ = now - std::max(*ages.held, Duration{0}); }
 }
 
 std::optional<Instant> HoldOut::until(const HoldOutConfig& config) const {

@@ -9,16 +9,27 @@
 
 #include <deque>
 #include <optional>
+#include <vector>
 
 #include "core/config.hpp"
 
 namespace understudy::control {
+
+/// What outlives a control-server: how long ago the blade failed, and was held out. Ages, since no clock of this
+/// machine goes on through its reboot; the edge turns them into the wall's time and back.
+struct HoldOutAges {
+  std::vector<Duration> failures;  ///< oldest first
+  std::optional<Duration> held;
+  bool operator==(const HoldOutAges&) const = default;
+};
 
 class HoldOut {
  public:
   /// True: this failure is the one too many.
   bool failed(Instant now, const HoldOutConfig& config);
   void let_back();
+  [[nodiscard]] HoldOutAges ages(Instant now) const;
+  void restore(Instant now, const HoldOutAges& ages);
   [[nodiscard]] bool held() const { return since_.has_value(); }
   /// When the timer lets it back; nothing: it is not held out, or only a person does.
   [[nodiscard]] std::optional<Instant> until(const HoldOutConfig& config) const;

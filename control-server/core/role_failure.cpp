@@ -152,7 +152,8 @@ void RoleMachine::on_mirrors_released(StepContext& context, const BladeId& blade
 bool RoleMachine::spares_its_mirror() {
   if (state_ == RoleState::TakingOver || state_ == RoleState::OnMirror || state_ == RoleState::Moving) { return true; }
   const bool unserved = state_ == RoleState::Starting || state_ == RoleState::Lost;
-  const bool may_have_it = mirror_.phase == MirrorPhase::Synced || mirror_.phase == MirrorPhase::Connected;
+  const bool untold = !mirror_.phase && mirror_followed_;  // its host-agent has just said Hello
+  const bool may_have_it = untold || mirror_.phase == MirrorPhase::Synced || mirror_.phase == MirrorPhase::Connected;
   spared_ = unserved && on_own_blade() && may_have_it;
   return spared_;
 }
@@ -211,6 +212,9 @@ void RoleMachine::judge_active(StepContext& context, const Neighbours& neighbour
   } else {
     clear(context, "agent");  // it was about the mirror that served
   }
+  if (state_ == RoleState::TakingOver && step_ == Step::AwaitHandOver && !pending_) {
+    watch_hand_over(context, neighbours);
+  }
   if (own_.place.kind != PlaceKind::Host || own_.term.value == 0 || pending_ || state_ == RoleState::TakingOver) {
     return;
   }
@@ -220,6 +224,10 @@ void RoleMachine::judge_active(StepContext& context, const Neighbours& neighbour
   }
   const Ballot nobody;
   const auto& mirror = on_own_blade() ? mirror_.ballot : nobody;
+  act_on(context, verdict_about(context, mirror, neighbours));
+}
+
+Verdict RoleMachine::verdict_about(StepContext& context, const Ballot& mirror, const Neighbours& neighbours) {
   const auto judgement = judge(context.blades.at(own_.place.blade).bfd, mirror, neighbours.surroundings,
                                context.config.timings.vote_settle(), context.now);
   if (judgement.again) { arm(Timer::Votes, *judgement.again); }
@@ -230,10 +238,10 @@ void RoleMachine::judge_active(StepContext& context, const Neighbours& neighbour
     const Instant back = *sign + context.config.timings.agent_restart;
     if (context.now < back) {
       arm(Timer::Votes, back);
-      return;
+      return Verdict::Unsettled;
     }
   }
-  act_on(context, judgement.verdict);
+  return judgement.verdict;
 }
 
 /// Nothing understudies a role on its mirror: when the mirror's blade is gone, what is left is to say so. The way back

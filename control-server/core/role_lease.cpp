@@ -164,13 +164,11 @@ void RoleMachine::stop_grants(StepContext& context) {
 
 void RoleMachine::on_report(StepContext& context, const BladeId& blade, const link::GrantsStopped& report) {
   const bool awaited = state_ == RoleState::TakingOver && step_ == Step::AwaitEvidence && lease_.stopping && !pending_;
-  if (awaited && blade == standby_ && report.term == own_.term && lease_.left) {
-    return;
-  }  // it was asked again and again
-  if (blade != standby_ || report.term != own_.term || !lease_may_prove() || !awaited || lease_.left) {
+  if (!awaited || blade != standby_ || report.term != own_.term || !lease_may_prove()) {
     ignore(context, blade, "stop of grants", report.term);
     return;
   }
+  if (lease_.left) { return; }  // it was asked again and again
   lease_.left = context.config.timings.lease_out();
   lease_.seen = context.now;
   note(context, link::Severity::Info, "lease", blade,

@@ -46,6 +46,8 @@ void RoleMachine::settle(StepContext& context, const Neighbours& neighbours) {
   consider_give_back(context, neighbours);
   if (pending_) { return; }
   keep_admitted(context);
+  consider_switchover(context);
+  if (pending_) { return; }
   consider_lease(context);
   movement_deadline(context);
   consider_movement(context, neighbours);
@@ -84,9 +86,9 @@ void RoleMachine::on_stored(StepContext& context, Term term) {
       context.send(standby_, link::Move{id(), own_.reserved});
       break;
     case AfterStore::Leased:
-      break;
     case AfterStore::Exposed:
-      disarm_lease(context);
+      if (after_store_ == AfterStore::Exposed) { disarm_lease(context); }
+      if (!mirror_known(context)) { send_run_mirror(context); }  // a standby that said Hello meanwhile was told nothing
       break;
     case AfterStore::Moved:
       step_ = Step::None;
@@ -140,7 +142,8 @@ link::RoleStatus RoleMachine::status() const {
           state_ == RoleState::Protected,
           mirror_.phase ? link::to_string(*mirror_.phase) : "none",
           detail,
-          lease_text()};
+          lease_text(),
+          config_.priority};
 }
 
 void RoleMachine::become(StepContext& context, RoleState state, const std::string& why) {

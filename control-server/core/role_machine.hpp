@@ -71,6 +71,8 @@ class RoleMachine {
   void on_report(StepContext& context, const BladeId& blade, const link::MoveFailed& report);
   void on_report(StepContext& context, const BladeId& blade, const link::LeaseState& report);
   void on_report(StepContext& context, const BladeId& blade, const link::GrantsStopped& report);
+  void on_report(StepContext& context, const BladeId& blade, const link::HandedOver& report);
+  void on_report(StepContext& context, const BladeId& blade, const link::HandOverFailed& report);
   void on_stored(StepContext& context, Term term);
   void on_store_failed(StepContext& context, Term term, bool conflict, const std::string& detail);
   void on_isolated(StepContext& context, const BladeId& blade);
@@ -81,6 +83,7 @@ class RoleMachine {
   void on_power_failed(StepContext& context, const BladeId& blade, const std::string& detail);
   void on_mirrors_released(StepContext& context, const BladeId& blade);
   void on_operator_move() { operator_move_ = true; }
+  void on_operator_switchover() { switchover_wanted_ = true; }
 
   /// Decides what follows from the facts.
   void settle(StepContext& context, const Neighbours& neighbours);
@@ -94,6 +97,7 @@ class RoleMachine {
   [[nodiscard]] std::optional<Instant> decided_at() const { return decided_at_; }
   [[nodiscard]] std::optional<Instant> next_deadline() const;
   [[nodiscard]] std::uint64_t changes() const { return changes_; }
+  [[nodiscard]] link::Vote mirrors_vote() const { return mirror_.ballot.vote; }
   /// When the mirror's view of the active changed last from one certainty to the other; nothing: it never did.
   [[nodiscard]] std::optional<Instant> mirror_wavered_at() const { return mirror_wavered_at_; }
   /// True once after a movement was stored: the standby's guests are to be released.
@@ -108,7 +112,15 @@ class RoleMachine {
   [[nodiscard]] link::RoleStatus status() const;
 
  private:
-  enum class Step : std::uint8_t { None, AwaitMirrorsWord, AwaitEvidence, AwaitActivated, AwaitGiveBack, AwaitMoved };
+  enum class Step : std::uint8_t {
+    None,
+    AwaitMirrorsWord,
+    AwaitHandOver,  ///< a switchover: the active lets go by itself, or goes on
+    AwaitEvidence,
+    AwaitActivated,
+    AwaitGiveBack,
+    AwaitMoved
+  };
   enum class AfterStore : std::uint8_t { Serve, Adopt, Activate, Move, Moved, Leased, Exposed };
   enum class Timer : std::uint8_t {
     Hello,
@@ -169,6 +181,8 @@ class RoleMachine {
   void watch_sync(StepContext& context);
   void judge_active(StepContext& context, const Neighbours& neighbours);
   void judge_serving_mirror(StepContext& context);
+  /// Of the votes about the blade that serves the role by its host; arms the timer that asks again.
+  [[nodiscard]] Verdict verdict_about(StepContext& context, const Ballot& mirror, const Neighbours& neighbours);
   void act_on(StepContext& context, Verdict verdict);
   void application_is_down(StepContext& context, const std::string& detail);
   void handle_application_failure(StepContext& context);
@@ -202,6 +216,14 @@ class RoleMachine {
   // role_claims.cpp
   [[nodiscard]] bool claim_counts(StepContext& context, const BladeId& blade, const link::HeldRole& held);
   void claim_is_over(StepContext& context, const BladeId& blade);
+  // role_switchover.cpp
+  void consider_switchover(StepContext& context);
+  void send_hand_over(StepContext& context);
+  void watch_hand_over(StepContext& context, const Neighbours& neighbours);
+  void hello_in_hand_over(StepContext& context, const std::optional<link::HeldRole>& held);
+  void role_let_go(StepContext& context);
+  void hand_over_undone(StepContext& context, const std::string& why);
+  [[nodiscard]] bool mirror_has_a_copy(const StepContext& context) const;
 
   // role_lease.cpp
   void consider_lease(StepContext& context);
@@ -284,6 +306,11 @@ class RoleMachine {
   Instant stopping_since_;
   Instant activating_since_;
   bool operator_move_ = false;
+  bool switchover_wanted_ = false;
+  struct HandOver {  ///< of the last switchover
+    Term term;
+    bool undone = false;  ///< the active has said that it does not let go; it was told to serve on
+  } hand_over_;
   bool urgent_move_ = false;  ///< the guest died while it served: only the host can go on (rule 15)
   bool move_due_ = false;
   bool stays_noted_ = false;

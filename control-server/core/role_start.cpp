@@ -134,8 +134,7 @@ void RoleMachine::adopted(StepContext& context) {
     now_on_mirror(context);
   } else {
     confirm_serving(context);
-    // An earlier life may have timed its gate, and stopped the grants that keep it open.
-    if (context.config.leases && on_own_blade()) { disarm_lease(context); }
+    // An earlier life may have timed its gate, and stopped the grants that keep it open: who is told to serve has none.
     send_serve(context);  // that its application has ended was told under a term that was not known yet
     send_run_mirror(context);
   }
@@ -149,6 +148,7 @@ void RoleMachine::owner_on_host_says_hello(StepContext& context, const std::opti
   came_empty_ = !held;
   const bool same = held && held->kind == PlaceKind::Host && held->term == own_.term;
   if (state_ == RoleState::TakingOver) {
+    if (step_ == Step::AwaitHandOver) { return hello_in_hand_over(context, held); }
     // The decision stands. A blade that holds nothing has just given the evidence itself.
     if (!held && step_ == Step::AwaitEvidence) { evidence_found(context, StopEvidence::StoodDown); }
     return;
@@ -256,11 +256,13 @@ void RoleMachine::confirm_serving(StepContext& context) {
 }
 
 void RoleMachine::on_report(StepContext& context, const BladeId& blade, const link::Serving& report) {
+  const bool back = state_ == RoleState::TakingOver && step_ == Step::AwaitHandOver && hand_over_.undone;
   if (blade != own_.place.blade || own_.place.kind != PlaceKind::Host || report.term != own_.term || pending_ ||
-      state_ == RoleState::TakingOver) {
+      (state_ == RoleState::TakingOver && !back)) {
     ignore(context, blade, "serving", report.term);
     return;
   }
+  if (back) { return hand_over_undone(context, "it was rolled back"); }
   confirm_serving(context);
 }
 
@@ -277,6 +279,8 @@ void RoleMachine::send_serve(StepContext& context) {
   came_empty_ = false;
   readmit(context);
   context.send(own_.place.blade, link::ServeRole{config_.spec, own_.term});
+  // One that serves already starts its application only, and would keep a lease that nobody knows of any more.
+  if (context.config.leases && on_own_blade()) { disarm_lease(context); }
 }
 
 void RoleMachine::send_run_mirror(StepContext& context) {

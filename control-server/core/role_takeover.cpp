@@ -21,6 +21,7 @@ void RoleMachine::begin_takeover(StepContext& context, const std::string& why, s
   activate_tries_ = 0;
   step_ = Step::AwaitEvidence;
   disarm(Timer::Serve);
+  disarm(Timer::Activation);
   become(context, RoleState::TakingOver, why);
   if (evidence) {
     evidence_found(context, *evidence);
@@ -110,6 +111,10 @@ void RoleMachine::on_power_failed(StepContext& context, const BladeId& blade, co
 void RoleMachine::on_report(StepContext& context, const BladeId& blade, const link::Stopped& report) {
   const bool awaited =
       state_ == RoleState::TakingOver && !pending_ && blade == own_.place.blade && report.term >= own_.term;
+  if (awaited && step_ == Step::AwaitHandOver) {
+    role_let_go(context);
+    return;
+  }
   if (awaited && step_ == Step::AwaitEvidence && own_.place.kind == PlaceKind::Host) {
     evidence_found(context, StopEvidence::StoodDown);
   } else if (awaited && step_ == Step::AwaitGiveBack) {

@@ -48,7 +48,7 @@ struct StepContext {
 struct Neighbours {
   Surroundings surroundings;
   bool standby_free = true;     ///< no role lives on the standby's host: it still runs mirrors
-  RoleId other_on_mirror;       ///< empty: no other role is served, or about to be, by a mirror
+  RoleId other_on_mirror;       ///< one of no lower priority that a mirror serves, or is about to; empty: none
   bool standby_needed = false;  ///< another role is served there, or about to be, and not about to be given back
 };
 

@@ -60,6 +60,8 @@ class RoleReader {
     claims_.claim(table, "number", "number", std::to_string(spec.number), self);
     role.active = BladeId{table.string("active", "the blade that serves it, e.g. \"blade-1\"")};
     check_active(table, role);
+    role.priority = static_cast<std::uint32_t>(
+        table.integer_or("priority", kPriorityDefault, "which role comes first, the higher one", 1, kPriorityMax));
     const auto mib = table.integer("region_mib", "the region's size in MiB, a power of two", 1, kMaxMib);
     spec.region_bytes = static_cast<std::uint64_t>(mib) << 20;
     if (!std::has_single_bit(static_cast<std::uint64_t>(mib))) {

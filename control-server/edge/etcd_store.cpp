@@ -158,6 +158,24 @@ Status EtcdStore::set_policy(link::MovementPolicy policy) {
   return etcd::succeeded(*answer) ? Status{} : Status{deposed()};
 }
 
+Status EtcdStore::keep(const std::string& key, const std::string& value) {
+  const auto change = etcd::put(etcd_.settings().at("kept/" + key), value);
+  const auto answer = etcd_.call("kv/txn", etcd::transaction({we_lead()}, {change}, {}));
+  if (!answer) { return answer.error(); }
+  return etcd::succeeded(*answer) ? Status{} : Status{deposed()};
+}
+
+Result<std::map<std::string, std::string>> EtcdStore::kept(const std::string& prefix) {
+  const auto whole = etcd_.settings().at("kept/" + prefix);
+  const auto answer = etcd_.call("kv/range", etcd::range_all(whole));
+  if (!answer) { return answer.error(); }
+  const auto found = etcd::key_values(*answer);
+  if (!found) { return found.error(); }
+  std::map<std::string, std::string> kept;
+  for (const auto& one : *found) { kept[one.key.substr(whole.size())] = one.value; }
+  return kept;
+}
+
 Result<std::set<RoleId>> EtcdStore::protected_roles() {
   const auto prefix = etcd_.settings().at("protected/");
   const auto answer = etcd_.call("kv/range", etcd::range_all(prefix));

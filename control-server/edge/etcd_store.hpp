@@ -5,6 +5,7 @@
 ///     PREFIX/owner/ROLE       one ownership, JSON
 ///     PREFIX/protected/ROLE   there while its mirror is synced: what the leader said last
 ///     PREFIX/event/LAST-ID    a batch of events, JSON, by the id of its last one
+///     PREFIX/kept/KEY         what is kept beside: blades that failed
 ///     PREFIX/policy           the movement policy, when an operator has changed it
 ///     PREFIX/state_id         identity
 ///     PREFIX/who/...          who leads, who is there (election.hpp)
@@ -32,6 +33,9 @@ class EtcdStore : public StateStore {
   Result<std::vector<Ownership>> ownerships() override;
   /// Expired: we do not lead any more.
   Status compare_and_set(Term expected, Term expected_reserved, const Ownership& next) override;
+  /// Expired: we do not lead any more.
+  Status keep(const std::string& key, const std::string& value) override;
+  Result<std::map<std::string, std::string>> kept(const std::string& prefix) override;
   Result<std::uint64_t> last_event_id() override;
   /// Expired: we do not lead any more.
   Status append(const std::vector<link::EventRecord>& events) override;

@@ -4,6 +4,7 @@
 #include <boost/asio/post.hpp>
 
 #include "edge/clock.hpp"
+#include "edge/hold_out_record.hpp"
 #include "understudy/common/boot_clock.hpp"
 #include "understudy/common/log.hpp"
 
@@ -78,7 +79,7 @@ Status ControlService::open_edges() {
   api_ = std::move(api).value();
   if (config_.tls.wire.plain_text) { tell_alarm("tls", {}, link::tls::plain_text_alarm); }
   watch_certificates();
-  if (store_) { begin_deciding(stored); }
+  if (store_) { begin_deciding(stored, {}, read_hold_outs(*store_, wall_now_ns())); }
   if (auto watching = watch_blades(); !watching) { return watching; }
   if (config_.etcd) { begin_election(); }
   return {};
@@ -155,6 +156,12 @@ link::ControlApiHandlers ControlService::handlers() {
     auto answer = group_->check_move(role);
     tell_command(command, "move " + role.value, answer ? role : RoleId{}, answer);
     if (answer) { step(OperatorMove{role}); }
+    return answer;
+  };
+  handlers.switchover = [this](const link::Command& command, const RoleId& role, bool force) {
+    auto answer = group_->check_switchover(role, force);
+    tell_command(command, "switchover " + role.value + (force ? " by force" : ""), answer ? role : RoleId{}, answer);
+    if (answer) { step(OperatorSwitchover{role, force}); }
     return answer;
   };
   handlers.let_back = [this](const link::Command& command, const BladeId& blade) {
@@ -289,6 +296,19 @@ void ControlService::perform(const Persist& effect) {
   } else {
     const bool conflict = stored.error().code == Errc::Refused;
     queue_.push_back(StoreFailed{next.role, next.highest(), conflict, stored.error().message});
+  }
+}
+
+/// A failure that is not written is counted by this life all the same, and by the next one not.
+void ControlService::perform(const KeepHoldOut& effect) {
+  const auto write = [blade = effect.blade.value,
+                      record = hold_out_record(effect.ages, wall_now_ns())](StateStore& store) {
+    const auto kept = store.keep(kHoldOutKey + blade, record);
+    if (!kept) { log::error("that {} failed is not written down: {}", blade, log::describe(kept.error())); }
+  };
+  if (store_) { return write(*store_); }
+  if (etcd_) {
+    store_worker_->add([write, store = etcd_] { write(*store); });
   }
 }
 

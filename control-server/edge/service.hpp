@@ -64,11 +64,13 @@ class ControlService {
     std::uint64_t last_event = 0;
     std::optional<link::MovementPolicy> policy;
     std::set<RoleId> was_protected;
+    std::map<BladeId, HoldOutAges> held_out;
   };
   static Result<Read> read_state(EtcdStore& store);
   void take_lead(const Leadership& leadership, const std::shared_ptr<EtcdStore>& store, const Read& state);
   void remember_policy(link::MovementPolicy policy);
-  void begin_deciding(const std::vector<Ownership>& stored, const std::set<RoleId>& was_protected = {});
+  void begin_deciding(const std::vector<Ownership>& stored, const std::set<RoleId>& was_protected,
+                      std::map<BladeId, HoldOutAges> held_out);
   void remember_protection();
   void stop_deciding(const std::string& why);
   void watch_tenure();
@@ -82,6 +84,7 @@ class ControlService {
   void step(const Event& event);
   void arm_timer();
   void perform(const Persist& effect);
+  void perform(const KeepHoldOut& effect);
   void perform(const Isolate& effect);
   void perform(const Readmit& effect);
   void perform(const LookAtPorts& effect) { look_at_ports(effect.blade); }

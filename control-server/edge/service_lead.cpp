@@ -9,6 +9,8 @@
 // asked workers for is not begun, and its answer is nobody's.
 #include <boost/asio/post.hpp>
 
+#include "edge/clock.hpp"
+#include "edge/hold_out_record.hpp"
 #include "edge/service.hpp"
 #include "understudy/common/boot_clock.hpp"
 #include "understudy/common/log.hpp"
@@ -53,7 +55,8 @@ Result<ControlService::Read> ControlService::read_state(EtcdStore& store) {
   if (!policy) { return policy.error(); }
   auto was_protected = store.protected_roles();
   if (!was_protected) { return was_protected.error(); }
-  return Read{std::move(stored).value(), last.value(), policy.value(), std::move(was_protected).value()};
+  return Read{std::move(stored).value(), last.value(), policy.value(), std::move(was_protected).value(),
+              read_hold_outs(store, wall_now_ns())};
 }
 
 void ControlService::take_lead(const Leadership& leadership, const std::shared_ptr<EtcdStore>& store,
@@ -67,7 +70,7 @@ void ControlService::take_lead(const Leadership& leadership, const std::shared_p
   event.text = "control-server " + config_.listen + " leads, under token " + std::to_string(leadership.token);
   perform(Note{event});
   protected_ = state.was_protected;
-  begin_deciding(state.stored, state.was_protected);
+  begin_deciding(state.stored, state.was_protected, state.held_out);
   if (state.policy && group_) { step(OperatorPolicy{*state.policy}); }
 }
 
@@ -82,8 +85,9 @@ void ControlService::remember_policy(link::MovementPolicy policy) {
   });
 }
 
-void ControlService::begin_deciding(const std::vector<Ownership>& stored, const std::set<RoleId>& was_protected) {
-  group_.emplace(config_.group, stored, was_protected);
+void ControlService::begin_deciding(const std::vector<Ownership>& stored, const std::set<RoleId>& was_protected,
+                                    std::map<BladeId, HoldOutAges> held_out) {
+  group_.emplace(config_.group, stored, was_protected, std::move(held_out));
   deciding_ = std::make_shared<int>(0);
   step(Started{});
   // A follower has watched all the time. What it has not made out yet stays unknown, for the time that is left of it.

@@ -6,6 +6,7 @@
 /// Invariants: an ownership changes only by compare_and_set, all or nothing; the state's identity is made with the
 /// state and never changes, so that agents notice an exchanged or emptied one.
 
+#include <map>
 #include <string>
 #include <vector>
 
@@ -30,6 +31,11 @@ class StateStore {
   /// or nothing but the lease is another.
   /// Refused: they are not, nothing was changed. Anything else: could not be written, may be tried again.
   virtual Status compare_and_set(Term expected, Term expected_reserved, const Ownership& next) = 0;
+
+  /// Small things that are kept beside the ownerships: one value for each key.
+  virtual Status keep(const std::string& key, const std::string& value) = 0;
+  /// Every key that begins with `prefix`, without it.
+  virtual Result<std::map<std::string, std::string>> kept(const std::string& prefix) = 0;
 
   virtual Result<std::uint64_t> last_event_id() = 0;
   virtual Status append(const std::vector<link::EventRecord>& events) = 0;

@@ -249,6 +249,22 @@ Result<std::unique_ptr<Store>> Store::open(const std::string& path) {
 
 const std::string& Store::state_id() const { return impl_->state_id; }
 Result<std::uint64_t> Store::last_event_id() { return impl_->last_event; }
+Status Store::keep(const std::string& key, const std::string& value) {
+  return Statement(impl_->database, "INSERT OR REPLACE INTO meta VALUES (?, ?)").bind("kept/" + key).bind(value).run();
+}
+
+Result<std::map<std::string, std::string>> Store::kept(const std::string& prefix) {
+  const std::string whole = "kept/" + prefix;
+  Statement statement(impl_->database, "SELECT key, value FROM meta WHERE substr(key, 1, ?) = ?");
+  statement.bind(static_cast<std::int64_t>(whole.size())).bind(whole);
+  std::map<std::string, std::string> found;
+  while (true) {
+    const auto row = statement.step();
+    if (!row) { return row.error(); }
+    if (!row.value()) { return found; }
+    found[statement.text(0).substr(whole.size())] = statement.text(1);
+  }
+}
 
 Result<std::vector<Ownership>> Store::ownerships() {
   std::vector<Ownership> found;
@@ -268,11 +284,14 @@ Status Store::compare_and_set(Term expected, Term expected_reserved, const Owner
   const auto stored = impl_->find(next.role);
   if (!stored) { return stored.error(); }
   const bool exposes = stored.value() && stored.value()->leased && !next.leased && next.term == stored.value()->term;
-  if (exposes) {
+  // Nor may a blade that has let go of its role be taken for its owner: it has nothing of it, and its mirror serves.
+  const bool let_go = next.place.kind == PlaceKind::Mirror && next.evidence == link::StopEvidence::StoodDown;
+  const bool flushes = exposes || let_go;
+  if (flushes) {
     if (auto flushed = impl_->execute("PRAGMA synchronous=FULL"); !flushed) { return flushed; }
   }
   const auto done = impl_->transaction([&] { return impl_->replace(expected, expected_reserved, next); });
-  if (exposes) { (void)impl_->execute("PRAGMA synchronous=NORMAL"); }  // else writes are only slower
+  if (flushes) { (void)impl_->execute("PRAGMA synchronous=NORMAL"); }  // else writes are only slower
   return done;
 }
 

@@ -5,7 +5,7 @@
 /// Invariants: an ownership changes in one transaction; one process has the file at a time.
 /// A crash leaves whole transactions behind. A power cut may take back the last ones (WAL, synchronous NORMAL: no flush
 /// between a failure and its takeover); agents then hold newer terms than the store, and their word is adopted. That a
-/// role is leased no more is flushed: its gate is opened for good after it.
+/// role is leased no more is flushed: its gate is opened for good after it. So is that its blade has let go of it.
 
 #include <memory>
 #include <string>
@@ -25,6 +25,8 @@ class Store : public StateStore {
   [[nodiscard]] const std::string& state_id() const override;
   Result<std::vector<Ownership>> ownerships() override;
   Status compare_and_set(Term expected, Term expected_reserved, const Ownership& next) override;
+  Status keep(const std::string& key, const std::string& value) override;
+  Result<std::map<std::string, std::string>> kept(const std::string& prefix) override;
   Result<std::uint64_t> last_event_id() override;
   Status append(const std::vector<link::EventRecord>& events) override;
   Result<std::vector<link::EventRecord>> events_after(std::uint64_t after, std::size_t limit) override;

@@ -18,6 +18,8 @@ const char* to_string(RoleStage stage) {
       return "serving-host";
     case RoleStage::ClosingHost:
       return "closing-host";
+    case RoleStage::HandingOver:
+      return "handing-over";
     case RoleStage::StartingGuest:
       return "starting-guest";
     case RoleStage::Mirroring:
@@ -79,6 +81,12 @@ Effects Blade::on(Instant now, const Tick&) {
   for (auto& [role, held] : roles_) {
     if (held.stage == RoleStage::Moving) { append(effects, settle_movement(role, held.movement.on_tick(now))); }
     if (held.lease.armed() || held.untime_at) { append(effects, ask_for_grant(now, held)); }
+    if (held.stage == RoleStage::HandingOver) {
+      if (held.deadline && *held.deadline <= now) {
+        append(effects, take_back(held, "the mirror has not applied all that was committed by the deadline"));
+      }
+      continue;
+    }
     if (held.deadline && *held.deadline <= now) { late.push_back(role); }
     if (held.again_at && *held.again_at <= now) {
       held.again_at.reset();

@@ -3,6 +3,9 @@
 /// The blade's core: what this blade does about each role, as ordered by the control-server.
 ///
 ///   host place:    (none) ─ServeRole─► PreparingHost ─► OpeningHost ─► ServingHost ─StandDown─► ClosingHost ─► (none)
+///                  ServingHost ─HandOver─► HandingOver ─shipped─► ClosingHost ─► (none), HandedOver is said
+///                       ▲                    │ fails, is late, or is ordered to serve
+///                       └──── OpeningHost ◄──┘
 ///   mirror place:  (none) ─RunMirror─► StartingGuest ─► Mirroring ─Activate─► Activating ─► OpeningMirror
 ///                             ▲            │ exit          ▲ │                     │ past its deadline: gate closed
 ///                             └─ restart ──┘               └─┴─────────────────────┘
@@ -29,6 +32,14 @@
 #include "core/movement.hpp"
 
 namespace understudy::host {
+
+struct HandOver {
+  enum class Phase : std::uint8_t { None, Quiescing, Shipping, LettingGo, TakingBack };
+  Phase phase = Phase::None;
+  Term term;  ///< of the order
+  Instant began;
+  std::vector<link::PhaseTime> phases;
+};
 
 struct HeldRoleState {
   link::RoleSpec spec;
@@ -62,6 +73,7 @@ struct HeldRoleState {
   link::Vote vote = link::Vote::Unknown;
   Lease lease;                       ///< ServingHost
   std::optional<Instant> untime_at;  ///< ServingHost: the gate is to lose its timeout, tried again then
+  HandOver hand_over = {};           ///< HandingOver, and ClosingHost behind it
   std::optional<Term> stop_grants;   ///< Mirroring: its guest was told to grant no more for this term
 };
 
@@ -89,6 +101,7 @@ class Blade {
   Effects on_order(Instant now, const link::DisarmLease& order);
   Effects on_order(Instant now, const link::AllowGrants& order);
   Effects on_order(Instant now, const link::StopGrants& order);
+  Effects on_order(Instant now, const link::HandOver& order);
   Effects on(Instant now, const OrderArrived& event);
   Effects on(Instant now, const StepDone& event);
   Effects on(Instant now, const StepFailed& event);
@@ -107,6 +120,9 @@ class Blade {
   Effects on(Instant now, const ApplicationExited& event);
   Effects on(Instant now, const GrantArrived& event);
   Effects on(Instant now, const GuestStoppedGrants& event);
+  // blade_hand_over.cpp
+  Effects on_hand_over_step(Instant now, HeldRoleState& held, Step step, const std::string& failure);
+  Effects take_back(HeldRoleState& held, const std::string& why);
   Effects ask_for_grant(Instant now, HeldRoleState& held);
   Effects on_lease_step(Instant now, HeldRoleState& held, Step step, const std::string& failure);
   [[nodiscard]] Effects lease_state(const HeldRoleState& held) const;

@@ -43,7 +43,9 @@ Effects Blade::adopt(Instant now, const HeldRecord& record, const HostFindings& 
     effects = {HoldMirror{*record.mirror}, Do{role, Step::AdoptGuest, held.term}};
   }
   switch (record.stage) {
+    case RoleStage::HandingOver:  // broken off before anybody was told: its gate may be open still, or closed
     case RoleStage::ServingHost:
+      held.stage = RoleStage::ServingHost;
       if (found.gate_open) {
         if (record.lease) { held.lease.arm(now, *record.lease); }  // timed or not: the first grant makes it so
         append(effects, adopt_host(held));

@@ -25,6 +25,9 @@ Effects Blade::on(Instant now, const StepDone& event) {
   if (event.step == Step::TimeGate || event.step == Step::UntimeGate) {
     return on_lease_step(now, *held, event.step, {});
   }
+  if (event.step == Step::QuiesceHost || event.step == Step::ShipLast || event.step == Step::ServeOn) {
+    return on_hand_over_step(now, *held, event.step, {});
+  }
   if (event.step == Step::PrepareHost && held->stage == RoleStage::PreparingHost) {
     // It had become active and ended before this answer was heard.
     if (!held->application_end.empty()) { return serving_failed(*held, held->application_end); }
@@ -69,6 +72,9 @@ Effects Blade::on(Instant now, const StepFailed& event) {
   if (event.step == Step::TimeGate || event.step == Step::UntimeGate) {
     return on_lease_step(now, *held, event.step, event.detail.empty() ? "failed" : event.detail);
   }
+  if (event.step == Step::QuiesceHost || event.step == Step::ShipLast || event.step == Step::ServeOn) {
+    return on_hand_over_step(now, *held, event.step, event.detail.empty() ? "failed" : event.detail);
+  }
   if (event.step == Step::StartGuest) { return on(now, GuestExited{event.role, event.detail}); }
   if (event.step == Step::OpenMirrorGate) { return activation_failed(event.role, event.detail); }
   if (event.step == Step::CloseHostGate || event.step == Step::CloseMirrorGate) {
@@ -104,7 +110,10 @@ Effects Blade::serving_failed(HeldRoleState& held, const std::string& detail) {
 
 Effects Blade::host_closed(HeldRoleState& held) {
   const RoleId role = held.spec.id;
-  const SendReport report{link::Stopped{role, held.term}};
+  SendReport report{link::Stopped{role, held.term}};
+  if (held.hand_over.phase == HandOver::Phase::LettingGo) {
+    report = {link::HandedOver{role, held.term, held.hand_over.phases}};
+  }
   held.opened = false;
   if (held.failed && held.moved) {
     held.stage = RoleStage::PreparingHost;
@@ -294,6 +303,7 @@ Effects Blade::on(Instant now, const ApplicationExited& event) {
     case RoleStage::Moving:
       return settle_movement(event.role, held->movement.on_application_exited(now, event.detail));
     case RoleStage::ClosingHost:    // what is wanted
+    case RoleStage::HandingOver:    // all that it has committed is in its region; taken back, it is missed
     case RoleStage::StartingGuest:  // of a movement that was rolled back: the guest has the role
     case RoleStage::Mirroring:
     case RoleStage::Activating:

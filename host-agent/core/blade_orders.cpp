@@ -21,6 +21,9 @@ Effects Blade::on_order(Instant, const link::ServeRole& order) {
       held->tries = 1;
       return adopt_host(*held);
     }
+    if (held->stage == RoleStage::HandingOver && held->term == order.term) {
+      return take_back(*held, "it was told to serve on");
+    }
     if ((held->stage == RoleStage::PreparingHost || held->stage == RoleStage::OpeningHost) && !held->parked) {
       if (held->term == order.term) { return {}; }
     }
@@ -40,6 +43,8 @@ Effects Blade::on_order(Instant, const link::ServeRole& order) {
   held.again_at.reset();
   held.lease.disarm();
   held.untime_at.reset();
+  held.hand_over = {};
+  held.deadline.reset();
   return {HoldSpec{order.spec}, Remember{order.spec.id}, Do{order.spec.id, Step::PrepareHost, order.term}};
 }
 
@@ -71,6 +76,7 @@ Effects Blade::on_order(Instant, const link::StandDown& order) {
   }
   held->stage = RoleStage::ClosingHost;
   held->failed = false;
+  held->hand_over = {};
   return {Remember{order.role}, Do{order.role, Step::CloseHostGate, order.term}};
 }
 

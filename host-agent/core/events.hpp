@@ -30,8 +30,11 @@ enum class Step : std::uint8_t {
   Rollback,         ///< thaw (when frozen), mirror gate open again, prepared things gone
   Discard,          ///< instead, behind a dead guest: prepared things gone, no gate is touched
   ReleaseGuests,
-  UntimeGate,  ///< of a role that this host serves: open without a timeout
-  TimeGate,    ///< the answer to the effect TimeGate
+  UntimeGate,   ///< of a role that this host serves: open without a timeout
+  TimeGate,     ///< the answer to the effect TimeGate
+  QuiesceHost,  ///< of a planned switchover: the application has nothing under way any more; the gate is still open
+  ShipLast,     ///< the gate is closed, the collector has written down all, and the mirror has applied it
+  ServeOn,      ///< after one of these: the writer and the application go on; the gate is opened by OpenHostGate
 };
 
 struct OrderArrived {

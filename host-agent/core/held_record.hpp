@@ -15,6 +15,7 @@ enum class RoleStage : std::uint8_t {
   OpeningHost,
   ServingHost,
   ClosingHost,
+  HandingOver,
   StartingGuest,
   Mirroring,
   Activating,

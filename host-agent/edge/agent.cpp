@@ -292,6 +292,15 @@ void Agent::perform(const Do& effect) {
       return;
     case Step::TimeGate:  // an effect of its own
       return;
+    case Step::QuiesceHost:
+      quiesce_host(role);
+      return;
+    case Step::ShipLast:
+      ship_last(role);
+      return;
+    case Step::ServeOn:
+      serve_on(role, effect.term);
+      return;
     case Step::PrepareMovement:
     case Step::Freeze:
     case Step::Finish:

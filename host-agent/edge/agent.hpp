@@ -67,6 +67,11 @@ class Agent {
   void tell_certificate_of_mirror(const RoleId& role);
   std::function<void(Status)> answer(const RoleId& role, Step step);
 
+  // agent_hand_over.cpp: a planned switchover
+  void quiesce_host(const RoleId& role);
+  void ship_last(const RoleId& role);
+  void serve_on(const RoleId& role, Term term);
+
   // agent_adopt.cpp: what a former daemon left is ours again
   Status take_network_up();
   void adopt_roles();

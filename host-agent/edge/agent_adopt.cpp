@@ -82,7 +82,7 @@ Status Agent::close_all_but(net::Gate& gate, const std::set<std::string>& claime
 
 HostFindings Agent::look_at(const HeldRecord& record) {
   HostFindings found;
-  if (record.stage == RoleStage::ServingHost) {
+  if (record.stage == RoleStage::ServingHost || record.stage == RoleStage::HandingOver) {
     auto gate = gate_of(record.spec, record.moved);
     found.gate_open = gate.ok();
     for (std::size_t i = 0; found.gate_open && i < gate->ports.size(); ++i) {

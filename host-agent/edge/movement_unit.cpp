@@ -59,6 +59,9 @@ void MovementUnit::perform(Step step, Term term, std::function<void(Status)> don
     case Step::ReleaseGuests:
     case Step::UntimeGate:
     case Step::TimeGate:
+    case Step::QuiesceHost:
+    case Step::ShipLast:
+    case Step::ServeOn:
       break;
   }
   done(failure("a step that is no part of a movement"));

@@ -40,8 +40,28 @@ class ServedRole {
   void ask_grant(std::uint64_t nonce) {
     if (sender_) { sender_->ask_grant(nonce); }
   }
+  /// Ships the rest, waits for the mirror to have applied it, and stops. The answer says what is missing.
+  void ship_last(Duration limit, std::function<void(Status)> done) {
+    if (!sender_) { return done(failure("no mirror can follow this role")); }
+    sender_->finish(limit, [this, done = std::move(done)](bool all) {
+      done(all ? nothing_behind() : failure("the mirror has not applied all that was committed"));
+    });
+  }
   void stop_replicating() { sender_.reset(); }
   [[nodiscard]] place::RolePlace& place() { return *place_; }
+
+  /// Whoever wrote after the last was shipped was told to be quiet.
+  [[nodiscard]] Status nothing_behind() const {
+    for (const auto& schema : place_->region().schema().stores) {
+      const auto store = place_->region().store(schema.name);
+      if (!store) { return store.error(); }
+      const auto applied = store->mirrored().acknowledged;
+      if (store->committed() <= applied) { continue; }
+      return failure("store \"" + schema.name + "\" was written on to " + std::to_string(store->committed().value) +
+                     ", and the mirror has " + std::to_string(applied.value));
+    }
+    return {};
+  }
 
  private:
   std::unique_ptr<place::RolePlace> place_;

@@ -85,6 +85,14 @@ class Service : public pb::Control::CallbackService {
     });
   }
 
+  grpc::ServerUnaryReactor* Switchover(grpc::CallbackServerContext* context, const pb::SwitchoverRequest* request,
+                                       pb::Done* reply) override {
+    return change(context, *request, [request, reply](Impl& impl, const Command& command) {
+      if (!valid_name(request->role())) { return to_grpc(failure("that is no role's name", Errc::BadInput)); }
+      return done(impl.handlers().switchover(command, RoleId{request->role()}, request->force()), *reply);
+    });
+  }
+
   grpc::ServerUnaryReactor* SetMovementPolicy(grpc::CallbackServerContext* context,
                                               const pb::SetMovementPolicyRequest* request, pb::Done* reply) override {
     return change(context, *request, [request, reply](Impl& impl, const Command& command) {

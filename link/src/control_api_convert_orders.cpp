@@ -150,7 +150,13 @@ pb::Order to_proto(const Order& order) {
                         },
                         [&](const DisarmLease& o) { fill(*wire.mutable_disarm_lease(), o.role, o.term); },
                         [&](const AllowGrants& o) { fill(*wire.mutable_allow_grants(), o.role, o.term); },
-                        [&](const StopGrants& o) { fill(*wire.mutable_stop_grants(), o.role, o.term); }},
+                        [&](const StopGrants& o) { fill(*wire.mutable_stop_grants(), o.role, o.term); },
+                        [&](const HandOver& o) {
+                          auto& to = *wire.mutable_hand_over();
+                          to.set_role(o.role.value);
+                          to.set_term(o.term.value);
+                          to.set_deadline_ms(o.deadline_ms);
+                        }},
              order);
   return wire;
 }
@@ -213,6 +219,13 @@ Result<Order> from_proto(const pb::Order& wire) {
       return read_role_term<AllowGrants>("AllowGrants", wire.allow_grants());
     case pb::Order::kStopGrants:
       return read_role_term<StopGrants>("StopGrants", wire.stop_grants());
+    case pb::Order::kHandOver: {
+      const auto& from = wire.hand_over();
+      Check check("HandOver");
+      HandOver plain{RoleId{check.name(from.role(), "role")}, check.term(from.term(), "term"), from.deadline_ms()};
+      check.require(plain.deadline_ms != 0, "deadline_ms", "above 0");
+      return check.result<Order>(std::move(plain));
+    }
     case pb::Order::kAttached:
     case pb::Order::kNotLeader:
     case pb::Order::BODY_NOT_SET:

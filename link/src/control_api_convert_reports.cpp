@@ -120,7 +120,9 @@ pb::Report to_proto(const Report& report) {
                           wire.mutable_lease_state()->set_term(r.term.value);
                           wire.mutable_lease_state()->set_id(r.id);
                         },
-                        [&](const GrantsStopped& r) { fill(*wire.mutable_grants_stopped(), r.role, r.term); }},
+                        [&](const GrantsStopped& r) { fill(*wire.mutable_grants_stopped(), r.role, r.term); },
+                        [&](const HandedOver& r) { fill_phases(*wire.mutable_handed_over(), r); },
+                        [&](const HandOverFailed& r) { fill_failure(*wire.mutable_hand_over_failed(), r); }},
              report);
   return wire;
 }
@@ -164,6 +166,10 @@ Result<Report> from_proto(const pb::Report& wire) {
     }
     case pb::Report::kMirrorWarning:
       return read_failure<MirrorWarning>("MirrorWarning", wire.mirror_warning());
+    case pb::Report::kHandedOver:
+      return read_phases<HandedOver>("HandedOver", wire.handed_over());
+    case pb::Report::kHandOverFailed:
+      return read_failure<HandOverFailed>("HandOverFailed", wire.hand_over_failed());
     case pb::Report::kRefused:  // no report for a core: the server takes it before
     case pb::Report::BODY_NOT_SET:
       break;

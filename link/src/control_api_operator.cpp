@@ -246,6 +246,16 @@ Result<std::string> OperatorClient::let_back(const BladeId& blade, const std::st
   return reply.value().text();
 }
 
+Result<std::string> OperatorClient::switchover(const RoleId& role, bool force, const std::string& reason) {
+  pb::SwitchoverRequest request;
+  request.set_role(role.value);
+  request.set_reason(reason);
+  request.set_force(force);
+  const auto reply = impl_->call(&pb::Control::Stub::Switchover, request);
+  if (!reply) { return reply.error(); }
+  return reply.value().text();
+}
+
 Status OperatorClient::watch_events(std::uint64_t after, bool follow,
                                     const std::function<bool(const EventRecord&)>& each) {
   return impl_->watch(after, follow, each);

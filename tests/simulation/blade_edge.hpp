@@ -29,7 +29,8 @@ struct BladeNode::Impl {
   // --- the daemon ---
   struct Served {
     std::optional<Term> replicating;
-    bool supervises = false;  ///< its application was started, or found, by this daemon
+    bool supervises = false;   ///< its application was started, or found, by this daemon
+    std::uint64_t sender = 0;  ///< which one ships its last
   };
   struct Mirror {
     bool has_guest = false;
@@ -49,6 +50,7 @@ struct BladeNode::Impl {
   std::map<unsigned, Mirror> mirrors;
   std::map<unsigned, Movement> movements;
   std::uint64_t movement_ids = 0;
+  std::uint64_t senders = 0;
   std::map<unsigned, Instant> monitor_busy;  ///< QEMU does one thing after the other
   std::uint64_t timers = 0;
   unsigned depth = 0;
@@ -100,6 +102,12 @@ struct BladeNode::Impl {
   void release_all();
   [[nodiscard]] Mirror* mirror_at(unsigned role, const char* why);
   void tell_guest(unsigned role, const link::guest::GuestOrder& order);
+
+  // blade_hand_over.cpp
+  void quiesce_host(unsigned role);
+  void ship_last(unsigned role);
+  void look_whether_shipped(unsigned role, std::uint64_t attempt, Instant until, const Done& done);
+  void serve_on(unsigned role, Term term);
 
   // blade_movement.cpp
   void movement_step(unsigned role, host::Step step, Term term);

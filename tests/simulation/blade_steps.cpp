@@ -40,6 +40,12 @@ void BladeNode::Impl::perform(const host::Do& effect) {
       return done({});
     case host::Step::TimeGate:  // an effect of its own
       return;
+    case host::Step::QuiesceHost:
+      return quiesce_host(role);
+    case host::Step::ShipLast:
+      return ship_last(role);
+    case host::Step::ServeOn:
+      return serve_on(role, effect.term);
     case host::Step::PrepareMovement:
     case host::Step::Freeze:
     case host::Step::Finish:
@@ -156,7 +162,7 @@ void BladeNode::Impl::adopt_roles() {
   for (const auto& [id, record] : found) {
     const unsigned role = world.role_of(id);
     host::HostFindings findings;
-    if (record.stage == host::RoleStage::ServingHost) {
+    if (record.stage == host::RoleStage::ServingHost || record.stage == host::RoleStage::HandingOver) {
       findings.gate_open = !gate_there(record.moved) && place(role).gate_open;
     }
     if (record.stage == host::RoleStage::Moving) {

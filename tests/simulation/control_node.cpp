@@ -2,6 +2,7 @@
 #include "control_node.hpp"
 
 #include <deque>
+#include <set>
 
 #include "core/group.hpp"
 #include "trace_words.hpp"
@@ -13,6 +14,7 @@ using namespace control;
 namespace {
 
 constexpr Duration command_limit = 10s;
+constexpr unsigned kHeldOutAfter = 2;
 
 GroupConfig make_config(const World& world) {
   GroupConfig config;
@@ -28,10 +30,12 @@ GroupConfig make_config(const World& world) {
     spec.id = world.role_id(role);
     spec.number = role + 1;
     spec.version = "1";
-    config.roles.push_back({spec, world.blade_id(role)});
+    const auto priority = world.priority_of(role);
+    config.roles.push_back({spec, world.blade_id(role), world.has(Bug::LowerFirst) ? 1000 - priority : priority});
   }
   config.movement = world.settings.always_move ? link::MovementPolicy::Always : link::MovementPolicy::Manual;
   config.has_power = true;
+  if (world.settings.switchovers) { config.hold_out = {kHeldOutAfter, 10min, 20s}; }
   config.leases = world.settings.leases;
   config.control_shares_standby_blade = world.settings.control_on_standby;
   return config;
@@ -53,7 +57,12 @@ struct ControlNode::Impl {
   // --- on its disk ---
   std::map<RoleId, Ownership> store;
   std::vector<std::map<RoleId, Ownership>> former;  ///< after each of the last writes
-  std::map<RoleId, Ownership> on_disk;              ///< planted bug: all that was really written
+  struct Kept {
+    Instant at;
+    HoldOutAges ages;
+  };
+  std::map<BladeId, Kept> hold_outs;
+  std::map<RoleId, Ownership> on_disk;  ///< planted bug: all that was really written
   // --- the daemon ---
   std::optional<Group> group;
   std::deque<Event> queue;
@@ -77,7 +86,14 @@ struct ControlNode::Impl {
     world.standby_heard(false);
     std::vector<Ownership> stored;
     for (const auto& [role, ownership] : store) { stored.push_back(ownership); }
-    group.emplace(make_config(world), stored);
+    std::map<BladeId, HoldOutAges> held_out;
+    for (const auto& [blade, kept] : hold_outs) {
+      auto& ages = held_out[blade] = kept.ages;
+      const Duration since = world.scheduler.now() - kept.at;
+      for (auto& age : ages.failures) { age += since; }
+      if (ages.held) { *ages.held += since; }
+    }
+    group.emplace(make_config(world), stored, std::move(held_out));
     queue.clear();
     stepping = false;
     switch_worker = {};
@@ -190,11 +206,20 @@ struct ControlNode::Impl {
     if (next.term > stored.term && next.place == Place{world.blade_id(role), PlaceKind::Host}) {
       world.starts_anew(role);
     }
-    former.push_back(store);
+    // A host that let go of a role tells nobody later that somebody else has it: that write is flushed.
+    const bool flushed = world.settings.switchovers && next.evidence == link::StopEvidence::StoodDown &&
+                         next.place.kind == PlaceKind::Mirror;
+    if (!flushed) { former.push_back(store); }
     if (former.size() > 4) { former.erase(former.begin()); }
     stored = next;
+    if (flushed) { former.clear(); }
     if (former.size() % 4 == 1) { on_disk = store; }
     queue.push_back(StoreDone{next.role, next.highest()});
+  }
+
+  void perform(const KeepHoldOut& effect) {
+    if (world.has(Bug::ForgetTheHoldOut)) { return; }
+    hold_outs[effect.blade] = {world.scheduler.now(), effect.ages};
   }
 
   void perform(const Isolate& effect) {
@@ -275,6 +300,11 @@ struct ControlNode::Impl {
     } else if (const auto* activate = std::get_if<link::Activate>(&order)) {
       world.ordered(world.role_of(activate->role), activate->term, "activate");
       on_activate(world.role_of(activate->role), activate->term);
+    } else if (const auto* mirror = std::get_if<link::RunMirror>(&order)) {
+      if (held_now.contains(world.blade_id(world.standby()))) {
+        world.violate(Invariant::HeldOut, world.blade_id(world.standby()).value +
+                                              " is held out and is told to mirror " + mirror->spec.id.value);
+      }
     } else if (const auto* move = std::get_if<link::Move>(&order)) {
       world.ordered(world.role_of(move->role), move->term, "move");
     }
@@ -288,7 +318,23 @@ struct ControlNode::Impl {
       if (std::exchange(states[role], state) != state) { on_state(role, state); }
     }
   }
-  void perform(const Note& /*effect*/) {}
+  /// What was told of hold-outs, and how often each blade came: without a Hello before and after there is no failure.
+  std::set<BladeId> held_now;
+  std::map<BladeId, unsigned> hellos;
+  void perform(const Note& effect) {
+    const auto& event = effect.event;
+    if (event.kind != "held-out") { return; }
+    if (event.text.find("is let back") != std::string::npos) {
+      held_now.erase(event.blade);
+      hellos[event.blade] = 1;
+      return;
+    }
+    held_now.insert(event.blade);
+    if (hellos[event.blade] <= kHeldOutAfter) {
+      world.violate(Invariant::HeldOut, event.blade.value + " is held out and has come only " +
+                                            std::to_string(hellos[event.blade]) + " times");
+    }
+  }
 
   // --- host-agents ---
 
@@ -306,6 +352,7 @@ struct ControlNode::Impl {
       blade_of.erase(stale);
       close(stale);
     }
+    ++hellos[hello.blade];
     blade_of[session] = hello.blade;
     session_of[hello.blade] = session;
     if (hello.blade == world.blade_id(world.standby())) { world.standby_heard(true); }
@@ -349,6 +396,8 @@ void ControlNode::power_lost() {
 void ControlNode::lose_store() {
   impl_->store.clear();
   impl_->former.clear();
+  impl_->hold_outs.clear();
+  impl_->held_now.clear();
   impl_->on_disk.clear();
   impl_->tell_what_is_held();
 }
@@ -379,6 +428,11 @@ RoleView ControlNode::view(unsigned role) const {
 void ControlNode::operator_move(unsigned role) {
   if (!impl_->process.runs() || !impl_->group->check_move(impl_->world.role_id(role))) { return; }
   impl_->step(OperatorMove{impl_->world.role_id(role)});
+}
+void ControlNode::operator_switchover(unsigned role, bool force) {
+  const auto& id = impl_->world.role_id(role);
+  if (!impl_->process.runs() || !impl_->group->check_switchover(id, force)) { return; }
+  impl_->step(OperatorSwitchover{id, force});
 }
 void ControlNode::operator_policy(bool always) {
   if (!impl_->process.runs()) { return; }

@@ -36,6 +36,7 @@ class ControlNode {
   [[nodiscard]] Process& process();
   [[nodiscard]] RoleView view(unsigned role) const;
   void operator_move(unsigned role);
+  void operator_switchover(unsigned role, bool force);
   void operator_policy(bool always);
   /// Called when a mirror is told to take over, and when a role's state is another one than before.
   void on_activate(std::function<void(unsigned role, Term term)> callback);

@@ -4,9 +4,10 @@
 namespace understudy::sim {
 
 namespace {
-constexpr Duration suspicion = 20s;
+constexpr Duration kSuspicion = 20s;
 constexpr unsigned kStarting = 0;
 constexpr unsigned kExposed = 1;
+constexpr unsigned kProtected = 2;
 constexpr unsigned kTakingOver = 3;
 constexpr unsigned kOnMirror = 4;
 constexpr unsigned kMoving = 5;
@@ -23,7 +24,10 @@ Plan make_plan(World& world, Random& random, Instant from) {
                        Duration wait = 0ns) {
     plan.items.push_back({fault, of, state, from + after, wait, false});
   };
-  const auto some_fault = [&] { return static_cast<Fault>(random.below(kFaults)); };
+  const auto some_fault = [&] {
+    const auto faults = world.settings.switchovers ? kFaults : kFaultsBeforeSwitchovers;
+    return static_cast<Fault>(random.below(static_cast<unsigned>(faults)));
+  };
   const auto blow = [&] {  // whatever makes the standby take over
     const Fault faults[] = {Fault::PowerLoss, Fault::ApplicationDeath, Fault::Freeze, Fault::PowerLoss};
     return faults[random.below(4)];
@@ -69,6 +73,20 @@ Plan make_plan(World& world, Random& random, Instant from) {
     add(Fault::FenceFails, role, at);
     add(blows[random.below(3)], role, at + 10ms);
   }
+  if (world.settings.switchovers) {  // an operator who always means well, at moments that are always wrong
+    add(Fault::OperatorSwitchover, random.below(world.roles()), random.between(0s, 6s));
+    add(Fault::OperatorSwitchover, role, 0s, kProtected, random.between(0ms, 300ms));
+    add(some_fault(), role, 0s, kTakingOver, random.between(0ms, 40ms));
+    if (random.chance(0.2)) {  // a standby that flaps, and a control-server that must not forget it
+      for (const auto at : {0s, 7s, 14s}) { add(Fault::PowerLoss, world.standby(), at + random.between(0ms, 500ms)); }
+      add(Fault::ControlCrash, role, random.between(11s, 20s));
+    }
+    if (random.chance(0.3)) {  // two at once
+      const auto at = random.between(0s, 4s);
+      add(blow(), role, at);
+      add(blow(), (role + 1) % world.roles(), at + random.between(0ms, 300ms));
+    }
+  }
   const unsigned more = random.below(5);
   for (unsigned i = 0; i < more; ++i) {
     const unsigned other = random.below(world.roles());
@@ -98,7 +116,10 @@ Faults::Faults(Chassis& chassis, Plan plan)
 
 void Faults::start() {
   world_.on_doom = [this](const World::Doom& doom) { on_doom(doom); };
-  chassis_.control.on_state([this](unsigned role, unsigned state) { on_state(role, state); });
+  chassis_.control.on_state([this](unsigned role, unsigned state) {
+    on_state_(role, state);
+    on_state(role, state);
+  });
   for (auto& item : plan_.items) {
     if (item.state) { continue; }
     item.done = true;
@@ -168,6 +189,7 @@ void Faults::inject(const Plan::Item& item) {
     case Fault::ApplicationDeath:
     case Fault::OperatorMove:
     case Fault::OperatorPolicy:
+    case Fault::OperatorSwitchover:
       return inject_other(item);
   }
 }
@@ -196,6 +218,7 @@ void Faults::accuse_site(unsigned site) {
 bool Faults::suspect(unsigned role) const {
   const auto now = world_.scheduler.now();
   if (decided_in_doubt_[role]) { return true; }  // what stops the old place may take long to prove
+  const auto suspicion = world_.settings.switchovers ? 2 * kSuspicion : kSuspicion;
   return now - accused_[role][0] < suspicion && now - accused_[role][1] < suspicion;
 }
 

@@ -42,6 +42,9 @@ class Faults {
   void restart_agent(unsigned site, Duration after);
   [[nodiscard]] const Matrix& met() const { return met_; }
   [[nodiscard]] bool single() const { return plan_.single; }
+  /// An operator has moved a role, or changed when they move.
+  [[nodiscard]] bool operator_moved() const { return operator_moved_; }
+  void watch_states(std::function<void(unsigned role, unsigned state)> watcher) { on_state_ = std::move(watcher); }
   [[nodiscard]] bool store_was_damaged() const { return store_damaged_; }
   /// Both observers had a reason, of late, to believe that the role's active has failed.
   [[nodiscard]] bool suspect(unsigned role) const;
@@ -80,6 +83,8 @@ class Faults {
   Matrix met_{};
   bool healing_ = false;
   bool store_damaged_ = false;
+  bool operator_moved_ = false;
+  std::function<void(unsigned, unsigned)> on_state_ = [](unsigned, unsigned) {};
   bool observers_only_ = false;
   std::optional<unsigned> left_dead_;
   std::vector<Action> undo_;

@@ -210,7 +210,10 @@ void Faults::inject_machine(const Plan::Item& item) {
   switch (item.fault) {
     case Fault::PowerLoss:
       world_.power_off(site);
-      if (random_.chance(0.7)) { power_back(site, random_.between(200ms, 20s)); }
+      if (random_.chance(0.7)) {
+        const bool flaps = world_.settings.switchovers && site == world_.standby();
+        power_back(site, random_.between(200ms, flaps ? 3s : 20s));
+      }
       return;
     case Fault::Freeze:
       world_.network.before_change();
@@ -312,10 +315,16 @@ void Faults::inject_other(const Plan::Item& item) {
       }
       if (random_.chance(0.5)) { chassis_.guests[item.role]->application_died(); }
       return;
+    case Fault::OperatorSwitchover:
+      accuse(item.role, true, true);
+      chassis_.control.operator_switchover(item.role, random_.chance(0.3));
+      return;
     case Fault::OperatorMove:
+      operator_moved_ = true;
       chassis_.control.operator_move(item.role);
       return;
     default:
+      operator_moved_ = true;
       chassis_.control.operator_policy(random_.chance(0.5));
       return;
   }

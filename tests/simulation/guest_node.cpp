@@ -390,6 +390,7 @@ GuestNode::~GuestNode() = default;
 void GuestNode::power_on() { impl_->power_on(); }
 void GuestNode::end() { impl_->end(); }
 void GuestNode::agent_crash() { impl_->crash(); }
+bool GuestNode::has_applied_all() const { return impl_->receiver.has_applied_all(); }
 void GuestNode::ask_grant(unsigned site, Term term, std::uint64_t nonce) { impl_->receiver.ask(site, term, nonce); }
 
 void GuestNode::application_died() {

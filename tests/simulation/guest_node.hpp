@@ -23,6 +23,8 @@ class GuestNode {
   void end();
   void agent_crash();
   /// An active's request, on its way.
+  /// The active's end of replication: all that it has committed is applied here, and it knows.
+  [[nodiscard]] bool has_applied_all() const;
   void ask_grant(unsigned site, Term term, std::uint64_t nonce);
   void application_died();
 

@@ -204,10 +204,16 @@ void Receiver::acknowledge(const std::shared_ptr<Link>& link, std::uint64_t sequ
     if (!link->following || !source() || host_.replicates(active_) != link->term) { return; }
     if (caught_up && sequence >= link->target) { link->synced = true; }
     const auto acknowledged = std::min(sequence, link->sent);
+    link->acknowledged = acknowledged;
     if (!link->synced || acknowledged == 0) { return; }
     const auto term = link::replication::term_at(source()->history, Sequence{acknowledged});
     if (term) { world_.promise(role_, {*term, acknowledged}); }
   });
+}
+
+bool Receiver::has_applied_all() const {
+  const auto& source = world_.blades[active_]->regions[role_];
+  return link_ && link_->stream->open(0) && link_->synced && source && link_->acknowledged == source->committed;
 }
 
 /// Every store was synced since configure().

@@ -30,6 +30,8 @@ class Receiver {
   /// False: a stale term, or the region has a newer writer.
   bool configure(unsigned active, Term term, bool was_synced);
   [[nodiscard]] bool holds_a_whole_copy() const { return ready_ && phase_ == ReceiverPhase::Connecting; }
+  /// As its sender knows: synced, and nothing committed is missing.
+  [[nodiscard]] bool has_applied_all() const;
   /// Leases: a request of the active, and a grant, over the connection that there is.
   void ask(unsigned site, Term term, std::uint64_t nonce);
   void grant(Term term, std::uint64_t nonce);
@@ -47,6 +49,7 @@ class Receiver {
     std::uint64_t sent = 0;
     std::uint64_t target = 0;
     bool following = false;
+    std::uint64_t acknowledged = 0;
     bool synced = false;  ///< its store says "protected by a mirror"
     // the receiver's
     bool caught_up = false;

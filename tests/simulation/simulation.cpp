@@ -11,6 +11,7 @@ namespace understudy::sim {
 namespace {
 
 constexpr Duration write_interval = 100ms;
+constexpr Duration kSettled = 5s;  ///< longer than any movement waits to be due, by a clock at 0.75 too
 constexpr unsigned long steps_max = 3'000'000;
 
 class Run {
@@ -22,7 +23,8 @@ class Run {
         early_(random_.chance(0.1)),
         faults_at_(world_.scheduler.now() + (early_ ? Duration(random_.between(0s, 5s)) : Duration(8s))),
         faults_(chassis_, make_plan(world_, random_, faults_at_)),
-        activated_(world_.roles()) {
+        activated_(world_.roles()),
+        on_mirror_since_(world_.roles()) {
     if (world_.settings.leases) {
       world_.lost_grants = !faults_.single() && world_.lease_random.chance(0.3) ? 0.6 : 0.05;
       world_.late_grants = !faults_.single() && world_.lease_random.chance(0.3) ? 0.4 : 0.03;
@@ -89,6 +91,7 @@ class Run {
       });
       write();
     });
+    faults_.watch_states([this](unsigned role, unsigned state) { on_state(role, state); });
     chassis_.control.on_activate([this](unsigned role, Term term) { on_activate(role, term); });
   }
 
@@ -97,10 +100,30 @@ class Run {
     world_.scheduler.after(random_.between(write_interval / 2, write_interval * 3 / 2), [this] { write(); });
   }
 
+  /// One that has been on its mirror for long enough, and was not tried yet, goes before any lower one.
+  void on_state(unsigned role, unsigned state) {
+    constexpr unsigned on_mirror = 4;
+    constexpr unsigned moving = 5;
+    on_mirror_since_[role].reset();
+    if (state == on_mirror && last_state_.contains(role) && last_state_[role] != moving) {
+      on_mirror_since_[role] = world_.scheduler.now();
+    }
+    last_state_[role] = state;
+    if (state != moving || !world_.settings.always_move || faults_.operator_moved()) { return; }
+    for (unsigned other = 0; other < world_.roles(); ++other) {
+      if (world_.priority_of(other) <= world_.priority_of(role) || !on_mirror_since_[other]) { continue; }
+      if (world_.scheduler.now() < *on_mirror_since_[other] + kSettled) { continue; }
+      world_.violate(Invariant::HigherFirst, world_.role_id(other).value + " is on its mirror and waits, and " +
+                                                 world_.role_id(role).value + ", which comes later, moves");
+    }
+  }
+
   void on_activate(unsigned role, Term term) {
     if (!activated_[role].insert(term).second) { return; }
     ++report_.takeovers;
-    if (!faults_.suspect(role)) {
+    // A store that has lost its last writes may take a copy that was given back for one that nobody else has.
+    const bool older_store = world_.settings.switchovers && faults_.store_was_damaged();
+    if (!faults_.suspect(role) && !older_store) {
       world_.violate(Invariant::StandbyKept,
                      world_.role_id(role).value + " is taken over and its active has had nothing that both could see");
     } else if (faults_.single() && faults_.observers_only()) {
@@ -178,6 +201,8 @@ class Run {
   Report report_;
   unsigned steady_ = 0;
   std::vector<std::set<Term>> activated_;
+  std::vector<std::optional<Instant>> on_mirror_since_;
+  std::map<unsigned, unsigned> last_state_;
 };
 
 Settings settings_of(std::uint64_t seed, bool trace, Bug bug) {
@@ -188,9 +213,12 @@ Settings settings_of(std::uint64_t seed, bool trace, Bug bug) {
   if (random.chance(0.1)) { settings.actives = 1; }
   settings.always_move = random.chance(0.4);
   settings.control_on_standby = random.chance(0.15);
-  settings.leases = seed >= kFirstLeaseSeed;
   settings.last_act = seed >= kFirstLastActSeed;
-  settings.leases = settings.leases && (!settings.last_act || random.chance(0.5));
+  settings.switchovers = seed >= kFirstSwitchoverSeed && !settings.last_act;
+  settings.leases = seed >= kFirstLeaseSeed;
+  if (settings.switchovers) { settings.leases = random.chance(0.3); }
+  if (settings.last_act) { settings.leases = random.chance(0.5); }
+  settings.priorities = settings.switchovers && random.chance(0.7);
   settings.trace = trace;
   settings.bug = bug;
   return settings;

@@ -9,10 +9,11 @@ constexpr std::array<const char*, kFaults> fault_names{
     "control-crash", "control-power", "host-agent-crash", "guest-crash", "power-loss",    "freeze",
     "slow-clock",    "clock-jump",    "store-refuses",    "store-lost",  "store-torn",    "qemu-death",
     "failed-freeze", "failed-cont",   "fence-fails",      "fence-lies",  "fence-hangs",   "switch-fails",
-    "switch-hangs",  "application",   "failed-step",      "slow-guest",  "operator-move", "operator-policy"};
+    "switch-hangs",  "application",   "failed-step",      "slow-guest",  "operator-move", "operator-policy",
+    "switchover"};
 constexpr std::array<const char*, kInvariants> invariant_names{
-    "one-owner",        "one-role",     "term-once", "mirrored-kept", "installed-first",
-    "old-place-silent", "standby-kept", "way-back",  "stored-first",  "edge-holds"};
+    "one-owner",    "one-role", "term-once",    "mirrored-kept", "installed-first", "old-place-silent",
+    "standby-kept", "way-back", "stored-first", "held-out",      "higher-first",    "edge-holds"};
 struct BugWord {
   const char* name;
   Invariant invariant;
@@ -39,6 +40,9 @@ constexpr std::array<BugWord, kBugs> bugs{{
     {"never-reconnect", Invariant::WayBack},
     {"forget-the-lease", Invariant::OneOwner},
     {"count-from-the-answer", Invariant::OneOwner},
+    {"hand-over-unshipped", Invariant::MirroredKept},
+    {"lower-first", Invariant::HigherFirst},
+    {"forget-the-hold-out", Invariant::HeldOut},
 }};
 }  // namespace
 

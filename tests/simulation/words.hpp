@@ -41,8 +41,10 @@ enum class Fault : std::uint8_t {
   SlowGuest,
   OperatorMove,
   OperatorPolicy,
+  OperatorSwitchover,
 };
-inline constexpr std::size_t kFaults = 30;
+inline constexpr std::size_t kFaults = 31;
+inline constexpr std::size_t kFaultsBeforeSwitchovers = 30;
 [[nodiscard]] const char* to_string(Fault fault);
 
 enum class Invariant : std::uint8_t {
@@ -55,9 +57,11 @@ enum class Invariant : std::uint8_t {
   StandbyKept,     ///< a false alarm never consumes the standby
   WayBack,         ///< whatever heals leads back to all roles served and protected, within a bound
   StoredFirst,     ///< nothing is ordered under a term that is not stored
+  HeldOut,         ///< who is held out has failed as often as that, and gets no mirror before it is let back
+  HigherFirst,     ///< a role of a higher priority never waits for a lower one's movement
   EdgeHolds,       ///< the core asks the edge for nothing that would end the daemon, and never makes it spin
 };
-inline constexpr std::size_t kInvariants = 10;
+inline constexpr std::size_t kInvariants = 12;
 [[nodiscard]] const char* to_string(Invariant invariant);
 
 /// Bugs of the edges, planted one at a time. Each has the invariant that finds it.
@@ -83,13 +87,21 @@ enum class Bug : std::uint8_t {
   NeverReconnect,
   ForgetTheLease,
   CountFromTheAnswer,
+  HandOverUnshipped,
+  LowerFirst,
+  ForgetTheHoldOut,
 };
-inline constexpr std::size_t kBugs = 21;
+inline constexpr std::size_t kBugs = 24;
 /// Histories from this seed on have leases; those below are what they were before there were any.
 inline constexpr std::uint64_t kFirstLeaseSeed = 1'000'000'000'001;
-/// Histories from this seed on end with an active that is never mended (last_act.hpp).
+/// Histories from this seed on have switchovers too, some of them leases.
+inline constexpr std::uint64_t kFirstSwitchoverSeed = 2'000'000'000'001;
+/// Histories from this seed on have no switchovers and end with an active that is never mended (last_act.hpp).
 inline constexpr std::uint64_t kFirstLastActSeed = 3'000'000'000'001;
-[[nodiscard]] constexpr bool needs_leases(Bug bug) { return bug >= Bug::ForgetTheLease; }
+[[nodiscard]] constexpr std::uint64_t first_seed_of(Bug bug) {
+  if (bug >= Bug::HandOverUnshipped) { return kFirstSwitchoverSeed; }
+  return bug >= Bug::ForgetTheLease ? kFirstLeaseSeed : 1;
+}
 [[nodiscard]] const char* to_string(Bug bug);
 [[nodiscard]] Invariant found_as(Bug bug);
 

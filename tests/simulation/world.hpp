@@ -109,6 +109,8 @@ struct Settings {
   bool control_on_standby = false;
   bool leases = false;
   bool last_act = false;
+  bool switchovers = false;
+  bool priorities = false;  ///< the last role comes first
   bool trace = false;
   Bug bug = Bug::None;
 };
@@ -139,6 +141,7 @@ class World {
   [[nodiscard]] Machine& control_machine() {
     return settings.control_on_standby ? blades[standby()]->machine : *control_box;
   }
+  [[nodiscard]] unsigned priority_of(unsigned role) const { return settings.priorities ? 100 + role : 100; }
   [[nodiscard]] const BladeId& blade_id(unsigned site) const { return blade_ids_[site]; }
   [[nodiscard]] const RoleId& role_id(unsigned role) const { return role_ids_[role]; }
   [[nodiscard]] unsigned site_of(const BladeId& id) const;

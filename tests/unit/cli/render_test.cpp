@@ -12,7 +12,7 @@ namespace {
 link::GroupStatus status() {
   link::GroupStatus status{BladeId{"blade-4"}, link::MovementPolicy::Always, {}, {}, {}};
   status.roles.push_back(
-      {RoleId{"role-1"}, "protected", {BladeId{"blade-1"}, PlaceKind::Host}, Term{3}, true, "synced", "", "armed"});
+      {RoleId{"role-1"}, "protected", {BladeId{"blade-1"}, PlaceKind::Host}, Term{3}, true, "synced", "", "armed", 7});
   status.roles.push_back({RoleId{std::string(64, 'r')},
                           "taking-over",
                           {BladeId{std::string(64, 'b')}, PlaceKind::Mirror},
@@ -34,8 +34,8 @@ TEST(Render, NoLineOfTheTableIsWiderThan100Columns) {
 
 TEST(Render, EveryStatusTellsOfTheLease) {
   const auto text = status_text(status());
-  EXPECT_NE(text.find("synced    armed\n"), std::string::npos) << text;
-  EXPECT_NE(text.find("connected counting\n"), std::string::npos) << text;
+  EXPECT_NE(text.find("synced    armed     7\n"), std::string::npos) << text;
+  EXPECT_NE(text.find("connected counting  100\n"), std::string::npos) << text;
   EXPECT_EQ(boost::json::parse(status_json(status())).at("roles").at(0).at("lease").as_string(), "armed");
 }
 
@@ -53,6 +53,17 @@ TEST(Render, WhoDecidesIsToldWhereThereAreSeveral) {
   const auto json = boost::json::parse(status_json(several));
   EXPECT_EQ(json.at("control_servers").at(1).at("state").as_string(), "absent");
   EXPECT_EQ(json.at("control_alarm").as_string(), "etcd has lost its quorum");
+}
+
+TEST(Render, EveryStatusTellsOfWitnessesAndPriorities) {
+  EXPECT_EQ(status_text(status()).find("WITNESS"), std::string::npos) << "none, no table";
+  auto watched = status();
+  watched.witnesses.push_back({std::string(64, 'g'), "10.23.4.1", "icmp", link::Vote::Up});
+  EXPECT_NE(status_text(watched).find("~ up            icmp      10.23.4.1\n"), std::string::npos)
+      << status_text(watched);
+  const auto json = boost::json::parse(status_json(watched));
+  EXPECT_EQ(json.at("witnesses").at(0).at("vote").as_string(), "up");
+  EXPECT_EQ(json.at("roles").at(0).at("priority").to_number<int>(), 7);
 }
 
 TEST(Render, WhyABladeIsHeldOutIsBelowIt) {

@@ -50,6 +50,7 @@ class Chassis {
 
   // --- how the world behaves ---
   std::map<RoleId, Ownership> store;
+  std::map<BladeId, std::pair<Instant, HoldOutAges>> hold_outs;  ///< in the store, and when it was written
   bool store_answers = true;  ///< false: a write is under way for ever (its effect is lost by a restart)
   bool store_works = true;
   std::set<BladeId> stuck_ports;     ///< the switch refuses
@@ -100,7 +101,13 @@ class Chassis {
   void restart_control_server() {
     std::vector<Ownership> stored;
     for (const auto& [role, ownership] : store) { stored.push_back(ownership); }
-    group.emplace(config, stored);
+    std::map<BladeId, HoldOutAges> held_out;
+    for (const auto& [blade, kept] : hold_outs) {
+      auto& ages = held_out[blade] = kept.second;
+      for (auto& age : ages.failures) { age += now - kept.first; }
+      if (ages.held) { *ages.held += now - kept.first; }
+    }
+    group.emplace(config, stored, held_out);
     queue_.clear();
     step(Started{});
     for (const auto& blade : config.blades) { step(PortsSeen{blade.id, isolated.contains(blade.id)}); }
@@ -184,6 +191,7 @@ class Chassis {
     stored = next;
     queue_.push_back(StoreDone{next.role, next.highest()});
   }
+  void perform(const KeepHoldOut& keep) { hold_outs[keep.blade] = {now, keep.ages}; }
   void perform(const Isolate& isolate) {
     if (silent_ports.contains(isolate.blade)) { return; }
     if (stuck_ports.contains(isolate.blade)) {
@@ -219,6 +227,9 @@ class Chassis {
       queue_.push_back(AgentReport{send.blade, link::Activated{activate->role, activate->term, {{"handover", 1.5}}}});
     } else if (const auto* move = std::get_if<link::Move>(&send.order)) {
       queue_.push_back(AgentReport{send.blade, link::Moved{move->role, move->term, {{"freeze", 0.5}}}});
+    } else if (const auto* hand_over = std::get_if<link::HandOver>(&send.order)) {
+      queue_.push_back(
+          AgentReport{send.blade, link::HandedOver{hand_over->role, hand_over->term, {{"quiesce", 2.5}, {"ship", 1}}}});
     } else if (std::get_if<link::ReleaseMirrors>(&send.order) != nullptr) {
       queue_.push_back(AgentReport{send.blade, link::MirrorsReleased{0, 250}});
     }

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+/// Covers: control-server/core/group_hold_out.cpp
 #include "core/hold_out.hpp"
 
 #include <gtest/gtest.h>
@@ -43,6 +44,33 @@ TEST(HoldOut, ABladeThatFailsAgainAndAgainGetsNoMirrors) {
   EXPECT_EQ(mirrors_ordered(chassis), 0U) << "not by a retry either";
   EXPECT_EQ(chassis.state(1), RoleState::Exposed) << "and it says so";
   EXPECT_EQ(chassis.own(1).term, Term{1}) << "served on, undisturbed";
+}
+
+TEST(HoldOut, ARestartedControlServerForgetsNeitherFailuresNorWhoIsHeldOut) {
+  Chassis chassis(strict());
+  chassis.bring_up();
+  for (int i = 0; i < 2; ++i) { flap(chassis); }
+  const auto come_back = [&] {
+    chassis.pass(1min);
+    chassis.restart_control_server();
+    for (const auto& blade : chassis.config.blades) { chassis.own_vote(blade.id, Vote::Up); }
+    chassis.hello(BladeId{"blade-1"}, {{RoleId{"role-1"}, Term{1}, PlaceKind::Host, true}});
+    chassis.forget();
+    chassis.hello(chassis.standby());
+  };
+  come_back();
+  EXPECT_EQ(mirrors_ordered(chassis), 1U) << "two are not too many";
+  flap(chassis);
+  EXPECT_EQ(mirrors_ordered(chassis), 0U) << "the third one is, whoever counted the first two";
+  come_back();
+  EXPECT_EQ(mirrors_ordered(chassis), 0U);
+  EXPECT_NE(chassis.group->status().blades[1].detail.find("held out"), std::string::npos);
+  chassis.pass(58min - 1s);
+  EXPECT_EQ(mirrors_ordered(chassis), 0U);
+  chassis.pass(2min);
+  EXPECT_GE(mirrors_ordered(chassis), 1U) << "its hour went on meanwhile";
+  come_back();
+  EXPECT_EQ(mirrors_ordered(chassis), 1U) << "nothing is held against it any more";
 }
 
 TEST(HoldOut, APersonLetsItBack) {

@@ -160,6 +160,83 @@ std::vector<Row> table() {
       {"the active is powered off",
        [](Chassis& chassis) { chassis.step(PowerDone{kActive}); },
        {"starting", "exposed", "protected", "taking-over", "on-mirror", "moving", "on-host", "lost"}},
+      {"an operator's switchover, and the active is silent about it",
+       [](Chassis& chassis) {
+         chassis.step(OperatorSwitchover{kRole, true});
+       },
+       {"starting", "exposed", "taking-over", "taking-over", "on-mirror", "moving", "on-host", "lost"}},
+      {"the active has handed over",
+       [=](Chassis& chassis) {
+         chassis.report(kActive, link::HandedOver{kRole, current(chassis).next(), {}});
+       },
+       {"starting", "starting", "taking-over", "taking-over", "on-mirror", "moving", "on-host", "lost"}},
+      {"the active cannot hand over",
+       [=](Chassis& chassis) {
+         chassis.report(kActive, link::HandOverFailed{kRole, current(chassis).next(), "x"});
+       },
+       {"starting", "exposed", "protected", "taking-over", "on-mirror", "moving", "on-host", "lost"}},
+      {"the active cannot serve",
+       [=](Chassis& chassis) {
+         chassis.report(kActive, link::ServeFailed{kRole, current(chassis), "x"});
+       },
+       {"lost", "lost", "taking-over", "taking-over", "on-mirror", "moving", "on-host", "lost"}},
+      {"the active has stood down",
+       [=](Chassis& chassis) {
+         chassis.report(kActive, link::Stopped{kRole, current(chassis)});
+       },
+       {"starting", "exposed", "protected", "taking-over", "on-mirror", "moving", "on-host", "lost"}},
+      {"the mirror's vote is down, settled",
+       [](Chassis& chassis) {
+         chassis.mirror_vote(1, Vote::Down);
+         chassis.pass(1s);
+       },
+       {"starting", "exposed", "protected", "taking-over", "on-mirror", "moving", "on-host", "lost"}},
+      {"the state of the active's lease",
+       [=](Chassis& chassis) {
+         chassis.report(kActive, link::LeaseState{kRole, current(chassis), 1});
+       },
+       {"starting", "exposed", "protected", "taking-over", "on-mirror", "moving", "on-host", "lost"}},
+      {"the mirror grants no more",
+       [=](Chassis& chassis) {
+         chassis.report(chassis.standby(), link::GrantsStopped{kRole, current(chassis)});
+       },
+       {"starting", "exposed", "protected", "taking-over", "on-mirror", "moving", "on-host", "lost"}},
+      {"guests were released",
+       [](Chassis& chassis) {
+         chassis.report(chassis.standby(), link::MirrorsReleased{0, 1});
+       },
+       {"starting", "exposed", "protected", "taking-over", "on-mirror", "moving", "on-host", "lost"}},
+      {"an answer of the store that nobody waits for",
+       [](Chassis& chassis) {
+         chassis.step(StoreDone{kRole, Term{99}});
+         chassis.step(StoreFailed{kRole, Term{99}, true, "x"});
+       },
+       {"starting", "exposed", "protected", "taking-over", "on-mirror", "moving", "on-host", "lost"}},
+      {"the active is readmitted, or not",
+       [](Chassis& chassis) {
+         chassis.step(ReadmitFailed{kActive, "x"});
+         chassis.step(ReadmitDone{kActive});
+       },
+       {"starting", "exposed", "protected", "taking-over", "on-mirror", "moving", "on-host", "lost"}},
+      {"the active's ports are seen closed",
+       [](Chassis& chassis) {
+         chassis.step(PortsSeen{kActive, true});
+       },
+       {"starting", "exposed", "protected", "taking-over", "on-mirror", "moving", "on-host", "lost"}},
+      {"the active cannot be powered off",
+       [](Chassis& chassis) {
+         chassis.step(PowerFailed{kActive, "x"});
+       },
+       {"starting", "exposed", "protected", "taking-over", "on-mirror", "moving", "on-host", "lost"}},
+      {"an operator lets the standby back",
+       [](Chassis& chassis) { chassis.step(OperatorLetBack{chassis.standby()}); },
+       {"starting", "exposed", "protected", "taking-over", "on-mirror", "moving", "on-host", "lost"}},
+      {"an operator's policy: always, for a minute",
+       [](Chassis& chassis) {
+         chassis.step(OperatorPolicy{link::MovementPolicy::Always});
+         chassis.pass(60s);
+       },
+       {"starting", "exposed", "protected", "taking-over", "moving", "moving", "on-host", "lost"}},
       {"nothing for a minute",
        [](Chassis& chassis) { chassis.pass(60s); },
        {"starting", "exposed", "protected", "taking-over", "on-mirror", "moving", "on-host", "lost"}},
@@ -171,6 +248,26 @@ TEST(StateTable, EveryStateIsReachedAsTheTableSays) {
     const auto state = static_cast<RoleState>(i);
     EXPECT_STREQ(to_string(in_state(state).state(1)), to_string(state));
   }
+}
+
+/// Which alternatives of Event and of Report the table's rows have met: all of them.
+TEST(StateTable, NoEventAndNoReportIsMissing) {
+  std::set<std::size_t> events;
+  std::set<std::size_t> reports;
+  for (const auto& row : table()) {
+    auto chassis = in_state(RoleState::Protected);
+    chassis.trace.clear();
+    row.act(chassis);
+    for (const auto& entry : chassis.trace) {
+      const auto* event = std::get_if<Event>(&entry);
+      if (event == nullptr) { continue; }
+      events.insert(event->index());
+      if (const auto* report = std::get_if<AgentReport>(event)) { reports.insert(report->report.index()); }
+    }
+  }
+  events.insert(Event{Started{}}.index());  // once, before anything else: every cell begins with it
+  EXPECT_EQ(events.size(), std::variant_size_v<Event>);
+  EXPECT_EQ(reports.size(), std::variant_size_v<link::Report>);
 }
 
 TEST(StateTable, EveryEventInEveryState) {

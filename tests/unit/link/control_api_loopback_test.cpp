@@ -42,6 +42,10 @@ struct Server {
       commands.push_back(command);
       return blade.value + " is back";
     };
+    handlers.switchover = [this](const Command& command, const RoleId& role, bool force) -> Result<std::string> {
+      commands.push_back(command);
+      return role.value + (force ? " by force" : " if it can");
+    };
     handlers.set_movement_policy = [this](const Command& command, MovementPolicy policy) -> Result<std::string> {
       commands.push_back(command);
       return std::string(to_string(policy));
@@ -299,6 +303,12 @@ TEST_F(ControlApiLoopback, OperatorsGetStatusAndClearAnswers) {
   EXPECT_EQ(refused.error().code, Errc::NotFound);
   EXPECT_EQ(with_loop([&] { return client.let_back(BladeId{"blade-3"}, "mended"); }).value(), "blade-3 is back");
   EXPECT_FALSE(with_loop([&] { return client.let_back(BladeId{"no name"}, ""); }).ok());
+  for (const bool force : {false, true}) {
+    const auto answer = with_loop([&] { return client.switchover(RoleId{"role-1"}, force, "a fan is to be changed"); });
+    EXPECT_EQ(answer.value(), force ? "role-1 by force" : "role-1 if it can");
+    EXPECT_EQ(server_.commands.back().reason, "a fan is to be changed");
+  }
+  EXPECT_FALSE(with_loop([&] { return client.switchover(RoleId{"no name"}, false, ""); }).ok());
   EXPECT_EQ(with_loop([&] { return client.set_movement_policy(MovementPolicy::Manual, ""); }).value(), "manual");
 }
 

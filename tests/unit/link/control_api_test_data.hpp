@@ -51,7 +51,8 @@ inline std::vector<Order> every_order() {
           ArmLease{role, Term{3}, 7, 2000, 1500},
           DisarmLease{role, Term{3}},
           AllowGrants{role, Term{3}},
-          StopGrants{role, Term{3}}};
+          StopGrants{role, Term{3}},
+          HandOver{role, Term{4}, 3000}};
 }
 
 inline std::vector<Report> every_report() {
@@ -70,7 +71,9 @@ inline std::vector<Report> every_report() {
           MirrorsReleased{1, 250.5},
           MirrorWarning{role, Term{3}, "its region is slow"},
           LeaseState{role, Term{3}, 7},
-          GrantsStopped{role, Term{3}}};
+          GrantsStopped{role, Term{3}},
+          HandedOver{role, Term{4}, {{"quiesce", 12}, {"ship", 1.5}}},
+          HandOverFailed{role, Term{4}, "the mirror does not follow"}};
 }
 
 inline GroupStatus status() {
@@ -84,9 +87,12 @@ inline GroupStatus status() {
             true,
             "synced",
             "detail",
-            "armed"}},
+            "armed",
+            7}},
           {{BladeId{"blade-1"}, true, Vote::Up, false, false, "held out"},
-           {BladeId{"blade-2"}, false, Vote::Down, true, true, ""}}};
+           {BladeId{"blade-2"}, false, Vote::Down, true, true, ""}},
+          false,
+          {{"gateway", "10.0.0.1", "icmp", Vote::Up}}};
 }
 
 }  // namespace understudy::link::test

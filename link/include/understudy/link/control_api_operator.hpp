@@ -29,6 +29,8 @@ class OperatorClient {
   Result<GroupStatus> status();
   /// `reason`: why, for the event log; may be empty.
   Result<std::string> move_role(const RoleId& role, const std::string& reason);
+  /// `force`: although a vote is missing, or the standby is held out.
+  Result<std::string> switchover(const RoleId& role, bool force, const std::string& reason);
   Result<std::string> set_movement_policy(MovementPolicy policy, const std::string& reason);
   Result<std::string> let_back(const BladeId& blade, const std::string& reason);
   /// Calls `each` for every event with an id above `after`, oldest first; stops when `each` returns false, when all

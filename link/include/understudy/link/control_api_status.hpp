@@ -17,9 +17,10 @@ struct RoleStatus {
   Place place;        ///< who owns the role in the store
   Term term;
   bool is_protected = false;
-  std::string mirror_phase;  ///< "synced" and so on; "none" without a mirror
-  std::string detail;        ///< the standing alarm, or empty
-  std::string lease = {};    ///< "off", "none", "arming", "armed", "stopping", "counting", "ran-out"
+  std::string mirror_phase;      ///< "synced" and so on; "none" without a mirror
+  std::string detail;            ///< the standing alarm, or empty
+  std::string lease = {};        ///< "off", "none", "arming", "armed", "stopping", "counting", "ran-out"
+  std::uint32_t priority = 100;  ///< the higher one comes first
   bool operator==(const RoleStatus&) const = default;
 };
 
@@ -41,6 +42,15 @@ struct ControlServerStatus {
   bool operator==(const ControlServerStatus&) const = default;
 };
 
+/// Something that is no blade and tells whether the control-server's own network works.
+struct WitnessStatus {
+  std::string name;
+  std::string address;
+  std::string by;  ///< "bfd" or "icmp"
+  Vote vote = Vote::Unknown;
+  bool operator==(const WitnessStatus&) const = default;
+};
+
 struct GroupStatus {
   BladeId standby;  ///< empty: the standby has become an active, nobody stands by
   MovementPolicy movement = MovementPolicy::WhenSlow;
@@ -51,6 +61,7 @@ struct GroupStatus {
   std::vector<ControlServerStatus> control_servers =
       {};                          ///< where there are several; of a follower nothing else counts
   std::string control_alarm = {};  ///< why nobody decides; empty: somebody does
+  std::vector<WitnessStatus> witnesses = {};
   bool operator==(const GroupStatus&) const = default;
 };
 

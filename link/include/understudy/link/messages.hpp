@@ -144,8 +144,16 @@ struct StopGrants {  ///< to the standby: no more grants for this term or a lowe
   Term term;
   bool operator==(const StopGrants&) const = default;
 };
+/// To the active, in a planned switchover: let go of the role when its mirror has applied all that was committed.
+/// Confirmed by HandedOver; HandOverFailed: the active goes on serving under the term that it has.
+struct HandOver {
+  RoleId role;
+  Term term;                      ///< the one that the mirror is to have
+  std::uint32_t deadline_ms = 0;  ///< past it the active opens its gate again
+  bool operator==(const HandOver&) const = default;
+};
 using Order = std::variant<ServeRole, StandDown, RunMirror, Activate, Move, ReleaseMirrors, ArmLease, DisarmLease,
-                           AllowGrants, StopGrants>;
+                           AllowGrants, StopGrants, HandOver>;
 
 // --- reports: host-agent -> control-server ---
 struct HeldRole {
@@ -254,8 +262,22 @@ struct GrantsStopped {  ///< the mirror's own word: it has granted nothing since
   Term term;
   bool operator==(const GrantsStopped&) const = default;
 };
-using Report =
-    std::variant<Hello, Serving, ServeFailed, Stopped, MirrorState, PeerVote, ApplicationFailed, Activated,
-                 ActivateFailed, Moved, MoveFailed, MirrorsReleased, MirrorWarning, LeaseState, GrantsStopped>;
+/// The active's gate is closed by its kernel's own word, the mirror has applied all that was committed, and the active
+/// has let go of the role: stop-evidence, and more than that.
+struct HandedOver {
+  RoleId role;
+  Term term;
+  std::vector<PhaseTime> phases;
+  bool operator==(const HandedOver&) const = default;
+};
+struct HandOverFailed {  ///< it has not let go and will not, for this order: it serves on, or is about to
+  RoleId role;
+  Term term;
+  std::string detail;
+  bool operator==(const HandOverFailed&) const = default;
+};
+using Report = std::variant<Hello, Serving, ServeFailed, Stopped, MirrorState, PeerVote, ApplicationFailed, Activated,
+                            ActivateFailed, Moved, MoveFailed, MirrorsReleased, MirrorWarning, LeaseState,
+                            GrantsStopped, HandedOver, HandOverFailed>;
 
 }  // namespace understudy::link

@@ -1,0 +1,65 @@
+// SPDX-License-Identifier: Apache-2.0
+/// Blades that fail again and again (hold_out.hpp), and what is kept of them.
+#include "core/group.hpp"
+
+namespace understudy::control {
+
+using link::Severity;
+
+/// Empty: it is not held out.
+std::string Group::hold_out_text(const BladeId& blade) const {
+  const auto& config = config_.hold_out;
+  if (!blades_.at(blade).hold_out.held()) { return ""; }
+  const auto seconds = [](Duration time) {
+    return std::to_string(std::chrono::duration_cast<std::chrono::seconds>(time).count()) + " s";
+  };
+  return "held out after " + std::to_string(config.failures) + " failures within " + seconds(config.within) +
+         ": it gets no mirrors until `understudy let-back " + blade.value + "`" +
+         (config.lasts > Duration{0} ? ", or " + seconds(config.lasts) + " without a failure" : "");
+}
+
+void Group::restore_hold_outs(StepContext& context) {
+  for (const auto& [id, ages] : std::exchange(held_out_, {})) {
+    auto* blade = blades_.find(id);
+    if (blade == nullptr || config_.hold_out.failures == 0) { continue; }
+    blade->hold_out.restore(context.now, ages);
+    if (blade->hold_out.held()) { note_blade(context, Severity::Alarm, "held-out", id, "still " + hold_out_text(id)); }
+  }
+}
+
+void Group::keep_hold_out(StepContext& context, const BladeId& blade) {
+  context.effects.emplace_back(KeepHoldOut{blade, context.blades.at(blade).hold_out.ages(context.now)});
+}
+
+void Group::count_failure(StepContext& context, const BladeId& blade) {
+  const bool too_many = blades_.at(blade).hold_out.failed(context.now, config_.hold_out);
+  if (config_.hold_out.failures != 0) { keep_hold_out(context, blade); }
+  if (!too_many) { return; }
+  note_blade(context, Severity::Alarm, "held-out", blade, hold_out_text(blade));
+}
+
+void Group::let_back(StepContext& context, const BladeId& blade, const std::string& by) {
+  blades_.at(blade).hold_out.let_back();
+  keep_hold_out(context, blade);
+  note_blade(context, Severity::Info, "held-out", blade, blade.value + " is let back " + by);
+  for (auto& role : roles_) { role.on_let_back(context, blade); }
+}
+
+void Group::let_back_in_time(StepContext& context) {
+  for (const auto& config : config_.blades) {
+    const auto until = blades_.at(config.id).hold_out.until(config_.hold_out);
+    if (until && *until <= context.now) { let_back(context, config.id, "by time: it has not failed since"); }
+  }
+}
+
+Result<std::string> Group::check_let_back(const BladeId& id) const {
+  const auto* blade = blades_.find(id);
+  if (blade == nullptr) { return failure("there is no blade \"" + id.value + "\" in this group", Errc::NotFound); }
+  if (!blade->hold_out.held()) { return failure(id.value + " is not held out", Errc::Refused); }
+  return id.value + " is let back; mirrors begin on it within seconds if it is the standby";
+}
+
+void Group::handle(StepContext& context, const OperatorLetBack& event) {
+  if (check_let_back(event.blade)) { let_back(context, event.blade, "by an operator"); }
+}
+}  // namespace understudy::control

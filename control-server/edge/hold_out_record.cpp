@@ -1,0 +1,55 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "edge/hold_out_record.hpp"
+
+#include <charconv>
+#include <sstream>
+
+#include "understudy/common/log.hpp"
+
+namespace understudy::control {
+
+std::string hold_out_record(const HoldOutAges& ages, std::int64_t wall_ns) {
+  std::string text = ages.held ? std::to_string(wall_ns - ages.held->count()) : "-";
+  for (const auto& age : ages.failures) { text += " " + std::to_string(wall_ns - age.count()); }
+  return text;
+}
+
+Result<HoldOutAges> read_hold_out_record(const std::string& text, std::int64_t wall_ns) {
+  HoldOutAges ages;
+  std::istringstream words(text);
+  bool first = true;
+  for (std::string word; words >> word; first = false) {
+    if (first && word == "-") { continue; }
+    std::int64_t at = 0;
+    const auto* end = word.data() + word.size();
+    if (std::from_chars(word.data(), end, at) != std::from_chars_result{end, std::errc{}} || at < 0) {
+      return failure("\"" + text + "\" is no record of a blade that failed", Errc::Damaged);
+    }
+    const Duration age{wall_ns - at};
+    if (first) {
+      ages.held = age;
+    } else {
+      ages.failures.push_back(age);
+    }
+  }
+  if (first) { return failure("an empty record of a blade that failed", Errc::Damaged); }
+  return ages;
+}
+
+std::map<BladeId, HoldOutAges> read_hold_outs(StateStore& store, std::int64_t wall_ns) {
+  std::map<BladeId, HoldOutAges> found;
+  const auto kept = store.kept(kHoldOutKey);
+  if (!kept) { log::error("blades that were held out are forgotten: {}", log::describe(kept.error())); }
+  if (!kept) { return found; }
+  for (const auto& [blade, text] : kept.value()) {
+    auto ages = read_hold_out_record(text, wall_ns);
+    if (ages) {
+      found[BladeId{blade}] = std::move(ages).value();
+    } else {
+      log::error("{}: {}", blade, log::describe(ages.error()));
+    }
+  }
+  return found;
+}
+
+}  // namespace understudy::control

@@ -1,0 +1,24 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+/// What the state store keeps of a blade that failed: a line of text in the wall's time.
+
+#include <map>
+#include <string>
+
+#include "core/hold_out.hpp"
+#include "edge/state_store.hpp"
+#include "understudy/common/result.hpp"
+
+namespace understudy::control {
+
+inline const std::string kHoldOutKey = "hold-out/";  ///< and the blade's name
+
+/// "HELD FAILURE FAILURE ...", nanoseconds since 1970; HELD is "-" for a blade that is not held out.
+[[nodiscard]] std::string hold_out_record(const HoldOutAges& ages, std::int64_t wall_ns);
+[[nodiscard]] Result<HoldOutAges> read_hold_out_record(const std::string& text, std::int64_t wall_ns);
+
+/// All that `store` keeps. One that cannot be read is told and is no reason not to start: the blade begins without a
+/// past.
+[[nodiscard]] std::map<BladeId, HoldOutAges> read_hold_outs(StateStore& store, std::int64_t wall_ns);
+
+}  // namespace understudy::control

@@ -1,0 +1,48 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "edge/hold_out_record.hpp"
+
+#include <gtest/gtest.h>
+
+#include <filesystem>
+
+#include "edge/store.hpp"
+
+namespace understudy::control {
+namespace {
+
+using namespace std::chrono_literals;
+
+TEST(HoldOutRecord, ComesBackOlderByWhatHasPassed) {
+  const HoldOutAges ages{{90s, 60s, 1s}, 1s};
+  const auto text = hold_out_record(ages, 1'000'000'000'000);
+  const auto back = read_hold_out_record(text, 1'005'000'000'000);
+  ASSERT_TRUE(back.ok()) << back.error().message;
+  EXPECT_EQ(back.value(), (HoldOutAges{{95s, 65s, 6s}, 6s}));
+  EXPECT_EQ(read_hold_out_record(hold_out_record({}, 5), 5).value(), HoldOutAges{});
+}
+
+TEST(HoldOutRecord, AnythingElseIsRefused) {
+  for (const auto* text : {"", "x", "- x", "-5", "1 2 3x", "99999999999999999999"}) {
+    EXPECT_FALSE(read_hold_out_record(text, 0).ok()) << text;
+  }
+}
+
+TEST(HoldOutRecord, TheStoreKeepsTheLastOne) {
+  const auto path = std::filesystem::temp_directory_path() / ("hold-out-" + std::to_string(getpid()) + ".db");
+  {
+    auto store = Store::open(path.string());
+    ASSERT_TRUE(store.ok()) << store.error().message;
+    EXPECT_TRUE(store.value()->kept(kHoldOutKey).value().empty());
+    EXPECT_TRUE(store.value()->keep(kHoldOutKey + "blade-4", "- 1").ok());
+    EXPECT_TRUE(store.value()->keep(kHoldOutKey + "blade-4", "7 1 7").ok());
+    EXPECT_TRUE(store.value()->keep("other/blade-4", "no").ok());
+  }
+  auto store = Store::open(path.string());
+  ASSERT_TRUE(store.ok()) << store.error().message;
+  const auto kept = store.value()->kept(kHoldOutKey).value();
+  EXPECT_EQ(kept, (std::map<std::string, std::string>{{"blade-4", "7 1 7"}}));
+  for (const auto* suffix : {"", ".lock", "-wal", "-shm"}) { std::filesystem::remove(path.string() + suffix); }
+}
+
+}  // namespace
+}  // namespace understudy::control
