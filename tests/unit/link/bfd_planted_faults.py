@@ -51,6 +51,8 @@ FAULTS = [
     ("no memory is locked", "link/src/bfd_service.cpp",
      "  if (mlockall(MCL_CURRENT | MCL_ONFAULT) != 0 && !warned.exchange(true)) {",
      "  if (false && !warned.exchange(true)) {", "*LockedMemory*"),
+    ("a packet that waited is not noticed", SESSION, "if (is_late(now) && late_restarts_",
+     "if (false && late_restarts_", "*Freeze*"),
     ("the number does not advance", SESSION, "{ ++transmit_sequence_; }", "{ transmit_sequence_ += 0; }",
      "BfdSessionAuthentication*"),
     ("answers out of turn are not bounded", SESSION, "if (out_of_turn_ < out_of_turn_max)",

@@ -146,5 +146,20 @@ TEST(BfdSessionAuthentication, OwnFreezeLongerThanTheSocketIsDeepIsNotThePeersFa
   EXPECT_EQ(bench.discard, Discard::AuthenticationReplayed) << "and the window is narrow again";
 }
 
+/// The packets are read first; the tick that would notice the freeze comes after them.
+TEST(BfdSessionAuthentication, AGapOfItsOwnFreezeIsForgivenAlsoBeforeATickHasNoticedIt) {
+  Bench bench(with(meticulous));
+  bench.tick_at(1s);
+  bench.receive(signed_packet(Down, 1));
+  bench.receive(signed_packet(Up, 2));
+  bench.receive(signed_packet(Up, 3, true));
+  ASSERT_EQ(bench.session.state(), Up);
+
+  bench.now = Instant{11s};
+  bench.receive(signed_packet(Up, 4));
+  bench.receive(signed_packet(Up, 230));
+  EXPECT_EQ(bench.discard, Discard::Kept);
+}
+
 }  // namespace
 }  // namespace understudy::link::bfd
