@@ -93,7 +93,7 @@ struct ControlNode::Impl {
       for (auto& age : ages.failures) { age += since; }
       if (ages.held) { *ages.held += since; }
     }
-    group.emplace(make_config(world), stored, std::move(held_out));
+    group.emplace(make_config(world), stored, std::set<RoleId>{}, std::move(held_out));
     queue.clear();
     stepping = false;
     switch_worker = {};

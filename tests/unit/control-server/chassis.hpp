@@ -107,7 +107,7 @@ class Chassis {
       for (auto& age : ages.failures) { age += now - kept.first; }
       if (ages.held) { *ages.held += now - kept.first; }
     }
-    group.emplace(config, stored, held_out);
+    group.emplace(config, stored, std::set<RoleId>{}, held_out);
     queue_.clear();
     step(Started{});
     for (const auto& blade : config.blades) { step(PortsSeen{blade.id, isolated.contains(blade.id)}); }

@@ -92,6 +92,8 @@ inline GroupStatus status() {
           {{BladeId{"blade-1"}, true, Vote::Up, false, false, "held out"},
            {BladeId{"blade-2"}, false, Vote::Down, true, true, ""}},
           false,
+          {},
+          "",
           {{"gateway", "10.0.0.1", "icmp", Vote::Up}}};
 }
 
