@@ -15,6 +15,10 @@ Result<std::string> Group::check_switchover(const RoleId& id, bool force) const 
     return refuse(id.value + " is " + to_string(role->state()) + (detail.empty() ? "" : " (" + detail + ")") +
                   "; only a role that is protected can be switched over");
   }
+  if (role->mirrors_phase() != link::MirrorPhase::Synced) {  // for less than it takes to call the role exposed
+    return refuse("the mirror of " + id.value + " is " + link::to_string(role->mirrors_phase()) +
+                  " at the moment, not synced; try again in some seconds");
+  }
   for (const auto& other : roles_) {
     if (other.state() != RoleState::TakingOver && other.state() != RoleState::Moving) { continue; }
     return refuse(other.id().value + " is " + to_string(other.state()) +

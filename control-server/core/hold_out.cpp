@@ -7,13 +7,16 @@ namespace understudy::control {
 
 bool HoldOut::failed(Instant now, const HoldOutConfig& config) {
   if (config.failures == 0) { return false; }
+  if (since_) {  // from its last failure on, however far apart they are
+    since_ = now;
+    return false;
+  }
   while (!failures_.empty() && failures_.front() + config.within <= now) { failures_.pop_front(); }
   failures_.push_back(now);
   if (failures_.size() > config.failures) { failures_.pop_front(); }
   if (failures_.size() < config.failures) { return false; }
-  const bool fresh = !since_;
-  since_ = now;  // one that goes on failing is held out from its last failure on
-  return fresh;
+  since_ = now;
+  return true;
 }
 
 void HoldOut::let_back() {

@@ -96,7 +96,8 @@ void RoleMachine::doubt_protection(StepContext& context) {
   const auto& standby = context.blades.at(standby_);
   const bool known = mirror_known(context);
   const bool broken = known && (mirror_.phase == MirrorPhase::Failed || mirror_.phase == MirrorPhase::Stopped);
-  const bool other_boot = known && mirror_.boot_nonce != synced_nonce_;
+  // A host-agent that was restarted says Hello before its guest has told it who it is.
+  const bool other_boot = known && !mirror_.boot_nonce.empty() && mirror_.boot_nonce != synced_nonce_;
   const auto gone_from = standby.gone_from(timings.agent_restart);
   const bool gone = gone_from && context.now >= *gone_from;
   const bool at_once = broken || other_boot || gone || (known && mirror_.phase == MirrorPhase::Syncing);

@@ -97,6 +97,7 @@ class RoleMachine {
   [[nodiscard]] std::optional<Instant> decided_at() const { return decided_at_; }
   [[nodiscard]] std::optional<Instant> next_deadline() const;
   [[nodiscard]] std::uint64_t changes() const { return changes_; }
+  [[nodiscard]] link::MirrorPhase mirrors_phase() const { return mirror_.phase.value_or(link::MirrorPhase::Starting); }
   [[nodiscard]] link::Vote mirrors_vote() const { return mirror_.ballot.vote; }
   /// When the mirror's view of the active changed last from one certainty to the other; nothing: it never did.
   [[nodiscard]] std::optional<Instant> mirror_wavered_at() const { return mirror_wavered_at_; }

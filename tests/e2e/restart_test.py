@@ -71,7 +71,7 @@ class RestartedHostAgent(GroupCase):
         self.finish_traffic(fresh=False)  # connections that began while nobody collected are not known to the mirror
 
     def test_an_active_that_has_forgotten_its_role_speaks_no_more(self):
-        """What a lost record leaves: an agent that holds nothing, which is evidence, and an open gate, which must close."""
+        """A lost record leaves an agent that holds nothing, which is evidence, and an open gate, which must close."""
         self.wait_state("protected")
         since = time.time_ns()
         self.kill_agent(self.active)

@@ -40,6 +40,9 @@ class PlannedSwitchover(GroupCase):
         self.assertEqual(told["severity"], "alarm")
         self.wait_traffic("the active serves on", 10)
         self.assertTrue(processes.send(mirror, signal.SIGCONT))
+        # The stream that was shipped to its end is made anew: protected again by the mirror's word after that.
+        self.wait_event(lambda event: event["kind"] == "mirror" and event["text"].startswith("synced"),
+                        "the mirror is synced again", told["time_ns"], 30)
         self.wait_state("protected", 30)
         after = self.role()
         self.assertEqual((after["place"], after["term"]), (before["place"], before["term"]))

@@ -125,6 +125,15 @@ TEST(HoldOut, FailuresThatAreFarApartAndRestartsOfADaemonAreNone) {
   EXPECT_EQ(chassis.group->status().blades[1].detail, "");
 }
 
+TEST(HoldOut, LastsFromTheLastFailureEvenWhenThatComesAlone) {
+  const HoldOutConfig config{.failures = 3, .within = 10min, .lasts = 1h};
+  HoldOut hold_out;
+  for (const auto at : {1min, 2min}) { EXPECT_FALSE(hold_out.failed(Instant{at}, config)); }
+  EXPECT_TRUE(hold_out.failed(Instant{3min}, config));
+  EXPECT_FALSE(hold_out.failed(Instant{33min}, config)) << "it is held out already";
+  EXPECT_EQ(hold_out.until(config), Instant{93min});
+}
+
 TEST(HoldOut, IsOffWithoutAConfiguration) {
   HoldOut hold_out;
   for (int i = 0; i < 10; ++i) { EXPECT_FALSE(hold_out.failed(Instant{1h}, {})); }

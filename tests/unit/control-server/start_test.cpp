@@ -239,6 +239,18 @@ TEST(Protection, AnotherBootOfTheGuestIsNotTheOneThatSynced) {
   EXPECT_EQ(chassis.state(1), RoleState::Exposed);
 }
 
+/// Its host-agent was restarted, and has not heard it yet; meanwhile the active dies.
+TEST(Protection, AGuestThatHasNotSaidYetWhoItIsIsNoOther) {
+  Chassis chassis(2);
+  chassis.bring_up();
+  chassis.hello(chassis.standby(), {{RoleId{"role-1"}, Term{1}, PlaceKind::Mirror, false}});
+  chassis.mirror_state(1, MirrorPhase::Starting, "");
+  EXPECT_EQ(chassis.state(1), RoleState::Protected);
+  chassis.mirror_state(1, MirrorPhase::Connected, "nonce");
+  chassis.silence(1);
+  EXPECT_EQ(chassis.state(1), RoleState::OnMirror);
+}
+
 TEST(Protection, AFailedMirrorIsStartedAgain) {
   Chassis chassis(1);
   chassis.bring_up();

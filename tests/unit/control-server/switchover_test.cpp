@@ -175,6 +175,9 @@ TEST_F(Switchover, IsRefusedInOneLine) {
   sut_.report(BladeId{"blade-2"}, link::HandedOver{RoleId{"role-2"}, Term{2}, {}});
   ASSERT_EQ(sut_.state(2), RoleState::OnMirror);
   EXPECT_TRUE(sut_.group->check_switchover(kRole, false).ok()) << "two roles may be on their mirrors";
+  sut_.mirror_state(1, MirrorPhase::Connected);
+  ASSERT_EQ(sut_.state(1), RoleState::Protected) << "its stream broke a moment ago";
+  expect_refused("the mirror of role-1 is connected at the moment, not synced", true);
   sut_.mirror_state(1, MirrorPhase::Syncing);
   expect_refused("role-1 is exposed", true);
   sut_.mirror_state(1, MirrorPhase::Synced);

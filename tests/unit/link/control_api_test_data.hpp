@@ -91,10 +91,7 @@ inline GroupStatus status() {
             7}},
           {{BladeId{"blade-1"}, true, Vote::Up, false, false, "held out"},
            {BladeId{"blade-2"}, false, Vote::Down, true, true, ""}},
-          false,
-          {},
-          "",
-          {{"gateway", "10.0.0.1", "icmp", Vote::Up}}};
+          false};
 }
 
 }  // namespace understudy::link::test
