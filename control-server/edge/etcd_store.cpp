@@ -151,48 +151,46 @@ Result<std::optional<link::MovementPolicy>> EtcdStore::policy() {
   return std::optional(parsed.value());
 }
 
-Status EtcdStore::set_policy(link::MovementPolicy policy) {
-  const auto change = etcd::put(etcd_.settings().at("policy"), link::to_string(policy));
+Status EtcdStore::write_leading(const json::object& change) {
   const auto answer = etcd_.call("kv/txn", etcd::transaction({we_lead()}, {change}, {}));
   if (!answer) { return answer.error(); }
   return etcd::succeeded(*answer) ? Status{} : Status{deposed()};
+}
+
+Status EtcdStore::set_policy(link::MovementPolicy policy) {
+  return write_leading(etcd::put(etcd_.settings().at("policy"), link::to_string(policy)));
 }
 
 Status EtcdStore::keep(const std::string& key, const std::string& value) {
-  const auto change = etcd::put(etcd_.settings().at("kept/" + key), value);
-  const auto answer = etcd_.call("kv/txn", etcd::transaction({we_lead()}, {change}, {}));
-  if (!answer) { return answer.error(); }
-  return etcd::succeeded(*answer) ? Status{} : Status{deposed()};
+  return write_leading(etcd::put(etcd_.settings().at("kept/" + key), value));
 }
 
 Result<std::map<std::string, std::string>> EtcdStore::kept(const std::string& prefix) {
-  const auto whole = etcd_.settings().at("kept/" + prefix);
-  const auto answer = etcd_.call("kv/range", etcd::range_all(whole));
-  if (!answer) { return answer.error(); }
-  const auto found = etcd::key_values(*answer);
-  if (!found) { return found.error(); }
-  std::map<std::string, std::string> kept;
-  for (const auto& one : *found) { kept[one.key.substr(whole.size())] = one.value; }
-  return kept;
+  return all_below("kept/" + prefix);
 }
 
-Result<std::set<RoleId>> EtcdStore::protected_roles() {
-  const auto prefix = etcd_.settings().at("protected/");
+Result<std::map<std::string, std::string>> EtcdStore::all_below(const std::string& path) {
+  const auto prefix = etcd_.settings().at(path);
   const auto answer = etcd_.call("kv/range", etcd::range_all(prefix));
   if (!answer) { return answer.error(); }
   const auto found = etcd::key_values(*answer);
   if (!found) { return found.error(); }
+  std::map<std::string, std::string> values;
+  for (const auto& one : *found) { values[one.key.substr(prefix.size())] = one.value; }
+  return values;
+}
+
+Result<std::set<RoleId>> EtcdStore::protected_roles() {
+  const auto found = all_below("protected/");
+  if (!found) { return found.error(); }
   std::set<RoleId> roles;
-  for (const auto& one : *found) { roles.insert(RoleId{one.key.substr(prefix.size())}); }
+  for (const auto& [role, value] : *found) { roles.insert(RoleId{role}); }
   return roles;
 }
 
 Status EtcdStore::set_protected(const RoleId& role, bool is) {
   const auto key = etcd_.settings().at("protected/" + role.value);
-  const auto change = is ? etcd::put(key, "{}") : json::object{{"request_delete_range", etcd::range_one(key)}};
-  const auto answer = etcd_.call("kv/txn", etcd::transaction({we_lead()}, {change}, {}));
-  if (!answer) { return answer.error(); }
-  return etcd::succeeded(*answer) ? Status{} : Status{deposed()};
+  return write_leading(is ? etcd::put(key, "{}") : json::object{{"request_delete_range", etcd::range_one(key)}});
 }
 
 Result<std::uint64_t> EtcdStore::last_event_id() {

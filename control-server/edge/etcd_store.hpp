@@ -60,6 +60,10 @@ class EtcdStore : public StateStore {
   };
   Result<Stored> read(const std::string& key, const std::string& value, std::int64_t revision) const;
   [[nodiscard]] boost::json::object we_lead() const;
+  /// One change that nothing but the leadership is compared for. Expired: we do not lead any more.
+  Status write_leading(const boost::json::object& change);
+  /// Every key below PREFIX/`path`, without that, and its value.
+  Result<std::map<std::string, std::string>> all_below(const std::string& path);
   Status look_why(const RoleId& role, const Ownership& next, const boost::json::value& answer);
 
   EtcdClient etcd_;
