@@ -149,6 +149,7 @@ Status ControlService::watch_blades() {
 
 link::ControlApiHandlers ControlService::handlers() {
   link::ControlApiHandlers handlers;
+  handlers.bfd = config_.group.bfd;
   handlers.on_report = [this](link::SessionId session, const link::Report& report) { on_report(session, report); };
   handlers.on_detached = [this](link::SessionId session, const std::string& /*why*/) { on_detached(session); };
   handlers.status = [this] { return status(); };
