@@ -294,7 +294,9 @@ void RoleMachine::judge_serving_mirror(StepContext& context) {
     return;
   }
   clear(context, "agent");
-  raise(context, "silent", standby_.value + ", whose mirror serves the role, is silent: nothing can take over");
+  raise(context, "silent",
+        standby_.value + ", whose mirror serves the role, is silent: nothing can take over; " + config_.active.value +
+            " gets the role when " + standby_.value + " says that it has it no more");
   if (state_ == RoleState::OnMirror) {  // only the host-agent ends a movement: its successor will tell
     become(context, RoleState::Lost, standby_.value + " is silent and serves the role by its mirror");
   }

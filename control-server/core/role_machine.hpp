@@ -208,6 +208,7 @@ class RoleMachine {
   void activation_failed(StepContext& context, const std::string& why);
   void consider_cancelling(StepContext& context);
   void retry_takeover(StepContext& context);
+  [[nodiscard]] bool standby_died_activating(StepContext& context);
   void activated_under_a_forgotten_term(StepContext& context, Term term);
   void now_on_mirror(StepContext& context);
   [[nodiscard]] bool old_active_is_healthy(const StepContext& context) const;
