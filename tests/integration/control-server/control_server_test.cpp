@@ -9,6 +9,7 @@
 #include <filesystem>
 #include <fstream>
 
+#include "../link/network_namespace.hpp"
 #include "played_chassis.hpp"
 #include "understudy/net/namespace.hpp"
 
@@ -34,7 +35,9 @@ class ControlServerTest : public PlayedChassisTest {
   }
 
   [[nodiscard]] std::string group_file() const {
-    return played_group("listen = \"127.0.0.250:7400\"\nstate = \"" + folder_ + "/control.db\"\n", server_files_);
+    return played_group("listen = \"127.0.0.250:7400\"\nstate = \"" + folder_ + "/control.db\"\n" + on_blade_,
+                        server_files_) +
+           witnesses_;
   }
 
   void start_server() {
@@ -102,6 +105,8 @@ class ControlServerTest : public PlayedChassisTest {
     });
   }
 
+  std::string on_blade_;               ///< a line of [control]
+  std::string witnesses_;              ///< tables of group.toml
   tls::CredentialFiles server_files_;  ///< none: plain text
   std::optional<Child> server_;
 };
@@ -251,6 +256,55 @@ TEST_F(ControlServerTest, PlainTextIsShownByEveryStatusAndNobodyIsMixed) {
   EXPECT_NE(operate("status").find("! PLAIN TEXT: the wires have no protection"), std::string::npos);
   EXPECT_NE(operate("status --json").find("\"plain_text\":true"), std::string::npos);
   EXPECT_NE(operate("events --json").find("plain_text = true: the wires are not encrypted"), std::string::npos);
+}
+
+/// One active, and the control-server on the standby: it hears no other blade. Witnesses by ICMPv6 and BFD, in a
+/// network namespace behind a cable, and a process.
+TEST_F(ControlServerTest, WithoutAnyWitnessNobodyIsDeadAndWithOneThePairFailsOver) {
+  server_->terminate();
+  test::NetworkNamespace there;
+  ASSERT_TRUE(there.good());
+  ASSERT_EQ(std::system(("ip link add vw type veth peer name vp netns " + there.id() +
+                         " && ip addr add fd09::1/64 dev vw nodad && ip link set vw up")
+                            .c_str()),
+            0);
+  ASSERT_TRUE(there.ip("addr add fd09::2/64 dev vp nodad") && there.ip("link set vp up"));
+  std::optional<Child> router(std::in_place, std::vector<std::string>{BFD_SPEAKER, "127.0.0.4", kServer},
+                              folder_ + "/router.log");
+  on_blade_ = "blade = \"blade-2\"\n";
+  witnesses_ =
+      "[[witness]]\nname = \"switch-a\"\naddress = \"fd09::2\"\nmethod = \"icmp\"\n"
+      "[[witness]]\nname = \"router\"\naddress = \"127.0.0.4\"\nmethod = \"bfd\"\n";
+  start_server();
+  bring_up();
+  const auto seen = [&](const std::string& witness, const std::string& vote) {
+    return run_until([&] {
+      const auto told = boost::json::parse(operate("status --json"));
+      for (const auto& one : told.at("witnesses").as_array()) {
+        if (one.at("witness").as_string() == witness) { return one.at("vote").as_string() == vote; }
+      }
+      return false;
+    });
+  };
+  ASSERT_TRUE(seen("switch-a", "up") && seen("router", "up")) << operate("status");
+  const auto status = operate("status");
+  EXPECT_NE(status.find("router              up            bfd       127.0.0.4"), std::string::npos) << status;
+
+  router.reset();
+  ASSERT_TRUE(there.ip("link set vp down"));
+  lose_active();
+  EXPECT_TRUE(run_until_detail("no witness is reached either")) << operate("status") << operate("events");
+  EXPECT_EQ(standby_->got<Activate>(), nullptr);
+  EXPECT_FALSE(isolation_->are_isolated({"b1-ext"}).value());
+  EXPECT_TRUE(seen("switch-a", "down") && seen("router", "down"));
+
+  ASSERT_TRUE(there.ip("link set vp up") && there.ip("addr replace fd09::2/64 dev vp nodad"));
+  ASSERT_TRUE(run_until_state("on-host")) << operate("status") << operate("events");
+  const auto events = operate("events");
+  for (const auto* words : {"witness switch-a (fd09::2) is lost", "no witness is reached: ", "is back"}) {
+    EXPECT_NE(events.find(words), std::string::npos) << words << events;
+  }
+  EXPECT_EQ(std::system("ip link del vw"), 0);
 }
 
 TEST_F(ControlServerTest, TheOperatorsCommandAnswersClearly) {
