@@ -340,13 +340,15 @@ void Group::handle(StepContext& context, const ReadmitFailed& event) {
   note_blade(context, Severity::Alarm, "isolation", event.blade,
              "cannot readmit " + event.blade.value + ": " + event.detail);
 }
-void Group::handle(StepContext& /*context*/, const PortsSeen& event) {
+void Group::handle(StepContext& context, const PortsSeen& event) {
   auto* blade = blades_.find(event.blade);
   if (blade == nullptr) { return; }
   blade->looking = false;
   if (!event.known) { return; }
-  blade->isolated = event.isolated;
+  const bool opened = std::exchange(blade->isolated, event.isolated) && !event.isolated;
   blade->half_closed = event.half_closed;
+  if (!opened || blade->ports.awaited(PortOrders::Kind::Readmit)) { return; }
+  for (auto& role : roles_) { role.on_ports_opened(context, event.blade); }
 }
 
 void Group::handle(StepContext& context, const PowerDone& event) {

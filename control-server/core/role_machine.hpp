@@ -78,12 +78,13 @@ class RoleMachine {
   void on_isolated(StepContext& context, const BladeId& blade);
   void on_isolate_failed(StepContext& context, const BladeId& blade, const std::string& detail);
   void on_readmitted(StepContext& context, const BladeId& blade);
+  void on_ports_opened(StepContext& context, const BladeId& blade);
   void on_let_back(StepContext& context, const BladeId& blade);
   void on_powered_off(StepContext& context, const BladeId& blade);
   void on_power_failed(StepContext& context, const BladeId& blade, const std::string& detail);
   void on_mirrors_released(StepContext& context, const BladeId& blade);
   void on_operator_move() { operator_move_ = true; }
-  void on_operator_switchover() { switchover_wanted_ = true; }
+  void on_operator_switchover(Instant now) { switchover_wanted_at_ = now; }
 
   /// After each step: what is to be written down of the role's protection, if it is news.
   void keep_protection(StepContext& context);
@@ -313,7 +314,7 @@ class RoleMachine {
   Instant stopping_since_;
   Instant activating_since_;
   bool operator_move_ = false;
-  bool switchover_wanted_ = false;
+  std::optional<Instant> switchover_wanted_at_;
   struct HandOver {  ///< of the last switchover
     Term term;
     bool undone = false;  ///< the active has said that it does not let go; it was told to serve on
