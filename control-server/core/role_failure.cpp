@@ -326,6 +326,12 @@ void RoleMachine::act_on(StepContext& context, Verdict verdict) {
             "has more likely failed than " +
                 blade + "; no failover");
       return;
+    case Verdict::CutOff:
+      raise(context, "observers",
+            blade +
+                " is silent for both observers, and no witness is reached either: this side of the network is cut "
+                "off, so nobody is believed dead; look at the cables and switches of the control-server");
+      return;
     case Verdict::OneObserver: {
       const bool own_down = context.blades.at(own_.place.blade).bfd.vote == Vote::Down;
       raise(context, "observers",

@@ -22,10 +22,12 @@ Result<std::unique_ptr<SwitchDriver>> open_switch(const ServerConfig& config) {
 
 }  // namespace
 
-Result<std::unique_ptr<ControlService>> ControlService::start(boost::asio::io_context& io, const ServerConfig& config) {
+Result<std::unique_ptr<ControlService>> ControlService::start(boost::asio::io_context& io, const ServerConfig& config,
+                                                              std::vector<IcmpSocket> icmp) {
   auto the_switch = open_switch(config);
   if (!the_switch) { return the_switch.error(); }
   std::unique_ptr<ControlService> service(new ControlService(io, config, std::move(the_switch).value()));
+  service->icmp_sockets_ = std::move(icmp);
   if (!config.etcd) {
     if (auto opened = service->open_store(); !opened) { return opened.error(); }
   }
@@ -53,6 +55,7 @@ ControlService::~ControlService() {
   store_worker_.reset();
   api_.reset();
   observer_.reset();
+  icmp_.reset();
   deciding_.reset();
   election_.reset();
   alive_.reset();
@@ -85,6 +88,7 @@ Status ControlService::open_edges() {
   watch_certificates();
   if (store_) { begin_deciding(stored, was_protected, read_hold_outs(*store_, wall_now_ns())); }
   if (auto watching = watch_blades(); !watching) { return watching; }
+  if (auto watching = watch_witnesses(); !watching) { return watching; }
   if (config_.etcd) { begin_election(); }
   return {};
 }
@@ -133,10 +137,16 @@ Status ControlService::watch_blades() {
   }
   std::map<IpAddress, BladeId> blades;
   for (const auto& blade : config_.group.blades) { blades[blade.address] = blade.id; }
-  auto observer = link::bfd::Observer::start(io_, options, [this, blades](const IpAddress& peer, link::Vote vote) {
+  std::map<IpAddress, std::string> witnesses;
+  for (const auto& witness : config_.group.witnesses) { witnesses[witness.address] = witness.name; }
+  const auto on_vote = [this, blades, witnesses](const IpAddress& peer, link::Vote vote) {
+    if (const auto witness = witnesses.find(peer); witness != witnesses.end()) {
+      return witness_voted(witness->second, vote);
+    }
     votes_[blades.at(peer)] = vote;
     if (group_) { step(BfdChanged{blades.at(peer), vote}); }
-  });
+  };
+  auto observer = link::bfd::Observer::start(io_, options, on_vote);
   if (!observer) { return observer.error(); }
   for (const auto& [address, blade] : blades) {
     link::bfd::PeerOptions peer;
@@ -153,6 +163,7 @@ Status ControlService::watch_blades() {
 
 link::ControlApiHandlers ControlService::handlers() {
   link::ControlApiHandlers handlers;
+  handlers.bfd = config_.group.bfd;
   handlers.on_report = [this](link::SessionId session, const link::Report& report) { on_report(session, report); };
   handlers.on_detached = [this](link::SessionId session, const std::string& /*why*/) { on_detached(session); };
   handlers.status = [this] { return status(); };

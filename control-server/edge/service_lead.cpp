@@ -93,6 +93,9 @@ void ControlService::begin_deciding(const std::vector<Ownership>& stored, const 
   for (const auto& [blade, vote] : votes_) {
     if (vote != link::Vote::Unknown && group_) { step(BfdChanged{blade, vote}); }
   }
+  for (const auto& [name, seen] : witnesses_) {
+    if (group_) { step(seen); }
+  }
   for (const auto& blade : config_.group.blades) { look_at_ports(blade.id); }
 }
 
@@ -165,6 +168,11 @@ link::GroupStatus ControlService::status() const {
       const auto vote = votes_.find(blade.id);
       status.blades.push_back({blade.id, false, vote == votes_.end() ? link::Vote::Unknown : vote->second, false,
                                blade.standby, "seen by a control-server that does not lead"});
+    }
+    for (const auto& witness : config_.group.witnesses) {
+      const auto seen = witnesses_.find(witness.name);
+      status.witnesses.push_back({witness.name, witness.address.to_string(), to_string(witness.by),
+                                  seen == witnesses_.end() ? link::Vote::Unknown : seen->second.vote});
     }
   }
   status.plain_text = config_.tls.wire.plain_text;
