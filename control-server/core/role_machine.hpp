@@ -210,6 +210,7 @@ class RoleMachine {
   void consider_cancelling(StepContext& context);
   void retry_takeover(StepContext& context);
   [[nodiscard]] bool standby_died_activating(StepContext& context);
+  [[nodiscard]] bool active_has_nothing(const StepContext& context) const;
   void activated_under_a_forgotten_term(StepContext& context, Term term);
   void now_on_mirror(StepContext& context);
   [[nodiscard]] bool old_active_is_healthy(const StepContext& context) const;
@@ -299,6 +300,7 @@ class RoleMachine {
   struct Lease {              ///< of the term of `own_`, in this life
     std::uint64_t id = 0;     ///< of the last ArmLease; 0: none
     bool timed = false;       ///< the active has said so of that one
+    bool orphaned = false;    ///< the active has one that nobody armed in this life, or was told to let go in vain
     bool broken_off = false;  ///< for a moment the mirror could not go on granting, and the active was not told
     bool stopping = false;    ///< the mirror was told to grant no more
     std::optional<Instant> doubted_since;  ///< only the mirror's vote or its sync is missing
