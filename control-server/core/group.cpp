@@ -36,6 +36,7 @@ std::vector<Effect> Group::step(Instant now, const Event& event) {
   context.standby_free = standby_free();
   settle(context);
   open_standby(context);
+  for (auto& role : roles_) { role.keep_protection(context); }
   return effects;
 }
 

@@ -27,8 +27,8 @@ namespace understudy::control {
 class Group {
  public:
   /// `stored`: every ownership of the state store. `was_protected`: the roles whose mirror was synced by the last word
-  /// of a former life, which may have ended at the same moment as their active. `held_out`: what the store keeps of
-  /// blades that failed.
+  /// of a former life (KeepProtection), which may have ended at the same moment as their active. `held_out`: what the
+  /// store keeps of blades that failed.
   Group(GroupConfig config, const std::vector<Ownership>& stored, const std::set<RoleId>& was_protected = {},
         std::map<BladeId, HoldOutAges> held_out = {});
 

@@ -71,10 +71,14 @@ Status ControlService::open_store() {
 
 Status ControlService::open_edges() {
   std::vector<Ownership> stored;
+  std::set<RoleId> was_protected;
   if (store_) {
     auto found = store_->ownerships();
     if (!found) { return found.error(); }
     stored = std::move(found).value();
+    auto last_word = store_->protected_roles();
+    if (!last_word) { return last_word.error(); }
+    was_protected = std::move(last_word).value();
   }
   auto api = link::ControlApiServer::listen(io_, config_.listen, config_.tls.wire, store_ ? store_->state_id() : "",
                                             handlers());
@@ -82,7 +86,7 @@ Status ControlService::open_edges() {
   api_ = std::move(api).value();
   if (config_.tls.wire.plain_text) { tell_alarm("tls", {}, link::tls::plain_text_alarm); }
   watch_certificates();
-  if (store_) { begin_deciding(stored, {}, read_hold_outs(*store_, wall_now_ns())); }
+  if (store_) { begin_deciding(stored, was_protected, read_hold_outs(*store_, wall_now_ns())); }
   if (auto watching = watch_blades(); !watching) { return watching; }
   if (auto watching = watch_witnesses(); !watching) { return watching; }
   if (config_.etcd) { begin_election(); }
@@ -159,6 +163,7 @@ Status ControlService::watch_blades() {
 
 link::ControlApiHandlers ControlService::handlers() {
   link::ControlApiHandlers handlers;
+  handlers.bfd = config_.group.bfd;
   handlers.on_report = [this](link::SessionId session, const link::Report& report) { on_report(session, report); };
   handlers.on_detached = [this](link::SessionId session, const std::string& /*why*/) { on_detached(session); };
   handlers.status = [this] { return status(); };
@@ -269,7 +274,6 @@ void ControlService::step(const Event& event) {
   }
   stepping_ = false;
   if (group_ && !leads()) { return stop_deciding("its lease could not be renewed in time"); }
-  remember_protection();
   arm_timer();
 }
 
@@ -315,6 +319,22 @@ void ControlService::perform(const KeepHoldOut& effect) {
                       record = hold_out_record(effect.ages, wall_now_ns())](StateStore& store) {
     const auto kept = store.keep(kHoldOutKey + blade, record);
     if (!kept) { log::error("that {} failed is not written down: {}", blade, log::describe(kept.error())); }
+  };
+  if (store_) { return write(*store_); }
+  if (etcd_) {
+    store_worker_->add([write, store = etcd_] { write(*store); });
+  }
+}
+
+/// Whoever decides next must know whether a mirror that has lost its stream was whole when its active, and we with it,
+/// fell silent.
+void ControlService::perform(const KeepProtection& effect) {
+  const auto write = [effect](StateStore& store) {
+    const auto done = store.set_protected(effect.role, effect.is);
+    if (!done) {
+      log::error("{}: whoever decides next is not told that it is {}: {}", effect.role.value,
+                 effect.is ? "protected" : "exposed", log::describe(done.error()));
+    }
   };
   if (store_) { return write(*store_); }
   if (etcd_) {

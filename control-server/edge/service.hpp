@@ -77,7 +77,6 @@ class ControlService {
   void remember_policy(link::MovementPolicy policy);
   void begin_deciding(const std::vector<Ownership>& stored, const std::set<RoleId>& was_protected,
                       std::map<BladeId, HoldOutAges> held_out);
-  void remember_protection();
   void stop_deciding(const std::string& why);
   void watch_tenure();
   void look_at(const ElectionView& view);
@@ -91,6 +90,7 @@ class ControlService {
   void arm_timer();
   void perform(const Persist& effect);
   void perform(const KeepHoldOut& effect);
+  void perform(const KeepProtection& effect);
   void perform(const Isolate& effect);
   void perform(const Readmit& effect);
   void perform(const LookAtPorts& effect) { look_at_ports(effect.blade); }
@@ -134,7 +134,6 @@ class ControlService {
   std::shared_ptr<int> deciding_;  ///< while group_ is there: what an earlier one asked for is nobody's
   std::optional<Leadership> leadership_;
   std::shared_ptr<EtcdStore> etcd_;  ///< used on store_worker_ only
-  std::set<RoleId> protected_;       ///< as etcd has it, or soon will
   ElectionView view_;
   boost::asio::steady_timer tenure_timer_;
   EventLog events_;

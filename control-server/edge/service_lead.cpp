@@ -69,7 +69,6 @@ void ControlService::take_lead(const Leadership& leadership, const std::shared_p
   event.kind = "leader";
   event.text = "control-server " + config_.listen + " leads, under token " + std::to_string(leadership.token);
   perform(Note{event});
-  protected_ = state.was_protected;
   begin_deciding(state.stored, state.was_protected, state.held_out);
   if (state.policy && group_) { step(OperatorPolicy{*state.policy}); }
 }
@@ -98,30 +97,6 @@ void ControlService::begin_deciding(const std::vector<Ownership>& stored, const 
     if (group_) { step(seen); }
   }
   for (const auto& blade : config_.group.blades) { look_at_ports(blade.id); }
-}
-
-/// The next leader must know whether a mirror that has lost its stream was whole when its active, and this leader with
-/// it, fell silent. What is being found out, or taken over, changes nothing.
-void ControlService::remember_protection() {
-  if (!etcd_ || !group_) { return; }
-  for (const auto& config : config_.group.roles) {
-    const auto& role = config.spec.id;
-    const auto state = group_->find(role)->state();
-    if (state == RoleState::Starting || state == RoleState::TakingOver || state == RoleState::Lost) { continue; }
-    const bool is = state == RoleState::Protected;
-    if (is == protected_.contains(role)) { continue; }
-    if (is) {
-      protected_.insert(role);
-    } else {
-      protected_.erase(role);
-    }
-    store_worker_->add([store = etcd_, role, is] {
-      const auto done = store->set_protected(role, is);
-      if (!done) {
-        log::warn("{}: the next leader is not told whether it is protected: {}", role.value, done.error().message);
-      }
-    });
-  }
 }
 
 void ControlService::stop_deciding(const std::string& why) {

@@ -5,6 +5,7 @@
 ///
 ///   locate      the slot that has the key, or the one where it would go
 ///   write_copy  version := free, value, version := sequence     of the copy that is not the newest
+///   write_newest_copy  the same of the copy that is, while it is not committed
 ///   occupy      (both versions := free,) key, value, version := sequence
 
 #include "table.hpp"
@@ -53,6 +54,16 @@ inline Table::Place Table::locate_from(std::uint64_t home, const KeyWords& key, 
   words::invalidate(at + copy, version::free_mark);  // from here to the publication only the other copy counts
   words::store_bytes(value_of(at, copy), value);
   words::publish(at + copy, version::pack(sequence, kind));
+}
+
+/// The newest copy is not committed: it is written once more, and the other one stays.
+[[gnu::always_inline]] inline void Table::write_newest_copy(const Place& place, std::uint64_t sequence,
+                                                            std::span<const std::byte> value) const {
+  Word* at = place.match;
+  const unsigned copy = place.held.newest();
+  words::invalidate(at + copy, version::free_mark);
+  words::store_bytes(value_of(at, copy), value);
+  words::publish(at + copy, version::pack(sequence, layout::kind_live));
 }
 
 [[gnu::always_inline]] inline void Table::occupy(Word* at, const KeyWords& key, std::uint64_t sequence,

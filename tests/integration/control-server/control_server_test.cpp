@@ -4,19 +4,13 @@
 /// ports are isolated in the kernel, its BFD dies by SIGKILL.
 /// Covers: control-server/edge/service.cpp, cli/commands.cpp, cli/pki_commands.cpp
 #include <gtest/gtest.h>
-#include <sched.h>
-#include <unistd.h>
 
-#include <boost/asio/io_context.hpp>
 #include <boost/json.hpp>
 #include <filesystem>
 #include <fstream>
-#include <optional>
 
 #include "../link/network_namespace.hpp"
-#include "played_blade.hpp"
-#include "support/run_until.hpp"
-#include "understudy/net/gate.hpp"
+#include "played_chassis.hpp"
 #include "understudy/net/namespace.hpp"
 
 namespace understudy {
@@ -25,42 +19,19 @@ namespace {
 using namespace std::chrono_literals;
 using namespace link;
 
-class ControlServerTest : public testing::Test, protected test::Loop {
+class ControlServerTest : public PlayedChassisTest {
  protected:
-  static void SetUpTestSuite() {
-    if (geteuid() != 0) { GTEST_SKIP() << "needs root for its network namespace"; }
-    // This process and its children live in a namespace that ends with them.
-    ASSERT_EQ(unshare(CLONE_NEWNET), 0);
-    ASSERT_EQ(std::system("ip link set lo up && ip link add br0 type bridge && ip link set br0 up && "
-                          "ip link add b1-ext type veth peer b1 && ip link set b1-ext master br0 up && "
-                          "ip link add b2-ext type veth peer b2 && ip link set b2-ext master br0 up"),
-              0);
-  }
+  ControlServerTest() : PlayedChassisTest("control_server_test") {}
   void SetUp() override {
-    if (geteuid() != 0) { GTEST_SKIP() << "needs root for its network namespace"; }
-    folder_ = testing::TempDir() + "control_server_test_" + std::to_string(getpid());
-    std::filesystem::remove_all(folder_);
-    std::filesystem::create_directories(folder_);
-    auto isolation = net::SwitchIsolation::attach();
-    ASSERT_TRUE(isolation.ok()) << isolation.error().message;
-    isolation_.emplace(std::move(isolation).value());
-    (void)isolation_->readmit({"b1-ext", "b2-ext"});
-    pki_.emplace();
-    active_.emplace(io_, 1, folder_, *pki_);
-    standby_.emplace(io_, 2, folder_, *pki_);
+    ASSERT_NO_FATAL_FAILURE(PlayedChassisTest::SetUp());
+    if (IsSkipped()) { return; }
     server_files_ = pki_->issue(tls::Kind::ControlServer, "control");
-    operator_files_ = pki_->issue(tls::Kind::Operator, "alice");
     start_server();
   }
   void TearDown() override {
-    if (HasFailure() && std::filesystem::exists(folder_ + "/server.log")) {
-      std::ifstream log(folder_ + "/server.log");
-      std::cerr << log.rdbuf();
-    }
-    active_.reset();
-    standby_.reset();
+    show_if_failed(folder_ + "/server.log");
     server_.reset();
-    std::filesystem::remove_all(folder_);
+    PlayedChassisTest::TearDown();
   }
 
   [[nodiscard]] std::string group_file() const {
@@ -75,20 +46,8 @@ class ControlServerTest : public testing::Test, protected test::Loop {
                     folder_ + "/server.log");
   }
 
-  /// Output of the operator's command; `status` gets its exit status.
   std::string operate(const std::string& arguments, int* status = nullptr) {
-    const auto& files = operator_files_;
-    const std::string wire =
-        files.key.empty() ? " --plain-text "
-                          : " --ca " + files.ca + " --certificate " + files.certificate + " --key " + files.key + " ";
-    const std::string command = std::string(OPERATOR) + " --control " + kServer + ":7400" + wire + arguments + " 2>&1";
-    FILE* pipe = popen(command.c_str(), "re");
-    std::string output;
-    char buffer[4096];
-    while (const std::size_t got = fread(buffer, 1, sizeof buffer, pipe)) { output.append(buffer, got); }
-    const int ended = pclose(pipe);
-    if (status != nullptr) { *status = WEXITSTATUS(ended); }
-    return output;
+    return operate_at(std::string(kServer) + ":7400", arguments, status);
   }
   boost::json::value role_status() {
     boost::system::error_code error;
@@ -104,14 +63,6 @@ class ControlServerTest : public testing::Test, protected test::Loop {
     });
   }
 
-  void obedient_active() {
-    active_->obey = [this](const Order& order) {
-      if (const auto* serve = std::get_if<ServeRole>(&order)) {
-        active_->held = {{serve->spec.id, serve->term, PlaceKind::Host, true}};
-        active_->client->send(Serving{serve->spec.id, serve->term});
-      }
-    };
-  }
   void obedient_standby() {
     standby_->obey = [this](const Order& order) {
       auto& client = *standby_->client;
@@ -132,7 +83,7 @@ class ControlServerTest : public testing::Test, protected test::Loop {
     };
   }
   void bring_up() {
-    obedient_active();
+    serve(*active_);
     obedient_standby();
     active_->power_on();
     standby_->power_on();
@@ -154,17 +105,10 @@ class ControlServerTest : public testing::Test, protected test::Loop {
     });
   }
 
-  std::string folder_;
-  std::string on_blade_;   ///< a line of [control]
-  std::string witnesses_;  ///< tables of group.toml
-  std::optional<test::Pki> pki_;
-  tls::CredentialFiles server_files_;    ///< none: plain text
-  tls::CredentialFiles operator_files_;  ///< none: plain text
-  std::optional<net::SwitchIsolation> isolation_;
+  std::string on_blade_;               ///< a line of [control]
+  std::string witnesses_;              ///< tables of group.toml
+  tls::CredentialFiles server_files_;  ///< none: plain text
   std::optional<Child> server_;
-  std::optional<Blade> active_;
-  std::optional<Blade> standby_;
-  bool isolated_at_activation_ = false;
 };
 
 TEST_F(ControlServerTest, ABladesDeathIsTakenOverMovedAndToldPhaseByPhase) {
