@@ -244,6 +244,13 @@ void Group::on_hello(StepContext& context, const link::Hello& hello) {
   std::string text = "host-agent connected, holds " + std::to_string(hello.held.size()) + " roles";
   if (rebooted) { text += ", the blade has rebooted"; }
   note_blade(context, Severity::Info, "agent", hello.blade, text);
+  if (!hello.state_before.empty()) {
+    note_blade(context, Severity::Alarm, "store", hello.blade,
+               hello.blade.value + " obeyed the control-server of another state store until now (" +
+                   hello.state_before +
+                   "): if this store was not made anew, two control-servers decide for one group; "
+                   "stop one of them");
+  }
   bool mirrors = false;
   for (const auto& held : hello.held) {
     mirrors = mirrors || held.kind == PlaceKind::Mirror;

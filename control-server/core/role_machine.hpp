@@ -173,6 +173,7 @@ class RoleMachine {
   void send_serve(StepContext& context);
   void send_run_mirror(StepContext& context);
   [[nodiscard]] bool mirror_is_of_earlier_term() const;
+  [[nodiscard]] bool mirror_runs() const;
   void retry_start(StepContext& context);
   void await_mirrors_word(StepContext& context);
 
