@@ -20,6 +20,7 @@ struct Carried {
 struct Mirrored {
   std::size_t records = 0;
   std::size_t value_bytes = 24;  ///< from 4 KiB on they are blobs
+  bool tls = false;              ///< on the wire
   friend bool operator==(const Mirrored&, const Mirrored&) = default;
 };
 /// So many changes with values of that size fit into the backlog, at most `most`.
@@ -46,7 +47,10 @@ class Replication {
   std::unique_ptr<Impl> impl_;
 };
 
-/// So many bytes from one thread to another, in writes of the size that replication's sender uses.
+/// So many bytes from one thread to another, in blocks as iperf3 writes them.
+inline constexpr std::size_t block_bytes = 128 << 10;
 Carried carry_raw(std::size_t bytes);
+/// The same through OpenSSL on both sides, by TLS 1.3 with the cipher that replication's ends agree on.
+Carried carry_raw_tls(std::size_t bytes);
 
 }  // namespace understudy::bench

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-/// Replication over loopback beside raw TCP, in Google Benchmark; bench/understudy-bench starts it. A benchmark's name
-/// is replicate/PEER/RECORDS, or replicate_sized/PEER/BYTES for values of that size. Both ends share this machine, so
+/// Replication over loopback beside raw TCP, and both by TLS, in Google Benchmark; bench/understudy-bench starts it. A
+/// benchmark's name is replicate/PEER/RECORDS, or replicate_sized/PEER/BYTES for values of that size,
+/// replicate_tls/PEER/BYTES with TLS. Both ends share this machine, so
 /// what the ends cost is in the figure too; replicate_sized tells it for each end.
 #include <benchmark/benchmark.h>
 
@@ -23,8 +24,8 @@ struct Options {
 constexpr std::size_t records_of_sized = 10'000;
 constexpr std::size_t values_of_sized = 64 << 20;  // fewer records where they are large
 
-bench::Mirrored table_of(std::size_t value_bytes) {
-  return {std::min(records_of_sized, values_of_sized / value_bytes), value_bytes};
+bench::Mirrored table_of(std::size_t value_bytes, bool tls) {
+  return {std::min(records_of_sized, values_of_sized / value_bytes), value_bytes, tls};
 }
 
 template <class Measure>
@@ -102,18 +103,23 @@ int main(int argc, char** argv) {
         return carried;
       });
     };
-    const auto raw = [&pair, tell](benchmark::State& state) {
+    const auto raw = [&pair, table, tell](benchmark::State& state) {
       repetition(state, [&] {
-        const auto carried = bench::carry_raw(pair.bytes());
+        const auto carried = table.tls ? bench::carry_raw_tls(pair.bytes()) : bench::carry_raw(pair.bytes());
         tell(state, carried);
         return carried;
       });
     };
     add(operation + "/replication/" + std::to_string(column), options.repetitions, replicate);
-    add(operation + "/raw_tcp/" + std::to_string(column), options.repetitions, raw);
+    add(operation + (table.tls ? "/raw_tls/" : "/raw_tcp/") + std::to_string(column), options.repetitions, raw);
   };
   for (const std::size_t records : options.sizes) { add_both("replicate", {records}, records, false); }
-  for (const std::size_t bytes : options.value_sizes) { add_both("replicate_sized", table_of(bytes), bytes, true); }
+  for (const std::size_t bytes : options.value_sizes) {
+    add_both("replicate_sized", table_of(bytes, false), bytes, true);
+  }
+  for (const std::size_t bytes : options.value_sizes) {
+    add_both("replicate_tls", table_of(bytes, true), bytes, false);
+  }
   benchmark::AddCustomContext("changes", std::to_string(options.changes));
   return benchmark::RunSpecifiedBenchmarks() > 0 ? 0 : 1;
 }

@@ -10,7 +10,6 @@
 
 #include "loopback.hpp"
 #include "stopwatch.hpp"
-#include "understudy/link/replication_sender.hpp"
 
 namespace understudy::bench {
 
@@ -35,9 +34,9 @@ Carried carry_raw(std::size_t bytes) {
   const double receiver_began = thread_cpu();
   const Stopwatch watch;
   std::thread sender([&] {
-    const std::vector<std::byte> chunk(link::replication::SenderOptions{}.chunk_bytes, std::byte{0x55});
+    const std::vector<std::byte> chunk(block_bytes, std::byte{0x55});
     for (std::size_t sent = 0; sent < bytes;) {
-      sent += asio::write(from, asio::buffer(chunk.data(), std::min(chunk.size(), bytes - sent)));
+      sent += from.write_some(asio::buffer(chunk.data(), std::min(chunk.size(), bytes - sent)));
     }
     sender_cpu = thread_cpu();
   });

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+#include <time.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -11,6 +12,7 @@
 
 #include "loopback.hpp"
 #include "stopwatch.hpp"
+#include "understudy/link/pki.hpp"
 #include "understudy/link/replication_receiver.hpp"
 #include "understudy/link/replication_sender.hpp"
 #include "understudy/shm/layout.hpp"
@@ -64,6 +66,22 @@ class Values {
   static constexpr std::size_t windows = 251;
   std::size_t bytes_;
   std::vector<std::uint64_t> noise_;
+};
+
+/// Both ends' certificates, as `understudy pki` makes them.
+struct Bearers {
+  link::tls::Credentials active;
+  link::tls::Credentials mirror;
+  Bearers() {
+    const auto validity = link::tls::valid_for(1, ::time(nullptr));
+    const auto ca = checked(link::tls::make_ca("bench", validity));
+    const auto issue = [&](link::tls::Kind kind, const std::string& name, const std::string& role) {
+      const auto made = checked(link::tls::issue(ca, {"bench", kind, name, role}, validity));
+      return link::tls::Credentials{ca.certificate, made.certificate, made.key};
+    };
+    active = issue(link::tls::Kind::Blade, "blade-1", "");
+    mirror = issue(link::tls::Kind::Mirror, "blade-2", "role-1");
+  }
 };
 
 /// An io_context with its thread.
@@ -126,6 +144,14 @@ struct Replication::Impl {
     sender_options.address = checked(IpAddress::parse("127.0.0.1"));
     sender_options.port = 0;
     sender_options.silence = sender_options.stall = limit;
+    repl::ReceiverTarget target;
+    target.term = Term{1};
+    if (of.tls) {
+      const Bearers bearers;
+      sender_options.credentials = [active = bearers.active] { return active; };
+      target.credentials = bearers.mirror;
+      target.blade = BladeId{"blade-1"};
+    }
     sending.run([&] {
       sender = std::make_unique<repl::ReplicationSender>(sending.io, sender_options, active,
                                                          [](repl::SenderPhase, const std::string&) {});
@@ -137,7 +163,9 @@ struct Replication::Impl {
     receiving.run([&] {
       receiver = std::make_unique<repl::ReplicationReceiver>(receiving.io, receiver_options, mirror,
                                                              repl::ReceiverCallbacks{});
-      checked(receiver->configure({sender_options.address, sender->port(), Term{1}}));
+      target.active = sender_options.address;
+      target.port = sender->port();
+      checked(receiver->configure(target));
     });
     wait_acknowledged();
   }

@@ -24,6 +24,7 @@ OPERATIONS = {
     "replicate": ("bytes/s", True, "journal bytes from one region to another over loopback TCP"),
     "replicate_changes": ("changes/s", True, "the same in changes"),
     "replicate_sized": ("bytes/s", True, "the same at sizes of values, from 4 KiB on blobs"),
+    "replicate_tls": ("bytes/s", True, "the same with TLS 1.3 at both ends"),
     "sender_cpu": ("ns", False, "processor time of the sending thread for a change"),
     "receiver_cpu": ("ns", False, "processor time of the receiving thread for a change"),
     "capture": ("us", False, "processor time outside the kernel for a conntrack event, until its record is committed"),
@@ -35,9 +36,10 @@ TARGETS = [
     ("insert", 10_000_000, 11e6), ("update", 10_000_000, 8e6), ("get", 10_000_000, 10e6),
     ("get_batched", 10_000_000, 30e6), ("attach", 10_000_000, 100), ("capture", None, 2),
 ]
-RATIO_TARGETS = [("replicate", "raw_tcp", 0.7), ("replicate_sized", "raw_tcp", 0.7)]
+RATIO_TARGETS = [("replicate", "raw_tcp", 0.7), ("replicate_sized", "raw_tcp", 0.7),
+                 ("replicate_tls", "raw_tls", 0.7)]
 # Their columns are not records of a table but bytes of a value.
-SIZED = {"replicate_sized", "sender_cpu", "receiver_cpu"}
+SIZED = {"replicate_sized", "replicate_tls", "sender_cpu", "receiver_cpu"}
 LINE_BYTES_S = 10e9 / 8 * 1448 / 1538  # what TCP carries over 10 Gbit/s of Ethernet in frames of 1500 bytes
 SCALES = {"records/s": (1e6, "M"), "changes/s": (1e6, "M"), "bytes/s": (1e6, "MB"), "us": (1, "us"), "ns": (1, "ns"),
           "bytes/record": (1, "B")}

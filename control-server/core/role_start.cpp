@@ -42,6 +42,7 @@ void RoleMachine::on_hello(StepContext& context, const BladeId& blade, const std
     mirror_ = Mirror{};
     mirror_.ballot.since = context.now;
     mirror_followed_ = held && held->kind == PlaceKind::Mirror;
+    mirror_released_ = false;
     if (!std::exchange(standby_heard_, true)) { arm(Timer::Readmit, context.now); }
     if (step_ == Step::AwaitMirrorsWord) { arm(Timer::MirrorsWord, context.now + context.config.timings.mirror_wait); }
   }
@@ -290,6 +291,7 @@ void RoleMachine::send_run_mirror(StepContext& context) {
     mirror_owed_ = true;
     return;
   }
+  mirror_released_ = false;
   context.send(standby_, link::RunMirror{config_.spec, own_.term, config_.active,
                                          context.blades.at(config_.active).config.address, context.config.bfd});
 }

@@ -36,6 +36,9 @@ class EtcdStore : public StateStore {
   /// Expired: we do not lead any more.
   Status keep(const std::string& key, const std::string& value) override;
   Result<std::map<std::string, std::string>> kept(const std::string& prefix) override;
+  Result<std::set<RoleId>> protected_roles() override;
+  /// Expired: we do not lead any more.
+  Status set_protected(const RoleId& role, bool is) override;
   Result<std::uint64_t> last_event_id() override;
   /// Expired: we do not lead any more.
   Status append(const std::vector<link::EventRecord>& events) override;
@@ -45,9 +48,6 @@ class EtcdStore : public StateStore {
   /// What an operator chose while another led; none: nobody did.
   Result<std::optional<link::MovementPolicy>> policy();
   Status set_policy(link::MovementPolicy policy);
-
-  Result<std::set<RoleId>> protected_roles();
-  Status set_protected(const RoleId& role, bool is);
 
   /// The log keeps this many events at least.
   static constexpr std::uint64_t kKeptEvents = 20'000;

@@ -7,6 +7,7 @@
 /// state and never changes, so that agents notice an exchanged or emptied one.
 
 #include <map>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -36,6 +37,11 @@ class StateStore {
   virtual Status keep(const std::string& key, const std::string& value) = 0;
   /// Every key that begins with `prefix`, without it.
   virtual Result<std::map<std::string, std::string>> kept(const std::string& prefix) = 0;
+
+  /// The roles whose mirror is synced, by the last word of whoever decided.
+  virtual Result<std::set<RoleId>> protected_roles() = 0;
+  /// That it is not any more is on the disk when this answers: a power cut must not take it back.
+  virtual Status set_protected(const RoleId& role, bool is) = 0;
 
   virtual Result<std::uint64_t> last_event_id() = 0;
   virtual Status append(const std::vector<link::EventRecord>& events) = 0;

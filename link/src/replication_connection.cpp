@@ -10,7 +10,11 @@ namespace {
 /// A peer that works through a long backlog without a word looks dead: it speaks in between.
 constexpr auto busy_max = std::chrono::milliseconds(20);
 /// With the record that the session may hold already (16 KiB) less than the decoder has room for beyond one frame.
-constexpr std::size_t wire_bytes = 32 << 10;
+constexpr std::size_t wire_bytes = 96 << 10;
+/// One call of the kernel for a batch; Asio by itself would write 64 KiB at a time.
+std::size_t write_bytes_max(const boost::system::error_code& error, std::size_t) { return error ? 0 : 1 << 20; }
+constexpr std::size_t spare_bytes_min = 4 << 10;
+constexpr std::size_t spare_bytes_max = 256 << 10;
 constexpr const char* cut = "the connection was cut";
 
 /// The head of TLS's first record, where a frame should begin (RFC 8446 section 5.1).
@@ -139,11 +143,25 @@ void FrameConnection::write(std::vector<EncodedFrame> batch) {
     if (!frame.payload.empty()) { buffers_.push_back(boost::asio::buffer(frame.payload)); }
   }
   boost::asio::async_write(
-      stream_, buffers_,
+      stream_, buffers_, write_bytes_max,
       [self = shared_from_this()](const boost::system::error_code& error, std::size_t) { self->written(error); });
 }
 
+std::vector<std::byte> FrameConnection::spare() {
+  if (spare_.empty()) { return {}; }
+  auto memory = std::move(spare_.back());
+  spare_.pop_back();
+  return memory;
+}
+
 void FrameConnection::written(const boost::system::error_code& error) {
+  // Given back to the system and asked for again, large pieces would cost more than what is done with them.
+  spare_.clear();
+  for (auto& frame : batch_) {
+    if (frame.payload.capacity() >= spare_bytes_min && frame.payload.capacity() <= spare_bytes_max) {
+      spare_.push_back(std::move(frame.payload));
+    }
+  }
   batch_.clear();
   encrypted_ = false;
   if (closed_) { return; }
@@ -172,7 +190,7 @@ void FrameConnection::flush() {
   if (!to_wire_.empty() || closed_) { return; }
   to_wire_ = session_->take_output();
   if (to_wire_.empty()) { return; }
-  boost::asio::async_write(stream_, boost::asio::buffer(to_wire_),
+  boost::asio::async_write(stream_, boost::asio::buffer(to_wire_), write_bytes_max,
                            [self = shared_from_this()](const boost::system::error_code& error, std::size_t) {
                              self->to_wire_.clear();
                              if (!error) { self->flush(); }

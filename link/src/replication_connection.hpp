@@ -47,6 +47,8 @@ class FrameConnection : public std::enable_shared_from_this<FrameConnection> {
   [[nodiscard]] bool writing() const { return !batch_.empty(); }
   /// Not while writing().
   void write(std::vector<EncodedFrame> batch);
+  /// Memory of a frame that was written, for another one.
+  [[nodiscard]] std::vector<std::byte> spare();
   /// The last words: written, then the connection ends. Further reads are dropped.
   void write_and_close(EncodedFrame frame);
   void close();
@@ -91,6 +93,7 @@ class FrameConnection : public std::enable_shared_from_this<FrameConnection> {
   bool taking_ = false;  ///< more of what was read waits for its turn
   std::vector<EncodedFrame> batch_;
   std::vector<boost::asio::const_buffer> buffers_;
+  std::vector<std::vector<std::byte>> spare_;  ///< of the last batch's large frames
   Clock::time_point last_received_ = Clock::now();
   bool closed_ = false;
   bool last_words_ = false;

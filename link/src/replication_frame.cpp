@@ -15,7 +15,7 @@ namespace {
 constexpr std::uint32_t magic = 0x52505355;  // "USPR" as it lies on the wire
 constexpr std::uint8_t version = 3;
 constexpr std::size_t crc_offset = 12;
-constexpr std::size_t read_room_min = 64 << 10;
+constexpr std::size_t read_room_min = 128 << 10;
 constexpr std::size_t buffer_bytes_max = header_bytes + payload_bytes_max + read_room_min;
 
 Error damaged(const std::string& what) { return failure("replication stream: " + what, Errc::Damaged); }

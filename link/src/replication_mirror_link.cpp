@@ -157,7 +157,7 @@ void MirrorLink::collect(StoreLink& store, Batch& batch) {
     case Mode::Scanning:
       return collect_scan(store, batch);
     case Mode::Following:
-      return ship_journal(store, no_limit, batch);
+      return ship_backlog(store, batch);
   }
 }
 
@@ -195,15 +195,31 @@ void MirrorLink::collect_scan(StoreLink& store, Batch& batch) {
   add(batch, header(FrameType::SnapshotEnd, store, store.sent), encode_payload(end));
 }
 
-void MirrorLink::ship_journal(StoreLink& store, Sequence limit, Batch& batch) {
+/// A frame that is not full ends the batch: what is being committed just now would go in crumbs.
+void MirrorLink::ship_backlog(StoreLink& store, Batch& batch) {
+  const std::uint64_t end = bytes_sent_ + options_.batch_bytes;
+  for (std::uint64_t before = 0; bytes_sent_ < end;) {
+    before = bytes_sent_;
+    if (!ship_journal(store, no_limit, batch) || bytes_sent_ - before < options_.chunk_bytes / 2) { return; }
+  }
+}
+
+/// False: nothing was added.
+bool MirrorLink::ship_journal(StoreLink& store, Sequence limit, Batch& batch) {
   if (!store.held) {
-    auto chunk = store.reader->read(options_.chunk_bytes);
-    if (!chunk) { return resync(store, chunk.error().message); }
-    if (chunk->state == shm::JournalReader::State::Nothing) { return; }
-    if (chunk->state == shm::JournalReader::State::Lapped) { return resync(store, "the journal was lapped"); }
+    auto chunk = store.reader->read(options_.chunk_bytes, connection_->spare());
+    if (!chunk) {
+      resync(store, chunk.error().message);
+      return false;
+    }
+    if (chunk->state == shm::JournalReader::State::Nothing) { return false; }
+    if (chunk->state == shm::JournalReader::State::Lapped) {
+      resync(store, "the journal was lapped");
+      return false;
+    }
     store.held = std::move(*chunk);
   }
-  if (store.held->last > limit) { return; }
+  if (store.held->last > limit) { return false; }
   if (store.mode == Mode::Following) {
     // The mirror must know a term before it holds that term's first entry, or two histories could look the same.
     auto history = store.store.history();
@@ -215,6 +231,7 @@ void MirrorLink::ship_journal(StoreLink& store, Sequence limit, Batch& batch) {
   }
   add_journal(store, std::move(*store.held), batch);
   store.held.reset();
+  return true;
 }
 
 /// A checkpoint of an arena may be larger than a frame: it goes as several, cut between entries, in one batch.

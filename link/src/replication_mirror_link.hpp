@@ -83,7 +83,8 @@ class MirrorLink : public std::enable_shared_from_this<MirrorLink> {
   void collect(StoreLink& store, Batch& batch);
   void begin_snapshot(StoreLink& store, Batch& batch);
   void collect_scan(StoreLink& store, Batch& batch);
-  void ship_journal(StoreLink& store, Sequence limit, Batch& batch);
+  void ship_backlog(StoreLink& store, Batch& batch);
+  bool ship_journal(StoreLink& store, Sequence limit, Batch& batch);
   void add_journal(const StoreLink& store, shm::JournalReader::Chunk chunk, Batch& batch);
   void resync(StoreLink& store, const std::string& why);
   Status on_frame(const Frame& frame);

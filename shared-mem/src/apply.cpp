@@ -26,6 +26,12 @@ void tell(const ReceivedGroup& group, std::vector<JournalEntry>& applied) {
   }
 }
 
+void tell(const PutRun& run, std::vector<JournalEntry>& applied) {
+  for (std::size_t i = 0; i < run.size(); ++i) {
+    applied.push_back({Sequence{run.first() + i}, run.table(), JournalEntry::Op::Put, run.key(i), run.value(i), true});
+  }
+}
+
 }  // namespace
 
 Result<Sequence> StoreWriter::apply(Bytes entries, std::vector<JournalEntry>* applied) {
@@ -41,6 +47,16 @@ Result<Sequence> StoreWriter::apply(Bytes entries, std::vector<JournalEntry>* ap
   std::uint64_t last = impl.committed;
   while (!entries.empty()) {
     const std::uint64_t held = snapshot ? 0 : impl.committed;
+    if (!one_by_one) {
+      const auto bytes = impl.apply_run(entries);
+      if (!bytes) { return bytes.error(); }
+      if (*bytes != 0) {
+        last = impl.committed;
+        if (applied != nullptr) { tell(impl.run, *applied); }
+        entries = entries.subspan(*bytes);
+        continue;
+      }
+    }
     if (auto read = impl.read_group(entries, one_by_one); !read) { return read.error(); }
     if (snapshot) {
       for (const Change& change : group.changes()) {

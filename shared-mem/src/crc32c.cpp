@@ -32,11 +32,13 @@ constexpr Tables tables = make_tables();
 ///
 ///   | lane 0 | lane 1 | lane 2 | lane 0 | ...      crc = shift(shift(crc 0) ^ crc 1) ^ crc 2
 ///
-/// shift: what `lane_bytes` zero bytes after it make of a crc. It is linear, so four tables of a byte each do it.
-constexpr std::size_t lane_bytes = 512;
+/// shift: what the zero bytes of a lane after it make of a crc. It is linear, so four tables of a byte each do it. What
+/// is too short for long lanes goes in short ones.
+constexpr std::size_t long_lane = 512;
+constexpr std::size_t short_lane = 64;
 using Shift = std::array<std::array<std::uint32_t, 256>, 4>;
 
-constexpr Shift make_shift() {
+constexpr Shift make_shift(std::size_t lane_bytes) {
   Shift shift{};
   for (std::size_t byte = 0; byte < 4; ++byte) {
     for (std::size_t bit = 0; bit < 8; ++bit) {
@@ -49,11 +51,13 @@ constexpr Shift make_shift() {
   }
   return shift;
 }
-constexpr Shift shift_tables = make_shift();
+template <std::size_t LaneBytes>
+constexpr Shift shift_tables = make_shift(LaneBytes);
 
+template <std::size_t LaneBytes>
 std::uint32_t shifted(std::uint64_t crc) {
-  return shift_tables[0][crc & 0xff] ^ shift_tables[1][crc >> 8 & 0xff] ^ shift_tables[2][crc >> 16 & 0xff] ^
-         shift_tables[3][crc >> 24 & 0xff];
+  constexpr const Shift& shift = shift_tables<LaneBytes>;
+  return shift[0][crc & 0xff] ^ shift[1][crc >> 8 & 0xff] ^ shift[2][crc >> 16 & 0xff] ^ shift[3][crc >> 24 & 0xff];
 }
 
 std::uint64_t word_at(const std::byte* at) {
@@ -63,18 +67,25 @@ std::uint64_t word_at(const std::byte* at) {
 }
 
 /// `crc`: of what came before, not inverted.
-__attribute__((target("sse4.2"))) std::uint64_t add_lanes(std::uint64_t crc, const std::byte*& at, std::size_t& left) {
-  for (; left >= 3 * lane_bytes; left -= 3 * lane_bytes, at += 3 * lane_bytes) {
+template <std::size_t LaneBytes>
+__attribute__((target("sse4.2"))) std::uint64_t add_lanes_of(std::uint64_t crc, const std::byte*& at,
+                                                             std::size_t& left) {
+  for (; left >= 3 * LaneBytes; left -= 3 * LaneBytes, at += 3 * LaneBytes) {
     std::uint64_t second = 0;
     std::uint64_t third = 0;
-    for (std::size_t i = 0; i < lane_bytes; i += 8) {
+    for (std::size_t i = 0; i < LaneBytes; i += 8) {
       crc = _mm_crc32_u64(crc, word_at(at + i));
-      second = _mm_crc32_u64(second, word_at(at + lane_bytes + i));
-      third = _mm_crc32_u64(third, word_at(at + 2 * lane_bytes + i));
+      second = _mm_crc32_u64(second, word_at(at + LaneBytes + i));
+      third = _mm_crc32_u64(third, word_at(at + 2 * LaneBytes + i));
     }
-    crc = shifted(shifted(crc) ^ second) ^ third;
+    crc = shifted<LaneBytes>(shifted<LaneBytes>(crc) ^ second) ^ third;
   }
   return crc;
+}
+
+__attribute__((target("sse4.2"))) std::uint64_t add_lanes(std::uint64_t crc, const std::byte*& at, std::size_t& left) {
+  crc = add_lanes_of<long_lane>(crc, at, left);
+  return add_lanes_of<short_lane>(crc, at, left);
 }
 
 __attribute__((target("sse4.2"))) std::uint32_t crc32c_by_instruction(std::span<const std::byte> bytes,
@@ -93,7 +104,7 @@ __attribute__((target("sse4.2"))) std::uint32_t entry_by_instruction(std::span<c
   crc = _mm_crc32_u64(crc, word_at(entry.data() + 8) & ~std::uint64_t{0xffffffffU});
   const std::byte* at = entry.data() + 16;
   std::size_t left = entry.size() - 16;
-  if (left >= 3 * lane_bytes) { crc = add_lanes(crc, at, left); }
+  if (left >= 3 * short_lane) { crc = add_lanes(crc, at, left); }
   for (; left >= 8; left -= 8, at += 8) { crc = _mm_crc32_u64(crc, word_at(at)); }
   return ~static_cast<std::uint32_t>(crc);
 }

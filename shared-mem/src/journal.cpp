@@ -3,6 +3,7 @@
 
 #include <algorithm>
 
+#include "bulk.hpp"
 #include "understudy/shm/crc32c.hpp"
 
 namespace understudy::shm {
@@ -28,6 +29,21 @@ void Journal::copy(std::uint64_t position, std::span<std::byte> to) const {
   const std::size_t before_wrap = std::min<std::size_t>(to.size(), ring_bytes_ - at);
   std::memcpy(to.data(), ring_ + at / 8, before_wrap);
   std::memcpy(to.data() + before_wrap, ring_, to.size() - before_wrap);
+#endif
+}
+
+void Journal::copy(std::uint64_t position, std::size_t bytes, std::vector<std::byte>& to) const {
+#if defined(__SANITIZE_THREAD__)
+  to.resize(bytes);
+  copy(position, to);
+#else
+  const std::uint64_t at = position & (ring_bytes_ - 1) & ~std::uint64_t{7};
+  const std::size_t before_wrap = std::min<std::size_t>(bytes, ring_bytes_ - at);
+  const auto* ring = reinterpret_cast<const std::byte*>(ring_);
+  to.clear();
+  to.reserve(bytes);
+  to.insert(to.end(), ring + at, ring + at + before_wrap);
+  to.insert(to.end(), ring, ring + (bytes - before_wrap));
 #endif
 }
 
@@ -75,20 +91,11 @@ std::optional<std::uint64_t> Journal::find(std::uint64_t sequence, std::uint64_t
 }
 
 void Journal::write_bytes(std::uint64_t position, std::span<const std::byte> bytes) const {
-#if defined(UNDERSTUDY_SHM_POINTS) || defined(__SANITIZE_THREAD__)  // both look at single words
-  std::uint64_t word = position / 8;
-  words::for_words(bytes, [&](std::size_t, Word value) { words::store(ring_ + (word++ & word_mask_), value); });
-#else
-  // Torn anywhere it is what the checksums find; a reader that was overtaken in here asks lapped(). In pieces, since
-  // memcpy writes very long ones past the caches, where they overtake the store of reserved_end.
-  constexpr std::size_t piece_max = 32 << 10;
-  for (std::size_t done = 0; done < bytes.size();) {
-    const std::uint64_t at = (position + done) & (ring_bytes_ - 1) & ~std::uint64_t{7};
-    const std::size_t piece = std::min({bytes.size() - done, piece_max, static_cast<std::size_t>(ring_bytes_ - at)});
-    std::memcpy(ring_ + at / 8, bytes.data() + done, piece);
-    done += piece;
-  }
-#endif
+  // Torn anywhere it is what the checksums find; a reader that was overtaken in here asks lapped().
+  const std::uint64_t at = position & (ring_bytes_ - 1) & ~std::uint64_t{7};
+  const std::size_t before_wrap = std::min<std::size_t>(bytes.size(), ring_bytes_ - at);
+  words::store_bulk(ring_ + at / 8, bytes.first(before_wrap));
+  words::store_bulk(ring_, bytes.subspan(before_wrap));
   words::fence_release();  // the tables come after it
 }
 

@@ -51,21 +51,35 @@ inline std::optional<std::uint64_t> entry_size(const layout::JournalEntryHeader&
   return layout::entry_bytes(header.key_bytes, header.value_bytes);
 }
 
-/// Where the next entry begins follows from what is in this one, so that a walk waits for each in turn. Mostly they
-/// are of one size: taken for the one before until a branch finds otherwise, the processor looks at many at once.
-class SizeGuess {
+/// Where the next entry begins follows from what is in this one, so that a walk waits for each in turn. Mostly an entry
+/// looks like the one before it: taken for such until a branch finds otherwise, the processor looks at many at once,
+/// and what was found sound is not looked at again.
+class EntrySizes {
  public:
-  /// Returns `size`.
-  [[gnu::always_inline]] std::uint64_t is(std::uint64_t size) {
-    if (size != size_) [[unlikely]] {
-      size_ = size;
-      __asm__ volatile("" : "+r"(size_));  // no conditional move: it would wait as well
-    }
+  /// As entry_size(); 0 when it cannot be one. `header`: so many bytes are there.
+  [[gnu::always_inline]] std::uint64_t of(const std::byte* header) {
+    const Word lengths = words::at(header, 1) >> 32;
+    const Word kind = words::at(header, 2);
+    const bool numbered = words::at(header, 0) - 1 < layout::sequence_max;
+    if (lengths != lengths_ || kind != kind_ || !numbered) [[unlikely]] { look(header, lengths, kind); }
     return size_;
   }
+  [[nodiscard]] bool ends_transaction() const { return ends_transaction_; }
 
  private:
+  [[gnu::noinline]] void look(const std::byte* at, Word lengths, Word kind) {
+    layout::JournalEntryHeader header;
+    std::memcpy(&header, at, sizeof header);
+    size_ = entry_size(header).value_or(0);
+    ends_transaction_ = (header.flags & layout::flag_ends_transaction) != 0;
+    lengths_ = size_ == 0 ? ~Word{0} : lengths;  // what is not sound is looked at each time
+    kind_ = kind;
+  }
+
+  Word lengths_ = ~Word{0};
+  Word kind_ = 0;
   std::uint64_t size_ = 0;
+  bool ends_transaction_ = false;
 };
 
 /// An entry in bytes that came from somewhere; its size, checksum and shape hold.
@@ -121,6 +135,8 @@ class Journal {
     return words::load_acquire(&control_->commit.reserved_end) - position > ring_bytes_;
   }
   void copy(std::uint64_t position, std::span<std::byte> to) const;  ///< `to`: whole words
+  /// The same of so many bytes into memory that is not filled with zeros first.
+  void copy(std::uint64_t position, std::size_t bytes, std::vector<std::byte>& to) const;
   /// The entry at `position`, complete and with a fitting checksum; its size.
   std::optional<std::uint64_t> read_entry(std::uint64_t position, EntryBuffer& entry) const;
   /// Where the entries up to `committed` end; nothing while another commit is under way.

@@ -2,6 +2,7 @@
 /// Follows a journal from any process or kernel. Order of a read: commit point, bytes, then the question whether they
 /// were overtaken while they were copied (J1).
 #include <algorithm>
+#include <array>
 #include <cstring>
 
 #include "region_impl.hpp"
@@ -46,19 +47,18 @@ Whole whole_transactions(Bytes bytes, std::uint64_t after, std::uint64_t committ
   Whole whole;
   std::size_t at = 0;
   std::uint64_t sequence = after;
-  SizeGuess guess;
+  EntrySizes sizes;
   while (bytes.size() - at >= sizeof(layout::JournalEntryHeader) && sequence < committed) {
-    layout::JournalEntryHeader header;
-    std::memcpy(&header, bytes.data() + at, sizeof header);
-    const auto size = entry_size(header);
-    if (!size || header.sequence != sequence + 1) {
+    const std::byte* header = bytes.data() + at;
+    const std::uint64_t size = sizes.of(header);
+    if (size == 0 || words::at(header, 0) != sequence + 1) [[unlikely]] {
       whole.sound = false;
       return whole;
     }
-    if (*size > bytes.size() - at) { return whole; }
-    at += guess.is(*size);
+    if (size > bytes.size() - at) { return whole; }
+    at += size;
     ++sequence;
-    if ((header.flags & layout::flag_ends_transaction) != 0) {
+    if (sizes.ends_transaction()) {
       whole.bytes = at;
       whole.last = sequence;
     }
@@ -66,9 +66,17 @@ Whole whole_transactions(Bytes bytes, std::uint64_t after, std::uint64_t committ
   return whole;
 }
 
+/// So many bytes are asked for, so that what is copied ends where an entry does if all are as large as the first.
+std::uint64_t bytes_wanted(const Journal& journal, std::uint64_t position, std::uint64_t max_bytes) {
+  std::array<std::byte, sizeof(layout::JournalEntryHeader)> header{};
+  journal.copy(position, header);
+  const std::uint64_t entry = EntrySizes().of(header.data());  // 0: whoever reads the entries will tell
+  return entry == 0 ? max_bytes & ~std::uint64_t{7} : std::max(entry, max_bytes / entry * entry);
+}
+
 }  // namespace
 
-Result<JournalReader::Chunk> JournalReader::read(std::size_t max_bytes) {
+Result<JournalReader::Chunk> JournalReader::read(std::size_t max_bytes, std::vector<std::byte> memory) {
   auto& impl = *impl_;
   const auto& store = *impl.store;
   const auto lapped = [&] {
@@ -95,16 +103,17 @@ Result<JournalReader::Chunk> JournalReader::read(std::size_t max_bytes) {
   if (available > store.journal.ring_bytes()) { return lapped(); }
   // An arena's checkpoint may be larger than any other transaction.
   const std::uint64_t transaction_max = std::max(layout::transaction_bytes_max, store.journal.ring_bytes() / 2);
-  Chunk chunk{State::Entries, {}, Sequence{impl.sequence + 1}, {}};
-  for (std::uint64_t want :
-       {std::uint64_t{max_bytes} & ~std::uint64_t{7}, layout::transaction_bytes_max, transaction_max}) {
-    if (want < max_bytes) { continue; }
-    chunk.bytes.resize(std::min(available, want));
-    store.journal.copy(impl.position, chunk.bytes);
+  Chunk chunk{State::Entries, std::move(memory), Sequence{impl.sequence + 1}, {}};
+  for (std::uint64_t want = bytes_wanted(store.journal, impl.position, max_bytes);;
+       want = std::min(4 * want, transaction_max)) {
+    store.journal.copy(impl.position, std::min(available, want), chunk.bytes);
     if (store.journal.lapped(impl.position)) { return lapped(); }
     const Whole whole = whole_transactions(chunk.bytes, impl.sequence, committed);
     if (!whole.sound) { return failure("the journal holds bytes that no writer writes", Errc::Damaged); }
-    if (whole.bytes == 0) { continue; }  // a transaction larger than asked for; larger than any, a checkpoint
+    if (whole.bytes == 0) {  // a transaction larger than asked for
+      if (want >= std::min(available, transaction_max)) { break; }
+      continue;
+    }
     chunk.bytes.resize(whole.bytes);
     chunk.last = Sequence{whole.last};
     impl.position += whole.bytes;
@@ -117,15 +126,13 @@ Result<JournalReader::Chunk> JournalReader::read(std::size_t max_bytes) {
 WholeEntries whole_entries(Bytes entries, std::size_t max_bytes) {
   WholeEntries whole;
   const Bytes within = entries.first(std::min(entries.size(), max_bytes));
-  SizeGuess guess;
+  EntrySizes sizes;
   while (within.size() - whole.bytes >= sizeof(layout::JournalEntryHeader)) {
-    layout::JournalEntryHeader header;
-    std::memcpy(&header, within.data() + whole.bytes, sizeof header);
-    const auto size = entry_size(header);
-    if (!size || *size > within.size() - whole.bytes) { break; }
-    whole.bytes += guess.is(*size);
+    const std::uint64_t size = sizes.of(within.data() + whole.bytes);
+    if (size == 0 || size > within.size() - whole.bytes) { break; }
+    whole.bytes += size;
     ++whole.count;
-    if ((header.flags & layout::flag_ends_transaction) != 0) { whole.transaction_bytes = whole.bytes; }
+    if (sizes.ends_transaction()) { whole.transaction_bytes = whole.bytes; }
   }
   return whole;
 }

@@ -47,7 +47,7 @@ bool ReceivedGroup::read_transaction(Bytes entries, std::size_t& at) {
       damage_ = wrong;
       return false;
     }
-    at += guess_.is(size);
+    at += size;
     blobs_ += shapes_[change.table].is_blob ? 1U : 0U;
     if (change.ends_transaction) { return true; }
   }

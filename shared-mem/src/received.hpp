@@ -78,7 +78,6 @@ class ReceivedGroup {
   Bytes bytes_;
   const StoreSchema* schema_ = nullptr;  ///< of `shapes_`; only compared
   std::vector<Shape> shapes_;
-  SizeGuess guess_;
   std::vector<Change> changes_;
   std::vector<Mark> marks_;
   std::array<std::uint16_t, heads> newest_{};  ///< number + 1 of the last change whose hash begins so

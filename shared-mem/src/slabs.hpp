@@ -23,6 +23,7 @@
 #include <span>
 #include <vector>
 
+#include "bulk.hpp"
 #include "table.hpp"
 #include "understudy/shm/layout.hpp"
 #include "words.hpp"
@@ -73,7 +74,7 @@ class Slabs {
     Word* at = first_ + index * slab_words_;
     words::publish(at, 0);  // with release: who sees it also sees the commit that made the slab free
     words::fence_release();
-    words::store_bytes(at + 1, value);
+    words::store_bulk(at + 1, value);
     words::publish(at, sequence);
   }
 

@@ -213,6 +213,9 @@ class Table {
   /// Writes the other copy of what `place` matches and publishes it.
   void write_copy(const Place& place, std::uint64_t sequence, std::uint64_t kind,
                   std::span<const std::byte> value) const;
+  /// Writes the newest copy, which is above `committed`, once more for a later change.
+  void write_newest_copy(const Place& place, std::uint64_t committed, std::uint64_t sequence,
+                         std::span<const std::byte> value) const;
   /// Gives a vacant slot to `key` and publishes its first copy.
   void occupy(Word* at, const KeyWords& key, std::uint64_t sequence, std::span<const std::byte> value) const;
   /// Makes the slot Empty. Only of a table that nobody reads.

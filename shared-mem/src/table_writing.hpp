@@ -5,6 +5,7 @@
 ///
 ///   locate      the slot that has the key, or the one where it would go
 ///   write_copy  value of the copy that is not the newest, head
+///   write_newest_copy  head := the copy before it, value, head    of the newest copy while it is not committed
 ///   occupy      (head := free,) key, value 0, head
 
 #include "table.hpp"
@@ -51,6 +52,15 @@ inline Table::Place Table::locate_from(std::uint64_t home, const KeyWords& key, 
   words::fence_release();  // who sees this value sees also the head and the commit that made its copy free
   words::store_bytes(value_of(at, place.held.newest() ^ 1U), value);
   words::publish(at, place.held.after(sequence, kind).word);
+}
+
+/// The newest copy is not committed: it is taken back and written once more, and the other one stays.
+[[gnu::always_inline]] inline void Table::write_newest_copy(const Place& place, std::uint64_t committed,
+                                                            std::uint64_t sequence,
+                                                            std::span<const std::byte> value) const {
+  const Head other = place.held.before(committed);
+  words::invalidate(place.match, other.word);
+  write_copy({place.match, nullptr, other}, sequence, layout::kind_live, value);
 }
 
 [[gnu::always_inline]] inline void Table::occupy(Word* at, const KeyWords& key, std::uint64_t sequence,

@@ -15,6 +15,7 @@
 #include <array>
 #include <vector>
 
+#include "put_run.hpp"
 #include "received.hpp"
 #include "region_impl.hpp"
 
@@ -111,6 +112,7 @@ struct StoreWriter::Impl {
 
   EntryBuffer entry;       ///< scratch of the recovery
   ReceivedGroup received;  ///< of apply(): what is being applied
+  PutRun run;              ///< the same
 
   Impl(Store of, WriterLock held);
 
@@ -171,6 +173,12 @@ struct StoreWriter::Impl {
   [[nodiscard]] bool can_grow(TableIndex table) const;
   bool grow(TableIndex table);
   bool grow_for(std::span<const Change> all);
+
+  // --- apply_run.cpp ---
+  Result<std::uint64_t> apply_run(Bytes entries);
+  void write_run();
+  template <std::size_t Words>
+  bool change_table_by_run();
 
   // --- apply.cpp ---
   Status read_group(Bytes entries, bool one_by_one);

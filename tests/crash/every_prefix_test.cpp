@@ -244,6 +244,43 @@ TEST_P(EveryPrefixOfAnApplyingMirror, IsTheStateBeforeOrAfterAllThatCameTogether
   EXPECT_GT(commits, 20U);
 }
 
+/// A run of puts, a transaction each, is one commit; new keys and old ones, erased ones and the same ones again.
+/// `deep`: also the next writer's recovery is frozen after each of its stores.
+void run_of_puts(bool deep, int rounds, std::size_t puts) {
+  ImageFile sender_file("sender");
+  auto sender_region = Region::create(sender_file.path(), crash_region_bytes, crash_schema()).value();
+  auto sender = sender_region.store("state").value();
+  auto writer = sender.become_writer(Term{1}).value();
+  EveryPrefix sut(TableKind::Hashed, deep);
+  auto region = Region::open(sut.path(), Access::ReadWrite).value();
+  auto receiver = region.store("state").value().become_writer(Term{1}).value();
+  ASSERT_TRUE(receiver.rebuild(0).ok());
+  JournalReader reader(sender, Sequence{0});
+  std::mt19937_64 random(11);
+  Expected sent;
+  const auto arrives = [&](const std::vector<Step>& steps) {
+    for (const Step& step : steps) { sent = write(writer, sent, {step}).value(); }
+    const auto chunk = reader.read(1 << 20).value();
+    sut.run(steps, [&]() -> Status {
+      const auto applied = receiver.apply(chunk.bytes);
+      return applied ? Status() : Status(applied.error());
+    });
+  };
+  for (int round = 0; round < rounds && sut.violations.empty(); ++round) {
+    std::vector<Step> steps;
+    for (std::size_t i = 0; i < puts; ++i) { steps.push_back({random() % (capacity / 2), random() % 1000}); }
+    arrives(steps);
+    if (random() % 2 != 0) { arrives({{steps.front().id, std::nullopt}}); }
+    if (random() % 2 != 0 && sent.content.contains(steps.back().id)) { arrives({{steps.back().id, std::nullopt}}); }
+  }
+  EXPECT_TRUE(sut.violations.empty()) << first_of(sut.violations);
+  EXPECT_GT(sut.images(), static_cast<std::uint64_t>(rounds) * puts * 8);
+}
+
+TEST(EveryPrefixOfARunOfPuts, IsTheStateBeforeOrAfterAllOfIt) { run_of_puts(false, effort(12, 100), 16); }
+
+TEST(EveryPrefixOfARunOfPuts, HoldsAlsoWhenTheNextWriterDiesWhileItTakesOver) { run_of_puts(true, effort(2, 12), 9); }
+
 class EveryPrefixOfASnapshot : public testing::TestWithParam<TableKind> {};
 INSTANTIATE_TEST_SUITE_P(Kind, EveryPrefixOfASnapshot, testing::Values(TableKind::Hashed, TableKind::Blob),
                          [](const auto& kind) { return kind.param == TableKind::Blob ? "Blobs" : "Fixed"; });

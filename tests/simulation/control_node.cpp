@@ -56,7 +56,8 @@ struct ControlNode::Impl {
   Process process;
   // --- on its disk ---
   std::map<RoleId, Ownership> store;
-  std::vector<std::map<RoleId, Ownership>> former;  ///< after each of the last writes
+  std::set<RoleId> kept_protection;  ///< what it has not any more is flushed: a power cut takes nothing back
+  std::vector<std::map<RoleId, Ownership>> former;  ///< after each of the last writes that were not flushed
   struct Kept {
     Instant at;
     HoldOutAges ages;
@@ -93,7 +94,7 @@ struct ControlNode::Impl {
       for (auto& age : ages.failures) { age += since; }
       if (ages.held) { *ages.held += since; }
     }
-    group.emplace(make_config(world), stored, std::set<RoleId>{}, std::move(held_out));
+    group.emplace(make_config(world), stored, kept_protection, std::move(held_out));
     queue.clear();
     stepping = false;
     switch_worker = {};
@@ -142,7 +143,9 @@ struct ControlNode::Impl {
       const Event next = std::move(queue.front());
       queue.pop_front();
       if (world.tracing()) { world.trace("control <-", describe(next)); }
-      for (const auto& effect : group->step(process.machine().clock(), next)) {
+      const auto effects = group->step(process.machine().clock(), next);
+      look_for_takeovers();
+      for (const auto& effect : effects) {
         if (world.dies(Daemon::Control, 0) || process.life() != life) { return; }
         if (world.tracing()) { world.trace("control ->", describe(effect)); }
         std::visit([this](const auto& one) { perform(one); }, effect);
@@ -206,9 +209,11 @@ struct ControlNode::Impl {
     if (next.term > stored.term && next.place == Place{world.blade_id(role), PlaceKind::Host}) {
       world.starts_anew(role);
     }
-    // A host that let go of a role tells nobody later that somebody else has it: that write is flushed.
-    const bool flushed = world.settings.switchovers && next.evidence == link::StopEvidence::StoodDown &&
-                         next.place.kind == PlaceKind::Mirror;
+    // As the product flushes: a host that let go of a role tells nobody later that somebody else has it, and a gate
+    // that nothing closes by itself must not be taken for a timed one.
+    const bool let_go = next.evidence == link::StopEvidence::StoodDown && next.place.kind == PlaceKind::Mirror;
+    const bool exposes = stored.leased && !next.leased && next.term == stored.term;
+    const bool flushed = let_go || exposes;
     if (!flushed) { former.push_back(store); }
     if (former.size() > 4) { former.erase(former.begin()); }
     stored = next;
@@ -220,6 +225,15 @@ struct ControlNode::Impl {
   void perform(const KeepHoldOut& effect) {
     if (world.has(Bug::ForgetTheHoldOut)) { return; }
     hold_outs[effect.blade] = {world.scheduler.now(), effect.ages};
+  }
+
+  void perform(const KeepProtection& effect) {
+    if (effect.is) {
+      kept_protection.insert(effect.role);
+    } else {
+      kept_protection.erase(effect.role);
+      former.clear();  // it is flushed, and all before it
+    }
   }
 
   void perform(const Isolate& effect) {
@@ -311,6 +325,14 @@ struct ControlNode::Impl {
   }
   std::function<void(unsigned, Term)> on_activate = [](unsigned, Term) {};
   std::function<void(unsigned, unsigned)> on_state = [](unsigned, unsigned) {};
+  std::function<void(unsigned)> on_takeover = [](unsigned) {};
+  /// Before anybody is told: a role may pass through this state within one step of the daemon.
+  void look_for_takeovers() {
+    for (unsigned role = 0; role < world.roles(); ++role) {
+      const bool taking_over = group->find(world.role_id(role))->state() == RoleState::TakingOver;
+      if (taking_over && states[role] != static_cast<unsigned>(RoleState::TakingOver)) { on_takeover(role); }
+    }
+  }
   std::vector<unsigned> states = std::vector<unsigned>(kSitesMax, 0);
   void look_at_states() {
     for (unsigned role = 0; role < world.roles(); ++role) {
@@ -386,6 +408,7 @@ void ControlNode::on_activate(std::function<void(unsigned, Term)> callback) {
   impl_->on_activate = std::move(callback);
 }
 void ControlNode::on_state(std::function<void(unsigned, unsigned)> callback) { impl_->on_state = std::move(callback); }
+void ControlNode::on_takeover(std::function<void(unsigned)> callback) { impl_->on_takeover = std::move(callback); }
 unsigned ControlNode::state(unsigned role) const { return impl_->states[role]; }
 void ControlNode::power_lost() {
   impl_->process.stop();
@@ -396,6 +419,7 @@ void ControlNode::power_lost() {
 void ControlNode::lose_store() {
   impl_->store.clear();
   impl_->former.clear();
+  impl_->kept_protection.clear();
   impl_->hold_outs.clear();
   impl_->held_now.clear();
   impl_->on_disk.clear();

@@ -40,6 +40,8 @@ class ControlNode {
   void operator_policy(bool always);
   /// Called when a mirror is told to take over, and when a role's state is another one than before.
   void on_activate(std::function<void(unsigned role, Term term)> callback);
+  /// Before the orders of the step in which a takeover is decided.
+  void on_takeover(std::function<void(unsigned role)> callback);
   void on_state(std::function<void(unsigned role, unsigned state)> callback);
   [[nodiscard]] unsigned state(unsigned role) const;
 

@@ -120,6 +120,8 @@ void Faults::start() {
     on_state_(role, state);
     on_state(role, state);
   });
+  chassis_.control.on_takeover(
+      [this](unsigned role) { decided_in_doubt_[role] = decided_in_doubt_[role] || doubted(role); });
   for (auto& item : plan_.items) {
     if (item.state) { continue; }
     item.done = true;
@@ -131,11 +133,12 @@ void Faults::start() {
   });
 }
 
+/// That its application has ended, or its blade has lost it, may be long ago: it is told when it can be.
+bool Faults::doubted(unsigned role) const { return !world_.blades[role]->places[role].app_running || suspect(role); }
+
 void Faults::on_state(unsigned role, unsigned state) {
   const bool settled = state != kStarting && state != kTakingOver && state != kLost;
-  const bool ended = !world_.blades[role]->places[role].app_running;  // maybe long ago: it is told when it can be
-  const bool doubted = state == kTakingOver && (ended || suspect(role));
-  decided_in_doubt_[role] = !settled && (decided_in_doubt_[role] || doubted);
+  decided_in_doubt_[role] = !settled && (decided_in_doubt_[role] || (state == kTakingOver && doubted(role)));
   for (auto& item : plan_.items) {
     if (item.done || !item.state || *item.state != state || item.role != role) { continue; }
     if (world_.scheduler.now() < item.not_before) { continue; }

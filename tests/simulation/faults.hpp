@@ -63,6 +63,7 @@ class Faults {
   void inject_trouble(const Plan::Item& item);
   void inject_other(const Plan::Item& item);
   void on_state(unsigned role, unsigned state);
+  [[nodiscard]] bool doubted(unsigned role) const;
   void on_doom(const World::Doom& doom);
 
   void weather(unsigned a, unsigned b, const std::function<void(Path&)>& change, bool both);

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 # Covers: bench/region/bed.cpp, bench/region/engines/flat_map.cpp, bench/region/engines/interprocess.cpp,
 #   bench/region/engines/lmdb.cpp, bench/region/engines/redis.cpp, bench/region/engines/region.cpp,
-#   bench/replication/raw_tcp.cpp, bench/replication/replication.cpp,
+#   bench/replication/raw_tcp.cpp, bench/replication/raw_tls.cpp, bench/replication/replication.cpp,
 #   bench/capture/kernel_flows.cpp
 """The benchmark's program runs, and what it started and reserved is gone afterwards. The program itself looks whether
 every record was found with its value: an engine that loses one has an error here."""
@@ -46,7 +46,8 @@ class Runs(unittest.TestCase):
         self.assertEqual({(one["operation"], one["peer"]) for one in report["figures"]},
                          {("replicate", "replication"), ("replicate", "raw_tcp"), ("replicate_changes", "replication"),
                           ("replicate_sized", "replication"), ("replicate_sized", "raw_tcp"),
-                          ("replicate_sized", "ten_gbit_line"), ("sender_cpu", "replication"),
+                          ("replicate_sized", "ten_gbit_line"),
+                          ("replicate_tls", "replication"), ("replicate_tls", "raw_tls"), ("sender_cpu", "replication"),
                           ("sender_cpu", "raw_tcp"), ("receiver_cpu", "replication"), ("receiver_cpu", "raw_tcp")})
 
     @unittest.skipUnless(os.geteuid() == 0, "a network namespace needs root")

@@ -91,7 +91,10 @@ inline GroupStatus status() {
             7}},
           {{BladeId{"blade-1"}, true, Vote::Up, false, false, "held out"},
            {BladeId{"blade-2"}, false, Vote::Down, true, true, ""}},
-          false};
+          false,
+          {},
+          "",
+          {{"gateway", "10.0.0.1", "icmp", Vote::Up}}};
 }
 
 }  // namespace understudy::link::test

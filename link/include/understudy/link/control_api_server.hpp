@@ -38,6 +38,8 @@ struct Command {
 using EventsAnswer = std::function<void(const std::vector<EventRecord>&)>;
 
 struct ControlApiHandlers {
+  /// How every blade is watched; each is told when it attaches.
+  std::optional<BfdParameters> bfd = {};
   std::function<void(SessionId, const Report&)> on_report;
   std::function<void(SessionId, const std::string& why)> on_detached;
   std::function<GroupStatus()> status;

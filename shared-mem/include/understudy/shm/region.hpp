@@ -251,7 +251,8 @@ class JournalReader {
     Sequence last;
   };
   /// Up to `max_bytes` (at least one entry/transaction). Damaged: bytes that cannot be (hostile region).
-  Result<Chunk> read(std::size_t max_bytes);
+  /// `memory`: of an earlier chunk, used again for this one.
+  Result<Chunk> read(std::size_t max_bytes, std::vector<std::byte> memory = {});
   [[nodiscard]] Sequence position() const;
 
  private:
