@@ -3,6 +3,7 @@
 /// The steps that every commit takes (writer.hpp), inlined on the way of each change.
 
 #include "journal_append.hpp"
+#include "small_records.hpp"
 #include "table_writing.hpp"
 #include "writer.hpp"
 
@@ -49,14 +50,18 @@ namespace understudy::shm {
   words::publish(&end.sequence, sequence);
 }
 
+[[gnu::always_inline]] inline void StoreWriter::Impl::publish_commit(std::uint64_t sequence) {
+  words::publish(&control.commit.committed, sequence);
+  committed = sequence;
+  end_copy = 1 - end_copy;
+}
+
 /// False: another writer took over; this one must not touch the region any more.
 [[gnu::always_inline]] inline bool StoreWriter::Impl::commit_point(std::uint64_t sequence) {
   if (counts_changed != 0) { publish_counts(sequence); }
   publish_end(sequence);
   if (!still_ours()) [[unlikely]] { return false; }
-  words::publish(&control.commit.committed, sequence);
-  committed = sequence;
-  end_copy = 1 - end_copy;
+  publish_commit(sequence);
   return true;
 }
 

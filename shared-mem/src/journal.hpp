@@ -152,6 +152,12 @@ class Journal {
   template <std::size_t Words>
   std::uint64_t append_words(std::uint64_t position, std::uint64_t sequence, std::uint32_t table, Word key,
                              const std::byte* value) const;
+#if defined(__x86_64__)
+  /// The same where it does not wrap, on a processor that has the instruction (crc32c_has_instruction).
+  template <std::size_t Words>
+  void append_unwrapped(std::uint64_t position, std::uint64_t sequence, std::uint32_t table, Word key,
+                        const std::byte* value) const;
+#endif
   void note_anchor(std::uint64_t position, std::uint64_t sequence) const;
   /// The first position for which note_anchor() has something to do again.
   [[nodiscard]] std::uint64_t next_anchor(std::uint64_t position) const {

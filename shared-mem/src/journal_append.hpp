@@ -73,6 +73,30 @@ template <class Sum>
   return layout::entry_bytes(key.size(), value.size());
 }
 
+#if defined(__x86_64__)
+template <std::size_t Words>
+[[gnu::always_inline]] inline void Journal::append_unwrapped(std::uint64_t position, std::uint64_t sequence,
+                                                             std::uint32_t table, Word key,
+                                                             const std::byte* value) const {
+  Word* const at = ring_ + (position / sizeof(Word) & word_mask_);
+  const Word lengths = std::uint64_t{sizeof(Word)} << 32 | std::uint64_t{table} << 48;
+  const Word kind =
+      Words * sizeof(Word) | std::uint64_t{layout::op_put} << 32 | std::uint64_t{layout::flag_ends_transaction} << 40;
+  CrcByInstruction sum;
+  words::store(at, sequence);
+  words::store(at + 2, kind);
+  words::store(at + entry_header_words, key);
+  for (const Word content : {sequence, lengths, kind, key}) { sum.add(content); }
+#pragma GCC unroll 8
+  for (std::size_t i = 0; i < Words; ++i) {
+    const Word content = words::at(value, i);
+    words::store(at + entry_header_words + 1 + i, content);
+    sum.add(content);
+  }
+  words::store(at + 1, lengths | sum.result());
+}
+#endif
+
 template <std::size_t Words>
 [[gnu::always_inline]] inline std::uint64_t Journal::append_words(std::uint64_t position, std::uint64_t sequence,
                                                                   std::uint32_t table, Word key,
@@ -80,23 +104,8 @@ template <std::size_t Words>
   constexpr std::uint64_t entry_words = entry_header_words + 1 + Words;
 #if defined(__x86_64__)
   const std::uint64_t word = position / sizeof(Word) & word_mask_;
-  if (crc32c_has_instruction && word + entry_words <= word_mask_ + 1) [[likely]] {  // it does not wrap
-    Word* const at = ring_ + word;
-    const Word lengths = std::uint64_t{sizeof(Word)} << 32 | std::uint64_t{table} << 48;
-    const Word kind =
-        Words * sizeof(Word) | std::uint64_t{layout::op_put} << 32 | std::uint64_t{layout::flag_ends_transaction} << 40;
-    CrcByInstruction sum;
-    words::store(at, sequence);
-    words::store(at + 2, kind);
-    words::store(at + entry_header_words, key);
-    for (const Word content : {sequence, lengths, kind, key}) { sum.add(content); }
-#pragma GCC unroll 8
-    for (std::size_t i = 0; i < Words; ++i) {
-      const Word content = words::at(value, i);
-      words::store(at + entry_header_words + 1 + i, content);
-      sum.add(content);
-    }
-    words::store(at + 1, lengths | sum.result());
+  if (crc32c_has_instruction && word + entry_words <= word_mask_ + 1) [[likely]] {
+    append_unwrapped<Words>(position, sequence, table, key, value);
     return entry_words * sizeof(Word);
   }
 #endif

@@ -14,15 +14,21 @@ namespace understudy::shm {
 
 /// The changes of a small record. A class, so that it may see what is in a StoreWriter.
 struct StoreWriter::Small {
+  template <std::size_t Words>
+  static constexpr std::uint64_t entry_bytes = layout::entry_bytes(sizeof(Word), Words * sizeof(Word));
+
   /// A slot found for a key, with what it held.
   struct Place {
-    Word* at;
-    bool matches;  ///< it has the key; else it is vacant, or there is none
+    Word* at;  ///< none: there is no room
+    Head held;
+    bool matches;  ///< it has the key; else it is vacant
+    [[nodiscard]] bool is_present() const { return matches && held.is_live(); }
   };
   /// As Table::locate. A call, so that its loop has the registers for itself.
   [[gnu::noinline]] static Place locate(const Table& in, std::uint64_t home, Word key, std::uint64_t reusable_up_to) {
     const auto place = in.locate_from<true>(home, KeyWords(as_bytes_of(key)), reusable_up_to);
-    return place.match != nullptr ? Place{place.match, true} : Place{place.vacant, false};
+    if (place.match != nullptr) { return {place.match, place.held, true}; }
+    return {place.vacant, place.vacant == nullptr ? Head{} : Table::head(place.vacant), false};
   }
 
   /// The copy that is not the newest (Table::write_copy).
@@ -40,11 +46,10 @@ struct StoreWriter::Small {
   [[gnu::always_inline]] static void insert(Impl& impl, TableIndex table, const Place& place, Word key,
                                             std::uint64_t sequence, const std::byte* value) {
     Word* const at = place.at;
-    const Head held = Table::head(at);
     if (place.matches) {
-      write_copy<Words>(at, held, sequence, value);
+      write_copy<Words>(at, place.held, sequence, value);
     } else {  // Table::occupy
-      if (!held.is_empty()) [[unlikely]] { impl.tables[table].free_slot(at); }
+      if (!place.held.is_empty()) [[unlikely]] { impl.tables[table].free_slot(at); }
       words::store(at + 1, key);
 #pragma GCC unroll 8
       for (std::size_t i = 0; i < Words; ++i) { words::store(at + 2 + i, words::at(value, i)); }
@@ -54,24 +59,23 @@ struct StoreWriter::Small {
     impl.publish_count(table, sequence);
   }
 
+  [[gnu::cold]] static Result<Sequence> refuse(const Impl& impl) { return impl.not_ours(); }
+
+  /// Any small record, whichever slot has it or would have it.
   template <std::size_t Words>
-  [[gnu::noinline]] static Result<Sequence> put(Impl& impl, TableIndex table, const std::byte* key_at,
-                                                const std::byte* value) {
-    const Table& in = impl.tables[table];
-    const Word key = words::at(key_at, 0);
-    const auto home = in.home_of<true>(KeyWords(as_bytes_of(key)));
-    const Place place = locate(in, home, key, impl.committed);
-    const Head held = place.matches ? Table::head(place.at) : Head{};
-    const bool present = held.is_live();
+  [[gnu::noinline]] static Result<Sequence> put_from(Impl& impl, TableIndex table, std::uint64_t home, Word key,
+                                                     const std::byte* value) {
+    const Place place = locate(impl.tables[table], home, key, impl.committed);
+    const bool present = place.is_present();
     if (!present && (impl.records[table] >= impl.capacities[table] || place.at == nullptr)) [[unlikely]] {
       return impl.no_room(table, place.at != nullptr);
     }
     impl.note_own_term();
     const std::uint64_t sequence = impl.committed + 1;
-    impl.reserve(layout::entry_bytes(sizeof(Word), Words * sizeof(Word)));
+    impl.reserve(entry_bytes<Words>);
     impl.note_entry(sequence, impl.journal.append_words<Words>(impl.end_position, sequence, table, key, value));
     if (present) {
-      write_copy<Words>(place.at, held, sequence, value);
+      write_copy<Words>(place.at, place.held, sequence, value);
     } else {
       insert<Words>(impl, table, place, key, sequence, value);
     }
@@ -79,36 +83,103 @@ struct StoreWriter::Small {
     return Sequence{sequence};
   }
 
-  /// May the record go this way, now? Its words then, else 0.
-  [[gnu::always_inline]] static std::size_t words_of(const Impl& impl, TableIndex table, std::size_t key_bytes,
-                                                     std::size_t value_bytes) {
-    const bool small = impl.is_small(table) && key_bytes == sizeof(Word) && !impl.in_transaction &&
-                       value_bytes == impl.tables[table].value_bytes() && impl.can_write();
-    return small ? value_bytes / sizeof(Word) : 0;
+  /// Mostly one of the key's first two slots, or of a new key its home.
+  template <std::size_t Words>
+  [[gnu::always_inline]] static Place locate_near(const Impl& impl, const Table& in, Word key) {
+    const std::uint64_t home = in.home_of_small(key);
+    const Table::NearSlots<Words> near(in, home, key);
+    if (near.has_key && near.head.is_live()) [[likely]] { return {const_cast<Word*>(near.at), near.head, true}; }
+    if (near.first_head == 0) { return {const_cast<Word*>(near.first), {}, false}; }
+    return locate(in, home, key, impl.committed);
   }
 
-  /// Any other record.
+  /// The same steps where nothing of what seldom changes is in the way: one bound on the journal's end stands for it
+  /// (Impl::allow_fast_puts).
+  template <std::size_t Words>
+  [[gnu::noinline]] static Result<Sequence> put(Impl& impl, TableIndex table, Bytes key_bytes, Bytes value_bytes) {
+#if defined(__x86_64__)
+    const std::uint64_t end = impl.end_position + entry_bytes<Words>;
+    const bool fits = key_bytes.size() == sizeof(Word) && value_bytes.size() == Words * sizeof(Word);
+    if (!fits || end > impl.fast_until || !impl.still_ours()) [[unlikely]] {
+      return put_slowly(impl, table, key_bytes, value_bytes);
+    }
+    const Word key = words::at(key_bytes.data(), 0);
+    const std::byte* const value = value_bytes.data();
+    const Place place = locate_near<Words>(impl, impl.tables[table], key);
+    const bool present = place.is_present();
+    if (!present && (impl.records[table] >= impl.capacities[table] || place.at == nullptr)) [[unlikely]] {
+      return put_slowly(impl, table, key_bytes, value_bytes);
+    }
+    const std::uint64_t sequence = impl.committed + 1;
+    impl.reserve(entry_bytes<Words>);
+    impl.journal.append_unwrapped<Words>(impl.end_position, sequence, table, key, value);
+    impl.end_position = end;
+    if (present) [[likely]] {
+      write_copy<Words>(place.at, place.held, sequence, value);
+    } else {
+      insert<Words>(impl, table, place, key, sequence, value);
+    }
+    impl.publish_end(sequence);
+    if (!impl.still_ours()) [[unlikely]] { return refuse(impl); }
+    impl.publish_commit(sequence);
+    return Sequence{sequence};
+#else
+    return put_slowly(impl, table, key_bytes, value_bytes);
+#endif
+  }
+
+  /// Any record of any table.
   [[gnu::noinline]] static Result<Sequence> put_any(Impl& impl, TableIndex table, Bytes key, Bytes value) {
     if (!impl.can_change(table, key, value, layout::op_put)) [[unlikely]] { return impl.cannot_change(table); }
     const Change change{impl.committed + 1, layout::op_put, true, table, key, value};
     return impl.in_transaction ? impl.buffer(change) : impl.write_one(change);
   }
+
+  [[gnu::noinline]] static Result<Sequence> put_slowly(Impl& impl, TableIndex table, Bytes key, Bytes value) {
+    const bool fits = table < impl.tables.size() && key.size() == impl.tables[table].key_bytes();
+    return put_at(impl, table, fits ? impl.tables[table].home(KeyWords(key)) : 0, key, value);
+  }
+
+  /// Any record, for who has asked for the lines of its slot.
+  static Result<Sequence> put_at(Impl& impl, TableIndex table, std::uint64_t home, Bytes key, Bytes value) {
+    const std::size_t words = impl.store.impl_->small_words(table, key.size(), value.size());
+    if (words == 0 || words > 4 || impl.in_transaction || !impl.can_write()) {
+      return put_any(impl, table, key, value);
+    }
+    impl.allow_fast_puts();
+    switch (words) {
+      case 1:
+        return put_from<1>(impl, table, home, words::at(key.data(), 0), value.data());
+      case 2:
+        return put_from<2>(impl, table, home, words::at(key.data(), 0), value.data());
+      case 3:
+        return put_from<3>(impl, table, home, words::at(key.data(), 0), value.data());
+      default:
+        return put_from<4>(impl, table, home, words::at(key.data(), 0), value.data());
+    }
+  }
 };
 
-Result<Sequence> StoreWriter::put(TableIndex table, Bytes key, Bytes value) {
-  auto& impl = *impl_;
-  switch (Small::words_of(impl, table, key.size(), value.size())) {
-    case 1:
-      return Small::put<1>(impl, table, key.data(), value.data());
-    case 2:
-      return Small::put<2>(impl, table, key.data(), value.data());
-    case 3:
-      return Small::put<3>(impl, table, key.data(), value.data());
-    case 4:
-      return Small::put<4>(impl, table, key.data(), value.data());
-    default:
-      return Small::put_any(impl, table, key, value);
+void StoreWriter::Impl::choose_puts() {
+  static constexpr Put of_words[] = {Small::put_any, Small::put<1>, Small::put<2>, Small::put<3>, Small::put<4>};
+  put_of.fill(Small::put_any);
+  for (std::size_t table = 0; table < tables.size(); ++table) {
+    const std::size_t words = store.impl_->small_bytes[table] / sizeof(Word);
+    put_of[table] = words < std::size(of_words) ? of_words[words] : Small::put_any;
   }
+}
+
+/// The next entries up to the one that needs an anchor. The ring ends where a segment does, so none of them wraps.
+void StoreWriter::Impl::allow_fast_puts() {
+  const bool fast = crc32c_has_instruction && history_has_term && sync == 0 &&
+                    committed <= layout::sequence_max - max_transaction - journal.ring_bytes();
+  fast_until = fast ? next_anchor : 0;
+}
+
+Result<Sequence> StoreWriter::put(TableIndex table, Bytes key, Bytes value) {
+  const bool plain = table < layout::tables_max && !impl_->in_transaction;
+  const Impl::Put how = plain ? impl_->put_of[table] : &Small::put_any;
+  return how(*impl_, table, key, value);
 }
 
 Result<Sequence> StoreWriter::put_many(TableIndex table, Bytes keys, Bytes values) {
@@ -131,7 +202,7 @@ Result<Sequence> StoreWriter::put_many(TableIndex table, Bytes keys, Bytes value
     }
     for (std::size_t i = first; i < end; ++i) { in.prefetch_further(homes[i - first], KeyWords(key_at(i))); }
     for (std::size_t i = first; i < end; ++i) {
-      auto done = put(table, key_at(i), values.subspan(i * value_bytes, value_bytes));
+      auto done = Small::put_at(impl, table, homes[i - first], key_at(i), values.subspan(i * value_bytes, value_bytes));
       if (!done) [[unlikely]] { return done; }
       last = *done;
     }

@@ -65,6 +65,7 @@ StoreWriter::Impl::Impl(Store of, WriterLock held)
   for (std::size_t table = 0; table < tables.size(); ++table) {
     small |= std::uint32_t{tables[table].is_small()} << table;
   }
+  choose_puts();
 }
 
 Status StoreWriter::Impl::adopt(std::uint64_t new_term) {
@@ -145,6 +146,7 @@ Status StoreWriter::Impl::take_back_unfinished() {
   }
   counts_changed = 0;
   next_anchor = 0;
+  fast_until = 0;
   replaced.clear();
   for (SlabPool& pool : pools) { pool.forget(); }  // what was taken back freed the slabs that it referred to
   return {};

@@ -276,11 +276,11 @@ Result<Store> Region::store(const std::string& name) const {
                                  table.key_bytes, table.value_bytes, impl_->hash_seed, table.kind);
       store->larger.emplace_back(reinterpret_cast<Word*>(base + placed.grown_slots_offset), placed.grown_slot_count,
                                  table.key_bytes, table.value_bytes, impl_->hash_seed, table.kind);
-      store->small |= std::uint32_t{store->tables.back().is_small()} << t;
       store->growable |= table.can_grow() ? 1U << t : 0U;
       store->slabs.emplace_back(reinterpret_cast<Word*>(base + placed.slabs_offset), placed.slab_count,
                                 placed.slab_bytes, table.value_bytes);
     }
+    store->choose_gets();
     if (schema.arena_bytes != 0) {
       const TableIndex pages = Store(store).table(arena_table_name).value();  // check_schema() saw it
       store->live.emplace(store->control->arena, reinterpret_cast<Word*>(base + plan.arena_offset), pages,

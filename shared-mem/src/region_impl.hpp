@@ -35,18 +35,20 @@ struct Store::Impl {
   std::size_t index = 0;
   layout::StoreControl* control = nullptr;
   Journal journal;
-  std::vector<Table> tables;     ///< where each table's records are as long as it was not rebuilt
-  std::vector<Table> larger;     ///< and after that; without slots where nothing is reserved
-  std::vector<Slabs> slabs;      ///< one for each table
-  std::uint32_t growable = 0;    ///< bit for each table that may be rebuilt
-  std::uint32_t small = 0;       ///< bit for each table: Table::is_small()
+  std::vector<Table> tables;   ///< where each table's records are as long as it was not rebuilt
+  std::vector<Table> larger;   ///< and after that; without slots where nothing is reserved
+  std::vector<Slabs> slabs;    ///< one for each table
+  std::uint32_t growable = 0;  ///< bit for each table that may be rebuilt
+  /// Of each table, if it is_small(), the bytes of a value; else 0.
+  std::array<std::uint32_t, layout::tables_max> small_bytes{};
   std::optional<LiveArea> live;  ///< of a store with an arena
+  using Get = Status (*)(const Impl&, TableIndex, Bytes, std::span<std::byte>);
+  std::array<Get, layout::tables_max> get_of{};  ///< what reads of each table, or refuses
 
   /// Words of the value of a small record in that table, which may not be there, with these sizes; 0: not such a
   /// record.
   [[nodiscard]] std::size_t small_words(TableIndex table, std::size_t key_bytes, std::size_t value_bytes) const {
-    const bool is = table < layout::tables_max && (small >> table & 1) != 0 && key_bytes == sizeof(Word) &&
-                    value_bytes == tables[table].value_bytes();
+    const bool is = table < layout::tables_max && key_bytes == sizeof(Word) && value_bytes == small_bytes[table];
     return is ? value_bytes / sizeof(Word) : 0;
   }
 
@@ -77,10 +79,10 @@ struct Store::Impl {
 
   /// The committed value of a key; Changed only when it never held still (read_tries_max).
   Seen get(TableIndex table, std::uint64_t home, const KeyWords& key, std::span<std::byte> value) const;
+  [[gnu::noinline]] static Status get_any(const Impl& impl, TableIndex table, Bytes key, std::span<std::byte> value);
   template <std::size_t Words>
-  Seen get_words(TableIndex table, const std::byte* key, std::byte* value) const;
-  template <std::size_t Words>
-  Seen get_small(TableIndex table, Bytes key, std::span<std::byte> value) const;
+  static Status get_words(const Impl& impl, TableIndex table, Bytes key, std::span<std::byte> value);
+  void choose_gets();
   template <std::size_t Words>
   Seen get_together(TableIndex table, Bytes keys, std::span<std::byte> values, std::span<std::uint8_t> found) const;
   Blob get_blobs_together(TableIndex table, Bytes keys, std::span<std::byte> values,

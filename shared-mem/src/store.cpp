@@ -4,6 +4,7 @@
 #include <algorithm>
 
 #include "region_impl.hpp"
+#include "small_records.hpp"
 #include "understudy/shm/region.hpp"
 
 namespace understudy::shm {
@@ -57,50 +58,44 @@ Seen Store::Impl::get_again(TableIndex in, std::uint64_t home, const KeyWords& k
   return Seen::Changed;
 }
 
-/// As get() of a small record (Table::is_small) of so many words, for those that are as nearly all are: present, and
-/// their newest copy committed. Changed: not that.
-template <std::size_t Words>
-[[gnu::noinline]] Seen Store::Impl::get_words(TableIndex in, const std::byte* key, std::byte* value) const {
-  const std::uint64_t limit = visible_limit();
-  return table(in).get_words<Words>(words::at(key, 0), limit, value);
+/// Any record of any table.
+Status Store::Impl::get_any(const Impl& impl, TableIndex table, Bytes key, std::span<std::byte> value) {
+  if (table >= impl.tables.size()) { return no_table(table); }
+  const Table& in = impl.tables[table];
+  if (key.size() != in.key_bytes() || value.size() != in.value_bytes()) {
+    return wrong_size(impl.schema().tables[table]);
+  }
+  const KeyWords words(key);
+  const Seen seen = impl.get(table, in.home(words), words, value);
+  if (seen == Seen::Present) [[likely]] { return {}; }
+  return seen == Seen::Absent ? no_record() : changed_too_often();
 }
 
+/// The same of a small table (Table::is_small) whose values have so many words, for what nearly every record is:
+/// present, its newest copy committed.
 template <std::size_t Words>
-[[gnu::always_inline]] inline Seen Store::Impl::get_small(TableIndex in, Bytes key, std::span<std::byte> value) const {
-  const Seen seen = get_words<Words>(in, key.data(), value.data());
-  if (seen == Seen::Present) [[likely]] { return seen; }
-  const KeyWords words(key);
-  return get_again(in, tables[in].home(words), words, value);
+Status Store::Impl::get_words(const Impl& impl, TableIndex table, Bytes key, std::span<std::byte> value) {
+  if (key.size() == sizeof(Word) && value.size() == Words * sizeof(Word)) [[likely]] {
+    const std::uint64_t limit = impl.visible_limit();
+    const Seen seen = impl.table(table).get_words<Words>(words::at(key.data(), 0), limit, value.data());
+    if (seen == Seen::Present) [[likely]] { return {}; }
+  }
+  return get_any(impl, table, key, value);
+}
+
+void Store::Impl::choose_gets() {
+  static constexpr Get of_words[] = {get_any, get_words<1>, get_words<2>, get_words<3>, get_words<4>};
+  get_of.fill(get_any);
+  for (std::size_t table = 0; table < tables.size(); ++table) {
+    small_bytes[table] = tables[table].is_small() ? static_cast<std::uint32_t>(tables[table].value_bytes()) : 0;
+    const std::size_t words = small_bytes[table] / sizeof(Word);
+    get_of[table] = words < std::size(of_words) ? of_words[words] : get_any;
+  }
 }
 
 Status Store::get(TableIndex table, Bytes key, std::span<std::byte> value) const {
-  const Impl& impl = *impl_;
-  Seen seen = Seen::Changed;
-  switch (impl.small_words(table, key.size(), value.size())) {
-    case 1:
-      seen = impl.get_small<1>(table, key, value);
-      break;
-    case 2:
-      seen = impl.get_small<2>(table, key, value);
-      break;
-    case 3:
-      seen = impl.get_small<3>(table, key, value);
-      break;
-    case 4:
-      seen = impl.get_small<4>(table, key, value);
-      break;
-    default: {
-      if (table >= impl.tables.size()) [[unlikely]] { return no_table(table); }
-      const Table& in = impl.tables[table];
-      if (key.size() != in.key_bytes() || value.size() != in.value_bytes()) [[unlikely]] {
-        return wrong_size(impl.schema().tables[table]);
-      }
-      const KeyWords words(key);
-      seen = impl.get(table, in.home(words), words, value);
-    }
-  }
-  if (seen == Seen::Present) [[likely]] { return {}; }
-  return seen == Seen::Absent ? no_record() : changed_too_often();
+  const Impl::Get how = table < layout::tables_max ? impl_->get_of[table] : &Impl::get_any;
+  return how(*impl_, table, key, value);
 }
 
 Store::Impl::Blob Store::Impl::get_blob(TableIndex table, const KeyWords& key, std::span<std::byte> value) const {

@@ -8,6 +8,7 @@
 #include <array>
 
 #include "region_impl.hpp"
+#include "small_records.hpp"
 
 namespace understudy::shm {
 namespace {

@@ -59,6 +59,7 @@ Status StoreWriter::begin_sync(bool full) {
   if (impl.in_transaction) { return failure("a transaction is open", Errc::BadInput); }
   words::publish(&impl.control.commit.sync, layout::sync_snapshot);
   impl.sync = layout::sync_snapshot;
+  impl.fast_until = 0;
   impl.snapshot_begun = true;
   impl.sync_highest = 0;
   impl.snapshot_slots.stop();
@@ -102,6 +103,7 @@ Status StoreWriter::end_sync(Sequence at, const std::vector<TermStart>& history,
   // The scan may have seen changes later than `at`: newer records, and deletions, which it shows by showing nothing.
   const std::uint64_t seen = std::max(impl.sync_highest, purged_up_to.value);
   impl.sync = seen > at.value ? seen : 0;
+  impl.fast_until = 0;
   words::publish(&impl.control.commit.sync, impl.sync);  // the last store: from here on the content holds
   impl.snapshot_begun = false;
   impl.snapshot_slots.stop();
@@ -270,6 +272,7 @@ void StoreWriter::Impl::write_history(const std::vector<TermStart>& history) {
   }
   words::publish(&control.history.count, count);
   history_has_term = false;
+  fast_until = 0;
 }
 
 }  // namespace understudy::shm

@@ -101,6 +101,11 @@ class Table {
     }
   }
 
+  /// Of a small table.
+  [[nodiscard]] std::uint64_t home_of_small(Word key) const {
+    return mix(mix(seed_ ^ key, 0x9e3779b97f4a7c15) ^ sizeof(Word), 0xd6e8feb86659fd93);
+  }
+
   [[nodiscard]] bool key_equals(const Word* slot, const KeyWords& key) const {
     if (words::load(key_of(slot)) != key.words[0]) { return false; }
     for (std::size_t i = 1; i < key_words_; ++i) {
@@ -151,26 +156,17 @@ class Table {
     return at == nullptr ? Seen::Absent : read_visible(at, seen, limit, value);
   }
 
+  // --- small records: small_records.hpp ---
+
   /// The same of a small table whose values are of so many words. Only for what nearly every record is: there, its
   /// newest copy live and not above `limit`. Changed: look again with get().
   template <std::size_t Words>
-  [[gnu::always_inline]] Seen get_words(Word key, std::uint64_t limit, std::byte* value) const {
-    return get_words_from<Words>(home_of<true>(KeyWords(std::as_bytes(std::span(&key, 1)))), key, limit, value);
-  }
+  Seen get_words(Word key, std::uint64_t limit, std::byte* value) const;
+  /// For who has asked for the lines of the slot that has it.
   template <std::size_t Words>
-  [[gnu::always_inline]] Seen get_words_from(std::uint64_t home, Word key, std::uint64_t limit,
-                                             std::byte* value) const {
-    Head seen;
-    const Word* at = find_of<true>(home, KeyWords(std::as_bytes(std::span(&key, 1))), seen);
-    if (at == nullptr || seen.sequence() > limit || !seen.is_live()) [[unlikely]] { return Seen::Changed; }
-    const Word* const from = at + 2 + (seen.word & 1) * Words;
-#pragma GCC unroll 8
-    for (std::size_t i = 0; i < Words; ++i) {
-      const Word word = words::load(from + i);
-      std::memcpy(value + i * sizeof word, &word, sizeof word);
-    }
-    return words::unchanged(at, seen.word) ? Seen::Present : Seen::Changed;
-  }
+  Seen get_words_from(std::uint64_t home, Word key, std::uint64_t limit, std::byte* value) const;
+  template <std::size_t Words>
+  struct NearSlots;
 
   /// Reader: as get(), and which change wrote it: of an Older copy the limit is told, which is not below it.
   Seen get(const KeyWords& key, std::uint64_t limit, std::span<std::byte> value, std::uint64_t& sequence) const {
@@ -213,8 +209,9 @@ class Table {
   /// Writes the other copy of what `place` matches and publishes it.
   void write_copy(const Place& place, std::uint64_t sequence, std::uint64_t kind,
                   std::span<const std::byte> value) const;
-  /// Writes the newest copy, which is not committed, once more for a later change.
-  void write_newest_copy(const Place& place, std::uint64_t sequence, std::span<const std::byte> value) const;
+  /// Writes the newest copy, which is above `committed`, once more for a later change.
+  void write_newest_copy(const Place& place, std::uint64_t committed, std::uint64_t sequence,
+                         std::span<const std::byte> value) const;
   /// Gives a vacant slot to `key` and publishes its first copy.
   void occupy(Word* at, const KeyWords& key, std::uint64_t sequence, std::span<const std::byte> value) const;
   /// Makes the slot Empty. Only of a table that nobody reads.
@@ -258,6 +255,9 @@ class Table {
     const Wide product = static_cast<Wide>(a) * b;
     return static_cast<std::uint64_t>(product) ^ static_cast<std::uint64_t>(product >> 64);
   }
+
+  template <std::size_t Words>
+  static Seen copy_words(const Word* at, Head seen, std::uint64_t limit, std::byte* value);
 
   Seen read_visible(const Word* at, const Head& seen, std::uint64_t limit, std::span<std::byte> value) const {
     const bool older = seen.sequence() > limit;  // (1)

@@ -4,9 +4,9 @@
 /// a change has, the more of the next one's cache misses run beside it. What is rarer is in table.cpp.
 ///
 ///   locate      the slot that has the key, or the one where it would go
-///   write_copy         value of the copy that is not the newest, head
-///   write_newest_copy  value of the copy that is, while it is not committed, head
-///   occupy             (head := free,) key, value 0, head
+///   write_copy  value of the copy that is not the newest, head
+///   write_newest_copy  head := the copy before it, value, head    of the newest copy while it is not committed
+///   occupy      (head := free,) key, value 0, head
 
 #include "table.hpp"
 
@@ -54,13 +54,13 @@ inline Table::Place Table::locate_from(std::uint64_t home, const KeyWords& key, 
   words::publish(at, place.held.after(sequence, kind).word);
 }
 
-/// The newest copy is not committed: it is written once more, and the other one stays.
-[[gnu::always_inline]] inline void Table::write_newest_copy(const Place& place, std::uint64_t sequence,
+/// The newest copy is not committed: it is taken back and written once more, and the other one stays.
+[[gnu::always_inline]] inline void Table::write_newest_copy(const Place& place, std::uint64_t committed,
+                                                            std::uint64_t sequence,
                                                             std::span<const std::byte> value) const {
-  Word* at = place.match;
-  words::fence_release();
-  words::store_bytes(value_of(at, place.held.newest()), value);
-  words::publish(at, place.held.again(sequence).word);
+  const Head other = place.held.before(committed);
+  words::invalidate(place.match, other.word);
+  write_copy({place.match, nullptr, other}, sequence, layout::kind_live, value);
 }
 
 [[gnu::always_inline]] inline void Table::occupy(Word* at, const KeyWords& key, std::uint64_t sequence,

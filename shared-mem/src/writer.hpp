@@ -70,11 +70,13 @@ class SeenSlots {
 struct StoreWriter::Impl {
   Store store;
   layout::StoreControl& control;
-  const Journal& journal;
+  const Journal journal;
   std::vector<Table> tables;  ///< where the records are now
   const std::vector<Slabs>& slabs;
   WriterLock lock;
   std::uint32_t small = 0;  ///< bit for each table: is_small()
+  using Put = Result<Sequence> (*)(Impl&, TableIndex, Bytes, Bytes);
+  std::array<Put, layout::tables_max> put_of{};  ///< what puts into each table, or refuses
   std::uint64_t term = 0;
   std::uint64_t epoch = 0;
 
@@ -84,6 +86,9 @@ struct StoreWriter::Impl {
   std::uint64_t reserved_end = 0;
   unsigned end_copy = 0;
   std::uint64_t next_anchor = 0;  ///< the first position that may need one
+  /// Up to here small records may be put without a look at what seldom changes: the store is synced, the history has
+  /// the term, sequences are left, no anchor is due. Whoever changes one of these sets it to 0.
+  std::uint64_t fast_until = 0;
   std::uint64_t purged_up_to = 0;
   std::uint64_t sync = 0;
   bool snapshot_begun = false;     ///< by this writer; a mark found at the start is an interrupted one
@@ -125,7 +130,7 @@ struct StoreWriter::Impl {
   // --- writer.cpp, put.cpp, commit.cpp ---
   [[nodiscard]] Status check_ours() const { return still_ours() ? Status() : Status(not_ours()); }
   [[gnu::cold, nodiscard]] Error not_ours() const;
-  [[nodiscard]] bool still_ours() const {
+  [[gnu::always_inline, nodiscard]] bool still_ours() const {
     return words::load_acquire(&control.writer.epoch) == epoch && words::load(&control.writer.term) == term;
   }
   [[nodiscard]] bool can_change(TableIndex table, Bytes key, Bytes value, std::uint8_t op) const;
@@ -137,10 +142,6 @@ struct StoreWriter::Impl {
   /// Is it ours to write now, whatever it is?
   [[nodiscard]] bool can_write() const {
     return still_ours() && sync == 0 && committed <= layout::sequence_max - max_transaction;
-  }
-  /// Table::is_small(), also asked of a table that is not there.
-  [[nodiscard]] bool is_small(TableIndex table) const {
-    return table < layout::tables_max && (small >> table & 1) != 0;
   }
   Result<Sequence> write_one(const Change& change);
   [[nodiscard]] Status check_room(TableIndex table, const Table::Place& place) const;
@@ -168,6 +169,9 @@ struct StoreWriter::Impl {
   void publish_count(TableIndex table, std::uint64_t sequence);
   void publish_end(std::uint64_t sequence);
   bool commit_point(std::uint64_t sequence);
+  void publish_commit(std::uint64_t sequence);
+  void choose_puts();
+  void allow_fast_puts();
 
   // --- rebuild.cpp ---
   [[nodiscard]] bool can_grow(TableIndex table) const;
