@@ -53,10 +53,6 @@ struct Head {
   [[nodiscard]] Head after(std::uint64_t sequence, std::uint64_t kind) const {
     return {layout::head_of(sequence, newest_kind(), kind, newest() ^ 1U)};
   }
-  /// The head after the newest copy, not committed yet, was written once more.
-  [[nodiscard]] Head again(std::uint64_t sequence) const {
-    return {layout::head_of(sequence, older_kind(), layout::kind_live, newest())};
-  }
   /// The head after the newest copy was taken back; `sequence`: of the other copy, or a committed one above it.
   [[nodiscard]] Head before(std::uint64_t sequence) const {
     const bool holds = sequence != 0 && (older_kind() == layout::kind_live || older_kind() == layout::kind_erased);
