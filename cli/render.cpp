@@ -97,6 +97,13 @@ std::string status_text(const link::GroupStatus& status) {
            "\n";
     if (!blade.detail.empty()) { out += paragraph("! " + blade.detail, "    "); }
   }
+  if (status.witnesses.empty()) { return out; }
+  out += "\n" + trimmed(cell("WITNESS", 20) + cell("SEEN", 14) + cell("BY", 10) + "ADDRESS") + "\n";
+  for (const auto& witness : status.witnesses) {
+    out += trimmed(cell(witness.name, 19) + " " + cell(link::to_string(witness.vote), 13) + " " + cell(witness.by, 9) +
+                   " " + witness.address) +
+           "\n";
+  }
   return out;
 }
 
@@ -125,6 +132,13 @@ std::string status_json(const link::GroupStatus& status) {
   for (const auto& server : status.control_servers) {
     servers.push_back({{"address", server.address}, {"state", server.state}, {"since_ns", server.since_ns}});
   }
+  boost::json::array witnesses;
+  for (const auto& witness : status.witnesses) {
+    witnesses.push_back({{"witness", witness.name},
+                         {"address", witness.address},
+                         {"by", witness.by},
+                         {"vote", link::to_string(witness.vote)}});
+  }
   const boost::json::object root = {{"group",
                                      {{"standby", status.standby.value},
                                       {"movement", link::to_string(status.movement)},
@@ -137,7 +151,8 @@ std::string status_json(const link::GroupStatus& status) {
                                     {"control_servers", servers},
                                     {"control_alarm", status.control_alarm},
                                     {"roles", roles},
-                                    {"blades", blades}};
+                                    {"blades", blades},
+                                    {"witnesses", witnesses}};
   return boost::json::serialize(root);
 }
 

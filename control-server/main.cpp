@@ -31,6 +31,11 @@ understudy::Status drop(const understudy::control::ServerConfig& config) {
 
 int serve(const understudy::control::ServerConfig& config) {
   namespace log = understudy::log;
+  auto icmp = understudy::control::open_icmp(config.group.witnesses, config.listen_address);
+  if (!icmp) {
+    log::error("{}", log::describe(icmp.error()));
+    return kCannotRun;
+  }
   if (const auto dropped = drop(config); !dropped) {
     log::error("{}", log::describe(dropped.error()));
     return kCannotRun;
@@ -42,7 +47,7 @@ int serve(const understudy::control::ServerConfig& config) {
   boost::asio::io_context io;
   boost::asio::signal_set signals(io, SIGTERM, SIGINT);
   signals.async_wait([&](const auto& /*error*/, int /*signal*/) { io.stop(); });
-  const auto service = understudy::control::ControlService::start(io, config);
+  const auto service = understudy::control::ControlService::start(io, config, std::move(icmp).value());
   if (!service) {
     log::error("{}", log::describe(service.error()));
     return kCannotRun;

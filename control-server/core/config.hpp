@@ -26,7 +26,8 @@ struct RoleConfig {
 };
 
 struct Timings {
-  Duration detection{std::chrono::milliseconds(150)};        ///< BFD interval times multiplier
+  Duration detection{std::chrono::milliseconds(150)};  ///< BFD interval times multiplier
+  Duration bfd_interval{std::chrono::milliseconds(50)};
   Duration sync_alarm{std::chrono::milliseconds(1000)};      ///< a sync that stopped is told by then
   Duration sync_grace{std::chrono::milliseconds(4000)};      ///< and the mirror may take over this long (never SYNCING)
   Duration agent_restart{std::chrono::milliseconds(2000)};   ///< a host-agent that was closed may be back by then
@@ -59,6 +60,8 @@ struct Timings {
 
   /// Two observers see the same failure this far apart at most; a difference that lasts longer is real.
   [[nodiscard]] Duration vote_settle() const { return 2 * detection; }
+  /// From the first packet that a silent blade owes to the moment when it is called silent.
+  [[nodiscard]] Duration silence_window() const { return detection - bfd_interval; }
   /// One and a half intervals of BFD: a cable silences all that is behind it within one.
   [[nodiscard]] Duration same_cable() const { return detection / 2; }
 };
@@ -71,6 +74,24 @@ struct HoldOutConfig {
   Duration lasts{std::chrono::hours(1)};
 };
 
+/// Something that is no blade, and tells whether our own network works.
+struct WitnessConfig {
+  enum class By : std::uint8_t { Icmp, Bfd };
+  std::string name;
+  IpAddress address;
+  By by = By::Icmp;
+  Duration interval{std::chrono::milliseconds(50)};
+  unsigned count = 3;  ///< so many answers are missing: lost
+
+  [[nodiscard]] Duration detection() const { return interval * count; }
+  /// BFD tells only that packets were no further apart than its detection time.
+  [[nodiscard]] Duration spacing() const { return by == By::Bfd ? detection() : interval * 3 / 2; }
+};
+
+[[nodiscard]] inline const char* to_string(WitnessConfig::By by) {
+  return by == WitnessConfig::By::Bfd ? "bfd" : "icmp";
+}
+
 inline constexpr unsigned kMovementTries = 3;
 inline constexpr unsigned kActivationTries = 3;
 
@@ -81,6 +102,7 @@ struct GroupConfig {
   link::MovementPolicy movement = link::MovementPolicy::WhenSlow;
   Timings timings;
   HoldOutConfig hold_out;
+  std::vector<WitnessConfig> witnesses = {};
   bool has_power = false;                     ///< a power driver is configured
   bool leases = false;                        ///< isolation first, power second, a lease that ran out third
   bool control_shares_standby_blade = false;  ///< then the standby's liveness proves nothing about our network

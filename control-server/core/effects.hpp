@@ -24,6 +24,11 @@ struct KeepHoldOut {
   BladeId blade;
   HoldOutAges ages;
 };
+/// Write down whether the role's mirror is synced: the last word of this life, for whoever decides next.
+struct KeepProtection {
+  RoleId role;
+  bool is = false;  ///< false is flushed: a copy that was given up must never be taken for a whole one
+};
 struct Isolate {  ///< cut every service port of the blade and read it back
   BladeId blade;
 };
@@ -44,6 +49,6 @@ struct Note {  ///< for the event log; the edge adds id and time
   link::EventRecord event;
 };
 
-using Effect = std::variant<Persist, KeepHoldOut, Isolate, Readmit, LookAtPorts, PowerOff, Send, Note>;
+using Effect = std::variant<Persist, KeepHoldOut, KeepProtection, Isolate, Readmit, LookAtPorts, PowerOff, Send, Note>;
 
 }  // namespace understudy::control

@@ -2,6 +2,7 @@
 #pragma once
 /// Everything that can happen to a group. The edge makes these from sockets, timers, the store and the switch.
 
+#include <optional>
 #include <string>
 #include <variant>
 
@@ -22,6 +23,12 @@ struct AgentLost {
 struct BfdChanged {  ///< this control-server's own view
   BladeId peer;
   link::Vote vote = link::Vote::Unknown;
+};
+
+struct WitnessSeen {  ///< an independent witness: told whenever one of the two changes
+  std::string name;
+  link::Vote vote = link::Vote::Unknown;
+  std::optional<Instant> answered_since;  ///< every echo that was sent from then on was answered
 };
 
 struct StoreDone {  ///< answer to Persist; `term` is the highest one of what was stored
@@ -78,6 +85,6 @@ struct OperatorLetBack {
 
 using Event = std::variant<Started, Tick, AgentReport, AgentLost, BfdChanged, StoreDone, StoreFailed, IsolateDone,
                            IsolateFailed, ReadmitDone, ReadmitFailed, PortsSeen, PowerDone, PowerFailed, OperatorMove,
-                           OperatorPolicy, OperatorLetBack, OperatorSwitchover>;
+                           OperatorPolicy, OperatorLetBack, OperatorSwitchover, WitnessSeen>;
 
 }  // namespace understudy::control

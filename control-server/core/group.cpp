@@ -19,6 +19,8 @@ Group::Group(GroupConfig config, const std::vector<Ownership>& stored, const std
     roles_.emplace_back(role, blades_.standby(), own);
     if (was_protected.contains(role.spec.id)) { roles_.back().was_protected(); }
   }
+  bench_ = {{}, config_.timings.silence_window(), config_.timings.voices_return};
+  for (const auto& witness : config_.witnesses) { bench_.voices.push_back({Vote::Unknown, {}, {}, witness.spacing()}); }
   std::stable_sort(roles_.begin(), roles_.end(), [](const RoleMachine& one, const RoleMachine& other) {
     return one.config().priority > other.config().priority;
   });
@@ -34,6 +36,7 @@ std::vector<Effect> Group::step(Instant now, const Event& event) {
   context.standby_free = standby_free();
   settle(context);
   open_standby(context);
+  for (auto& role : roles_) { role.keep_protection(context); }
   return effects;
 }
 
@@ -86,6 +89,7 @@ link::GroupStatus Group::status() const {
     status.blades.push_back({config.id, blade.connected, blade.bfd.vote, blade.isolated,
                              config.standby && standby_free(), hold_out_text(config.id)});
   }
+  status.witnesses = witness_status();
   return status;
 }
 
@@ -151,6 +155,7 @@ Neighbours Group::neighbours_of(const RoleMachine& self, Instant now) const {
   }
   neighbours.surroundings.all_at_once = all_silent && first && *last - *first <= settle;
   look_for_witness(self, now, neighbours.surroundings);
+  neighbours.surroundings.bench = bench_;
   return neighbours;
 }
 
@@ -239,6 +244,13 @@ void Group::on_hello(StepContext& context, const link::Hello& hello) {
   std::string text = "host-agent connected, holds " + std::to_string(hello.held.size()) + " roles";
   if (rebooted) { text += ", the blade has rebooted"; }
   note_blade(context, Severity::Info, "agent", hello.blade, text);
+  if (!hello.state_before.empty()) {
+    note_blade(context, Severity::Alarm, "store", hello.blade,
+               hello.blade.value + " obeyed the control-server of another state store until now (" +
+                   hello.state_before +
+                   "): if this store was not made anew, two control-servers decide for one group; "
+                   "stop one of them");
+  }
   bool mirrors = false;
   for (const auto& held : hello.held) {
     mirrors = mirrors || held.kind == PlaceKind::Mirror;
@@ -335,13 +347,15 @@ void Group::handle(StepContext& context, const ReadmitFailed& event) {
   note_blade(context, Severity::Alarm, "isolation", event.blade,
              "cannot readmit " + event.blade.value + ": " + event.detail);
 }
-void Group::handle(StepContext& /*context*/, const PortsSeen& event) {
+void Group::handle(StepContext& context, const PortsSeen& event) {
   auto* blade = blades_.find(event.blade);
   if (blade == nullptr) { return; }
   blade->looking = false;
   if (!event.known) { return; }
-  blade->isolated = event.isolated;
+  const bool opened = std::exchange(blade->isolated, event.isolated) && !event.isolated;
   blade->half_closed = event.half_closed;
+  if (!opened || blade->ports.awaited(PortOrders::Kind::Readmit)) { return; }
+  for (auto& role : roles_) { role.on_ports_opened(context, event.blade); }
 }
 
 void Group::handle(StepContext& context, const PowerDone& event) {

@@ -18,6 +18,7 @@
 #include "core/effects.hpp"
 #include "core/events.hpp"
 #include "core/role_machine.hpp"
+#include "core/witnesses.hpp"
 #include "understudy/common/result.hpp"
 #include "understudy/link/control_api_status.hpp"
 
@@ -26,8 +27,8 @@ namespace understudy::control {
 class Group {
  public:
   /// `stored`: every ownership of the state store. `was_protected`: the roles whose mirror was synced by the last word
-  /// of a former life, which may have ended at the same moment as their active. `held_out`: what the store keeps of
-  /// blades that failed.
+  /// of a former life (KeepProtection), which may have ended at the same moment as their active. `held_out`: what the
+  /// store keeps of blades that failed.
   Group(GroupConfig config, const std::vector<Ownership>& stored, const std::set<RoleId>& was_protected = {},
         std::map<BladeId, HoldOutAges> held_out = {});
 
@@ -63,6 +64,7 @@ class Group {
   void handle(StepContext& context, const OperatorPolicy& event);
   void handle(StepContext& context, const OperatorLetBack& event);
   void handle(StepContext& context, const OperatorSwitchover& event);
+  void handle(StepContext& context, const WitnessSeen& event);  ///< group_witnesses.cpp
 
   void on_hello(StepContext& context, const link::Hello& hello);
   [[nodiscard]] std::string hold_out_text(const BladeId& blade) const;
@@ -78,6 +80,7 @@ class Group {
   void open_standby(StepContext& context);  ///< group_ports.cpp
   [[nodiscard]] bool standby_free() const;
   [[nodiscard]] Neighbours neighbours_of(const RoleMachine& role, Instant now) const;
+  [[nodiscard]] std::vector<link::WitnessStatus> witness_status() const;
   void look_for_witness(const RoleMachine& self, Instant now, Surroundings& around) const;
   RoleMachine* find_mutable(const RoleId& role);
   static void note_blade(StepContext& context, link::Severity severity, const std::string& kind, const BladeId& blade,
@@ -87,6 +90,7 @@ class Group {
   link::MovementPolicy policy_;
   std::map<BladeId, HoldOutAges> held_out_;  ///< until Started
   BladeBook blades_;
+  WitnessBench bench_;              ///< a voice for each witness of the configuration, in its order
   std::vector<RoleMachine> roles_;  ///< by priority: who comes first decides, and is ordered, first
 };
 

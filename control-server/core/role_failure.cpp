@@ -13,21 +13,41 @@ bool RoleMachine::can_take_over(const StepContext& context) const {
   return state_ == RoleState::Protected && on_own_blade() && context.blades.at(standby_).connected;
 }
 
-/// The active died while no control-server looked: the stream has ended with it, and the copy is complete all the same.
-/// Not where the active has served in this life: that was exposed, and has written on.
-bool RoleMachine::mirror_has_it_all(const StepContext& context) const {
+/// The active died while nobody decided: between two lives of the control-server, or two leaders. Its mirror's stream
+/// ended with it, and the copy is complete all the same, if three things are so:
+///   - the last word that was written down is PROTECTED: a copy that was given up may be of any age, whole as it is;
+///   - its host-agent says that the copy is whole under the present term;
+///   - the active has not served in this life, nor been heard for longer than a sync may be away
+///     (doubt_former_protection): it was exposed then, and has written on.
+bool RoleMachine::copy_outlived_its_active(const StepContext& context) const {
   const bool unserved = (state_ == RoleState::Starting || state_ == RoleState::Lost) && step_ == Step::None && !served_;
-  return unserved && on_own_blade() && mirror_known(context) && mirror_.whole;
+  return was_protected_ && unserved && on_own_blade() && mirror_known(context) && mirror_.whole;
 }
 
-/// The former life ended while the role was protected, and its active was never heard in this one: the mirror's stream
-/// ended with its active. Whether its copy was whole then, its host-agent knows, and refuses if not.
-bool RoleMachine::died_between_two_lives(const StepContext& context) const {
-  const auto& active = context.blades.at(config_.active);
-  const bool never_heard = !active.wavered_at && active.boot_id.empty() && active.bfd.vote == Vote::Down;
-  const bool waits = state_ == RoleState::Starting || (state_ == RoleState::Lost && silent_);
-  return was_protected_ && waits && never_heard && on_own_blade() && mirror_known(context) && mirror_followed_ &&
-         mirror_.phase == MirrorPhase::Connected;
+/// The former life's word is no better than this one's: PROTECTED survives a lost sync for sync_grace while the active
+/// is heard, and no longer.
+void RoleMachine::doubt_former_protection(StepContext& context) {
+  const bool unserved = (state_ == RoleState::Starting || state_ == RoleState::Lost) && !served_;
+  const bool heard =
+      context.blades.at(config_.active).bfd.vote == Vote::Up || (mirror_.phase && mirror_.ballot.vote == Vote::Up);
+  const bool synced = mirror_known(context) && mirror_.phase == MirrorPhase::Synced;
+  if (!was_protected_ || !unserved || !on_own_blade() || !heard || synced) {
+    disarm(Timer::FormerLife);
+    return;
+  }
+  if (!armed(Timer::FormerLife)) { arm(Timer::FormerLife, context.now + context.config.timings.sync_grace); }
+  if (!due(Timer::FormerLife, context.now)) { return; }
+  was_protected_ = false;
+  context.effects.emplace_back(KeepProtection{id(), false});
+  note(context, link::Severity::Warning, "mirror", standby_,
+       config_.active.value + " is heard and its mirror is not synced: the copy counts as an older one from now on");
+}
+
+/// What is being found out, or taken over, changes nothing.
+void RoleMachine::keep_protection(StepContext& context) {
+  if (state_ == RoleState::Starting || state_ == RoleState::TakingOver || state_ == RoleState::Lost) { return; }
+  const bool is = state_ == RoleState::Protected;
+  if (std::exchange(was_protected_, is) != is) { context.effects.emplace_back(KeepProtection{id(), is}); }
 }
 
 void RoleMachine::on_report(StepContext& context, const BladeId& blade, const link::MirrorState& report) {
@@ -64,6 +84,7 @@ bool RoleMachine::mirror_known(const StepContext& context) const {
 
 void RoleMachine::update_protection(StepContext& context, const Neighbours& neighbours) {
   disarm(Timer::StandbyGone);
+  doubt_former_protection(context);
   if (!on_own_blade() || state_ == RoleState::TakingOver || step_ == Step::AwaitMirrorsWord) {
     for (const auto timer : {Timer::Grace, Timer::SyncAlarm, Timer::Mirror}) { disarm(timer); }
     return;
@@ -106,7 +127,9 @@ void RoleMachine::doubt_protection(StepContext& context) {
     if (!armed(Timer::Grace)) { arm(Timer::Grace, context.now + timings.sync_grace); }
     watch_sync(context);
     if (!due(Timer::Grace, context.now)) { return; }
-    const auto verdict = judgement_is_due(context.blades.at(config_.active).bfd, mirror_.ballot);
+    Ballot own = context.blades.at(config_.active).bfd;
+    own.since = std::max(own.since, started_);  // who was never heard has been unknown from the start of this life on
+    const auto verdict = judgement_is_due(own, mirror_.ballot);
     if (verdict && context.now < *verdict + timings.vote_settle()) {
       arm(Timer::Grace, *verdict + timings.vote_settle());
       return;
@@ -144,6 +167,7 @@ void RoleMachine::on_mirrors_released(StepContext& context, const BladeId& blade
   mirror_ = Mirror{};
   mirror_.ballot.since = context.now;
   mirror_followed_ = false;
+  mirror_released_ = true;
   if (!on_own_blade()) { return; }
   const std::string why = "its mirror is gone: " + blade.value + " has become an active";
   raise(context, "mirror", why);
@@ -169,8 +193,9 @@ void RoleMachine::on_report(StepContext& context, const BladeId& blade, const li
 
 // --- failures ---
 
+/// The last vote of a guest that is being shut down would stay for ever: nobody takes it back.
 void RoleMachine::on_report(StepContext& context, const BladeId& blade, const link::PeerVote& report) {
-  if (blade != standby_ || report.peer != config_.active) {
+  if (blade != standby_ || report.peer != config_.active || mirror_released_) {
     ignore(context, blade, std::string("vote ") + link::to_string(report.vote), own_.term);
     return;
   }
@@ -269,7 +294,9 @@ void RoleMachine::judge_serving_mirror(StepContext& context) {
     return;
   }
   clear(context, "agent");
-  raise(context, "silent", standby_.value + ", whose mirror serves the role, is silent: nothing can take over");
+  raise(context, "silent",
+        standby_.value + ", whose mirror serves the role, is silent: nothing can take over; " + config_.active.value +
+            " gets the role when " + standby_.value + " says that it has it no more");
   if (state_ == RoleState::OnMirror) {  // only the host-agent ends a movement: its successor will tell
     become(context, RoleState::Lost, standby_.value + " is silent and serves the role by its mirror");
   }
@@ -299,6 +326,12 @@ void RoleMachine::act_on(StepContext& context, Verdict verdict) {
             "has more likely failed than " +
                 blade + "; no failover");
       return;
+    case Verdict::CutOff:
+      raise(context, "observers",
+            blade +
+                " is silent for both observers, and no witness is reached either: this side of the network is cut "
+                "off, so nobody is believed dead; look at the cables and switches of the control-server");
+      return;
     case Verdict::OneObserver: {
       const bool own_down = context.blades.at(own_.place.blade).bfd.vote == Vote::Down;
       raise(context, "observers",
@@ -310,7 +343,7 @@ void RoleMachine::act_on(StepContext& context, Verdict verdict) {
       return;
     }
     case Verdict::Dead:
-      if (can_take_over(context) || mirror_has_it_all(context) || died_between_two_lives(context)) {
+      if (can_take_over(context) || copy_outlived_its_active(context)) {
         clear(context, "observers");
         begin_takeover(context, blade + " is silent for both observers", std::nullopt);
       } else if (state_ != RoleState::Protected && state_ != RoleState::Lost) {

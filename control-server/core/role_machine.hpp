@@ -78,12 +78,16 @@ class RoleMachine {
   void on_isolated(StepContext& context, const BladeId& blade);
   void on_isolate_failed(StepContext& context, const BladeId& blade, const std::string& detail);
   void on_readmitted(StepContext& context, const BladeId& blade);
+  void on_ports_opened(StepContext& context, const BladeId& blade);
   void on_let_back(StepContext& context, const BladeId& blade);
   void on_powered_off(StepContext& context, const BladeId& blade);
   void on_power_failed(StepContext& context, const BladeId& blade, const std::string& detail);
   void on_mirrors_released(StepContext& context, const BladeId& blade);
   void on_operator_move() { operator_move_ = true; }
-  void on_operator_switchover() { switchover_wanted_ = true; }
+  void on_operator_switchover(Instant now) { switchover_wanted_at_ = now; }
+
+  /// After each step: what is to be written down of the role's protection, if it is news.
+  void keep_protection(StepContext& context);
 
   /// Decides what follows from the facts.
   void settle(StepContext& context, const Neighbours& neighbours);
@@ -141,9 +145,10 @@ class RoleMachine {
     Move,
     MoveDeadline,
     SlowStop,
-    GiveBack
+    GiveBack,
+    FormerLife
   };
-  static constexpr std::size_t kTimers = 18;
+  static constexpr std::size_t kTimers = 19;
 
   struct Mirror {  ///< what the mirror said since its host-agent connected
     std::optional<link::MirrorPhase> phase;
@@ -168,6 +173,7 @@ class RoleMachine {
   void send_serve(StepContext& context);
   void send_run_mirror(StepContext& context);
   [[nodiscard]] bool mirror_is_of_earlier_term() const;
+  [[nodiscard]] bool mirror_runs() const;
   void retry_start(StepContext& context);
   void await_mirrors_word(StepContext& context);
 
@@ -188,8 +194,8 @@ class RoleMachine {
   void application_is_down(StepContext& context, const std::string& detail);
   void handle_application_failure(StepContext& context);
   [[nodiscard]] bool can_take_over(const StepContext& context) const;
-  [[nodiscard]] bool mirror_has_it_all(const StepContext& context) const;
-  [[nodiscard]] bool died_between_two_lives(const StepContext& context) const;
+  [[nodiscard]] bool copy_outlived_its_active(const StepContext& context) const;
+  void doubt_former_protection(StepContext& context);
   /// What the mirror says counts: of this term, by a host-agent that is there.
   [[nodiscard]] bool mirror_known(const StepContext& context) const;
 
@@ -204,6 +210,8 @@ class RoleMachine {
   void activation_failed(StepContext& context, const std::string& why);
   void consider_cancelling(StepContext& context);
   void retry_takeover(StepContext& context);
+  [[nodiscard]] bool standby_died_activating(StepContext& context);
+  [[nodiscard]] bool active_has_nothing(const StepContext& context) const;
   void activated_under_a_forgotten_term(StepContext& context, Term term);
   void now_on_mirror(StepContext& context);
   [[nodiscard]] bool old_active_is_healthy(const StepContext& context) const;
@@ -279,9 +287,10 @@ class RoleMachine {
   bool served_ = false;           ///< its place has confirmed in this life that it serves under the present term
   bool mirror_owed_ = false;      ///< its mirror is to follow the present term once that is served
   bool mirror_followed_ = false;  ///< it was synced in this life, or was there before: it may have the state
+  bool mirror_released_ = false;  ///< its guest was told to end: what it still says is of no mirror
   bool standby_heard_ = false;    ///< its host-agent has said Hello in this life
   Instant started_;
-  bool was_protected_ = false;  ///< by a former life's last word
+  bool was_protected_ = false;  ///< by the last word that was written down, in this life or a former one
   std::string synced_nonce_;    ///< the guest's boot that PROTECTED is bound to
   std::optional<std::string> application_failed_;
   bool silent_ = false;      ///< LOST because the blade is silent: its voice is enough to come back
@@ -292,6 +301,7 @@ class RoleMachine {
   struct Lease {              ///< of the term of `own_`, in this life
     std::uint64_t id = 0;     ///< of the last ArmLease; 0: none
     bool timed = false;       ///< the active has said so of that one
+    bool orphaned = false;    ///< the active has one that nobody armed in this life, or was told to let go in vain
     bool broken_off = false;  ///< for a moment the mirror could not go on granting, and the active was not told
     bool stopping = false;    ///< the mirror was told to grant no more
     std::optional<Instant> doubted_since;  ///< only the mirror's vote or its sync is missing
@@ -307,7 +317,7 @@ class RoleMachine {
   Instant stopping_since_;
   Instant activating_since_;
   bool operator_move_ = false;
-  bool switchover_wanted_ = false;
+  std::optional<Instant> switchover_wanted_at_;
   struct HandOver {  ///< of the last switchover
     Term term;
     bool undone = false;  ///< the active has said that it does not let go; it was told to serve on

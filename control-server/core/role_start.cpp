@@ -42,6 +42,7 @@ void RoleMachine::on_hello(StepContext& context, const BladeId& blade, const std
     mirror_ = Mirror{};
     mirror_.ballot.since = context.now;
     mirror_followed_ = held && held->kind == PlaceKind::Mirror;
+    mirror_released_ = false;
     if (!std::exchange(standby_heard_, true)) { arm(Timer::Readmit, context.now); }
     if (step_ == Step::AwaitMirrorsWord) { arm(Timer::MirrorsWord, context.now + context.config.timings.mirror_wait); }
   }
@@ -285,11 +286,13 @@ void RoleMachine::send_serve(StepContext& context) {
 
 void RoleMachine::send_run_mirror(StepContext& context) {
   if (!on_own_blade() || own_.term.value == 0 || !context.standby_free) { return; }
-  if (context.blades.at(standby_).hold_out.held()) { return; }  // told of the blade, and in every status
+  // Told of the blade, and in every status. What it runs already is left to it, and follows the role's terms.
+  if (context.blades.at(standby_).hold_out.held() && !mirror_runs()) { return; }
   if (!served_ && mirror_is_of_earlier_term()) {
     mirror_owed_ = true;
     return;
   }
+  mirror_released_ = false;
   context.send(standby_, link::RunMirror{config_.spec, own_.term, config_.active,
                                          context.blades.at(config_.active).config.address, context.config.bfd});
 }
@@ -300,6 +303,15 @@ bool RoleMachine::mirror_is_of_earlier_term() const {
   if (mirror_.phase) { return mirror_.term < own_.term; }
   const auto held = held_.find(standby_);
   return held != held_.end() && held->second.kind == PlaceKind::Mirror && held->second.term < own_.term;
+}
+
+/// As far as its host-agent has said.
+bool RoleMachine::mirror_runs() const {
+  if (mirror_.phase) {
+    return *mirror_.phase != link::MirrorPhase::Failed && *mirror_.phase != link::MirrorPhase::Stopped;
+  }
+  const auto held = held_.find(standby_);
+  return held != held_.end() && held->second.kind == PlaceKind::Mirror;
 }
 
 void RoleMachine::on_let_back(StepContext& context, const BladeId& blade) {

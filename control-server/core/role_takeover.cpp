@@ -54,12 +54,21 @@ void RoleMachine::isolation_is_slow(StepContext& context) {
   seek_other_evidence(context);
 }
 
+/// It has come back and says so: to cut its power would only keep the role from the one blade that may need it.
+bool RoleMachine::active_has_nothing(const StepContext& context) const {
+  return came_empty_ && context.blades.at(config_.active).connected;
+}
+
 /// The switch does not obey. A power that was confirmed to be off, of a blade that nobody has heard since, is proof
 /// already.
 void RoleMachine::seek_other_evidence(StepContext& context) {
   const auto& active = context.blades.at(config_.active);
   if (active.powered_off && active.bfd.vote != Vote::Up && !pending_) {
     evidence_found(context, StopEvidence::PoweredOff);
+    return;
+  }
+  if (active_has_nothing(context)) {
+    if (!pending_) { evidence_found(context, StopEvidence::StoodDown); }
     return;
   }
   context.power_off(config_.active);
@@ -223,7 +232,8 @@ void RoleMachine::activation_failed(StepContext& context, const std::string& why
   disarm(Timer::Activation);
   raise(context, "activation", "the mirror does not take over: " + why);
   // Where the application failed, or nothing is left of the state, it is tried only when the mirror cannot do it.
-  const bool mirror_first = (application_failed_ || came_empty_) && activate_tries_ < kActivationTries;
+  const bool may_do_it = came_empty_ || !context.blades.at(standby_).gone_from(context.config.timings.agent_restart);
+  const bool mirror_first = (application_failed_ || came_empty_) && may_do_it && activate_tries_ < kActivationTries;
   if (!old_active_is_healthy(context) || mirror_first) {
     step_ = Step::AwaitEvidence;
     arm(Timer::Isolate, context.now + context.config.timings.retry * std::min(activate_tries_, 10U));
@@ -234,19 +244,37 @@ void RoleMachine::activation_failed(StepContext& context, const std::string& why
   }
 }
 
+/// Rule 11 where the standby dies between the order and its answer: an active that has all of the role's state is not
+/// kept waiting for the deadline. One that has nothing is: the copy may come back with the standby's network.
+bool RoleMachine::standby_died_activating(StepContext& context) {
+  if (step_ != Step::AwaitActivated || came_empty_ || !old_active_is_healthy(context)) { return false; }
+  const auto gone_from = context.blades.at(standby_).gone_from(context.config.timings.agent_restart);
+  if (gone_from && context.now < *gone_from) { arm(Timer::StandbyGone, *gone_from); }
+  return gone_from && context.now >= *gone_from;
+}
+
 void RoleMachine::retry_takeover(StepContext& context) {
   const bool retired = own_.place.blade != config_.active;
   if (due(Timer::Isolate, context.now) && (retired || state_ == RoleState::TakingOver)) {
     isolate_active(context);
-    if (step_ == Step::AwaitEvidence && isolate_tries_ > 0) { context.power_off(config_.active); }
+    const bool to_blame = step_ == Step::AwaitEvidence && isolate_tries_ > 0;
+    if (to_blame && !active_has_nothing(context)) { context.power_off(config_.active); }
   }
   isolation_is_slow(context);
-  if (state_ != RoleState::TakingOver || !due(Timer::Activation, context.now)) { return; }
+  if (state_ != RoleState::TakingOver) { return; }
+  if (standby_died_activating(context)) {
+    activation_failed(context, standby_.value + " is silent and its host-agent is lost");
+    return;
+  }
+  if (!due(Timer::Activation, context.now)) { return; }
   if (step_ == Step::AwaitGiveBack) {
     context.send(standby_, link::StandDown{id(), next_term()});
     arm(Timer::Activation, context.now + context.config.timings.activation_deadline);
   } else if (step_ == Step::AwaitActivated) {
-    activation_failed(context, "no answer within its deadline");
+    const bool there = context.blades.at(standby_).connected;
+    activation_failed(context, there ? "no answer within its deadline"
+                                     : standby_.value + " is out of reach, and nobody serves the role until it or " +
+                                           config_.active.value + " is back");
   }
 }
 

@@ -13,18 +13,33 @@ Judgement after_settling(Verdict verdict, Instant since, Duration settle, Instan
   return {Verdict::Unsettled, since + settle};
 }
 
+std::optional<Instant> earlier(const std::optional<Instant>& one, const std::optional<Instant>& other) {
+  return one && other ? std::min(*one, *other) : one ? one : other;
+}
+
+Judgement judge_silence(const Surroundings& surroundings, Instant since, Duration settle, Instant now) {
+  const auto witnesses = ask(surroundings.bench, since, now);
+  if (witnesses.said == Witnesses::Reached) { return {Verdict::Dead, std::nullopt}; }
+  if (witnesses.said == Witnesses::Lost) { return {Verdict::CutOff, std::nullopt}; }
+  const bool awaited = witnesses.said == Witnesses::Awaited;
+  const bool all_at_once = surroundings.actives > 1 && surroundings.all_at_once;
+  if (!surroundings.witness || all_at_once) {
+    return {awaited ? Verdict::Unsettled : Verdict::ObserversFailed,
+            earlier(witnesses.again, surroundings.witness_from)};
+  }
+  // Another blade is heard: then a witness that needs longer is not waited for.
+  const Duration wait = std::max(surroundings.same_cable, awaited ? settle : Duration{0});
+  auto judgement = after_settling(Verdict::Dead, since, wait, now);
+  if (judgement.again) { judgement.again = earlier(judgement.again, witnesses.again); }
+  return judgement;
+}
+
 }  // namespace
 
 Judgement judge(const Ballot& own, const Ballot& mirror, const Surroundings& surroundings, Duration settle,
                 Instant now) {
   const Instant latest = std::max(own.since, mirror.since);
-  if (own.vote == Vote::Down && mirror.vote == Vote::Down) {
-    const bool several = surroundings.actives > 1;
-    if (!surroundings.witness || (several && surroundings.all_at_once)) {
-      return {Verdict::ObserversFailed, surroundings.witness_from};
-    }
-    return after_settling(Verdict::Dead, latest, surroundings.same_cable, now);
-  }
+  if (own.vote == Vote::Down && mirror.vote == Vote::Down) { return judge_silence(surroundings, latest, settle, now); }
   if (own.vote == Vote::Down) {
     const auto verdict = mirror.vote == Vote::Up ? Verdict::ControlBlind : Verdict::OneObserver;
     return after_settling(verdict, latest, settle, now);

@@ -9,13 +9,16 @@
 ///   * only with a witness that our network works, and not when all actives fell silent at once. Where both
 ///   observers hang on one cable a witness must be steady: when that cable comes back the voices do one after the
 ///   other. And it must be heard on after the silence began: the cable silences everybody within one interval of BFD.
+///   Independent witnesses, where the group has any, can say more than another blade: see witnesses.hpp.
 ///   "mirror"/"control": that observer alone is blind, an alarm and no failover.
+/// docs/VOTES.md has the whole table; a test compares it with this function, row by row.
 ///
 /// The surprising rule: a difference between the observers means nothing for `settle`, since they never see one
 /// failure at the same instant.
 
 #include <optional>
 
+#include "core/witnesses.hpp"
 #include "understudy/link/messages.hpp"
 
 namespace understudy::control {
@@ -33,6 +36,7 @@ enum class Verdict : std::uint8_t {
   MirrorBlind,      ///< the mirror alone sees nothing
   OneObserver,      ///< one sees nothing, the other says nothing
   ObserversFailed,  ///< rule 1: more likely our own network than the actives
+  CutOff,           ///< no independent witness is reached either: it is us
 };
 
 /// What the control-server sees of everybody else.
@@ -41,8 +45,9 @@ struct Surroundings {
   bool all_at_once = false;  ///< every one of them fell silent, within one settle time
   bool witness = false;      ///< another blade is seen alive
   std::optional<Instant> witness_from =
-      {};                  ///< none yet, but then: who comes and goes will have been steady for long enough
-  Duration same_cable{0};  ///< both observers hang on one: how much longer the witness must have been heard
+      {};                   ///< none yet, but then: who comes and goes will have been steady for long enough
+  Duration same_cable{0};   ///< both observers hang on one: how much longer the witness must have been heard
+  WitnessBench bench = {};  ///< independent witnesses; no voices: the group has none
 };
 
 struct Judgement {

@@ -8,6 +8,7 @@
 #include "edge/config_power.hpp"
 #include "edge/config_role.hpp"
 #include "edge/config_values.hpp"
+#include "edge/config_witness.hpp"
 #include "understudy/common/config_checks.hpp"
 #include "understudy/link/bfd_key_file.hpp"
 #include "understudy/link/control_api_status.hpp"
@@ -36,6 +37,7 @@ class GroupFile {
     check_leases(root);
     // The control-server may be on a blade; nobody else has its address.
     claims_.share("address", config_.listen_address.to_string(), "[control] listen");
+    read_witnesses(root, path_, checks_, claims_, config_);
     auto& roles = config_.group.roles;
     for (auto& role : root.tables("role")) { roles.push_back(read_role(role, path_, config_.group, claims_)); }
     if (roles.empty()) { root.problem("role", "there is no [[role]]; a group serves at least one"); }
@@ -71,7 +73,8 @@ class GroupFile {
         table.integer_or("bfd_interval_ms", group.bfd.interval_ms, "the BFD interval in ms", 1, 10'000));
     group.bfd.multiplier = static_cast<std::uint32_t>(
         table.integer_or("bfd_multiplier", group.bfd.multiplier, "lost packets that mean silence", 1, 255));
-    group.timings.detection = std::chrono::milliseconds(group.bfd.interval_ms) * group.bfd.multiplier;
+    group.timings.bfd_interval = std::chrono::milliseconds(group.bfd.interval_ms);
+    group.timings.detection = group.timings.bfd_interval * group.bfd.multiplier;
     auto bfd = root.table("bfd");
     const auto keys = on_this_machine() ? link::bfd::KeyFile::Read : link::bfd::KeyFile::Ignore;
     config_.bfd_authentication = link::bfd::read_authentication(bfd, path_, keys);

@@ -27,6 +27,7 @@ struct ServerConfig {
   std::string on_blade;                          ///< the blade that this control-server runs on, when it says so
   std::string run_dir = "/run/understudy";       ///< on a tmpfs: what outlives the daemon, not the host
   link::bfd::Authentication bfd_authentication;  ///< group.bfd tells type and key id; without a key by Checks::File
+  std::map<std::string, link::bfd::Authentication> witness_authentication;  ///< of witnesses by BFD, by name
   link::tls::Settings tls;
   enum class Switch { LinuxBridge, Command } switch_driver = Switch::LinuxBridge;
   std::string switch_netns;

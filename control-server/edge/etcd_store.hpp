@@ -36,6 +36,9 @@ class EtcdStore : public StateStore {
   /// Expired: we do not lead any more.
   Status keep(const std::string& key, const std::string& value) override;
   Result<std::map<std::string, std::string>> kept(const std::string& prefix) override;
+  Result<std::set<RoleId>> protected_roles() override;
+  /// Expired: we do not lead any more.
+  Status set_protected(const RoleId& role, bool is) override;
   Result<std::uint64_t> last_event_id() override;
   /// Expired: we do not lead any more.
   Status append(const std::vector<link::EventRecord>& events) override;
@@ -46,19 +49,11 @@ class EtcdStore : public StateStore {
   Result<std::optional<link::MovementPolicy>> policy();
   Status set_policy(link::MovementPolicy policy);
 
-  Result<std::set<RoleId>> protected_roles();
-  Status set_protected(const RoleId& role, bool is);
-
   /// The log keeps this many events at least.
   static constexpr std::uint64_t kKeptEvents = 20'000;
 
  private:
-  struct Stored {
-    Ownership ownership;
-    std::int64_t revision = 0;  ///< of the last change of its key; 0: not there
-    std::uint64_t token = 0;    ///< of the leadership that wrote it
-  };
-  Result<Stored> read(const std::string& key, const std::string& value, std::int64_t revision) const;
+  Result<StoredOwnership> read(const std::string& key, const std::string& value, std::int64_t revision) const;
   [[nodiscard]] boost::json::object we_lead() const;
   /// One change that nothing but the leadership is compared for. Expired: we do not lead any more.
   Status write_leading(const boost::json::object& change);
@@ -68,7 +63,7 @@ class EtcdStore : public StateStore {
 
   EtcdClient etcd_;
   const Leadership leadership_;
-  std::map<RoleId, Stored> known_;
+  std::map<RoleId, StoredOwnership> known_;
   std::uint64_t trimmed_ = 0;  ///< events up to this one were deleted
 };
 

@@ -14,6 +14,7 @@ namespace {
 constexpr auto certificates_again = std::chrono::hours(12);
 constexpr Duration refused_again = std::chrono::minutes(1);
 constexpr std::size_t refused_max = 16;
+constexpr auto kProtectionAgain = std::chrono::milliseconds(500);
 
 Result<std::unique_ptr<SwitchDriver>> open_switch(const ServerConfig& config) {
   if (config.switch_driver == ServerConfig::Switch::LinuxBridge) { return linux_bridge_switch(config.switch_netns); }
@@ -22,10 +23,12 @@ Result<std::unique_ptr<SwitchDriver>> open_switch(const ServerConfig& config) {
 
 }  // namespace
 
-Result<std::unique_ptr<ControlService>> ControlService::start(boost::asio::io_context& io, const ServerConfig& config) {
+Result<std::unique_ptr<ControlService>> ControlService::start(boost::asio::io_context& io, const ServerConfig& config,
+                                                              std::vector<IcmpSocket> icmp) {
   auto the_switch = open_switch(config);
   if (!the_switch) { return the_switch.error(); }
   std::unique_ptr<ControlService> service(new ControlService(io, config, std::move(the_switch).value()));
+  service->icmp_sockets_ = std::move(icmp);
   if (!config.etcd) {
     if (auto opened = service->open_store(); !opened) { return opened.error(); }
   }
@@ -42,6 +45,7 @@ ControlService::ControlService(boost::asio::io_context& io, const ServerConfig& 
       timer_(io),
       certificate_timer_(io),
       tenure_timer_(io),
+      protection_timer_(io),
       events_(io, [this] {
         if (api_) { api_->wake_followers(); }
       }) {}
@@ -53,6 +57,7 @@ ControlService::~ControlService() {
   store_worker_.reset();
   api_.reset();
   observer_.reset();
+  icmp_.reset();
   deciding_.reset();
   election_.reset();
   alive_.reset();
@@ -68,10 +73,14 @@ Status ControlService::open_store() {
 
 Status ControlService::open_edges() {
   std::vector<Ownership> stored;
+  std::set<RoleId> was_protected;
   if (store_) {
     auto found = store_->ownerships();
     if (!found) { return found.error(); }
     stored = std::move(found).value();
+    auto last_word = store_->protected_roles();
+    if (!last_word) { return last_word.error(); }
+    was_protected = std::move(last_word).value();
   }
   auto api = link::ControlApiServer::listen(io_, config_.listen, config_.tls.wire, store_ ? store_->state_id() : "",
                                             handlers());
@@ -79,8 +88,9 @@ Status ControlService::open_edges() {
   api_ = std::move(api).value();
   if (config_.tls.wire.plain_text) { tell_alarm("tls", {}, link::tls::plain_text_alarm); }
   watch_certificates();
-  if (store_) { begin_deciding(stored, {}, read_hold_outs(*store_, wall_now_ns())); }
+  if (store_) { begin_deciding(stored, was_protected, read_hold_outs(*store_, wall_now_ns())); }
   if (auto watching = watch_blades(); !watching) { return watching; }
+  if (auto watching = watch_witnesses(); !watching) { return watching; }
   if (config_.etcd) { begin_election(); }
   return {};
 }
@@ -129,10 +139,16 @@ Status ControlService::watch_blades() {
   }
   std::map<IpAddress, BladeId> blades;
   for (const auto& blade : config_.group.blades) { blades[blade.address] = blade.id; }
-  auto observer = link::bfd::Observer::start(io_, options, [this, blades](const IpAddress& peer, link::Vote vote) {
+  std::map<IpAddress, std::string> witnesses;
+  for (const auto& witness : config_.group.witnesses) { witnesses[witness.address] = witness.name; }
+  const auto on_vote = [this, blades, witnesses](const IpAddress& peer, link::Vote vote) {
+    if (const auto witness = witnesses.find(peer); witness != witnesses.end()) {
+      return witness_voted(witness->second, vote);
+    }
     votes_[blades.at(peer)] = vote;
     if (group_) { step(BfdChanged{blades.at(peer), vote}); }
-  });
+  };
+  auto observer = link::bfd::Observer::start(io_, options, on_vote);
   if (!observer) { return observer.error(); }
   for (const auto& [address, blade] : blades) {
     link::bfd::PeerOptions peer;
@@ -149,6 +165,7 @@ Status ControlService::watch_blades() {
 
 link::ControlApiHandlers ControlService::handlers() {
   link::ControlApiHandlers handlers;
+  handlers.bfd = config_.group.bfd;
   handlers.on_report = [this](link::SessionId session, const link::Report& report) { on_report(session, report); };
   handlers.on_detached = [this](link::SessionId session, const std::string& /*why*/) { on_detached(session); };
   handlers.status = [this] { return status(); };
@@ -259,7 +276,6 @@ void ControlService::step(const Event& event) {
   }
   stepping_ = false;
   if (group_ && !leads()) { return stop_deciding("its lease could not be renewed in time"); }
-  remember_protection();
   arm_timer();
 }
 
@@ -310,6 +326,38 @@ void ControlService::perform(const KeepHoldOut& effect) {
   if (etcd_) {
     store_worker_->add([write, store = etcd_] { write(*store); });
   }
+}
+
+/// Whoever decides next must know whether a mirror that has lost its stream was whole when its active, and we with it,
+/// fell silent.
+void ControlService::perform(const KeepProtection& effect) {
+  const auto write = [effect](StateStore& store) { return store.set_protected(effect.role, effect.is); };
+  unwritten_.insert_or_assign(effect.role, effect.is);
+  if (store_) { return protection_kept(effect, write(*store_)); }
+  if (!etcd_) { return; }
+  store_worker_->add([this, write, effect, store = etcd_, deciding = std::weak_ptr(deciding_)] {
+    const auto done = write(*store);
+    boost::asio::post(io_, [this, effect, done, deciding] {
+      if (!deciding.expired()) { protection_kept(effect, done); }
+    });
+  });
+}
+
+/// A word that could not be written is tried again: a copy that is taken for the last one may be hours old.
+void ControlService::protection_kept(const KeepProtection& effect, const Status& done) {
+  const auto found = unwritten_.find(effect.role);
+  if (found == unwritten_.end() || found->second != effect.is) { return; }  // another word came since
+  if (done) {
+    unwritten_.erase(found);
+    return;
+  }
+  log::error("{}: whoever decides next is not told that it is {}, trying again: {}", effect.role.value,
+             effect.is ? "protected" : "exposed", log::describe(done.error()));
+  protection_timer_.expires_after(kProtectionAgain);
+  protection_timer_.async_wait([this, deciding = std::weak_ptr(deciding_)](const boost::system::error_code& error) {
+    if (error || deciding.expired()) { return; }
+    for (const auto& [role, is] : std::map(unwritten_)) { perform(KeepProtection{role, is}); }
+  });
 }
 
 void ControlService::perform(const Isolate& effect) {

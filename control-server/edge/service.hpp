@@ -29,6 +29,7 @@
 #include "edge/election.hpp"
 #include "edge/etcd_store.hpp"
 #include "edge/event_log.hpp"
+#include "edge/icmp_watch.hpp"
 #include "edge/store.hpp"
 #include "edge/worker.hpp"
 #include "understudy/link/bfd_observer.hpp"
@@ -39,7 +40,9 @@ namespace understudy::control {
 class ControlService {
  public:
   /// Opens the store, the switch, BFD and the API; decides nothing before the loop runs.
-  static Result<std::unique_ptr<ControlService>> start(boost::asio::io_context& io, const ServerConfig& config);
+  /// `icmp`: what open_icmp gave, while the capabilities for it were there.
+  static Result<std::unique_ptr<ControlService>> start(boost::asio::io_context& io, const ServerConfig& config,
+                                                       std::vector<IcmpSocket> icmp);
   ~ControlService();
   ControlService(const ControlService&) = delete;
   ControlService& operator=(const ControlService&) = delete;
@@ -53,6 +56,9 @@ class ControlService {
   Status open_store();
   Status open_edges();
   Status watch_blades();
+  Status watch_witnesses();  ///< service_witnesses.cpp
+  void witness_seen(const WitnessSeen& seen);
+  void witness_voted(const std::string& name, link::Vote vote);
   void look_at_ports(const BladeId& blade);
   link::ControlApiHandlers handlers();
 
@@ -71,7 +77,6 @@ class ControlService {
   void remember_policy(link::MovementPolicy policy);
   void begin_deciding(const std::vector<Ownership>& stored, const std::set<RoleId>& was_protected,
                       std::map<BladeId, HoldOutAges> held_out);
-  void remember_protection();
   void stop_deciding(const std::string& why);
   void watch_tenure();
   void look_at(const ElectionView& view);
@@ -85,6 +90,8 @@ class ControlService {
   void arm_timer();
   void perform(const Persist& effect);
   void perform(const KeepHoldOut& effect);
+  void perform(const KeepProtection& effect);
+  void protection_kept(const KeepProtection& effect, const Status& done);
   void perform(const Isolate& effect);
   void perform(const Readmit& effect);
   void perform(const LookAtPorts& effect) { look_at_ports(effect.blade); }
@@ -118,7 +125,9 @@ class ControlService {
   bool stepping_ = false;
   std::map<link::SessionId, BladeId> blade_of_;
   std::map<BladeId, link::SessionId> session_of_;
-  std::map<BladeId, link::Vote> votes_;  ///< of our own eyes
+  std::map<BladeId, link::Vote> votes_;           ///< of our own eyes
+  std::map<std::string, WitnessSeen> witnesses_;  ///< likewise
+  std::vector<IcmpSocket> icmp_sockets_;
   boost::asio::steady_timer certificate_timer_;
   std::map<BladeId, std::int64_t> certificate_ends_;  ///< of the blades that have attached, seconds since 1970
   std::map<std::pair<BladeId, std::string>, Instant> refused_at_;  ///< where and what was refused, and told
@@ -126,11 +135,13 @@ class ControlService {
   std::shared_ptr<int> deciding_;  ///< while group_ is there: what an earlier one asked for is nobody's
   std::optional<Leadership> leadership_;
   std::shared_ptr<EtcdStore> etcd_;  ///< used on store_worker_ only
-  std::set<RoleId> protected_;       ///< as etcd has it, or soon will
   ElectionView view_;
   boost::asio::steady_timer tenure_timer_;
+  boost::asio::steady_timer protection_timer_;
+  std::map<RoleId, bool> unwritten_;  ///< what whoever decides next must know of each role, and the store has not
   EventLog events_;
   std::unique_ptr<link::bfd::Observer> observer_;
+  std::unique_ptr<IcmpWatch> icmp_;  ///< null: no witness by ICMP
   std::unique_ptr<link::ControlApiServer> api_;
   std::unique_ptr<Election> election_;  ///< null: there is one control-server
   std::unique_ptr<Worker> store_worker_;

@@ -69,7 +69,6 @@ void ControlService::take_lead(const Leadership& leadership, const std::shared_p
   event.kind = "leader";
   event.text = "control-server " + config_.listen + " leads, under token " + std::to_string(leadership.token);
   perform(Note{event});
-  protected_ = state.was_protected;
   begin_deciding(state.stored, state.was_protected, state.held_out);
   if (state.policy && group_) { step(OperatorPolicy{*state.policy}); }
 }
@@ -94,31 +93,10 @@ void ControlService::begin_deciding(const std::vector<Ownership>& stored, const 
   for (const auto& [blade, vote] : votes_) {
     if (vote != link::Vote::Unknown && group_) { step(BfdChanged{blade, vote}); }
   }
-  for (const auto& blade : config_.group.blades) { look_at_ports(blade.id); }
-}
-
-/// The next leader must know whether a mirror that has lost its stream was whole when its active, and this leader with
-/// it, fell silent. What is being found out, or taken over, changes nothing.
-void ControlService::remember_protection() {
-  if (!etcd_ || !group_) { return; }
-  for (const auto& config : config_.group.roles) {
-    const auto& role = config.spec.id;
-    const auto state = group_->find(role)->state();
-    if (state == RoleState::Starting || state == RoleState::TakingOver || state == RoleState::Lost) { continue; }
-    const bool is = state == RoleState::Protected;
-    if (is == protected_.contains(role)) { continue; }
-    if (is) {
-      protected_.insert(role);
-    } else {
-      protected_.erase(role);
-    }
-    store_worker_->add([store = etcd_, role, is] {
-      const auto done = store->set_protected(role, is);
-      if (!done) {
-        log::warn("{}: the next leader is not told whether it is protected: {}", role.value, done.error().message);
-      }
-    });
+  for (const auto& [name, seen] : witnesses_) {
+    if (group_) { step(seen); }
   }
+  for (const auto& blade : config_.group.blades) { look_at_ports(blade.id); }
 }
 
 void ControlService::stop_deciding(const std::string& why) {
@@ -126,6 +104,8 @@ void ControlService::stop_deciding(const std::string& why) {
   election_->give_up(leadership_->token, why);
   leadership_.reset();
   tenure_timer_.cancel();
+  protection_timer_.cancel();
+  unwritten_.clear();
   timer_.cancel();
   const bool decided = group_.has_value();
   deciding_.reset();
@@ -190,6 +170,11 @@ link::GroupStatus ControlService::status() const {
       const auto vote = votes_.find(blade.id);
       status.blades.push_back({blade.id, false, vote == votes_.end() ? link::Vote::Unknown : vote->second, false,
                                blade.standby, "seen by a control-server that does not lead"});
+    }
+    for (const auto& witness : config_.group.witnesses) {
+      const auto seen = witnesses_.find(witness.name);
+      status.witnesses.push_back({witness.name, witness.address.to_string(), to_string(witness.by),
+                                  seen == witnesses_.end() ? link::Vote::Unknown : seen->second.vote});
     }
   }
   status.plain_text = config_.tls.wire.plain_text;

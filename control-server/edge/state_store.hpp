@@ -7,10 +7,11 @@
 /// state and never changes, so that agents notice an exchanged or emptied one.
 
 #include <map>
+#include <set>
 #include <string>
 #include <vector>
 
-#include "core/ownership.hpp"
+#include "core/stored_ownership.hpp"
 #include "understudy/common/result.hpp"
 #include "understudy/link/control_api_status.hpp"
 
@@ -37,6 +38,11 @@ class StateStore {
   /// Every key that begins with `prefix`, without it.
   virtual Result<std::map<std::string, std::string>> kept(const std::string& prefix) = 0;
 
+  /// The roles whose mirror is synced, by the last word of whoever decided.
+  virtual Result<std::set<RoleId>> protected_roles() = 0;
+  /// That it is not any more is on the disk when this answers: a power cut must not take it back.
+  virtual Status set_protected(const RoleId& role, bool is) = 0;
+
   virtual Result<std::uint64_t> last_event_id() = 0;
   virtual Status append(const std::vector<link::EventRecord>& events) = 0;
   /// At most `limit` events with an id above `after`, oldest first.
@@ -45,9 +51,5 @@ class StateStore {
 
 /// Of a state that is new: nobody else's.
 std::string make_state_id();
-
-/// Besides the comparison: no number is ever taken back, whoever asks, and a place never changes without a newer one.
-/// `now`: what is stored, term 0 when nothing is. Refused with the reason.
-Status check_change(const Ownership& now, Term expected, Term expected_reserved, const Ownership& next);
 
 }  // namespace understudy::control

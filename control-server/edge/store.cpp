@@ -16,6 +16,8 @@ namespace understudy::control {
 namespace {
 
 constexpr int kSchemaVersion = 2;
+const std::string kProtectedKey = "protected/";
+const std::string kYes = "yes";
 constexpr const char* kSchema = R"(
   CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
   CREATE TABLE ownership (
@@ -226,6 +228,16 @@ struct Store::Impl {
     }
     return {};
   }
+
+  /// What `write` commits, and all before it, is on the disk when this ends.
+  template <class Write>
+  Status flushed(bool flushes, Write write) {
+    if (!flushes) { return write(); }
+    if (auto set = execute("PRAGMA synchronous=FULL"); !set) { return set; }
+    const Status done = write();
+    (void)execute("PRAGMA synchronous=NORMAL");  // else writes are only slower
+    return done;
+  }
 };
 
 Store::Store(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
@@ -286,13 +298,23 @@ Status Store::compare_and_set(Term expected, Term expected_reserved, const Owner
   const bool exposes = stored.value() && stored.value()->leased && !next.leased && next.term == stored.value()->term;
   // Nor may a blade that has let go of its role be taken for its owner: it has nothing of it, and its mirror serves.
   const bool let_go = next.place.kind == PlaceKind::Mirror && next.evidence == link::StopEvidence::StoodDown;
-  const bool flushes = exposes || let_go;
-  if (flushes) {
-    if (auto flushed = impl_->execute("PRAGMA synchronous=FULL"); !flushed) { return flushed; }
+  return impl_->flushed(exposes || let_go, [&] {
+    return impl_->transaction([&] { return impl_->replace(expected, expected_reserved, next); });
+  });
+}
+
+Result<std::set<RoleId>> Store::protected_roles() {
+  const auto found = kept(kProtectedKey);
+  if (!found) { return found.error(); }
+  std::set<RoleId> roles;
+  for (const auto& [role, is] : found.value()) {
+    if (is == kYes) { roles.insert(RoleId{role}); }
   }
-  const auto done = impl_->transaction([&] { return impl_->replace(expected, expected_reserved, next); });
-  if (flushes) { (void)impl_->execute("PRAGMA synchronous=NORMAL"); }  // else writes are only slower
-  return done;
+  return roles;
+}
+
+Status Store::set_protected(const RoleId& role, bool is) {
+  return impl_->flushed(!is, [&] { return keep(kProtectedKey + role.value, is ? kYes : "no"); });
 }
 
 Status Store::append(const std::vector<link::EventRecord>& events) {

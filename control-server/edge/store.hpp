@@ -27,6 +27,8 @@ class Store : public StateStore {
   Status compare_and_set(Term expected, Term expected_reserved, const Ownership& next) override;
   Status keep(const std::string& key, const std::string& value) override;
   Result<std::map<std::string, std::string>> kept(const std::string& prefix) override;
+  Result<std::set<RoleId>> protected_roles() override;
+  Status set_protected(const RoleId& role, bool is) override;
   Result<std::uint64_t> last_event_id() override;
   Status append(const std::vector<link::EventRecord>& events) override;
   Result<std::vector<link::EventRecord>> events_after(std::uint64_t after, std::size_t limit) override;

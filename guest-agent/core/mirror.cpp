@@ -49,6 +49,30 @@ bool Mirror::is_activating() const {
          activity_ == Activity::Starting;
 }
 
+/// The step that this activity waits for; what else ends, or fails, is late.
+bool Mirror::is_under_way(Step step) const {
+  switch (activity_) {
+    case Activity::Configuring:
+      return step == Step::Configure;
+    case Activity::Draining:
+      return step == Step::Drain;
+    case Activity::Installing:
+      return step == Step::Install;
+    case Activity::HandingOver:
+      return step == Step::HandOver;
+    case Activity::Starting:
+      return step == Step::StartApplication;
+    case Activity::Quiescing:
+      return step == Step::Quiesce;
+    case Activity::Idle:
+    case Activity::Mirroring:
+    case Activity::Serving:
+    case Activity::Quiesced:
+      break;
+  }
+  return false;
+}
+
 // --- orders ---
 
 Effects Mirror::on(const ConfigureOrder& event) {
@@ -107,6 +131,7 @@ Effects Mirror::on(const QuiesceOrder&) {
 Effects Mirror::on(const ResumeOrder&) {
   if (activity_ != Activity::Quiescing && activity_ != Activity::Quiesced) { return {}; }
   activity_ = Activity::Serving;
+  restoring_ = true;
   // One that ended meanwhile cannot be told to resume; a restart makes it active too.
   return {Do{std::exchange(application_ended_, false) ? Step::RestartApplication : Step::Resume, term_}};
 }
@@ -139,42 +164,28 @@ Effects Mirror::advance(Activity next, Step step, const char* phase, double ms) 
 }
 
 Effects Mirror::on(const StepDone& event) {
+  const bool active_again = event.step == Step::Restore || event.step == Step::Resume;
+  if (active_again) { return activity_ == Activity::Serving ? restored() : Effects{}; }
+  if (!is_under_way(event.step)) { return {}; }
   switch (event.step) {
     case Step::Configure:
-      if (activity_ == Activity::Configuring) {
-        activity_ = Activity::Mirroring;
-        if (const auto next = std::exchange(next_, std::nullopt)) { return on(ConfigureOrder{*next}); }
-        return {told(sync_, ""), TellVote{vote_}};
-      }
-      break;
+      activity_ = Activity::Mirroring;
+      if (const auto next = std::exchange(next_, std::nullopt)) { return on(ConfigureOrder{*next}); }
+      return {told(sync_, ""), TellVote{vote_}};
     case Step::Drain:
-      if (activity_ == Activity::Draining) { return advance(Activity::Installing, Step::Install, "drain", event.ms); }
-      break;
+      return advance(Activity::Installing, Step::Install, "drain", event.ms);
     case Step::Install:
-      if (activity_ == Activity::Installing) {
-        return advance(Activity::HandingOver, Step::HandOver, "install", event.ms);
-      }
-      break;
+      return advance(Activity::HandingOver, Step::HandOver, "install", event.ms);
     case Step::HandOver:
-      if (activity_ == Activity::HandingOver) {
-        return advance(Activity::Starting, Step::StartApplication, "handover", event.ms);
-      }
-      break;
+      return advance(Activity::Starting, Step::StartApplication, "handover", event.ms);
     case Step::StartApplication:
-      if (activity_ == Activity::Starting) {
-        phases_.push_back({"application", event.ms});
-        activity_ = Activity::Serving;
-        return {TellReady{term_, phases_}};
-      }
-      break;
+      phases_.push_back({"application", event.ms});
+      activity_ = Activity::Serving;
+      return {TellReady{term_, phases_}};
     case Step::Quiesce:
-      if (activity_ == Activity::Quiescing) {
-        activity_ = Activity::Quiesced;
-        return {TellQuiesced{event.ms}};
-      }
-      break;
+      activity_ = Activity::Quiesced;
+      return {TellQuiesced{event.ms}};
     case Step::Restore:
-      return restored();
     case Step::Resume:
     case Step::BackToMirroring:
     case Step::RestartApplication:
@@ -184,6 +195,10 @@ Effects Mirror::on(const StepDone& event) {
 }
 
 Effects Mirror::on(const StepFailed& event) {
+  if (!is_under_way(event.step)) {
+    // A quiesce that fails after the host has rolled back is of no use to anybody.
+    return event.step == Step::Quiesce ? Effects{} : Effects{TellAlarm{event.detail}};
+  }
   if (activity_ == Activity::Configuring) {
     activity_ = Activity::Idle;
     bundle_.clear();
@@ -193,20 +208,15 @@ Effects Mirror::on(const StepFailed& event) {
     }
     return effects;
   }
-  if (is_activating()) {
-    // The same term may be tried again, from the copy as it is; one that could not be drained is not whole.
-    sync_ = activity_ == Activity::Draining ? SyncPhase::Connecting : SyncPhase::Lost;
-    activity_ = Activity::Mirroring;
-    term_ = mirrored_term_;
-    Effects effects{TellActivateFailed{event.detail}, Do{Step::BackToMirroring, term_}};
-    // Without it no later try could succeed.
-    if (std::exchange(application_ended_, false)) { effects.emplace_back(Do{Step::RestartApplication, term_}); }
-    return effects;
-  }
-  if (event.step == Step::Quiesce) {  // until the host says Resume; an answer after that is of no use to anybody
-    return activity_ == Activity::Quiescing ? Effects{TellQuiesceFailed{event.detail}} : Effects{};
-  }
-  return {TellAlarm{event.detail}};
+  if (activity_ == Activity::Quiescing) { return {TellQuiesceFailed{event.detail}}; }  // until the host says Resume
+  // The same term may be tried again, from the copy as it is; one that could not be drained is not whole.
+  sync_ = activity_ == Activity::Draining ? SyncPhase::Connecting : SyncPhase::Lost;
+  activity_ = Activity::Mirroring;
+  term_ = mirrored_term_;
+  Effects effects{TellActivateFailed{event.detail}, Do{Step::BackToMirroring, term_}};
+  // Without it no later try could succeed.
+  if (std::exchange(application_ended_, false)) { effects.emplace_back(Do{Step::RestartApplication, term_}); }
+  return effects;
 }
 
 // --- what is seen ---

@@ -13,8 +13,9 @@
 ///   I2  A copy that is SYNCING is never activated (rule 23).
 ///   I3  The mirror never decides that it serves, and never opens a gate: both are outside (rules 5, 16).
 ///   I4  An activation under a term that is not above the known one is refused.
-///   I6  Which copy is whole is said by its term, so that nobody takes it for a copy of a later owner.
 ///   I5  An application that needs quiescing and is not quiesced in time is told to the host, which rolls back.
+///   I6  Which copy is whole is said by its term, so that nobody takes it for a copy of a later owner.
+/// Every (activity, event) and what it leads to: tests/unit/guest-agent/activity_table_test.cpp.
 /// The surprising rule: while serving, the loss of the replication stream means nothing; it was closed on purpose.
 
 #include <optional>
@@ -183,6 +184,7 @@ class Mirror {
   Effects on(const GrantAsked& event);
   Effects advance(Activity next, Step step, const char* phase, double ms);
   [[nodiscard]] bool is_activating() const;
+  [[nodiscard]] bool is_under_way(Step step) const;
   [[nodiscard]] TellPhase told(SyncPhase phase, const std::string& detail) const;
   Effects restored();
 

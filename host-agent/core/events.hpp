@@ -114,7 +114,9 @@ struct GuestStoppedGrants {
   RoleId role;
   Term term;
 };
-struct ControlConnected {};
+struct ControlConnected {
+  std::string state_before = {};  ///< the other state store that was obeyed until now
+};
 struct Tick {};
 
 using Event =

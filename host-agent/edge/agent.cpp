@@ -13,7 +13,6 @@
 namespace understudy::host {
 
 namespace {
-constexpr auto bfd_interval = std::chrono::milliseconds(10);  // the observer's own, longer one is what counts
 
 /// "192.168.1.250:7400" or "[fd00:1::250]:7400"; checked by the config reader.
 IpAddress address_of(const std::string& endpoint) {
@@ -46,8 +45,9 @@ Status Agent::start() {
   callbacks.on_connected = [this](const std::string& address, const std::string&) {
     log::info("connected to the control-server {}", address);
     connected_to_ = address;
-    handle(ControlConnected{});
+    handle(ControlConnected{state_before_});
   };
+  callbacks.on_bfd = [this](const link::BfdParameters& bfd) { on_bfd(bfd); };
   callbacks.on_order = [this](const link::Order& order) { handle(OrderArrived{order}); };
   callbacks.on_lost = [this](const std::string& why) {
     connected_to_.clear();
@@ -70,6 +70,7 @@ Status Agent::hear_leader(const std::string& state_id, std::uint64_t token) {
   if (!heard_.state_id.empty() && heard_.state_id != state_id) {
     log::error("the control-server has another state store than before ({}, it was {}): if nobody exchanged it, look",
                state_id, heard_.state_id);
+    state_before_ = heard_.state_id;
   }
   if (const auto written = write_heard_leader(config_.run_dir, *heard); !written) {
     log::error("a restarted host-agent would not know which leader was heard: {}", log::describe(written.error()));
@@ -102,9 +103,27 @@ Status Agent::start_bfd() {
 }
 
 Status Agent::let_watch(const IpAddress& observer) {
-  auto added = bfd_->add_peer(observer, {.interval = bfd_interval, .authentication = config_.bfd.authentication});
+  link::bfd::PeerOptions options = watched_;
+  options.authentication = config_.bfd.authentication;
+  auto added = bfd_->add_peer(observer, options);
   if (!added && added.error().code == Errc::Refused) { return {}; }  // it does already
+  if (added) { observers_.push_back(observer); }
   return added;
+}
+
+/// An observer waits for as many packets as the watched end says (RFC 5880, 6.8.4): ours. Its own interval, when it is
+/// the longer one, is what counts.
+void Agent::on_bfd(const link::BfdParameters& bfd) {
+  link::bfd::PeerOptions told = watched_;
+  told.interval = std::min(answer_interval, std::chrono::milliseconds(bfd.interval_ms));
+  told.multiplier = static_cast<std::uint8_t>(bfd.multiplier);
+  if (told.interval == watched_.interval && told.multiplier == watched_.multiplier) { return; }
+  watched_ = told;
+  log::info("BFD: this blade is watched at {} ms x {}", bfd.interval_ms, bfd.multiplier);
+  for (const auto& observer : observers_) {
+    const auto set = bfd_->set_times(observer, watched_.interval, watched_.multiplier);
+    if (!set) { log::error("BFD with {}: {}", observer.to_string(), log::describe(set.error())); }
+  }
 }
 
 /// The mirror's BFD is authenticated as this blade's is: the key is of its file, not of the order.

@@ -114,7 +114,11 @@ class Agent {
   Status start_bfd();
   /// BFD answers this observer of the group.
   Status let_watch(const IpAddress& observer);
+  void on_bfd(const link::BfdParameters& bfd);
   [[nodiscard]] link::guest::Configure configuration_of(const MirrorPlace& mirror) const;
+
+  /// Of our packets to an observer; its own, longer interval is what counts.
+  static constexpr std::chrono::milliseconds answer_interval{10};
 
   boost::asio::io_context& io_;
   BladeConfig config_;
@@ -124,6 +128,8 @@ class Agent {
   StandbyNetwork network_;
   std::optional<net::HostGate> host_gate_;
   std::unique_ptr<link::bfd::BfdService> bfd_;
+  std::vector<IpAddress> observers_;                             ///< of the group, that BFD answers
+  link::bfd::PeerOptions watched_{.interval = answer_interval};  ///< as the control-server last told
   std::map<RoleId, link::RoleSpec> specs_;
   std::map<RoleId, link::RunMirror> mirror_orders_;
   std::map<RoleId, std::unique_ptr<ServedRole>> served_;
@@ -143,6 +149,7 @@ class Agent {
   std::chrono::steady_clock::time_point certificates_told_;
   std::vector<RoleId> guests_waiting_;  ///< for the choices of accelerator and region device
   link::HeardLeader heard_;
+  std::string state_before_;  ///< told with every Hello: that two stores decide for one blade is a person's business
   std::unique_ptr<link::ControlClient> control_;
 };
 

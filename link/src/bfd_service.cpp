@@ -325,12 +325,15 @@ Status BfdService::remove_peer(const IpAddress& peer) {
   return {};
 }
 
-Status BfdService::set_interval(const IpAddress& peer, Duration interval) {
-  if (interval < interval_min) { return failure("a BFD interval is at least 1 ms", Errc::BadInput); }
+Status BfdService::set_times(const IpAddress& peer, Duration interval, std::uint8_t multiplier) {
+  if (interval < interval_min || multiplier == 0) {
+    return failure("a BFD interval is at least 1 ms, a multiplier at least 1", Errc::BadInput);
+  }
   const Impl::Lock lock(impl_->mutex);
   const auto found = impl_->peers.find(peer);
   if (found == impl_->peers.end()) { return failure("BFD does not watch " + peer.to_string(), Errc::NotFound); }
   const Instant now = boot_now();
+  found->second.session.set_detect_multiplier(multiplier);
   impl_->perform(peer, found->second, found->second.session.set_intervals(now, interval, interval), now);
   impl_->wake_up();
   return {};

@@ -210,6 +210,7 @@ class ControlClient::Impl : public std::enable_shared_from_this<Impl> {
         told_.clear();
         failures_ = 0;
         redirects_ = 0;
+        tell_bfd(wire.attached());
         callbacks_.on_connected(address(), wire.attached().state_id());
       } else {
         attachment_->cancel();
@@ -224,6 +225,17 @@ class ControlClient::Impl : public std::enable_shared_from_this<Impl> {
       log::error("control-server {}: {}", address(), log::describe(order.error()));  // newer server: keep the rest
     }
     if (attempt == attempt_ && attachment_) { attachment_->read_next(); }
+  }
+
+  void tell_bfd(const pb::Attached& attached) {
+    if (!attached.has_bfd() || !callbacks_.on_bfd) { return; }
+    Check check("Attached");
+    const auto bfd = check.result<BfdParameters>(read_bfd(check, attached.bfd()));
+    if (bfd) {
+      callbacks_.on_bfd(bfd.value());
+    } else {
+      log::error("control-server {}: {}", address(), log::describe(bfd.error()));
+    }
   }
 
   [[nodiscard]] bool admitted(const pb::Attached& attached) {

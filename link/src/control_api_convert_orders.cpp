@@ -49,6 +49,7 @@ void fill_spec(pb::RoleSpec& to, const RoleSpec& from) {
   fill(*to.mutable_mirror_address(), from.mirror_address);
   to.set_mirror_mac(bytes_of(from.mirror_mac));
   to.set_mirror_memory_mib(from.mirror_memory_mib);
+  to.set_mirror_blade(from.mirror_blade.value);
 }
 
 ApplicationSpec read_application(Check& check, const pb::Application& from) {
@@ -102,6 +103,7 @@ RoleSpec read_spec(Check& check, const pb::RoleSpec& from) {
   to.mirror_address = check.prefix(from.mirror_address(), "mirror_address");
   to.mirror_mac = check.mac(from.mirror_mac(), "mirror_mac");
   to.mirror_memory_mib = from.mirror_memory_mib();
+  to.mirror_blade = BladeId{check.optional_name(from.mirror_blade(), "mirror_blade")};
   return to;
 }
 

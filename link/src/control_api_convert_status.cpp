@@ -53,6 +53,13 @@ pb::GroupStatus to_proto(const GroupStatus& status) {
     to.set_since_ns(server.since_ns);
   }
   wire.set_control_alarm(printable(status.control_alarm));
+  for (const auto& witness : status.witnesses) {
+    auto& to = *wire.add_witnesses();
+    to.set_name(witness.name);
+    to.set_address(witness.address);
+    to.set_by(witness.by);
+    to.set_vote(to_wire(kVote, witness.vote));
+  }
   return wire;
 }
 
@@ -82,6 +89,11 @@ Result<GroupStatus> from_proto(const pb::GroupStatus& wire) {
         {check.text(from.address(), "address"), check.text(from.state(), "state"), from.since_ns()});
   }
   status.control_alarm = check.text(wire.control_alarm(), "control_alarm");
+  check.count(wire.witnesses_size(), "witnesses", bounds::kRoles);
+  for (const auto& from : wire.witnesses()) {
+    status.witnesses.push_back({check.text(from.name(), "name"), check.text(from.address(), "address"),
+                                check.text(from.by(), "by"), from_wire(check, kVote, from.vote(), "vote")});
+  }
   return check.result<GroupStatus>(std::move(status));
 }
 

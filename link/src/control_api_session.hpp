@@ -27,6 +27,7 @@ class ControlApiServer::Impl::Session : public grpc::ServerBidiReactor<pb::Repor
     if (standing.leads) {
       first.mutable_attached()->set_state_id(standing.state_id);
       first.mutable_attached()->set_token(token_);
+      if (impl_.handlers().bfd) { fill(*first.mutable_attached()->mutable_bfd(), *impl_.handlers().bfd); }
       write(std::move(first));
       read_next();
     } else {

@@ -146,7 +146,8 @@ json::value to_json(const RoleSpec& spec) {
           {"flow_capacity", spec.flow_capacity},
           {"mirror_address", spec.mirror_address.to_string()},
           {"mirror_mac", spec.mirror_mac.to_string()},
-          {"mirror_memory_mib", spec.mirror_memory_mib}};
+          {"mirror_memory_mib", spec.mirror_memory_mib},
+          {"mirror_blade", spec.mirror_blade.value}};
 }
 
 Result<RoleSpec> role_spec_from_json(const json::value& value) {
@@ -181,6 +182,8 @@ Result<RoleSpec> role_spec_from_json(const json::value& value) {
   spec.mirror_address = fields.parsed<IpPrefix>("mirror_address");
   spec.mirror_mac = fields.parsed<MacAddress>("mirror_mac");
   spec.mirror_memory_mib = fields.number32("mirror_memory_mib");
+  // A record of an older daemon has none.
+  if (fields.find("mirror_blade") != nullptr) { spec.mirror_blade.value = fields.string("mirror_blade"); }
   if (auto done = fields.finish(); !done) { return done.error(); }
   return spec;
 }

@@ -4,18 +4,13 @@
 /// ports are isolated in the kernel, its BFD dies by SIGKILL.
 /// Covers: control-server/edge/service.cpp, cli/commands.cpp, cli/pki_commands.cpp
 #include <gtest/gtest.h>
-#include <sched.h>
-#include <unistd.h>
 
-#include <boost/asio/io_context.hpp>
 #include <boost/json.hpp>
 #include <filesystem>
 #include <fstream>
-#include <optional>
 
-#include "played_blade.hpp"
-#include "support/run_until.hpp"
-#include "understudy/net/gate.hpp"
+#include "../link/network_namespace.hpp"
+#include "played_chassis.hpp"
 #include "understudy/net/namespace.hpp"
 
 namespace understudy {
@@ -24,46 +19,25 @@ namespace {
 using namespace std::chrono_literals;
 using namespace link;
 
-class ControlServerTest : public testing::Test, protected test::Loop {
+class ControlServerTest : public PlayedChassisTest {
  protected:
-  static void SetUpTestSuite() {
-    if (geteuid() != 0) { GTEST_SKIP() << "needs root for its network namespace"; }
-    // This process and its children live in a namespace that ends with them.
-    ASSERT_EQ(unshare(CLONE_NEWNET), 0);
-    ASSERT_EQ(std::system("ip link set lo up && ip link add br0 type bridge && ip link set br0 up && "
-                          "ip link add b1-ext type veth peer b1 && ip link set b1-ext master br0 up && "
-                          "ip link add b2-ext type veth peer b2 && ip link set b2-ext master br0 up"),
-              0);
-  }
+  ControlServerTest() : PlayedChassisTest("control_server_test") {}
   void SetUp() override {
-    if (geteuid() != 0) { GTEST_SKIP() << "needs root for its network namespace"; }
-    folder_ = testing::TempDir() + "control_server_test_" + std::to_string(getpid());
-    std::filesystem::remove_all(folder_);
-    std::filesystem::create_directories(folder_);
-    auto isolation = net::SwitchIsolation::attach();
-    ASSERT_TRUE(isolation.ok()) << isolation.error().message;
-    isolation_.emplace(std::move(isolation).value());
-    (void)isolation_->readmit({"b1-ext", "b2-ext"});
-    pki_.emplace();
-    active_.emplace(io_, 1, folder_, *pki_);
-    standby_.emplace(io_, 2, folder_, *pki_);
+    ASSERT_NO_FATAL_FAILURE(PlayedChassisTest::SetUp());
+    if (IsSkipped()) { return; }
     server_files_ = pki_->issue(tls::Kind::ControlServer, "control");
-    operator_files_ = pki_->issue(tls::Kind::Operator, "alice");
     start_server();
   }
   void TearDown() override {
-    if (HasFailure() && std::filesystem::exists(folder_ + "/server.log")) {
-      std::ifstream log(folder_ + "/server.log");
-      std::cerr << log.rdbuf();
-    }
-    active_.reset();
-    standby_.reset();
+    show_if_failed(folder_ + "/server.log");
     server_.reset();
-    std::filesystem::remove_all(folder_);
+    PlayedChassisTest::TearDown();
   }
 
   [[nodiscard]] std::string group_file() const {
-    return played_group("listen = \"127.0.0.250:7400\"\nstate = \"" + folder_ + "/control.db\"\n", server_files_);
+    return played_group("listen = \"127.0.0.250:7400\"\nstate = \"" + folder_ + "/control.db\"\n" + on_blade_,
+                        server_files_) +
+           witnesses_;
   }
 
   void start_server() {
@@ -72,20 +46,8 @@ class ControlServerTest : public testing::Test, protected test::Loop {
                     folder_ + "/server.log");
   }
 
-  /// Output of the operator's command; `status` gets its exit status.
   std::string operate(const std::string& arguments, int* status = nullptr) {
-    const auto& files = operator_files_;
-    const std::string wire =
-        files.key.empty() ? " --plain-text "
-                          : " --ca " + files.ca + " --certificate " + files.certificate + " --key " + files.key + " ";
-    const std::string command = std::string(OPERATOR) + " --control " + kServer + ":7400" + wire + arguments + " 2>&1";
-    FILE* pipe = popen(command.c_str(), "re");
-    std::string output;
-    char buffer[4096];
-    while (const std::size_t got = fread(buffer, 1, sizeof buffer, pipe)) { output.append(buffer, got); }
-    const int ended = pclose(pipe);
-    if (status != nullptr) { *status = WEXITSTATUS(ended); }
-    return output;
+    return operate_at(std::string(kServer) + ":7400", arguments, status);
   }
   boost::json::value role_status() {
     boost::system::error_code error;
@@ -101,14 +63,6 @@ class ControlServerTest : public testing::Test, protected test::Loop {
     });
   }
 
-  void obedient_active() {
-    active_->obey = [this](const Order& order) {
-      if (const auto* serve = std::get_if<ServeRole>(&order)) {
-        active_->held = {{serve->spec.id, serve->term, PlaceKind::Host, true}};
-        active_->client->send(Serving{serve->spec.id, serve->term});
-      }
-    };
-  }
   void obedient_standby() {
     standby_->obey = [this](const Order& order) {
       auto& client = *standby_->client;
@@ -129,7 +83,7 @@ class ControlServerTest : public testing::Test, protected test::Loop {
     };
   }
   void bring_up() {
-    obedient_active();
+    serve(*active_);
     obedient_standby();
     active_->power_on();
     standby_->power_on();
@@ -151,15 +105,10 @@ class ControlServerTest : public testing::Test, protected test::Loop {
     });
   }
 
-  std::string folder_;
-  std::optional<test::Pki> pki_;
-  tls::CredentialFiles server_files_;    ///< none: plain text
-  tls::CredentialFiles operator_files_;  ///< none: plain text
-  std::optional<net::SwitchIsolation> isolation_;
+  std::string on_blade_;               ///< a line of [control]
+  std::string witnesses_;              ///< tables of group.toml
+  tls::CredentialFiles server_files_;  ///< none: plain text
   std::optional<Child> server_;
-  std::optional<Blade> active_;
-  std::optional<Blade> standby_;
-  bool isolated_at_activation_ = false;
 };
 
 TEST_F(ControlServerTest, ABladesDeathIsTakenOverMovedAndToldPhaseByPhase) {
@@ -307,6 +256,55 @@ TEST_F(ControlServerTest, PlainTextIsShownByEveryStatusAndNobodyIsMixed) {
   EXPECT_NE(operate("status").find("! PLAIN TEXT: the wires have no protection"), std::string::npos);
   EXPECT_NE(operate("status --json").find("\"plain_text\":true"), std::string::npos);
   EXPECT_NE(operate("events --json").find("plain_text = true: the wires are not encrypted"), std::string::npos);
+}
+
+/// One active, and the control-server on the standby: it hears no other blade. Witnesses by ICMPv6 and BFD, in a
+/// network namespace behind a cable, and a process.
+TEST_F(ControlServerTest, WithoutAnyWitnessNobodyIsDeadAndWithOneThePairFailsOver) {
+  server_->terminate();
+  test::NetworkNamespace there;
+  ASSERT_TRUE(there.good());
+  ASSERT_EQ(std::system(("ip link add vw type veth peer name vp netns " + there.id() +
+                         " && ip addr add fd09::1/64 dev vw nodad && ip link set vw up")
+                            .c_str()),
+            0);
+  ASSERT_TRUE(there.ip("addr add fd09::2/64 dev vp nodad") && there.ip("link set vp up"));
+  std::optional<Child> router(std::in_place, std::vector<std::string>{BFD_SPEAKER, "127.0.0.4", kServer},
+                              folder_ + "/router.log");
+  on_blade_ = "blade = \"blade-2\"\n";
+  witnesses_ =
+      "[[witness]]\nname = \"switch-a\"\naddress = \"fd09::2\"\nmethod = \"icmp\"\n"
+      "[[witness]]\nname = \"router\"\naddress = \"127.0.0.4\"\nmethod = \"bfd\"\n";
+  start_server();
+  bring_up();
+  const auto seen = [&](const std::string& witness, const std::string& vote) {
+    return run_until([&] {
+      const auto told = boost::json::parse(operate("status --json"));
+      for (const auto& one : told.at("witnesses").as_array()) {
+        if (one.at("witness").as_string() == witness) { return one.at("vote").as_string() == vote; }
+      }
+      return false;
+    });
+  };
+  ASSERT_TRUE(seen("switch-a", "up") && seen("router", "up")) << operate("status");
+  const auto status = operate("status");
+  EXPECT_NE(status.find("router              up            bfd       127.0.0.4"), std::string::npos) << status;
+
+  router.reset();
+  ASSERT_TRUE(there.ip("link set vp down"));
+  lose_active();
+  EXPECT_TRUE(run_until_detail("no witness is reached either")) << operate("status") << operate("events");
+  EXPECT_EQ(standby_->got<Activate>(), nullptr);
+  EXPECT_FALSE(isolation_->are_isolated({"b1-ext"}).value());
+  EXPECT_TRUE(seen("switch-a", "down") && seen("router", "down"));
+
+  ASSERT_TRUE(there.ip("link set vp up") && there.ip("addr replace fd09::2/64 dev vp nodad"));
+  ASSERT_TRUE(run_until_state("on-host")) << operate("status") << operate("events");
+  const auto events = operate("events");
+  for (const auto* words : {"witness switch-a (fd09::2) is lost", "no witness is reached: ", "is back"}) {
+    EXPECT_NE(events.find(words), std::string::npos) << words << events;
+  }
+  EXPECT_EQ(std::system("ip link del vw"), 0);
 }
 
 TEST_F(ControlServerTest, TheOperatorsCommandAnswersClearly) {

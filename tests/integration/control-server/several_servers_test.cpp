@@ -3,8 +3,6 @@
 /// one that leads is killed, paused or loses etcd at the worst moments. Covers: control-server/edge/service_lead.cpp,
 /// control-server/edge/event_log.cpp
 #include <gtest/gtest.h>
-#include <sched.h>
-#include <unistd.h>
 
 #include <boost/json.hpp>
 #include <filesystem>
@@ -12,9 +10,7 @@
 
 #include "edge/etcd_values.hpp"
 #include "etcd_cluster.hpp"
-#include "played_blade.hpp"
-#include "support/run_until.hpp"
-#include "understudy/net/gate.hpp"
+#include "played_chassis.hpp"
 
 namespace understudy {
 namespace {
@@ -23,44 +19,22 @@ using namespace std::chrono_literals;
 
 constexpr const char* kServers[] = {"127.0.0.250", "127.0.0.251"};
 
-class SeveralServersTest : public testing::Test, protected test::Loop {
+class SeveralServersTest : public PlayedChassisTest {
  protected:
-  static void SetUpTestSuite() {
-    if (geteuid() != 0) { GTEST_SKIP() << "needs root for its network namespace"; }
-    ASSERT_EQ(unshare(CLONE_NEWNET), 0);
-    ASSERT_EQ(std::system("ip link set lo up && ip link add br0 type bridge && ip link set br0 up && "
-                          "ip link add b1-ext type veth peer b1 && ip link set b1-ext master br0 up && "
-                          "ip link add b2-ext type veth peer b2 && ip link set b2-ext master br0 up"),
-              0);
-  }
+  SeveralServersTest() : PlayedChassisTest("several_servers_test") {}
   void SetUp() override {
-    if (geteuid() != 0) { GTEST_SKIP() << "needs root for its network namespace"; }
-    std::filesystem::remove_all(folder_);
-    std::filesystem::create_directories(folder_);
-    auto isolation = net::SwitchIsolation::attach();
-    ASSERT_TRUE(isolation.ok()) << isolation.error().message;
-    isolation_.emplace(std::move(isolation).value());
-    (void)isolation_->readmit({"b1-ext", "b2-ext"});
+    ASSERT_NO_FATAL_FAILURE(PlayedChassisTest::SetUp());
+    if (IsSkipped()) { return; }
     etcd_.emplace(1, folder_ + "/etcd");
-    pki_.emplace();
-    operator_files_ = pki_->issue(tls::Kind::Operator, "alice");
     for (const unsigned i : {0U, 1U}) { start_server(i); }
-    for (auto* blade : {&active_, &standby_}) {
-      blade->emplace(io_, blade == &active_ ? 1 : 2, folder_, *pki_);
-      (*blade)->servers = {kServers[0], kServers[1]};
-    }
+    for (auto* blade : {&*active_, &*standby_}) { blade->servers = {kServers[0], kServers[1]}; }
     bring_up();
   }
   void TearDown() override {
-    for (const unsigned i : {0U, 1U}) {
-      std::ifstream log(log_of(i));
-      if (HasFailure()) { std::cerr << kServers[i] << ":\n" << log.rdbuf(); }
-    }
-    active_.reset();
-    standby_.reset();
+    for (const unsigned i : {0U, 1U}) { show_if_failed(log_of(i)); }
     for (auto& server : servers_) { server.reset(); }
     etcd_.reset();
-    std::filesystem::remove_all(folder_);
+    PlayedChassisTest::TearDown();
   }
 
   [[nodiscard]] std::string log_of(unsigned i) const { return folder_ + "/server-" + std::to_string(i) + ".log"; }
@@ -83,18 +57,7 @@ lease_s = 3
   }
 
   std::string operate(const std::string& arguments, int* status = nullptr, const std::string& at = "") {
-    const auto& control = at.empty() ? asked_ : at;
-    const auto& files = operator_files_;
-    const std::string command = std::string(OPERATOR) + " --control " + control + " --ca " + files.ca +
-                                " --certificate " + files.certificate + " --key " + files.key + " " + arguments +
-                                " 2>&1";
-    FILE* pipe = popen(command.c_str(), "re");
-    std::string output;
-    char buffer[4096];
-    while (const std::size_t got = fread(buffer, 1, sizeof buffer, pipe)) { output.append(buffer, got); }
-    const int ended = pclose(pipe);
-    if (status != nullptr) { *status = WEXITSTATUS(ended); }
-    return output;
+    return operate_at(at.empty() ? asked_ : at, arguments, status);
   }
   boost::json::value told() {
     boost::system::error_code error;
@@ -125,14 +88,6 @@ lease_s = 3
     unsigned found = 2;
     EXPECT_TRUE(run_until([&] { return (found = leader()) < 2; })) << operate("status");
     return found % 2;
-  }
-  static void serve(Blade& blade) {
-    blade.obey = [&blade](const Order& order) {
-      if (const auto* serve = std::get_if<ServeRole>(&order)) {
-        blade.held = {{serve->spec.id, serve->term, PlaceKind::Host, true}};
-        blade.client->send(Serving{serve->spec.id, serve->term});
-      }
-    };
   }
   void mirror(Blade& blade) {
     blade.obey = [this, &blade](const Order& order) {
@@ -187,17 +142,10 @@ lease_s = 3
     return text.str().find(words) != std::string::npos;
   }
 
-  const std::string folder_ = testing::TempDir() + "several_servers_test_" + std::to_string(getpid());
-  std::optional<net::SwitchIsolation> isolation_;
   std::optional<test::EtcdCluster> etcd_;
-  std::optional<test::Pki> pki_;
-  tls::CredentialFiles operator_files_;
   std::optional<Child> servers_[2];
-  std::optional<Blade> active_;
-  std::optional<Blade> standby_;
   std::string asked_ = "127.0.0.250:7400,127.0.0.251:7400";  ///< by the operator's command
   bool activates_ = true;
-  bool isolated_at_activation_ = false;
 };
 
 TEST_F(SeveralServersTest, AnotherLeadsWhenTheLeaderIsKilledAndNothingIsDisturbed) {

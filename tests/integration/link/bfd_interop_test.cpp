@@ -200,7 +200,7 @@ class BfdInterop : public BfdNetwork {
 
     speaker.change_interval(80);
     EXPECT_TRUE(agreed(80ms, 240ms)) << "its Poll Sequence";
-    ASSERT_TRUE(a.service->set_interval(there4, 120ms).ok());
+    ASSERT_TRUE(a.service->set_times(there4, 120ms, 3).ok());
     EXPECT_TRUE(eventually([&] { return speaker.sees_our_interval(120); })) << "our Poll Sequence";
     EXPECT_TRUE(agreed(120ms, 360ms));
     EXPECT_EQ(a.service->status(there4)->state, SessionState::Up);

@@ -55,9 +55,15 @@ TEST(Render, WhoDecidesIsToldWhereThereAreSeveral) {
   EXPECT_EQ(json.at("control_alarm").as_string(), "etcd has lost its quorum");
 }
 
-TEST(Render, EveryStatusTellsOfPriorities) {
-  EXPECT_NE(status_text(status()).find("PRIO"), std::string::npos);
-  EXPECT_EQ(boost::json::parse(status_json(status())).at("roles").at(0).at("priority").to_number<int>(), 7);
+TEST(Render, EveryStatusTellsOfWitnessesAndPriorities) {
+  EXPECT_EQ(status_text(status()).find("WITNESS"), std::string::npos) << "none, no table";
+  auto watched = status();
+  watched.witnesses.push_back({std::string(64, 'g'), "10.23.4.1", "icmp", link::Vote::Up});
+  EXPECT_NE(status_text(watched).find("~ up            icmp      10.23.4.1\n"), std::string::npos)
+      << status_text(watched);
+  const auto json = boost::json::parse(status_json(watched));
+  EXPECT_EQ(json.at("witnesses").at(0).at("vote").as_string(), "up");
+  EXPECT_EQ(json.at("roles").at(0).at("priority").to_number<int>(), 7);
 }
 
 TEST(Render, WhyABladeIsHeldOutIsBelowIt) {

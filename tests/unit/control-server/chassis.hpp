@@ -51,6 +51,7 @@ class Chassis {
   // --- how the world behaves ---
   std::map<RoleId, Ownership> store;
   std::map<BladeId, std::pair<Instant, HoldOutAges>> hold_outs;  ///< in the store, and when it was written
+  std::set<RoleId> kept_protection;                              ///< likewise
   bool store_answers = true;  ///< false: a write is under way for ever (its effect is lost by a restart)
   bool store_works = true;
   std::set<BladeId> stuck_ports;     ///< the switch refuses
@@ -107,7 +108,7 @@ class Chassis {
       for (auto& age : ages.failures) { age += now - kept.first; }
       if (ages.held) { *ages.held += now - kept.first; }
     }
-    group.emplace(config, stored, std::set<RoleId>{}, held_out);
+    group.emplace(config, stored, kept_protection, held_out);
     queue_.clear();
     step(Started{});
     for (const auto& blade : config.blades) { step(PortsSeen{blade.id, isolated.contains(blade.id)}); }
@@ -192,6 +193,13 @@ class Chassis {
     queue_.push_back(StoreDone{next.role, next.highest()});
   }
   void perform(const KeepHoldOut& keep) { hold_outs[keep.blade] = {now, keep.ages}; }
+  void perform(const KeepProtection& keep) {
+    if (keep.is) {
+      kept_protection.insert(keep.role);
+    } else {
+      kept_protection.erase(keep.role);
+    }
+  }
   void perform(const Isolate& isolate) {
     if (silent_ports.contains(isolate.blade)) { return; }
     if (stuck_ports.contains(isolate.blade)) {

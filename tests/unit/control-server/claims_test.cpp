@@ -49,6 +49,17 @@ TEST(Claims, AnActivationUnderATermThatNobodyCanHaveGivenIsNotAdopted) {
   EXPECT_EQ(chassis.state(1), RoleState::Protected);
 }
 
+TEST(Claims, WhatAMirrorSaysOfItsTermNeverRaisesTheCount) {
+  for (const auto& who : {BladeId{"blade-2"}, BladeId{"blade-3"}}) {
+    Chassis chassis(2);
+    chassis.bring_up();
+    chassis.report(who, link::MirrorState{kRole1, kAbsurd, MirrorPhase::Connected, "nonce", "", false});
+    chassis.mirror_state(1, MirrorPhase::Synced);
+    chassis.silence(1);
+    EXPECT_EQ(chassis.own(1).term, Term{2}) << who.value;
+  }
+}
+
 TEST(Claims, AnEmptyStoreStartsNothingFromWhatItDoesNotBelieve) {
   Chassis chassis(2);
   chassis.hello(BladeId{"blade-1"}, {{kRole1, kAbsurd, PlaceKind::Host, true}});

@@ -152,6 +152,10 @@ TEST_F(ConfigFileTest, AGoodFileIsReadWhole) {
   EXPECT_FALSE(spec.version.empty());
 }
 
+TEST_F(ConfigFileTest, ARolesMirrorIsTheStandbys) {
+  EXPECT_EQ(read(kGood).value().group.roles.at(0).spec.mirror_blade, BladeId{"blade-2"});
+}
+
 TEST_F(ConfigFileTest, TheVersionChangesWithTheRuleSet) {
   const auto before = read(kGood).value().group.roles[0].spec.version;
   EXPECT_EQ(read(kGood).value().group.roles[0].spec.version, before);
@@ -194,6 +198,69 @@ TEST_F(ConfigFileTest, LeasesAreOffUnlessTheFileWantsThem) {
   const auto refused = read(shared);
   ASSERT_FALSE(refused.ok());
   EXPECT_NE(refused.error().message.find("runs on the standby blade"), std::string::npos) << refused.error().message;
+}
+
+TEST_F(ConfigFileTest, WitnessesAreReadAndTheirMistakesTold) {
+  const std::string icmp = "[[witness]]\nname = \"switch-a\"\naddress = \"192.168.1.254\"\nmethod = \"icmp\"\n";
+  const std::string bfd =
+      "[[witness]]\nname = \"router\"\naddress = \"192.168.1.253\"\nmethod = \"bfd\"\ninterval_ms = 100\n"
+      "count = 5\n";
+  EXPECT_TRUE(read(kGood).value().group.witnesses.empty());
+  const auto config = read(std::string(kGood) + icmp + bfd);
+  ASSERT_TRUE(config.ok()) << config.error().message;
+  const auto& witnesses = config->group.witnesses;
+  ASSERT_EQ(witnesses.size(), 2U);
+  EXPECT_EQ(witnesses[0].name, "switch-a");
+  EXPECT_EQ(witnesses[0].by, WitnessConfig::By::Icmp);
+  EXPECT_EQ(witnesses[0].interval, std::chrono::milliseconds(20)) << "as [detection]";
+  EXPECT_EQ(witnesses[0].count, 4U);
+  EXPECT_EQ(witnesses[1].address.to_string(), "192.168.1.253");
+  EXPECT_EQ(witnesses[1].by, WitnessConfig::By::Bfd);
+  EXPECT_EQ(witnesses[1].interval, std::chrono::milliseconds(100));
+  EXPECT_EQ(witnesses[1].count, 5U);
+  EXPECT_EQ(config->group.timings.silence_window(), std::chrono::milliseconds(60));
+
+  const auto wrong = [&](std::string table, const std::string& what, const std::string& instead,
+                         const std::string& words) {
+    table.replace(table.find(what), what.size(), instead);
+    const auto refused = read(std::string(kGood) + table);
+    ASSERT_FALSE(refused.ok()) << instead;
+    EXPECT_NE(refused.error().message.find(words), std::string::npos) << refused.error().message;
+    EXPECT_EQ(refused.error().message.find('\n'), std::string::npos) << refused.error().message;
+  };
+  wrong(icmp, "\"icmp\"", "\"ping\"", "\"ping\" is no way to ask a witness; write \"icmp\" or \"bfd\"");
+  wrong(icmp, "method = \"icmp\"", "", "\"method\" is missing in [[witness]]");
+  wrong(icmp, "192.168.1.254", "192.168.1.1", "address 192.168.1.1 is used twice: by blade-1 and by witness switch-a");
+  wrong(icmp, "192.168.1.254", "192.168.1.250", "is used twice: by [control] listen and by witness switch-a");
+  wrong(icmp, "192.168.1.254", "10.23.4.121", "address 10.23.4.121 is used twice");
+  wrong(icmp, "192.168.1.254", "fe80::1", "fe80::1 means another machine on every interface");
+  wrong(icmp, "192.168.1.254", "224.0.0.1", "224.0.0.1 is a multicast address");
+  wrong(icmp, "192.168.1.254", "gateway", "\"address\":");
+  wrong(icmp, "\"switch-a\"", "\"switch a\"", "\"switch a\" is no name");
+  wrong(icmp, "method", "interval_ms = 9\nmethod", "\"interval_ms\" in [[witness]] is wrong");
+  wrong(icmp, "method", "count = 0\nmethod", "\"count\" in [[witness]] is wrong");
+  wrong(icmp, "method", "auth = \"none\"\nmethod", "unknown key \"auth\"");
+  wrong(bfd, "192.168.1.253", "fd00::1", "BFD needs an address of the family of [control] listen, not fd00::1");
+  wrong(icmp + bfd, "\"router\"", "\"switch-a\"", "witness switch-a is used twice");
+  std::string many;
+  for (int i = 0; i < 17; ++i) {
+    many += "[[witness]]\nname = \"w" + std::to_string(i) + "\"\naddress = \"192.168.2." + std::to_string(i + 1) +
+            "\"\nmethod = \"icmp\"\n";
+  }
+  wrong(many, "w0", "w0", "more than 16 [[witness]]");
+}
+
+TEST_F(ConfigFileTest, PrioritiesAreReadAndTheirMistakesTold) {
+  EXPECT_EQ(read(kGood).value().group.roles.at(0).priority, kPriorityDefault);
+  std::string chosen = kGood;
+  chosen.replace(chosen.find("number = 1\n"), 11, "number = 1\npriority = 200\n");
+  const auto config = read(chosen);
+  ASSERT_TRUE(config.ok()) << config.error().message;
+  EXPECT_EQ(config->group.roles.at(0).priority, 200U);
+  for (const auto* wrong : {"0", "1001", "-1", "\"high\""}) {
+    expect_problem("number = 1\n", (std::string("number = 1\npriority = ") + wrong + "\n").c_str(),
+                   "\"priority\" in [[role]] is wrong");
+  }
 }
 
 TEST_F(ConfigFileTest, TheStateIsInAFileOrInEtcd) {

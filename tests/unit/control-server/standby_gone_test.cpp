@@ -192,5 +192,21 @@ TEST(Protection, ALongSilenceOfAConnectedStandbyIsAnAlarmThatEndsWithIt) {
   EXPECT_EQ(chassis.state(1), RoleState::Exposed);
 }
 
+TEST(Protection, TheLastVoteOfAMirrorThatIsBeingReleasedCountsForNothing) {
+  Chassis chassis(2);
+  chassis.bring_up();
+  chassis.silence(1);
+  chassis.step(OperatorMove{Chassis::role_id(1)});
+  ASSERT_EQ(chassis.state(1), RoleState::OnHost);
+  ASSERT_EQ(chassis.state(2), RoleState::Exposed);
+  chassis.mirror_vote(2, Vote::Down);  // said before it was shut down; nobody takes it back
+  chassis.own_vote(Chassis::blade_id(2), Vote::Down);
+  chassis.pass(1s);
+  chassis.own_vote(Chassis::blade_id(2), Vote::Up);
+  chassis.pass(10s);
+  EXPECT_EQ(chassis.state(2), RoleState::Exposed);
+  EXPECT_EQ(chassis.status(2).detail.find("is blind"), std::string::npos) << chassis.status(2).detail;
+}
+
 }  // namespace
 }  // namespace understudy::control::test

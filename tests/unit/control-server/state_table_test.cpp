@@ -231,6 +231,11 @@ std::vector<Row> table() {
       {"an operator lets the standby back",
        [](Chassis& chassis) { chassis.step(OperatorLetBack{chassis.standby()}); },
        {"starting", "exposed", "protected", "taking-over", "on-mirror", "moving", "on-host", "lost"}},
+      {"a witness is lost",
+       [](Chassis& chassis) {
+         chassis.step(WitnessSeen{"switch-a", Vote::Down, {}});
+       },
+       {"starting", "exposed", "protected", "taking-over", "on-mirror", "moving", "on-host", "lost"}},
       {"an operator's policy: always, for a minute",
        [](Chassis& chassis) {
          chassis.step(OperatorPolicy{link::MovementPolicy::Always});

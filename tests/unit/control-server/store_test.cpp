@@ -47,6 +47,19 @@ class StoreTest : public testing::Test {
   std::string folder_;
 };
 
+TEST_F(StoreTest, WhichRolesWereProtectedIsKeptToTheLastWord) {
+  const RoleId one{"role-1"};
+  const RoleId two{"role-2"};
+  {
+    const auto store = open();
+    EXPECT_TRUE(store->protected_roles().value().empty());
+    ASSERT_TRUE(store->set_protected(one, true));
+    ASSERT_TRUE(store->set_protected(two, true));
+    ASSERT_TRUE(store->set_protected(one, false));
+  }
+  EXPECT_EQ(open()->protected_roles().value(), std::set<RoleId>{two});
+}
+
 TEST_F(StoreTest, WhatWasStoredIsThereAfterAReopenUnderTheSameIdentity) {
   std::string id;
   {

@@ -25,7 +25,8 @@ class TwoLives : public testing::Test {
   }
   void standby_tells(MirrorPhase phase) {
     sut_.hello(sut_.standby(), {{Chassis::role_id(1), Term{1}, PlaceKind::Mirror, false}});
-    sut_.mirror_state(1, phase);
+    const bool whole = phase == MirrorPhase::Connected;
+    sut_.report(sut_.standby(), link::MirrorState{Chassis::role_id(1), Term{1}, phase, "nonce", "", whole});
     sut_.mirror_vote(1, Vote::Down);
   }
   Chassis sut_{1};
@@ -72,6 +73,56 @@ TEST_F(TwoLives, AnActiveThatWasHeardSinceWentOnWithoutItsMirror) {
   standby_tells(MirrorPhase::Connected);
   sut_.pass(5s);
   EXPECT_EQ(sut_.orders<link::Activate>().size(), 0U) << "it may have served for all that time";
+}
+
+TEST_F(TwoLives, AnActiveThatWasHeardForAMomentHasItsCopyAllTheSame) {
+  next_life(true);
+  sut_.own_vote(sut_.standby(), Vote::Up);
+  sut_.own_vote(Chassis::blade_id(1), Vote::Up);
+  sut_.pass(2s);  // its host-agent has not found this control-server yet, and it dies
+  sut_.own_vote(Chassis::blade_id(1), Vote::Down);
+  standby_tells(MirrorPhase::Connected);
+  sut_.pass(1s);
+  EXPECT_EQ(sut_.state(1), RoleState::OnMirror);
+}
+
+TEST_F(TwoLives, AWholeCopyThatWasGivenUpBeforeIsOfAnyAge) {
+  sut_.mirror_state(1, MirrorPhase::Connected);
+  sut_.pass(5s);
+  ASSERT_EQ(sut_.state(1), RoleState::Exposed);
+  ASSERT_FALSE(sut_.kept_protection.contains(Chassis::role_id(1)));
+  next_life(sut_.kept_protection.contains(Chassis::role_id(1)));
+  sut_.own_vote(sut_.standby(), Vote::Up);
+  sut_.own_vote(Chassis::blade_id(1), Vote::Down);
+  standby_tells(MirrorPhase::Connected);
+  sut_.pass(10s);
+  EXPECT_EQ(sut_.orders<link::Activate>().size(), 0U) << "its active has written on";
+  EXPECT_EQ(sut_.state(1), RoleState::Lost);
+}
+
+TEST_F(TwoLives, ProtectionIsWrittenDownWithEachChangeAndNotInBetween) {
+  EXPECT_TRUE(sut_.kept_protection.contains(Chassis::role_id(1)));
+  sut_.forget();
+  sut_.pass(60s);
+  EXPECT_TRUE(sut_.all<KeepProtection>().empty());
+  sut_.mirror_state(1, MirrorPhase::Syncing);
+  ASSERT_EQ(sut_.all<KeepProtection>().size(), 1U);
+  EXPECT_FALSE(sut_.all<KeepProtection>()[0].is);
+}
+
+/// The mirror's stream stands a moment longer than its active, and ends before the new life knows whom it hears.
+TEST_F(TwoLives, ACopyIsNotGivenUpBeforeTheRestartedObserverMayJudge) {
+  next_life(true);
+  sut_.own_vote(sut_.standby(), Vote::Up);
+  standby_tells(MirrorPhase::Synced);
+  ASSERT_EQ(sut_.state(1), RoleState::Protected);
+  sut_.pass(100ms);
+  standby_tells(MirrorPhase::Connected);
+  sut_.pass(link::kVoteUnknownMax - 200ms);  // longer than sync_grace
+  EXPECT_EQ(sut_.state(1), RoleState::Protected);
+  sut_.own_vote(Chassis::blade_id(1), Vote::Down);
+  sut_.pass(1s);
+  EXPECT_EQ(sut_.state(1), RoleState::OnMirror);
 }
 
 }  // namespace

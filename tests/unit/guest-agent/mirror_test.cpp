@@ -208,6 +208,23 @@ TEST_F(MirrorTest, AnApplicationThatEndedWhileItWasQuiescedIsStartedAgainByTheRo
   EXPECT_TRUE(does(sut_.step(ResumeOrder{}), Step::Resume)) << "the next one runs";
 }
 
+TEST_F(MirrorTest, AnApplicationThatEndedBeforeARolledBackMovementIsWaitedForAndThenReady) {
+  serving();
+  (void)sut_.step(ApplicationEnded{"killed"});
+  (void)sut_.step(QuiesceOrder{});  // its restart ends while the guest is quiesced, and tells nobody
+  (void)sut_.step(StepDone{Step::Quiesce});
+  EXPECT_TRUE(does(sut_.step(ResumeOrder{}), Step::Resume));
+  EXPECT_TRUE(sut_.step(ActivateOrder{Term{2}}).empty()) << "the application is not active yet";
+  EXPECT_NE(tells<TellReady>(sut_.step(StepDone{Step::Resume})), nullptr);
+}
+
+TEST_F(MirrorTest, AStepThatFailsLateDoesNotEndWhatIsUnderWay) {
+  mirroring(SyncPhase::Synced);
+  (void)sut_.step(ActivateOrder{Term{2}});
+  EXPECT_NE(tells<TellAlarm>(sut_.step(StepFailed{Step::Configure, "late"})), nullptr);
+  EXPECT_EQ(sut_.activity(), Activity::Draining);
+}
+
 TEST_F(MirrorTest, AnApplicationThatCannotBeQuiescedIsToldAndServesOnAfterTheRollback) {
   serving();
   (void)sut_.step(QuiesceOrder{});

@@ -3,14 +3,13 @@
 
     bfd_planted_faults.py BUILD     the build directory, with bfd_test built; the tree is not changed
 """
-import json
 import os
-import shlex
-import subprocess
 import sys
 import tempfile
 
-ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.dirname(os.path.realpath(__file__)))))
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.realpath(__file__)), "..", "..", "support"))
+import planter  # noqa: E402
+
 AUTHENTICATION, SESSION = "link/src/bfd_authentication.cpp", "link/src/bfd_session.cpp"
 # what is broken, where, what is replaced, by what, the tests that could find it
 FAULTS = [
@@ -60,65 +59,12 @@ FAULTS = [
 ]
 
 
-class Planter:
-    def __init__(self, build, folder):
-        self.build, self.folder = os.path.abspath(build), folder
-        with open(os.path.join(self.build, "compile_commands.json"), encoding="utf-8") as file:
-            self.commands = {entry["file"]: entry for entry in json.load(file)}
-        told = subprocess.run(["ninja", "-C", self.build, "-t", "commands", "bfd_test"], capture_output=True,
-                              text=True, check=True).stdout
-        line = [line for line in told.splitlines() if " -o tests/bfd_test " in line][-1]
-        self.link = next(part.strip() for part in line.split("&&") if " -o tests/bfd_test " in part)
-
-    def compile(self, path, text):
-        """With the project's own command, but another source and no dependency file."""
-        source, target = os.path.join(self.folder, os.path.basename(path)), os.path.join(self.folder, "planted.o")
-        with open(source, "w", encoding="utf-8") as file:
-            file.write(text)
-        entry = self.commands[os.path.join(ROOT, path)]
-        words, command = iter(shlex.split(entry["command"])), []
-        for word in words:
-            if word in ("-o", "-MT", "-MF"):
-                next(words)
-            elif word not in ("-MD", "-Werror", os.path.join(ROOT, path)):
-                command.append(word)
-        command += ["-w", "-I" + os.path.join(ROOT, "link", "src"), source, "-o", target]
-        subprocess.run(command, cwd=entry["directory"], check=True)
-        return target
-
-    def red(self, name, path, text, tests):
-        """The tests that fail with the fault in."""
-        program = os.path.join(self.folder, "bfd_test")
-        link = self.link.replace(" -o tests/bfd_test ", f" -o {program} {self.compile(path, text)} ")
-        subprocess.run(link, shell=True, cwd=self.build, check=True)
-        try:
-            told = subprocess.run([program, "--gtest_filter=" + tests], capture_output=True, text=True, timeout=90,
-                                  cwd=self.folder, check=False)
-        except subprocess.TimeoutExpired:
-            return [f"{name}: does not end"]
-        failed = [line.split("]")[1].split("(")[0].strip() for line in told.stdout.splitlines()
-                  if line.startswith("[  FAILED  ]") and "." in line]
-        return failed or ([f"ended by {told.returncode}"] if told.returncode != 0 else [])
-
-
 def main():
     if len(sys.argv) != 2:
         raise SystemExit(__doc__)
-    green = 0
+    faults = [(name, path, good, bad, "bfd_test", tests) for name, path, good, bad, tests in FAULTS]
     with tempfile.TemporaryDirectory() as folder:
-        planter = Planter(sys.argv[1], folder)
-        for name, path, good, bad, tests in FAULTS:
-            with open(os.path.join(ROOT, path), encoding="utf-8") as file:
-                text = file.read()
-            if text.count(good) != 1:
-                print(f"GONE   {name}: {path} has changed, plant it anew", flush=True)
-                green += 1
-                continue
-            found = sorted(set(planter.red(name, path, text.replace(good, bad), tests)))
-            print(f"{'red   ' if found else 'GREEN '} {name}: {', '.join(found) or 'no test fails'}", flush=True)
-            green += not found
-    print(f"{len(FAULTS) - green} passed, {green} failed")
-    raise SystemExit(1 if green else 0)
+        raise SystemExit(1 if planter.run(sys.argv[1], folder, faults) else 0)
 
 
 if __name__ == "__main__":

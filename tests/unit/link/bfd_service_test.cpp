@@ -54,7 +54,7 @@ TEST(BfdService, TwoComeUpAndALeavingOneSaysGoodbye) {
   EXPECT_EQ(a.events.back().change.remote_state, SessionState::AdminDown);
 }
 
-TEST(BfdService, ARemovedPeerCanComeBackAndAnIntervalCanChangeWhileUp) {
+TEST(BfdService, ARemovedPeerCanComeBackAndTimesCanChangeWhileUp) {
   Node a("127.23.0.3");
   Node b("127.23.0.4");
   ASSERT_TRUE(a.service->add_peer(address("127.23.0.4"), {}).ok());
@@ -62,8 +62,8 @@ TEST(BfdService, ARemovedPeerCanComeBackAndAnIntervalCanChangeWhileUp) {
   ASSERT_TRUE(a.wait_for(SessionState::Up));
   ASSERT_TRUE(b.wait_for(SessionState::Up));
 
-  ASSERT_TRUE(b.service->set_interval(address("127.23.0.3"), 100ms).ok());
-  EXPECT_TRUE(eventually([&] { return a.service->status(address("127.23.0.4"))->detection_time == 300ms; }));
+  ASSERT_TRUE(b.service->set_times(address("127.23.0.3"), 100ms, 5).ok());
+  EXPECT_TRUE(eventually([&] { return a.service->status(address("127.23.0.4"))->detection_time == 500ms; }));
 
   EXPECT_TRUE(a.service->remove_peer(address("127.23.0.4")).ok());
   EXPECT_FALSE(a.service->status(address("127.23.0.4")).has_value());

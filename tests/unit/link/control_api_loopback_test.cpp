@@ -32,6 +32,7 @@ struct Server {
     ControlApiHandlers handlers;
     handlers.on_report = [this](SessionId id, const Report& report) { reports.emplace_back(id, report); };
     handlers.on_detached = [this](SessionId id, const std::string& /*why*/) { detached.push_back(id); };
+    handlers.bfd = BfdParameters{20, 7, BfdAuthentication::None, 0};
     handlers.status = [] { return test::status(); };
     handlers.move_role = [this](const Command& command, const RoleId& role) -> Result<std::string> {
       commands.push_back(command);
@@ -93,6 +94,7 @@ struct Agent {
       state_id = id;
       EXPECT_TRUE(client->send(Hello{BladeId{"blade-1"}, "boot", {}}));
     };
+    callbacks.on_bfd = [this](const BfdParameters& told) { bfd = told; };
     callbacks.on_order = [this](const Order& order) { orders.push_back(order); };
     callbacks.on_lost = [this](const std::string& /*why*/) { ++losses; };
     client.emplace(io, std::move(options), std::move(callbacks));
@@ -100,6 +102,7 @@ struct Agent {
   std::optional<ControlClient> client;
   std::vector<Order> orders;
   std::string state_id;
+  std::optional<BfdParameters> bfd;
   int connections = 0;
   int losses = 0;
 };
@@ -129,6 +132,7 @@ TEST_F(ControlApiLoopback, HelloIsFirstThenReportsAndOrdersComeInOrder) {
   agent.client->start();
   ASSERT_TRUE(run_until([&] { return server_.reports.size() == 1; }));
   EXPECT_EQ(agent.state_id, "state-1");
+  EXPECT_EQ(agent.bfd, (BfdParameters{20, 7, BfdAuthentication::None, 0})) << "how this blade is watched";
   for (const auto& report : test::every_report()) { EXPECT_TRUE(agent.client->send(report)); }
   const auto session = server_.reports[0].first;
   for (const auto& order : test::every_order()) { EXPECT_TRUE(server_.api->send(session, order)); }

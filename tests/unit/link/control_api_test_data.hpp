@@ -33,6 +33,7 @@ inline RoleSpec spec() {
   spec.mirror_address = IpPrefix::parse("192.168.1.41/24").value();
   spec.mirror_mac = MacAddress::parse("02:e2:00:00:00:01").value();
   spec.mirror_memory_mib = 192;
+  spec.mirror_blade = BladeId{"blade-4"};
   return spec;
 }
 
@@ -57,7 +58,7 @@ inline std::vector<Order> every_order() {
 
 inline std::vector<Report> every_report() {
   const RoleId role{"role-1"};
-  return {Hello{BladeId{"blade-1"}, "boot", {{role, Term{3}, PlaceKind::Mirror, true}}},
+  return {Hello{BladeId{"blade-1"}, "boot", {{role, Term{3}, PlaceKind::Mirror, true}}, "another"},
           Serving{role, Term{3}},
           ServeFailed{role, Term{3}, "no such interface"},
           Stopped{role, Term{3}},
@@ -91,7 +92,10 @@ inline GroupStatus status() {
             7}},
           {{BladeId{"blade-1"}, true, Vote::Up, false, false, "held out"},
            {BladeId{"blade-2"}, false, Vote::Down, true, true, ""}},
-          false};
+          false,
+          {},
+          "",
+          {{"gateway", "10.0.0.1", "icmp", Vote::Up}}};
 }
 
 }  // namespace understudy::link::test

@@ -95,8 +95,9 @@ class BfdService {
   /// Tells the peer AdminDown and forgets it; no callback for it begins after the return, except when the caller is the
   /// callback itself. NotFound: not configured.
   Status remove_peer(const IpAddress& peer);
-  /// A new interval by a Poll Sequence; the session stays up.
-  Status set_interval(const IpAddress& peer, Duration interval);
+  /// Another interval, by a Poll Sequence, and multiplier, by the next packet; the session stays up. NotFound: not
+  /// configured. BadInput: an interval below 1 ms, a multiplier of 0.
+  Status set_times(const IpAddress& peer, Duration interval, std::uint8_t multiplier);
 
   [[nodiscard]] std::optional<PeerStatus> status(const IpAddress& peer) const;
   [[nodiscard]] ServiceCounters counters() const;

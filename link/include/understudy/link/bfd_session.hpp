@@ -79,6 +79,8 @@ class Session {
 
   /// New intervals, by a Poll Sequence when the session is up.
   Output set_intervals(Instant now, Duration desired_min_tx, Duration required_min_rx);
+  /// Above 0. The peer hears of it with the next packet, and counts with it from there.
+  void set_detect_multiplier(std::uint8_t multiplier) { parameters_.detect_multiplier = multiplier; }
   /// To and from AdminDown. The packet that tells the peer is in the output.
   Output set_admin_down(Instant now, bool down);
 

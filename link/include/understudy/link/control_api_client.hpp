@@ -36,6 +36,8 @@ struct ControlClientOptions {
 struct ControlClientCallbacks {
   /// Whether orders of this leadership may be heard (LeaderGuard); not set: all may.
   std::function<Status(const std::string& state_id, std::uint64_t token)> admit = {};
+  /// How this blade is watched, before on_connected(); not called by a control-server that does not tell it.
+  std::function<void(const BfdParameters&)> on_bfd = {};
   std::function<void(const std::string& address, const std::string& state_id)> on_connected;
   std::function<void(const Order&)> on_order;
   std::function<void(const std::string& why)> on_lost;

@@ -35,9 +35,11 @@ struct Command {
   std::string reason;  ///< as the operator gave it; may be empty
 };
 
-using EventsAnswer = std::function<void(const std::vector<EventRecord>&)>;
+using EventsAnswer = std::function<void(const Result<std::vector<EventRecord>>&)>;
 
 struct ControlApiHandlers {
+  /// How every blade is watched; each is told when it attaches.
+  std::optional<BfdParameters> bfd = {};
   std::function<void(SessionId, const Report&)> on_report;
   std::function<void(SessionId, const std::string& why)> on_detached;
   std::function<GroupStatus()> status;

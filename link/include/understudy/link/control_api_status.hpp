@@ -42,6 +42,15 @@ struct ControlServerStatus {
   bool operator==(const ControlServerStatus&) const = default;
 };
 
+/// Something that is no blade and tells whether the control-server's own network works.
+struct WitnessStatus {
+  std::string name;
+  std::string address;
+  std::string by;  ///< "bfd" or "icmp"
+  Vote vote = Vote::Unknown;
+  bool operator==(const WitnessStatus&) const = default;
+};
+
 struct GroupStatus {
   BladeId standby;  ///< empty: the standby has become an active, nobody stands by
   MovementPolicy movement = MovementPolicy::WhenSlow;
@@ -52,6 +61,7 @@ struct GroupStatus {
   std::vector<ControlServerStatus> control_servers =
       {};                          ///< where there are several; of a follower nothing else counts
   std::string control_alarm = {};  ///< why nobody decides; empty: somebody does
+  std::vector<WitnessStatus> witnesses = {};
   bool operator==(const GroupStatus&) const = default;
 };
 

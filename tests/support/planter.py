@@ -1,0 +1,100 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Builds a test program anew with one of the product's sources altered, and tells which of its tests fail.
+
+    source -> altered copy -> object (the project's own command) -> linked before the libraries -> run
+
+The tree and the build directory are not changed. An object that is linked before a static library takes the place of
+the library's own; a program whose objects are linked directly cannot be altered like that.
+"""
+import json
+import os
+import re
+import shlex
+import subprocess
+
+ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.realpath(__file__))))
+
+
+class Gone(Exception):
+    """The source does not hold what was to be altered: plant it anew."""
+
+
+class Planter:
+    def __init__(self, build, folder):
+        self.build, self.folder = os.path.abspath(build), folder
+        self.commands, self.links = {}, {}
+        with open(os.path.join(self.build, "compile_commands.json"), encoding="utf-8") as file:
+            for entry in json.load(file):
+                self.commands.setdefault(entry["file"], []).append(entry)
+
+    def link_of(self, program):
+        if program not in self.links:
+            target = f" -o tests/{program} "
+            told = subprocess.run(["ninja", "-C", self.build, "-t", "commands", program], capture_output=True,
+                                  text=True, check=True).stdout
+            line = [line for line in told.splitlines() if target in line][-1]
+            self.links[program] = next(part.strip() for part in line.split("&&") if target in part)
+        return self.links[program]
+
+    def command_of(self, path, program):
+        """A source may be compiled for several libraries, with other hooks: the one that this program links."""
+        entries, link = self.commands[os.path.join(ROOT, path)], self.link_of(program)
+        library = re.compile(r"CMakeFiles/(\S+)\.dir/")
+        return next((entry for entry in entries if f"lib{library.search(entry['command'])[1]}.a" in link), entries[0])
+
+    def compile(self, path, text, program):
+        """With the project's own command, but another source and no dependency file."""
+        source, target = os.path.join(self.folder, os.path.basename(path)), os.path.join(self.folder, "planted.o")
+        with open(source, "w", encoding="utf-8") as file:
+            file.write(text)
+        entry = self.command_of(path, program)
+        words, command = iter(shlex.split(entry["command"])), []
+        for word in words:
+            if word in ("-o", "-MT", "-MF"):
+                next(words)
+            elif word not in ("-MD", "-Werror", os.path.join(ROOT, path)):
+                command.append(word)
+        command += ["-w", "-I" + os.path.join(ROOT, os.path.dirname(path)), source, "-o", target]
+        subprocess.run(command, cwd=entry["directory"], check=True)
+        return target
+
+    def red(self, path, good, bad, program, tests):
+        """The tests of `program` that fail when `bad` stands for `good` in `path`."""
+        with open(os.path.join(ROOT, path), encoding="utf-8") as file:
+            text = file.read()
+        if text.count(good) != 1:
+            raise Gone(path)
+        planted = os.path.join(self.folder, program)
+        link = self.link_of(program).replace(f" -o tests/{program} ",
+                                             f" -o {planted} {self.compile(path, text.replace(good, bad), program)} ")
+        subprocess.run(link, shell=True, cwd=self.build, check=True)
+        try:
+            told = subprocess.run([planted, "--gtest_filter=" + tests], capture_output=True, text=True, timeout=120,
+                                  cwd=self.folder, check=False)
+        except subprocess.TimeoutExpired:
+            return ["does not end"]
+        if "Running 0 tests" in told.stdout:
+            raise Gone(f"{tests} of {program}")
+        failed = [line.split("]")[1].split("(")[0].split(",")[0].strip() for line in told.stdout.splitlines()
+                  if line.startswith("[  FAILED  ]") and "." in line]
+        if failed or told.returncode == 0:
+            return sorted(set(failed))
+        begun = [line.split("]")[1].strip() for line in told.stdout.splitlines() if line.startswith("[ RUN")]
+        return [f"{begun[-1] if begun else program} ended by {told.returncode}"]
+
+
+def run(build, folder, faults):
+    """Plants each (name, path, good, bad, program, tests) and tells what came of it; how many no test noticed."""
+    planter, green = Planter(build, folder), 0
+    for name, *fault in faults:
+        try:
+            found = planter.red(*fault)
+        except Gone as gone:
+            print(f"GONE   {name}: {gone} has changed, plant it anew", flush=True)
+            green += 1
+            continue
+        shown = ", ".join(found[:3]) + (f" and {len(found) - 3} more" if len(found) > 3 else "")
+        print(f"{'red   ' if found else 'GREEN '} {name}: {shown or 'no test fails'}", flush=True)
+        green += not found
+    print(f"{len(faults) - green} passed, {green} failed")
+    return green
