@@ -12,7 +12,7 @@ namespace {
 void ask_for_copy(const Table& in, std::uint64_t home, std::size_t bytes) {
   constexpr std::size_t bytes_max = 512;
   const Word* at = in.slot(home);
-  const auto* to = reinterpret_cast<const std::byte*>(in.value_of(at, 1 - Table::versions(at).newest()));
+  const auto* to = reinterpret_cast<const std::byte*>(in.value_of(at, Table::head(at).newest() ^ 1U));
   bytes = std::min(bytes, bytes_max) + layout::cache_line_bytes;
   for (std::size_t i = 0; i < bytes; i += layout::cache_line_bytes) { __builtin_prefetch(to + i, 1); }
 }
