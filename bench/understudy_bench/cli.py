@@ -121,8 +121,9 @@ CAPTURE_NOTES = [
     "The kernel tells the user's part of a thread's time from its ticks: a sample, not a count.",
 ]
 REPLICATION_NOTES = [
-    "Plain text on both sides, but for replicate_tls: there both speak TLS 1.3 with ChaCha20-Poly1305. A backlog of committed changes is sent; the time ends when the last one is "
-    "acknowledged, which means that it was checked and lies in the mirror's table.",
+    "Plain text on both sides, but for replicate_tls: there both speak TLS 1.3 with ChaCha20-Poly1305. A backlog of "
+    "committed changes is sent; the time ends when the last one is acknowledged, which means that it was checked and "
+    "lies in the mirror's table.",
     "Loopback carries more than a maintenance network does (1 Gbit/s: 125 MB/s, 10 Gbit/s: 1250 MB/s), so the ratio is "
     "the worst case: what binds is the receiver's work on its table, not the path. ten_gbit_line is what TCP carries "
     "over 10 Gbit/s of Ethernet, computed.",

@@ -188,7 +188,7 @@ void FrameConnection::encrypt() {
 /// One write at a time; what comes meanwhile goes with the next.
 void FrameConnection::flush() {
   if (!to_wire_.empty() || closed_) { return; }
-  to_wire_ = session_->take_output();
+  to_wire_ = session_->take_output(std::move(to_wire_));
   if (to_wire_.empty()) { return; }
   boost::asio::async_write(stream_, boost::asio::buffer(to_wire_), write_bytes_max,
                            [self = shared_from_this()](const boost::system::error_code& error, std::size_t) {

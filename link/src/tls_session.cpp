@@ -256,6 +256,9 @@ void Session::say_end() {
   ERR_clear_error();
 }
 
-std::vector<std::byte> Session::take_output() { return std::exchange(impl_->outgoing, {}); }
+std::vector<std::byte> Session::take_output(std::vector<std::byte> memory) {
+  memory.clear();
+  return std::exchange(impl_->outgoing, std::move(memory));
+}
 
 }  // namespace understudy::link::tls

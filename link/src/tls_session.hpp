@@ -63,8 +63,8 @@ class Session {
   /// Our last word: nothing may be written after it.
   void say_end();
 
-  /// What must go to the socket, and is forgotten here.
-  [[nodiscard]] std::vector<std::byte> take_output();
+  /// What must go to the socket, and is forgotten here. `memory`: of an earlier output, used again for the next one.
+  [[nodiscard]] std::vector<std::byte> take_output(std::vector<std::byte> memory = {});
 
  private:
   struct Impl;

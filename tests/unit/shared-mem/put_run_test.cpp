@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /// Puts that arrive at a mirror in a run, one transaction each.
 ///
-/// Covers: shared-mem/src/put_run.cpp, shared-mem/src/apply_run.cpp, shared-mem/src/bulk.hpp
+/// Covers: shared-mem/src/put_run.cpp, shared-mem/src/apply_run.cpp
 #include <algorithm>
 #include <random>
 

@@ -59,9 +59,9 @@ struct SenderOptions {
   Duration stall = std::chrono::milliseconds(800);    ///< something sent and nothing acknowledged: Stalled
   Duration poll_busy = std::chrono::milliseconds(1);
   Duration poll_idle = std::chrono::milliseconds(4);  ///< when nothing was committed for a quarter of a second
-  std::size_t chunk_bytes = 128 << 10;  ///< of journal in one frame: few writes, and still in the processor's caches
-  std::size_t batch_bytes = 256 << 10;  ///< of a backlog in one write, in several frames
-  std::uint32_t lap_tries_max = 5;      ///< resyncs in a row because the ring was lapped; then the mirror is let go
+  std::size_t chunk_bytes = 64 << 10;                 ///< of journal in one frame: still in the processor's caches
+  std::size_t batch_bytes = 256 << 10;                ///< of a backlog in one write, in several frames
+  std::uint32_t lap_tries_max = 5;  ///< resyncs in a row because the ring was lapped; then the mirror is let go
 };
 
 struct SenderStoreStatus {
