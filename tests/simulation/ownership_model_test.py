@@ -100,7 +100,7 @@ class OwnershipModel(unittest.TestCase):
             with self.subTest(name):
                 said = self.search(FOUND_BY.get(name, (1, ALL, 1, 0, 1, 1)), number)
                 self.assertTrue(re.search(r"errors: [1-9]", said), "it is not found")
-                self.assertFalse(re.search(r"violated \(+(!q_full|newTerm|lease)", said), "a bound of the model was met")
+                self.assertFalse(re.search(r"violated \(+(!q_full|newTerm|lease)", said), "a bound was met")
 
 
 if __name__ == "__main__":
