@@ -47,7 +47,6 @@ bool RoleMachine::standby_is_clear(StepContext& context) {
   if (frozen_ || pending_ || own_.term.value == 0 || awaits_give_back()) { return false; }
   const auto held = held_.find(standby_);
   if (own_.place.blade == standby_ || held == held_.end() || mirror_known(context)) { return true; }
-  if (held->second.term == own_.term && !held->second.serving) { return true; }
   context.send(standby_, link::StandDown{id(), own_.term});
   return false;
 }
@@ -56,8 +55,7 @@ bool RoleMachine::standby_is_clear(StepContext& context) {
 void RoleMachine::standby_has_stood_down(StepContext& context, Term term) {
   const auto held = held_.find(standby_);
   if (!on_own_blade() || held == held_.end() || term < own_.term || state_ == RoleState::TakingOver) { return; }
-  held->second.term = own_.term;
-  held->second.serving = false;
+  held_.erase(held);
   if (!mirror_known(context)) { send_run_mirror(context); }
 }
 

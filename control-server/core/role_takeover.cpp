@@ -117,9 +117,11 @@ void RoleMachine::on_power_failed(StepContext& context, const BladeId& blade, co
   if (blade == config_.active) { raise(context, "power", "cannot power off " + blade.value + ": " + detail); }
 }
 
+/// Told under a newer term than the stored one, as each takeover orders it: a word under that very term may have been
+/// under way since a takeover that was called off, and its blade has been told to serve since.
 void RoleMachine::on_report(StepContext& context, const BladeId& blade, const link::Stopped& report) {
   const bool awaited =
-      state_ == RoleState::TakingOver && !pending_ && blade == own_.place.blade && report.term >= own_.term;
+      state_ == RoleState::TakingOver && !pending_ && blade == own_.place.blade && report.term > own_.term;
   if (awaited && step_ == Step::AwaitHandOver) {
     role_let_go(context);
     return;

@@ -52,6 +52,7 @@ HeldRoleState* Blade::find(const RoleId& role) {
 
 Effects Blade::on(Instant, const ControlConnected& event) {
   link::Hello hello{blade_, boot_id_, {}, event.state_before};
+  let_go_.clear();  // what was ordered before it has ended with its stream
   Effects mirrors;
   for (const auto& [role, held] : roles_) {
     const bool mirror = is_mirror_stage(held.stage);
@@ -131,6 +132,8 @@ Effects Blade::settle_movement(const RoleId& role, Effects effects) {
 
 Effects Blade::mirror_state(const RoleId& role, const std::string& detail) const {
   const auto& held = roles_.at(role);
+  // Its gate may be open still, and what it said would pass for the word of a mirror that follows.
+  if (held.stage == RoleStage::ClosingMirror) { return {}; }
   const bool whole = held.whole_copy && held.mirror && held.mirror->term == held.term;
   return {SendReport{link::MirrorState{role, held.term, held.phase, held.boot_nonce, detail, whole}}};
 }

@@ -123,6 +123,8 @@ class Blade {
   // blade_hand_over.cpp
   Effects on_hand_over_step(Instant now, HeldRoleState& held, Step step, const std::string& failure);
   Effects take_back(HeldRoleState& held, const std::string& why);
+  void let_go(const RoleId& role, Term term);
+  Effects holds_nothing(const RoleId& role, Term term);
   Effects ask_for_grant(Instant now, HeldRoleState& held);
   Effects on_lease_step(Instant now, HeldRoleState& held, Step step, const std::string& failure);
   [[nodiscard]] Effects lease_state(const HeldRoleState& held) const;
@@ -144,6 +146,8 @@ class Blade {
   std::string boot_id_;
   MovementLimits limits_;
   std::map<RoleId, HeldRoleState> roles_;
+  /// What was let go of on this stream, and under which term: an older order to serve may have crossed that word.
+  std::map<RoleId, Term> let_go_;
   std::optional<Instant> release_began_;
   std::vector<RoleId> releasing_;  ///< their records go when their guests are gone
 };

@@ -119,9 +119,18 @@ Effects Blade::host_closed(HeldRoleState& held) {
     held.stage = RoleStage::PreparingHost;
     held.parked = true;
   } else {
+    let_go(role, held.term);
     roles_.erase(role);
   }
   return {Remember{role}, report};
+}
+
+/// Whoever is told so may give the role to another. An order to serve that crossed these words comes after them.
+void Blade::let_go(const RoleId& role, Term term) { let_go_[role] = std::max(let_go_[role], term); }
+
+Effects Blade::holds_nothing(const RoleId& role, Term term) {
+  let_go(role, term);
+  return {SendReport{link::Stopped{role, term}}};
 }
 
 Effects Blade::on(Instant, const GuestHello& event) {

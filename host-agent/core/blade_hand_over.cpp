@@ -21,7 +21,7 @@ constexpr auto deadline_default = std::chrono::seconds(3);
 
 Effects Blade::on_order(Instant now, const link::HandOver& order) {
   auto* held = find(order.role);
-  if (held == nullptr) { return {SendReport{link::Stopped{order.role, order.term}}}; }
+  if (held == nullptr) { return holds_nothing(order.role, order.term); }
   if (order.term <= held->term) { return {stale(order.role, "hand over", order.term, held->term)}; }
   if (held->stage == RoleStage::HandingOver && held->hand_over.term == order.term) { return {}; }
   const bool serves = held->stage == RoleStage::ServingHost && held->down.empty() && !held->adopting;

@@ -32,6 +32,11 @@ Effects Blade::on_order(Instant, const link::ServeRole& order) {
               SendReport{link::ServeFailed{order.spec.id, order.term, "a mirror of this role runs on this blade"}}};
     }
   }
+  if (const auto gone = let_go_.find(order.spec.id); gone != let_go_.end() && order.term < gone->second) {
+    const std::string why = "this blade has let go of the role under term " + std::to_string(gone->second.value);
+    return {stale(order.spec.id, "serve", order.term, gone->second),
+            SendReport{link::ServeFailed{order.spec.id, order.term, why}}};
+  }
   auto& held = roles_[order.spec.id];
   held.spec = order.spec;
   held.term = order.term;
@@ -50,7 +55,7 @@ Effects Blade::on_order(Instant, const link::ServeRole& order) {
 
 Effects Blade::on_order(Instant, const link::StandDown& order) {
   auto* held = find(order.role);
-  if (held == nullptr) { return {SendReport{link::Stopped{order.role, order.term}}}; }
+  if (held == nullptr) { return holds_nothing(order.role, order.term); }
   // Repeated because no answer came: the gate did not close.
   if (order.term == held->term && held->stage == RoleStage::ClosingMirror) {
     return {Do{order.role, Step::CloseMirrorGate, order.term}};

@@ -1,270 +1,190 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Who may speak for a role: the ownership protocol of two actives and one standby, one failure of each kind, explored
- * exhaustively. Stands for (docs/SIMULATION.md says more):
- *   control      control-server/core/role_start.cpp, role_failure.cpp (Dead, cancelled), role_takeover.cpp, role_movement.cpp
- *   active       host-agent/core/blade_orders.cpp, blade_answers.cpp: the host stages
- *   standby      the mirror stages of the same files and host-agent/core/movement.cpp
- *   store        control-server/edge/store.cpp: compare-and-set of (term, place, reserved)
- * Left out: time (every timeout may come at any moment), replication (a mirror is whole or it is not), frames.
+ * Who may speak for a role: the ownership protocol of one or two actives and one standby, explored exhaustively. What
+ * each part stands for, what is explored and what is left out: docs/SIMULATION.md.
  *
- *   spin -search [-DPLANTED=k] ownership.pml     k = 1..7: must be found
+ *   ownership.pml ── ownership_control.pml    the control-server, its store, its switch and its power driver
+ *                 │  └ ownership_machines.pml  what it decides by itself, and what it asks answers
+ *                 ├─ ownership_active.pml     the host-agent of an active, its kernel's gate
+ *                 ├─ ownership_standby.pml    the host-agent of the standby: mirrors, movements, the host
+ *                 └─ ownership_failures.pml   what goes wrong, and how much of it in one history
+ *
+ *   spin -a -DROLES=2 ownership.pml && gcc -O1 -DSAFETY -DCOLLAPSE -o pan pan.c
+ *   KINDS=mask FAILURES=n LEASES=0 MOVES=1 HANDS=1 PLANTED=k ./pan -m20000
+ *
+ * Invariants, asserted in every state: one owner speaks for a role; a term is used by one place; an order finds room
+ * in its stream; terms stay within their array.
  */
-#ifndef PLANTED
-#define PLANTED 0
+#ifndef ROLES
+#define ROLES 1
 #endif
-#define SKIP_ISOLATION 1   /* the isolation is answered and not done */
-#define REUSE_TERM 2       /* a term that was reserved and rolled back is given again */
-#define CONT_AFTER_COMMIT 3 /* the guest goes on after the movement's commit */
-#define GATE_AT_BOOT 4     /* a blade boots with its gate open */
-#define STALE_STOPPED 5    /* "stopped" below the present term counts as evidence */
-#define TRUST_FAILURE 7    /* a mirror's "not activated" counts as its silence: it may be about an earlier order */
-#define EARLY_STOPPED 6    /* a mirror says that it has stopped before its gate has closed */
+#define TERMS 16
 
-#ifndef FAILURES
-#define FAILURES 2
-#endif
-#define N 2
-#define TERMS 14
+#define SKIP_ISOLATION 1     /* the isolation is answered and not done */
+#define REUSE_TERM 2         /* a term that was reserved and rolled back is given again */
+#define CONT_AFTER_COMMIT 3  /* the guest goes on after the movement's commit */
+#define GATE_AT_BOOT 4       /* a blade boots with its gate open */
+#define TRUST_FAILURE 5      /* a mirror's "not activated" counts as its silence: it may be about an earlier order */
+#define EARLY_STOPPED 6      /* a mirror says that it has stopped before its gate has closed */
+#define ORDER_FIRST 7        /* the mirror is told before the new owner is stored */
+#define FORGETFUL_STORE 8    /* a write that was answered is gone after a crash */
+#define OLD_ISOLATION 9      /* an isolation of an earlier life counts, although the port was opened since */
+#define GIVE_BACK_BLINDLY 10 /* a silent standby counts as stopped: its mirror may still speak */
+#define OPEN_STANDBY_BLINDLY 11 /* its ports are opened while a mirror on it may still speak */
+#define EARLY_HANDED_OVER 12 /* the active says that it has let go, and its gate is open */
+#define LEASED_EARLY 13      /* a lease is stored before the active's gate is timed */
+#define COUNT_EARLY 14       /* a lease is counted out while the mirror still grants */
+#define DISARM_FIRST 15      /* the gate is kept open without a timeout before that is stored */
+#define RESTART_FORGETS 16   /* a restarted host-agent says that it holds nothing, and its gate is open */
+#define FAILED_IS_SILENT 17  /* an application that failed counts as a blade that is silent outside */
+#define LET_GO_FORGOTTEN 18  /* what a blade has let go of it serves under an older term, when that order comes late */
+#define CLOSING_IS_CLEAR 19  /* a mirror that is being stopped says what one says that follows: its gate may be open */
+#define STALE_STOPPED 20     /* "stopped" under the present term counts as evidence: it is about the order before it */
 
-mtype = { Serve, StandDown, Activate, Move, Stopped, Activated, NotActivated, Moved, NotMoved }
-mtype:place = { AtActive, AtMirror, AtHost }
-mtype:ctl = { Served, Evidence, Activating, GiveBack, OnMirror, Moving, OnHost, NobodyServes }
+/* kinds of failures: bits of KINDS */
+#define POWER 1        /* an active loses its power */
+#define FREEZE 2       /* an active stands still, and goes on */
+#define BLIND 4        /* both observers lose a healthy active */
+#define CRASH 8        /* the control-server dies, between any two steps, and starts again */
+#define CUT 16         /* a stream ends, with what was under way */
+#define SWITCH 32      /* the switch refuses, until it is mended */
+#define LIE 64         /* the power driver says off of a blade that is on */
+#define GUEST 128      /* a guest dies */
+#define STANDBY 256    /* the standby loses its power */
+#define RESTART_A 512  /* an active's host-agent is restarted */
+#define RESTART_S 1024 /* the standby's host-agent is restarted */
+#define APPLICATION 2048 /* an application fails */
+#define SLOW 4096      /* the mirror's activation passes its deadline */
 
-/* durable: the state store */
-byte term[N] = 1;
-byte reserved[N];
-mtype:place place[N] = AtActive;
+c_decl {
+\#include <stdlib.h>
+  static int setting(const char *name, int otherwise) { return getenv(name) ? atoi(getenv(name)) : otherwise; }
+}
+
+mtype = { HelloServing, HelloHolds, HelloEmpty, HelloMirror, HelloMirrorServes, HelloHost, HelloHostBegun,
+          Serve, StandDown, HandOver, Activate, RunMirror, Move, ArmLease, DisarmLease, AllowGrants, StopGrants,
+          Stopped, Serving, HandedOver, NotHandedOver, Failed, Timed,
+          Synced, Following, Activated, NotActivated, Moved, NotMoved, GrantsStopped }
+mtype = { AtActive, AtMirror, AtHost }
+mtype = { Starting, Served, AwaitHandOver, Evidence, Activating, GiveBack, OnMirror, Moving, OnHost, Gone }
+mtype = { Nothing, Parked, Opening, ServingHost, Closing, HandingOver,
+                Mirroring, Readying, OpeningMirror, Failing, ServingMirror, ClosingMirror, Blocking, Blocked, Committed }
+mtype = { None, ThenServe, ThenActivate, ThenMove, ThenMoved, ThenLeased, ThenExposed }
+mtype = { Idle, Isolate, Isolated, NotIsolated, Readmit, Readmitted, PowerOff, PoweredOff, NotOff }
+
+/* the store: compare-and-set of all four */
+byte term[ROLES] = 1;
+byte reserved[ROLES];
+mtype place[ROLES] = AtActive;
+bool leased[ROLES];
 
 /* the world */
-bool up[N] = true, frozen[N], port[N] = true;
-bool gateA[N] = true, gateM[N], gateH[N];  /* kernels: active's host, mirror's tap, standby's host */
-byte termA[N] = 1, termM[N] = 1, termH[N];
-bool whole[N] = true;                      /* the mirror's copy */
-bool guest[N] = true;
-bool moving[N], ready[N];
-byte user[28];  /* who served under a term; 0: nobody */
+bool up[ROLES] = true, frozen[ROLES], port[ROLES] = true, gateA[ROLES] = true, timed[ROLES];
+bool application[ROLES] = true;
+bool upS = true, portS = true;
+bool gateM[ROLES], gateH[ROLES], guest[ROLES] = true, whole[ROLES] = true, grants[ROLES];
 
-/* control's memory */
-mtype:ctl ctl[N] = Served;
-bool isolated[N];
+/* the host-agents: the active's and the standby's */
+mtype stageA[ROLES] = ServingHost;
+byte termA[ROLES] = 1, letGo[ROLES], floor[ROLES];
+byte armed[ROLES];  /* the number of the lease order; 0: none */
+bool untime[ROLES];
+mtype stageS[ROLES] = Mirroring;
+byte termS[ROLES] = 1, former[ROLES], hostTerm[ROLES];
 
-/* one failure of each kind, and so many of what a clock may do */
-bool may_power = true, may_freeze = true, may_blind = true, may_crash = true, may_break = true, may_switch = true,
-     may_fence = true, may_guest = true;
-byte timeouts = 1, moves = 2;
-byte left = FAILURES;                      /* of the kinds above in one history */
-byte broken_switch;                        /* answers that it fails, so many times */
+/* streams: 0 ended, 1 its Hello is under way, 2 open */
+byte streamA[ROLES] = 2, streamS = 2;
+chan toA[ROLES] = [6] of { mtype, byte };
+chan toS[ROLES] = [6] of { mtype, byte };
+chan fromA[ROLES] = [6] of { mtype, byte };
+chan fromS[ROLES] = [6] of { mtype, byte };
 
-chan toA[N] = [2] of { mtype, byte };
-chan toS[N] = [2] of { mtype, byte };
-chan fromA[N] = [2] of { mtype, byte };
-chan fromS[N] = [2] of { mtype, byte };
+/* the control-server's memory */
+mtype ctl[ROLES] = Served;
+mtype after[ROLES] = None;
+bool written[ROLES];
+byte newTerm[ROLES], newReserved[ROLES];
+mtype newPlace[ROLES] = AtActive;
+bool newLeased[ROLES];
+mtype switchA[ROLES] = Idle, switchS = Idle, powerA[ROLES] = Idle, powerS = Idle;
+bool refused[ROLES], silent[ROLES], synced[ROLES] = true, heard[ROLES], remembered[ROLES];
+byte seen[ROLES] = 1;  /* the highest term that anybody mentioned whose word counts */
+byte handTerm[ROLES], arming[ROLES];
+byte lease[ROLES];  /* the number of the last lease order: never used twice, not even by a later life */
+byte said[ROLES] = 1;  /* the term that a mirror which cannot speak said last it follows; 255: there is none */
+bool undone[ROLES], counting[ROLES], refreshed[ROLES];
+bool empty_handed[ROLES], wanted[ROLES];  /* wanted: a switchover, when the lease is let go of */
+
+/* how much of everything in one history */
+short kinds;
+byte left, moves, hands, planted;
+byte untrue;  /* the switch refused once, or the power driver lied: both together leave nothing that tells the truth */
+bool leases, has_power, broken, lies;
+byte user[32];  /* who served under a term; 0: nobody */
 
 #define speaksA(r) (gateA[r] && up[r] && !frozen[r] && port[r])
-#define speaksM(r) (gateM[r] && guest[r])
-#define speaksH(r) (gateH[r])
-#define highest(r) (term[r] > reserved[r] -> term[r] : reserved[r])
+#define speaksM(r) (gateM[r] && guest[r] && portS)
+#define speaksH(r) (gateH[r] && portS)
 #define one_owner(r) (!(speaksA(r) && speaksM(r)) && !(speaksA(r) && speaksH(r)) && !(speaksM(r) && speaksH(r)))
-
-/* A full channel is a session that is gone: what it carried is said again after the next hello. */
-#define send(c, what, t) if :: nfull(c) -> c!what, t :: full(c) fi
 #define uses(r, t, p) assert(user[r * TERMS + t] == 0 || user[r * TERMS + t] == p); user[r * TERMS + t] = p
-inline serve_at_active(r) {  /* role_start.cpp, serve_under_new_term; send_serve readmits and orders */
-  term[r] = highest(r) + 1; reserved[r] = 0; place[r] = AtActive;
-  port[r] = true; isolated[r] = false; ctl[r] = Served;
-  send(toA[r], Serve, term[r])
+#define highest(r) (term[r] > reserved[r] -> term[r] : reserved[r])
+#define next_term(r) (seen[r] + 1)
+#define clear(q) ((place[q] != AtActive || said[q] == 255 || said[q] == term[q]) && after[q] == None && ctl[q] != GiveBack)
+
+inline drop_stream_A(r) {
+  do :: toA[r]?_, _ :: fromA[r]?_, _ :: empty(toA[r]) && empty(fromA[r]) -> break od;
+  streamA[r] = 0
 }
-inline activate(r) {  /* role_takeover.cpp, evidence_found */
-  if
-  :: place[r] == AtActive -> term[r] = highest(r) + 1; reserved[r] = 0; place[r] = AtMirror
-  :: else
-  fi;
-  ctl[r] = Activating;
-  send(toS[r], Activate, term[r]);
-  send(toA[r], StandDown, term[r])
+inline drop_streams_S(q) {
+  q = 0;
+  do
+  :: q < ROLES ->
+     do :: toS[q]?_, _ :: fromS[q]?_, _ :: empty(toS[q]) && empty(fromS[q]) -> break od;
+     synced[q] = false; q++
+  :: else -> break
+  od;
+  q = 0; streamS = 0
 }
-inline power_off(r) {  /* its streams die with it */
-  up[r] = false; gateA[r] = false; termA[r] = 0;
-  do :: toA[r]?_, _ :: fromA[r]?_, _ :: empty(toA[r]) && empty(fromA[r]) -> break od
+inline power_off_A(r) {  /* its streams die with it */
+  up[r] = false; frozen[r] = false; gateA[r] = false; timed[r] = false; armed[r] = 0; untime[r] = false;
+  stageA[r] = Nothing; termA[r] = 0; letGo[r] = 0; floor[r] = 0; application[r] = true;
+  drop_stream_A(r)
 }
-inline look_again(r) {  /* role_start.cpp: what a (re)started control hears in the hellos */
-  isolated[r] = false;
-  if
-  :: place[r] == AtActive -> ctl[r] = Served;
-     if
-     :: up[r] && termA[r] == term[r] && !gateA[r] -> send(toA[r], Serve, term[r])
-     :: else
-     fi
-  :: place[r] == AtMirror && termH[r] > term[r] && termH[r] <= reserved[r] ->
-     if
-     :: gateH[r] -> term[r] = termH[r]; reserved[r] = 0; place[r] = AtHost; ctl[r] = OnHost
-     :: else -> ctl[r] = Moving
-     fi
-  :: place[r] == AtMirror && !(termH[r] > term[r]) && (gateM[r] || moving[r]) && termM[r] == term[r] ->
-     ctl[r] = (moving[r] -> Moving : OnMirror)
-  :: place[r] == AtMirror && !(termH[r] > term[r]) && !((gateM[r] || moving[r]) && termM[r] == term[r]) ->
-     ctl[r] = Evidence
-  :: place[r] == AtHost -> ctl[r] = OnHost
-  fi
+inline power_off_S(q) {
+  upS = false;
+  drop_streams_S(q);
+  do
+  :: q < ROLES ->
+     gateM[q] = false; gateH[q] = false; guest[q] = true; whole[q] = false; grants[q] = false;
+     stageS[q] = Nothing; termS[q] = 0; former[q] = 0; hostTerm[q] = 0; q++
+  :: else -> break
+  od;
+  q = 0
 }
 
-proctype control(byte r) {
-  mtype what; byte t;
-end:
-  do
-  /* the active is silent: it is dead, or frozen, or both observers are blind (two failures that look like one) */
-  :: atomic { ctl[r] == Served && whole[r] && guest[r] && place[r] == AtActive && (!up[r] || frozen[r]) ->
-       ctl[r] = Evidence; send(toA[r], StandDown, highest(r) + 1) }
-  :: atomic { ctl[r] == Served && whole[r] && guest[r] && place[r] == AtActive && may_blind && left > 0 ->
-       may_blind = false; left--; ctl[r] = Evidence; send(toA[r], StandDown, highest(r) + 1) }
-  /* it comes back without the role: its own word is the evidence, and its old term is never given again */
-  :: atomic { ctl[r] == Served && place[r] == AtActive && up[r] && !frozen[r] && termA[r] == 0 && empty(toA[r]) ->
-       if
-       :: whole[r] && guest[r] -> activate(r)
-       :: else -> serve_at_active(r)
-       fi }
-  /* stop-evidence: isolation read back, else power-off, else its own word */
-  :: atomic { ctl[r] == Evidence && broken_switch == 0 ->
-       if
-       :: PLANTED != SKIP_ISOLATION -> port[r] = false
-       :: else
-       fi;
-       isolated[r] = true; activate(r) }
-  :: atomic { ctl[r] == Evidence && broken_switch > 0 && may_fence -> may_fence = false; power_off(r); activate(r) }
-  :: atomic { ctl[r] == Evidence && broken_switch > 0 -> broken_switch-- }
-  :: atomic { fromA[r]?what(t) ->
-       if
-       :: ctl[r] == Evidence && place[r] == AtActive && what == Stopped &&
-          (t >= term[r] || PLANTED == STALE_STOPPED) -> activate(r)
-       :: else
-       fi }
-  /* called off: nothing is stored and the switch did not obey */
-  :: atomic { ctl[r] == Evidence && place[r] == AtActive && broken_switch > 0 && up[r] && !frozen[r] ->
-       serve_at_active(r) }
-  :: atomic { fromS[r]?what(t) ->
-       if
-       :: what == Activated && ctl[r] == Activating && t == term[r] -> ctl[r] = OnMirror
-       :: what == NotActivated && ctl[r] == Activating && t == term[r] ->
-          if
-          :: up[r] && !frozen[r] && PLANTED == TRUST_FAILURE -> serve_at_active(r)
-          :: up[r] && !frozen[r] && PLANTED != TRUST_FAILURE -> ctl[r] = GiveBack;
-             send(toS[r], StandDown, highest(r) + 1)
-          :: else -> ctl[r] = Evidence
-          fi
-       :: what == Stopped && ctl[r] == GiveBack -> serve_at_active(r)
-       :: what == Moved && place[r] == AtMirror && t > term[r] && t <= reserved[r] ->
-          term[r] = t; reserved[r] = (reserved[r] > t -> reserved[r] : 0); place[r] = AtHost; ctl[r] = OnHost
-       :: what == NotMoved && ctl[r] == Moving && t == reserved[r] ->
-          ctl[r] = OnMirror;
-          if
-          :: PLANTED == REUSE_TERM -> reserved[r] = 0
-          :: else
-          fi
-       :: else
-       fi }
-  /* the activation's deadline */
-  :: atomic { ctl[r] == Activating && timeouts > 0 -> timeouts--;
-       if
-       :: up[r] && !frozen[r] -> ctl[r] = GiveBack; send(toS[r], StandDown, highest(r) + 1)
-       :: else -> ctl[r] = Evidence
-       fi }
-  :: atomic { ctl[r] == OnMirror && moves > 0 -> moves--; reserved[r] = highest(r) + 1; ctl[r] = Moving;
-       assert(user[r * TERMS + reserved[r]] == 0);  /* used up, even if it is rolled back */
-       send(toS[r], Move, reserved[r]) }
-  od
-}
-
-proctype active_agent(byte r) {
-  mtype what; byte t;
-end:
-  do
-  :: atomic { up[r] && !frozen[r] && nempty(toA[r]) -> toA[r]?what(t);
-       if
-       :: what == Serve && t >= termA[r] -> termA[r] = t; uses(r, t, AtActive);
-          gateA[r] = true
-       :: what == StandDown && t > termA[r] -> termA[r] = t; gateA[r] = false; send(fromA[r], Stopped, t)
-       :: else
-       fi }
-  od
-}
-
-proctype standby_agent(byte r) {
-  mtype what; byte t; byte before;
-end:
-  do
-  :: atomic { !moving[r] && nempty(toS[r]) -> toS[r]?what(t);
-       if
-       :: what == Activate && t > termM[r] && whole[r] && guest[r] && !gateM[r] ->
-          before = termM[r]; termM[r] = t; ready[r] = true
-       :: what == Activate && gateM[r] && t == termM[r] -> send(fromS[r], Activated, t)
-       :: what == Activate && !(whole[r] && guest[r]) -> send(fromS[r], NotActivated, t)
-       :: what == StandDown && t > termM[r] && place[r] != AtHost && termH[r] == 0 -> termM[r] = t; ready[r] = false;
-          if
-          :: gateM[r] && PLANTED == EARLY_STOPPED -> send(fromS[r], Stopped, t)
-          :: gateM[r] && PLANTED != EARLY_STOPPED -> gateM[r] = false; whole[r] = false; send(fromS[r], Stopped, t)
-          :: !gateM[r] -> send(fromS[r], Stopped, t)
-          fi
-       :: what == Move && gateM[r] && t > termM[r] -> uses(r, t, AtHost); moving[r] = true; gateM[r] = false
-       :: else
-       fi }
-  /* the guest is ready: the gate opens; or the deadline passes first, and the gate is closed for good */
-  :: atomic { ready[r] && guest[r] -> ready[r] = false; uses(r, termM[r], AtMirror); gateM[r] = true;
-       send(fromS[r], Activated, termM[r]) }
-  :: atomic { ready[r] -> ready[r] = false; gateM[r] = false; t = termM[r]; termM[r] = before;
-       send(fromS[r], NotActivated, t) }
-  /* the movement: rolled back, or committed and only forward */
-  :: atomic { moving[r] && termH[r] == 0 && guest[r] -> moving[r] = false; gateM[r] = true;
-       send(fromS[r], NotMoved, reserved[r]) }
-  :: atomic { moving[r] && termH[r] == 0 -> termH[r] = reserved[r];
-       if
-       :: PLANTED == CONT_AFTER_COMMIT && guest[r] -> gateM[r] = true
-       :: else -> guest[r] = false
-       fi }
-  :: atomic { moving[r] && termH[r] > 0 -> moving[r] = false; uses(r, termH[r], AtHost); gateH[r] = true;
-       send(fromS[r], Moved, termH[r]) }
-  od
-}
-
-/* what goes wrong, once each */
-proctype failures() {
-  byte r; mtype what; byte t;
-end:
-  do
-  :: atomic { may_power && left > 0 -> may_power = false; left--; select(r : 0 .. N - 1); power_off(r) }
-  :: atomic { !up[0] -> up[0] = true; gateA[0] = (PLANTED == GATE_AT_BOOT) }  /* boots with its gate closed */
-  :: atomic { !up[1] -> up[1] = true; gateA[1] = (PLANTED == GATE_AT_BOOT) }
-  :: atomic { may_freeze && left > 0 -> may_freeze = false; left--; select(r : 0 .. N - 1); frozen[r] = true }
-  :: atomic { frozen[0] -> frozen[0] = false }
-  :: atomic { frozen[1] -> frozen[1] = false }
-  :: atomic { may_switch && left > 0 -> may_switch = false; left--; broken_switch = 1 }
-  :: atomic { may_guest && left > 0 -> may_guest = false; left--; select(r : 0 .. N - 1); guest[r] = false; whole[r] = false; ready[r] = false }
-  :: atomic { may_break && left > 0 -> may_break = false; left--; select(r : 0 .. N - 1);  /* a stream ends, with what was under way */
-       do :: toA[r]?what(t) :: toS[r]?what(t) :: fromA[r]?what(t) :: fromS[r]?what(t)
-          :: empty(toA[r]) && empty(toS[r]) && empty(fromA[r]) && empty(fromS[r]) -> break od;
-       look_again(r) }
-  :: atomic { may_crash && left > 0 -> may_crash = false; left--; r = 0;
-       do
-       :: r < N ->
-          do :: toA[r]?what(t) :: toS[r]?what(t) :: fromA[r]?what(t) :: fromS[r]?what(t)
-             :: empty(toA[r]) && empty(toS[r]) && empty(fromA[r]) && empty(fromS[r]) -> break od;
-          look_again(r); r++
-       :: else -> break
-       od; r = 0 }
-  od
-}
+#include "ownership_control.pml"
+#include "ownership_active.pml"
+#include "ownership_standby.pml"
+#include "ownership_failures.pml"
 
 active proctype monitor() {
 end:
-  atomic { !(one_owner(0) && one_owner(1)) -> assert(false) }
+  atomic { !one_owner(0) || !one_owner(ROLES - 1) -> assert(false) }
 }
 
 init {
   atomic {
-    user[1] = AtActive; user[TERMS + 1] = AtActive;
-    run control(0); run control(1);
-    run active_agent(0); run active_agent(1);
-    run standby_agent(0); run standby_agent(1);
+    c_code {
+      now.kinds = setting("KINDS", 0); now.left = setting("FAILURES", 1); now.leases = setting("LEASES", 0);
+      now.moves = setting("MOVES", 1); now.hands = setting("HANDS", 1); now.planted = setting("PLANTED", 0);
+    };
+    if :: has_power = true :: has_power = false fi;
+    user[1] = AtActive; user[(ROLES - 1) * TERMS + 1] = AtActive;
+    run control(0); run active_agent(0); run standby_agent(0);
+    if
+    :: ROLES == 2 -> run control(ROLES - 1); run active_agent(ROLES - 1); run standby_agent(ROLES - 1)
+    :: else
+    fi;
     run failures()
   }
 }

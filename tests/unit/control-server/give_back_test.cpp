@@ -101,6 +101,17 @@ TEST_F(GiveBack, AStandbyWhoseMirrorMaySpeakStaysBehindItsPortsUntilItHasStoodDo
   EXPECT_FALSE(sut_.isolated.contains(sut_.standby()));
 }
 
+/// It says Hello in the middle of standing down: it has taken the term, and its gate may be open still.
+TEST_F(GiveBack, AStandbyWhoseMirrorIsBeingStoppedStaysBehindItsPortsUntilItHasStopped) {
+  the_standby_dies();
+  the_standby_is_back({{kRole1, Term{3}, PlaceKind::Mirror, false}});
+  sut_.pass(10s);
+  EXPECT_TRUE(sut_.isolated.contains(sut_.standby()));
+  sut_.report(sut_.standby(), link::Stopped{kRole1, Term{3}});
+  sut_.pass(1s);
+  EXPECT_FALSE(sut_.isolated.contains(sut_.standby()));
+}
+
 TEST_F(GiveBack, AControlServerThatWasRestartedOpensThePortsToo) {
   the_standby_dies();
   sut_.restart_control_server();

@@ -314,6 +314,17 @@ TEST(Takeover, ABladesOwnWordThatItStoodDownIsEvidence) {
   EXPECT_EQ(chassis.own(1).evidence, StopEvidence::StoodDown);
 }
 
+/// It was under way since a takeover that was called off: its blade serves that term since.
+TEST(Takeover, AWordOfTheTermThatTheBladeServesIsNoEvidence) {
+  Chassis chassis(1);
+  chassis.bring_up();
+  chassis.silent_ports.insert(BladeId{"blade-1"});
+  chassis.report(BladeId{"blade-1"}, link::ServeFailed{RoleId{"role-1"}, Term{1}, "lost its interface"});
+  chassis.report(BladeId{"blade-1"}, link::Stopped{RoleId{"role-1"}, Term{1}});
+  EXPECT_EQ(chassis.state(1), RoleState::TakingOver);
+  EXPECT_TRUE(chassis.orders<link::Activate>().empty());
+}
+
 TEST(Takeover, AnApplicationFailureWithoutAMirrorIsServedAgain) {
   Chassis chassis(1);
   chassis.bring_up();

@@ -155,6 +155,16 @@ TEST_F(BladeTest, AMirrorSaysStoppedOnlyAfterItsGateHasClosed) {
   EXPECT_TRUE(does(closed, Step::StopGuest));  // its region is no copy any more
 }
 
+TEST_F(BladeTest, AMirrorThatIsBeingStoppedSaysNothingThatOneWhichFollowsWouldSay) {
+  mirror_serves();
+  (void)order(link::StandDown{role, Term{3}});
+  const auto hello = sut_.step(at(++now_), ControlConnected{});
+  EXPECT_EQ(reports<link::Hello>(hello).size(), 1U);
+  EXPECT_TRUE(reports<link::MirrorState>(hello).empty()) << "its gate may be open still";
+  (void)done(Step::CloseMirrorGate);
+  EXPECT_EQ(reports<link::MirrorState>(sut_.step(at(++now_), ControlConnected{})).size(), 1U);
+}
+
 TEST_F(BladeTest, AStandDownThatIsRepeatedClosesAGateThatDidNotClose) {
   mirror_serves();
   (void)order(link::StandDown{role, Term{3}});

@@ -86,6 +86,29 @@ TEST_F(HandOverTest, OnceItLetsGoThereIsNoWayBack) {
   EXPECT_EQ(stage(), RoleStage::ClosingHost);
 }
 
+/// A control-server that was restarted in the middle of it orders the role to be served on, and that order crosses the
+/// word of the active. The next control-server hears in the Hello that nothing is held.
+TEST_F(HandOverTest, AnOlderOrderToServeThatCrossedItsWordOpensNoGate) {
+  (void)ordered();
+  (void)step(StepDone{role, Step::QuiesceHost});
+  (void)step(StepDone{role, Step::ShipLast});
+  (void)step(StepDone{role, Step::CloseHostGate});
+  const auto crossed = step(OrderArrived{link::ServeRole{spec(), Term{1}}});
+  EXPECT_FALSE(does(crossed, Step::PrepareHost));
+  EXPECT_TRUE(sut_.roles().empty());
+  ASSERT_NE(said<link::ServeFailed>(crossed), nullptr) << "or it is waited for until for ever";
+  EXPECT_TRUE(does(step(OrderArrived{link::ServeRole{spec(), Term{2}}}), Step::PrepareHost));
+}
+
+TEST_F(HandOverTest, ABladeThatHoldsNothingServesNothingOlderThanWhatItStoodDownFrom) {
+  Blade empty(BladeId{"blade-1"}, "boot");
+  (void)empty.step(at(1), OrderArrived{link::StandDown{role, Term{2}}});
+  EXPECT_FALSE(does(empty.step(at(2), OrderArrived{link::ServeRole{spec(), Term{1}}}), Step::PrepareHost));
+  (void)empty.step(at(3), ControlConnected{});
+  EXPECT_TRUE(does(empty.step(at(4), OrderArrived{link::ServeRole{spec(), Term{1}}}), Step::PrepareHost))
+      << "a store that was lost begins to count anew";
+}
+
 TEST_F(HandOverTest, AControlServerThatKnowsNothingOfItGetsTheRoleServedOn) {
   (void)ordered();
   const auto effects = step(OrderArrived{link::ServeRole{spec(), Term{1}}});
