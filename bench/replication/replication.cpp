@@ -76,7 +76,7 @@ struct Bearers {
     const auto validity = link::tls::valid_for(1, ::time(nullptr));
     const auto ca = checked(link::tls::make_ca("bench", validity));
     const auto issue = [&](link::tls::Kind kind, const std::string& name, const std::string& role) {
-      const auto made = checked(link::tls::issue(ca, {"bench", kind, name, role}, validity));
+      const auto made = checked(link::tls::issue(ca, {kind, "bench", name, role}, validity));
       return link::tls::Credentials{ca.certificate, made.certificate, made.key};
     };
     active = issue(link::tls::Kind::Blade, "blade-1", "");

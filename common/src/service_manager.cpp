@@ -1,11 +1,17 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "understudy/common/service_manager.hpp"
 
+#include <sys/socket.h>
+#include <sys/un.h>
 #include <systemd/sd-daemon.h>
+#include <unistd.h>
 
 #include <algorithm>
+#include <cerrno>
+#include <cstddef>
 #include <cstdint>
 #include <cstdlib>
+#include <cstring>
 #include <utility>
 
 namespace understudy {
@@ -20,6 +26,25 @@ std::string one_line(std::string text) {
   }
   return text;
 }
+
+/// sd_notify() waits where PID 1 does not read; a role must not. False: its queue is full, try again later. What cannot
+/// be delivered at all is nobody's business.
+bool notify(const std::string& message) {
+  const char* path = std::getenv("NOTIFY_SOCKET");  // NOLINT(concurrency-mt-unsafe): nobody sets it
+  sockaddr_un address{};
+  if (path == nullptr || std::strlen(path) >= sizeof address.sun_path) { return true; }
+  address.sun_family = AF_UNIX;
+  std::strncpy(address.sun_path, path, sizeof address.sun_path - 1);
+  const auto length = static_cast<socklen_t>(offsetof(sockaddr_un, sun_path) + std::strlen(path));
+  if (path[0] == '@') { address.sun_path[0] = '\0'; }  // an abstract one
+  const int fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+  if (fd < 0) { return false; }
+  const auto sent =
+      sendto(fd, message.data(), message.size(), MSG_NOSIGNAL, reinterpret_cast<const sockaddr*>(&address), length);
+  const bool full = sent < 0 && (errno == EAGAIN || errno == EWOULDBLOCK);
+  close(fd);
+  return !full;
+}
 }  // namespace
 
 ServiceManager::ServiceManager(boost::asio::io_context& io, std::function<std::string()> status)
@@ -31,17 +56,20 @@ ServiceManager::ServiceManager(boost::asio::io_context& io, std::function<std::s
 
 void ServiceManager::ready() {
   if (std::getenv("NOTIFY_SOCKET") == nullptr) { return; }  // NOLINT(concurrency-mt-unsafe): nobody sets it
-  sd_notify(0, "READY=1");
+  ready_told_ = notify("READY=1");
   beat();
 }
 
 void ServiceManager::beat() {
-  std::string message = watched_ ? "WATCHDOG=1" : "";
-  if (auto status = one_line(status_()); status != told_) {
-    message += (message.empty() ? "STATUS=" : "\nSTATUS=") + status;
+  std::string message = ready_told_ ? "" : "READY=1";
+  const auto add = [&](const std::string& line) { message += (message.empty() ? "" : "\n") + line; };
+  if (watched_) { add("WATCHDOG=1"); }
+  auto status = one_line(status_());
+  if (status != told_) { add("STATUS=" + status); }
+  if (!message.empty() && notify(message)) {
+    ready_told_ = true;
     told_ = std::move(status);
   }
-  if (!message.empty()) { sd_notify(0, message.c_str()); }
   timer_.expires_after(interval_);
   timer_.async_wait([this](const boost::system::error_code& error) {
     if (!error) { beat(); }
@@ -50,7 +78,7 @@ void ServiceManager::beat() {
 
 void ServiceManager::stopping() {
   timer_.cancel();
-  sd_notify(0, "STOPPING=1");
+  (void)notify("STOPPING=1");
 }
 
 }  // namespace understudy

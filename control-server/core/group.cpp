@@ -246,6 +246,13 @@ void Group::on_hello(StepContext& context, const link::Hello& hello) {
   std::string text = "host-agent connected, holds " + std::to_string(hello.held.size()) + " roles";
   if (rebooted) { text += ", the blade has rebooted"; }
   note_blade(context, Severity::Info, "agent", hello.blade, text);
+  if (!hello.state_before.empty()) {
+    note_blade(context, Severity::Alarm, "store", hello.blade,
+               hello.blade.value + " obeyed the control-server of another state store until now (" +
+                   hello.state_before +
+                   "): if this store was not made anew, two control-servers decide for one group; "
+                   "stop one of them");
+  }
   bool mirrors = false;
   for (const auto& held : hello.held) {
     mirrors = mirrors || held.kind == PlaceKind::Mirror;
@@ -342,13 +349,15 @@ void Group::handle(StepContext& context, const ReadmitFailed& event) {
   note_blade(context, Severity::Alarm, "isolation", event.blade,
              "cannot readmit " + event.blade.value + ": " + event.detail);
 }
-void Group::handle(StepContext& /*context*/, const PortsSeen& event) {
+void Group::handle(StepContext& context, const PortsSeen& event) {
   auto* blade = blades_.find(event.blade);
   if (blade == nullptr) { return; }
   blade->looking = false;
   if (!event.known) { return; }
-  blade->isolated = event.isolated;
+  const bool opened = std::exchange(blade->isolated, event.isolated) && !event.isolated;
   blade->half_closed = event.half_closed;
+  if (!opened || blade->ports.awaited(PortOrders::Kind::Readmit)) { return; }
+  for (auto& role : roles_) { role.on_ports_opened(context, event.blade); }
 }
 
 void Group::handle(StepContext& context, const PowerDone& event) {

@@ -53,7 +53,7 @@ void Group::handle(StepContext& context, const OperatorSwitchover& event) {
   if (role == nullptr || !check_switchover(event.role, event.force)) { return; }
   context.note({0, 0, link::Severity::Info, "operator", event.role, role->config().active, "", 0,
                 event.force ? "switchover ordered, by force" : "switchover ordered"});
-  role->on_operator_switchover();
+  role->on_operator_switchover(context.now);
 }
 
 }  // namespace understudy::control

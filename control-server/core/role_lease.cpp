@@ -63,6 +63,10 @@ void RoleMachine::consider_lease(StepContext& context) {
   if (state_ == RoleState::Starting) { disarm(Timer::Lease); }
   if (!serves || !on_own_blade() || pending_) { return; }
   const auto& active = context.blades.at(config_.active);
+  if (lease_.orphaned && active.connected) {
+    disarm_lease(context);
+    return;
+  }
   const bool reachable = active.connected && active.bfd.vote == Vote::Up;
   if (!context.config.leases) {  // an earlier life had them
     if (reachable && own_.leased) { expose_first(context); }
@@ -130,7 +134,7 @@ void RoleMachine::on_report(StepContext& context, const BladeId& blade, const li
   if (lease_.id != 0) { lease_.timed = report.id == lease_.id; }
   // An earlier life armed it. Also one that says 0, for it asks for grants all the same, and its gate may have closed.
   const bool nobody_armed_it = lease_.id == 0 && !own_.leased && !pending_ && (report.id != 0 || !lease_.let_go);
-  if (nobody_armed_it && (state_ == RoleState::Exposed || state_ == RoleState::Protected)) { disarm_lease(context); }
+  lease_.orphaned = lease_.orphaned || nobody_armed_it;  // it may be told while its blade is not heard yet
 }
 
 /// Stored by an earlier life, which had counted it out: the mirror is asked and it is counted out once more (rule 6).

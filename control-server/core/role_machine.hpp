@@ -81,12 +81,13 @@ class RoleMachine {
   void on_isolated(StepContext& context, const BladeId& blade);
   void on_isolate_failed(StepContext& context, const BladeId& blade, const std::string& detail);
   void on_readmitted(StepContext& context, const BladeId& blade);
+  void on_ports_opened(StepContext& context, const BladeId& blade);
   void on_let_back(StepContext& context, const BladeId& blade);
   void on_powered_off(StepContext& context, const BladeId& blade);
   void on_power_failed(StepContext& context, const BladeId& blade, const std::string& detail);
   void on_mirrors_released(StepContext& context, const BladeId& blade);
   void on_operator_move() { operator_move_ = true; }
-  void on_operator_switchover() { switchover_wanted_ = true; }
+  void on_operator_switchover(Instant now) { switchover_wanted_at_ = now; }
 
   /// After each step: what is to be written down of the role's protection, if it is news.
   void keep_protection(StepContext& context);
@@ -181,6 +182,7 @@ class RoleMachine {
   void send_serve(StepContext& context);
   void send_run_mirror(StepContext& context);
   [[nodiscard]] bool mirror_is_of_earlier_term() const;
+  [[nodiscard]] bool mirror_runs() const;
   void retry_start(StepContext& context);
   void await_mirrors_word(StepContext& context);
 
@@ -224,6 +226,7 @@ class RoleMachine {
   void consider_cancelling(StepContext& context);
   void retry_takeover(StepContext& context);
   [[nodiscard]] bool standby_died_activating(StepContext& context);
+  [[nodiscard]] bool active_has_nothing(const StepContext& context) const;
   void activated_under_a_forgotten_term(StepContext& context, Term term);
   void now_on_mirror(StepContext& context);
   [[nodiscard]] bool old_active_is_healthy(const StepContext& context) const;
@@ -323,6 +326,7 @@ class RoleMachine {
   struct Lease {              ///< of the term of `own_`, in this life
     std::uint64_t id = 0;     ///< of the last ArmLease; 0: none
     bool timed = false;       ///< the active has said so of that one
+    bool orphaned = false;    ///< the active has one that nobody armed in this life, or was told to let go in vain
     bool broken_off = false;  ///< for a moment the mirror could not go on granting, and the active was not told
     bool stopping = false;    ///< the mirror was told to grant no more
     std::optional<Instant> doubted_since;  ///< only the mirror's vote or its sync is missing
@@ -338,7 +342,7 @@ class RoleMachine {
   Instant stopping_since_;
   Instant activating_since_;
   bool operator_move_ = false;
-  bool switchover_wanted_ = false;
+  std::optional<Instant> switchover_wanted_at_;
   struct HandOver {  ///< of the last switchover
     Term term;
     bool undone = false;  ///< the active has said that it does not let go; it was told to serve on

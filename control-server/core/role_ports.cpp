@@ -19,17 +19,32 @@ void RoleMachine::readmit(StepContext& context) {
   }
 }
 
+/// A blade that the role was taken from is heard outside again: the switch was restarted and forgot, or a command of a
+/// former control-server reached it late. Where it only hangs, nothing else keeps it from being a second owner.
+void RoleMachine::on_ports_opened(StepContext& context, const BladeId& blade) {
+  if (blade != config_.active || own_.place.blade == config_.active || own_.term.value == 0) { return; }
+  raise(context, "isolation",
+        "the ports of " + blade.value + " are open again, from where the role was taken; they are closed once more: " +
+            "has the switch been restarted, or somebody changed it?");
+  isolate_active(context);
+}
+
 /// A readmission that failed leaves a blade that serves behind a closed port, and nobody but the switch would notice.
 void RoleMachine::keep_admitted(StepContext& context) {
   const bool serves = state_ == RoleState::Exposed || state_ == RoleState::Protected;
   const auto& blade = context.blades.at(config_.active);
-  if (!serves || !on_own_blade() || pending_) {
+  const bool retired = own_.place.blade != config_.active && own_.term.value != 0;
+  if ((!serves && !retired) || pending_) {
     disarm(Timer::Readmit);
     disarm(Timer::Ports);
     return;
   }
   if (due(Timer::Ports, context.now)) { context.look_at_ports(config_.active); }
   if (!armed(Timer::Ports)) { arm(Timer::Ports, context.now + context.config.timings.ports_look); }
+  if (retired) {
+    disarm(Timer::Readmit);
+    return;
+  }
   if (!blade.maybe_closed()) {
     disarm(Timer::Readmit);
     return;

@@ -287,7 +287,8 @@ void RoleMachine::send_serve(StepContext& context) {
 
 void RoleMachine::send_run_mirror(StepContext& context) {
   if (!on_own_blade() || own_.term.value == 0 || !context.standby_free) { return; }
-  if (context.blades.at(standby_).hold_out.held()) { return; }  // told of the blade, and in every status
+  // Told of the blade, and in every status. What it runs already is left to it, and follows the role's terms.
+  if (context.blades.at(standby_).hold_out.held() && !mirror_runs()) { return; }
   if (!served_ && mirror_is_of_earlier_term()) {
     mirror_owed_ = true;
     return;
@@ -303,6 +304,15 @@ bool RoleMachine::mirror_is_of_earlier_term() const {
   if (mirror_.phase) { return mirror_.term < own_.term; }
   const auto held = held_.find(standby_);
   return held != held_.end() && held->second.kind == PlaceKind::Mirror && held->second.term < own_.term;
+}
+
+/// As far as its host-agent has said.
+bool RoleMachine::mirror_runs() const {
+  if (mirror_.phase) {
+    return *mirror_.phase != link::MirrorPhase::Failed && *mirror_.phase != link::MirrorPhase::Stopped;
+  }
+  const auto held = held_.find(standby_);
+  return held != held_.end() && held->second.kind == PlaceKind::Mirror;
 }
 
 void RoleMachine::on_let_back(StepContext& context, const BladeId& blade) {

@@ -21,16 +21,18 @@ using link::MirrorPhase;
 using link::StopEvidence;
 
 void RoleMachine::consider_switchover(StepContext& context) {
-  if (!switchover_wanted_ || pending_) { return; }
-  if (!can_take_over(context)) {
-    switchover_wanted_ = false;
+  if (!switchover_wanted_at_ || pending_) { return; }
+  const bool late = context.now - *switchover_wanted_at_ > context.config.timings.hand_over_deadline;
+  if (late || !can_take_over(context)) {
+    switchover_wanted_at_.reset();
     note(context, link::Severity::Warning, "switchover", own_.place.blade,
-         std::string("not begun: the role is ") + to_string(state_) + " by now");
+         late ? "not begun: the state store has not answered in time; order it again"
+              : std::string("not begun: the role is ") + to_string(state_) + " by now");
     return;
   }
   if (own_.leased || lease_.id != 0) { expose_first(context); }  // who takes the role back opens without a timeout
   if (pending_) { return; }
-  switchover_wanted_ = false;
+  switchover_wanted_at_.reset();
   hand_over_ = {next_term(), false};
   decided_at_ = context.now;
   stopping_since_ = context.now;

@@ -54,12 +54,21 @@ void RoleMachine::isolation_is_slow(StepContext& context) {
   seek_other_evidence(context);
 }
 
+/// It has come back and says so: to cut its power would only keep the role from the one blade that may need it.
+bool RoleMachine::active_has_nothing(const StepContext& context) const {
+  return came_empty_ && context.blades.at(config_.active).connected;
+}
+
 /// The switch does not obey. A power that was confirmed to be off, of a blade that nobody has heard since, is proof
 /// already.
 void RoleMachine::seek_other_evidence(StepContext& context) {
   const auto& active = context.blades.at(config_.active);
   if (active.powered_off && active.bfd.vote != Vote::Up && !pending_) {
     evidence_found(context, StopEvidence::PoweredOff);
+    return;
+  }
+  if (active_has_nothing(context)) {
+    if (!pending_) { evidence_found(context, StopEvidence::StoodDown); }
     return;
   }
   context.power_off(config_.active);
@@ -248,7 +257,8 @@ void RoleMachine::retry_takeover(StepContext& context) {
   const bool retired = own_.place.blade != config_.active;
   if (due(Timer::Isolate, context.now) && (retired || state_ == RoleState::TakingOver)) {
     isolate_active(context);
-    if (step_ == Step::AwaitEvidence && isolate_tries_ > 0) { context.power_off(config_.active); }
+    const bool to_blame = step_ == Step::AwaitEvidence && isolate_tries_ > 0;
+    if (to_blame && !active_has_nothing(context)) { context.power_off(config_.active); }
   }
   isolation_is_slow(context);
   if (state_ != RoleState::TakingOver) { return; }

@@ -94,11 +94,18 @@ void check_machine_power(ConfigTable& power, const ServerConfig& config) {
   }
 }
 
+namespace {
+/// Of a group in etcd nobody knows it before etcd was asked.
+bool was_there_before(const ServerConfig& config) {
+  return config.etcd.has_value() || std::filesystem::exists(config.state_path);
+}
+}  // namespace
+
 void check_machine_fencing(ConfigTable& root, const ServerConfig& config) {
   if (config.power_driver != ServerConfig::Power::FenceAgent || !is_program(config.fence_agent)) { return; }
   // A group that was there before needs its control-server more than its power switch.
   const auto tell = [&](const std::string& what) {
-    if (std::filesystem::exists(config.state_path)) {
+    if (was_there_before(config)) {
       log::warn("power: {}: no blade can be powered off before this is mended", what);
     } else {
       root.problem("power", what);
@@ -124,7 +131,7 @@ void check_machine_blade(ConfigTable& table, const ServerConfig& config, const B
     const std::string what = "the switch has no port \"" + port + "\"";
     // A group that was there before may have lost the port with its blade, and needs its control-server now: such a
     // port is no evidence of isolation, and said so then.
-    if (std::filesystem::exists(config.state_path)) {
+    if (was_there_before(config)) {
       log::warn("{}: {}: is {} off, or is its name in switch_ports wrong?", blade.id.value, what, blade.id.value);
       continue;
     }

@@ -24,7 +24,8 @@ constexpr std::int64_t kMaxMib = 1 << 16;
 std::string digest(const link::RoleSpec& spec) {
   std::ostringstream text;
   text << spec.id.value << spec.number << spec.ruleset << spec.region_bytes << spec.flow_capacity
-       << spec.mirror_address.to_string() << spec.mirror_mac.to_string() << spec.mirror_memory_mib;
+       << spec.mirror_address.to_string() << spec.mirror_mac.to_string() << spec.mirror_memory_mib
+       << spec.mirror_blade.value;
   for (const auto& port : spec.ports) {
     text << '|' << port.name << '|' << port.network << '|' << port.mac.to_string();
     for (const auto& address : port.addresses) { text << '|' << address.to_string(); }
@@ -61,6 +62,9 @@ class RoleReader {
     claims_.claim(table, "name", "role", self, "[[role]] " + std::to_string(group_.roles.size() + 1));
     spec.number = static_cast<std::uint32_t>(table.integer("number", "the role's number", 1, 250));
     claims_.claim(table, "number", "number", std::to_string(spec.number), self);
+    for (const auto& blade : group_.blades) {
+      if (blade.standby) { spec.mirror_blade = blade.id; }
+    }
     role.active = BladeId{table.string("active", "the blade that serves it, e.g. \"blade-1\"")};
     check_active(table, role);
     role.priority = static_cast<std::uint32_t>(

@@ -44,6 +44,10 @@ bool Tenure::extend(Instant now, Instant until) {
   until_ = std::max(until_, until);
   return true;
 }
+void Tenure::end() {
+  const std::lock_guard lock(mutex_);
+  token_ = 0;
+}
 void Tenure::end(std::uint64_t token) {
   const std::lock_guard lock(mutex_);
   if (token_ == token) { token_ = 0; }
@@ -61,9 +65,9 @@ Election::Election(boost::asio::io_context& io, EtcdSettings settings, std::stri
                    std::chrono::milliseconds patience, Callbacks callbacks)
     : io_(io),
       address_(std::move(address)),
-      patience_(patience),
       callbacks_(std::move(callbacks)),
       etcd_(std::move(settings)),
+      leading_({etcd_.settings().lease, kMargin, patience}),
       thread_([this] { run(); }) {}
 
 Election::~Election() {
@@ -73,8 +77,8 @@ Election::~Election() {
   }
   wake_.notify_one();
   thread_.join();
-  tenure_.end(token_);
-  drop_lease();
+  tenure_.end(leading_.token());
+  if (leading_.lease() != 0) { (void)perform(DropLease{leading_.lease()}); }
 }
 
 bool Election::holds(std::uint64_t token) const { return tenure_.holds(boot_now(), token); }
@@ -107,84 +111,79 @@ void Election::run() {
 }
 
 void Election::round() {
-  std::uint64_t given_up = 0;
-  std::string why;
   {
     const std::lock_guard lock(mutex_);
-    given_up = std::exchange(given_up_, 0);
-    why = given_up_why_;
+    const auto given_up = std::exchange(given_up_, 0);
+    if (given_up != 0) { leading_.give_up(given_up, given_up_why_); }
   }
-  const Instant sent = boot_now();
-  if (token_ != 0 && token_ == given_up) {
-    lose(why);
-  } else if (token_ != 0 && !tenure_.holds(sent, token_)) {
-    lose("its lease could not be renewed in time: " + (view_.problem.empty() ? "it was stopped" : view_.problem));
+  auto step = leading_.begin(boot_now());
+  follow(step);
+  while (step.ask) {
+    const auto answer = std::visit([this](const auto& one) { return perform(one); }, *step.ask);
+    step = leading_.answered(boot_now(), answer);
+    follow(step);
   }
-  auto done = keep_lease();
-  if (done) { done = look(); }
-  if (done) { done = settle_leadership(sent); }
-  tell(done ? "" : done.error().message);
+  tell(leading_.problem());
 }
 
-/// Ours, or a new one. With it the others see that we are there.
-Status Election::keep_lease() {
-  if (lease_ != 0) {
-    const auto kept = etcd_.call("lease/keepalive", {{"ID", std::to_string(lease_)}});
-    if (!kept && kept.error().code != Errc::NotFound) { return kept.error(); }
-    const auto* result = kept ? kept->as_object().if_contains("result") : nullptr;
-    if (result != nullptr && etcd::number_of(*result, "TTL") > 0) { return {}; }
-    lease_ = 0;
-    if (token_ != 0) { lose("its lease has run out in etcd"); }
+/// What a step means for those who decide.
+void Election::follow(const Leading::Step& step) {
+  if (step.lost) {
+    tenure_.end();
+    if (view_.leader == address_) { view_.leader.clear(); }
+    post([this, why = *step.lost] { callbacks_.on_lost(why); });
   }
+  if (step.won != 0) {
+    view_.leader = address_;
+    view_.since_ns = campaign_since_ns_;  // also where its answer was lost
+    tenure_.begin(step.won, leading_.until());
+    post([this, leadership = Leadership{state_id_, step.won}] { callbacks_.on_lead(leadership); });
+  }
+  // Who has given it up meanwhile, on the loop, is told by the next round.
+  if (step.extended) { (void)tenure_.extend(boot_now(), leading_.until()); }
+}
+
+LeadAnswer Election::perform(const KeepLease& ask) {
+  const auto kept = etcd_.call("lease/keepalive", {{"ID", std::to_string(ask.lease)}});
+  if (!kept && kept.error().code != Errc::NotFound) { return NoAnswer{kept.error().message}; }
+  const auto* result = kept ? kept->as_object().if_contains("result") : nullptr;
+  return LeaseKept{result != nullptr && etcd::number_of(*result, "TTL") > 0};
+}
+
+/// With it the others see that we are there.
+LeadAnswer Election::perform(const GrantLease& /*ask*/) {
   const auto granted = etcd_.call("lease/grant", {{"TTL", std::to_string(etcd_.settings().lease.count())}});
-  if (!granted) { return granted.error(); }
+  if (!granted) { return NoAnswer{granted.error().message}; }
   const auto lease = etcd::number_of(*granted, "ID");
-  if (lease == 0) { return failure("etcd grants no lease"); }
+  if (lease == 0) { return NoAnswer{"etcd grants no lease"}; }
   const auto name = etcd_.settings().at(kServer + address_);
   const auto told = etcd_.call("kv/txn", etcd::transaction({}, {etcd::put(name, "{}", lease)}, {}));
-  if (!told) { return told.error(); }
-  lease_ = lease;
-  return {};
+  if (!told) { return NoAnswer{told.error().message}; }
+  return LeaseGranted{lease};
 }
 
-Status Election::look() {
+LeadAnswer Election::perform(const LookWhoLeads& /*ask*/) {
   const auto answer = etcd_.call("kv/range", etcd::range_all(etcd_.settings().at("who/")));
-  if (!answer) { return answer.error(); }
+  if (!answer) { return NoAnswer{answer.error().message}; }
   const auto found = etcd::key_values(*answer);
-  if (!found) { return found.error(); }
+  if (!found) { return NoAnswer{found.error().message}; }
   ElectionView seen;
-  leader_token_ = 0;
-  const auto leader = etcd_.settings().at(kLeader);
+  LeaderSeen leader;
+  const auto key = etcd_.settings().at(kLeader);
   const auto servers = etcd_.settings().at(kServer);
   for (const auto& one : *found) {
-    if (one.key == leader) {
-      leader_token_ = static_cast<std::uint64_t>(one.create_revision);
+    if (one.key == key) {
+      leader.token = static_cast<std::uint64_t>(one.create_revision);
+      leader.lease = one.lease;
       read_leader(one.value, seen);
     } else if (one.key.starts_with(servers)) {
       seen.there.insert(one.key.substr(servers.size()));
     }
   }
   seen.problem = view_.problem;
+  leader.who = seen.leader;
   view_ = std::move(seen);
-  return {};
-}
-
-Status Election::settle_leadership(Instant sent) {
-  if (leader_token_ != 0) {
-    vacant_since_.reset();
-  } else if (!vacant_since_) {
-    vacant_since_ = boot_now();
-  }
-  if (token_ == 0) {
-    const bool may = vacant_since_ && boot_now() - *vacant_since_ >= patience_;
-    return may ? campaign(sent) : Status{};
-  }
-  if (leader_token_ != token_) {
-    lose("another control-server leads: " + (view_.leader.empty() ? "the key of ours is gone" : view_.leader));
-  } else if (!tenure_.extend(boot_now(), sent + etcd_.settings().lease - kMargin)) {
-    lose("its lease could not be renewed in time");
-  }
-  return {};
+  return leader;
 }
 
 Result<std::string> Election::find_state_id() {
@@ -201,52 +200,35 @@ Result<std::string> Election::find_state_id() {
 }
 
 /// Created by us, now or at an endpoint whose answer did not come.
-Status Election::campaign(Instant sent) {
+LeadAnswer Election::perform(const Campaign& ask) {
   const auto state_id = find_state_id();
-  if (!state_id) { return state_id.error(); }
+  if (!state_id) { return NoAnswer{state_id.error().message}; }
+  state_id_ = state_id.value();
   const auto key = etcd_.settings().at(kLeader);
-  const auto since = wall_now_ns();
-  const auto value = json::serialize(json::object{{"address", address_}, {"since_ns", since}});
+  campaign_since_ns_ = wall_now_ns();
+  const auto value = json::serialize(json::object{{"address", address_}, {"since_ns", campaign_since_ns_}});
   const auto answer =
-      etcd_.call("kv/txn", etcd::transaction({etcd::equals(key, "CREATE", 0)}, {etcd::put(key, value, lease_)},
+      etcd_.call("kv/txn", etcd::transaction({etcd::equals(key, "CREATE", 0)}, {etcd::put(key, value, ask.lease)},
                                              {json::object{{"request_range", etcd::range_one(key)}}}));
-  if (!answer) { return answer.error(); }
-  std::uint64_t token = 0;
-  if (etcd::succeeded(*answer)) {
-    token = static_cast<std::uint64_t>(etcd::revision_of(*answer));
-  } else {
-    const auto found = etcd::key_values(*answer, 0);
-    if (!found) { return found.error(); }
-    if (found->empty() || found->front().lease != lease_) { return {}; }  // somebody else was quicker
-    token = static_cast<std::uint64_t>(found->front().create_revision);
-  }
-  token_ = token;
-  view_.leader = address_;
-  view_.since_ns = since;
-  tenure_.begin(token, sent + etcd_.settings().lease - kMargin);
-  post([this, leadership = Leadership{*state_id, token}] { callbacks_.on_lead(leadership); });
-  return {};
+  if (!answer) { return NoAnswer{answer.error().message}; }
+  if (etcd::succeeded(*answer)) { return CampaignEnded{static_cast<std::uint64_t>(etcd::revision_of(*answer))}; }
+  const auto found = etcd::key_values(*answer, 0);
+  if (!found) { return NoAnswer{found.error().message}; }
+  if (found->empty() || found->front().lease != ask.lease) { return CampaignEnded{}; }
+  return CampaignEnded{static_cast<std::uint64_t>(found->front().create_revision)};
 }
 
-void Election::lose(const std::string& why) {
-  tenure_.end(std::exchange(token_, 0));
-  if (view_.leader == address_) { view_.leader.clear(); }
-  post([this, why] { callbacks_.on_lost(why); });
-  drop_lease();
-}
-
-/// With it goes the key, where it is still ours: the next leadership, maybe ours, has a token of its own.
-void Election::drop_lease() {
-  if (lease_ == 0) { return; }
-  const auto gone = etcd_.call("lease/revoke", {{"ID", std::to_string(lease_)}});
+LeadAnswer Election::perform(const DropLease& ask) {
+  const auto gone = etcd_.call("lease/revoke", {{"ID", std::to_string(ask.lease)}});
   if (!gone && gone.error().code != Errc::NotFound) {
     log::warn("who leads was not given back, it ends by itself: {}", gone.error().message);
+    return NoAnswer{gone.error().message};
   }
-  lease_ = 0;
+  return LeaseDropped{};
 }
 
 void Election::tell(const std::string& problem) {
-  if (!problem.empty() && token_ == 0) {
+  if (!problem.empty() && leading_.token() == 0) {
     view_.leader.clear();  // nobody is known to
     view_.there.clear();
   }

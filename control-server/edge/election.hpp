@@ -1,21 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
-/// Which of several control-servers decides: a key in etcd that its holder's lease keeps there.
+/// The edge of core/leading.hpp: asks etcd what the core wants to know. The lead is a key that its holder's lease keeps
+/// there; its create revision is the token that each write of a leader is compared with and each order carries.
 ///
-///     follower ──the key is not there: created, with our lease──► leader ──not renewed in time, or taken──► follower
-///        │                                                           │
-///        └── looks every kPoll ─────────── etcd ──────── renews every kPoll, and looks whether the key is still ours
-///
-/// Invariants
-///   - The key's create revision is the fencing token: it grows with each leadership, each write of a leader is
-///   compared
-///     with it, each order carries it.
-///   - A leader counts its right from the *sending* of its last renewal that was answered, on CLOCK_BOOTTIME, and
-///     kMargin less than the lease: it has ended here before the key can be gone there. An ended right never comes
-///     back; the same control-server has to win again, under a new token.
-///   - etcd extends a lease by its own election timeout at most too late (a member that does not know yet that it leads
-///     etcd no more may answer a renewal): kMargin covers one of a second, which is etcd's default.
-/// One thread asks etcd; callbacks run on the io_context.
+/// etcd extends a lease by its own election timeout at most too late (a member that does not know yet that it leads
+/// etcd no more may answer a renewal): kMargin covers one of a second, which is etcd's default. One thread asks etcd;
+/// callbacks run on the io_context.
 
 #include <boost/asio/io_context.hpp>
 #include <condition_variable>
@@ -27,6 +17,7 @@
 #include <string>
 #include <thread>
 
+#include "core/leading.hpp"
 #include "edge/etcd_client.hpp"
 #include "understudy/common/types.hpp"
 
@@ -52,6 +43,7 @@ class Tenure {
   void begin(std::uint64_t token, Instant until);
   /// False: it had ended, and has.
   bool extend(Instant now, Instant until);
+  void end();
   /// Of this leadership, no later one.
   void end(std::uint64_t token);
   [[nodiscard]] bool holds(Instant now, std::uint64_t token) const;
@@ -95,29 +87,27 @@ class Election {
  private:
   void run();
   void round();
-  Status keep_lease();
-  Status look();
-  Status settle_leadership(Instant sent);
-  Status campaign(Instant sent);
+  LeadAnswer perform(const KeepLease& ask);
+  LeadAnswer perform(const GrantLease& ask);
+  LeadAnswer perform(const LookWhoLeads& ask);
+  LeadAnswer perform(const Campaign& ask);
+  LeadAnswer perform(const DropLease& ask);
   Result<std::string> find_state_id();
-  void lose(const std::string& why);
-  void drop_lease();
+  void follow(const Leading::Step& step);
   void tell(const std::string& problem);
   template <class Action>
   void post(Action action);
 
   boost::asio::io_context& io_;
   const std::string address_;
-  const std::chrono::milliseconds patience_;
   const Callbacks callbacks_;
   std::shared_ptr<int> alive_ = std::make_shared<int>(0);
   Tenure tenure_;
   // --- the thread's own ---
   EtcdClient etcd_;
-  std::int64_t lease_ = 0;
-  std::uint64_t token_ = 0;              ///< ours; 0: we do not lead
-  std::uint64_t leader_token_ = 0;       ///< the key's, as it was seen last
-  std::optional<Instant> vacant_since_;  ///< nobody leads
+  Leading leading_;
+  std::string state_id_;
+  std::int64_t campaign_since_ns_ = 0;
   ElectionView view_;
   // --- shared ---
   std::mutex mutex_;

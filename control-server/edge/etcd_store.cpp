@@ -42,8 +42,6 @@ Result<link::EventRecord> event_from_json(const json::value& value) {
   return event;
 }
 
-Error deposed() { return failure("this control-server does not lead any more: nothing was written", Errc::Expired); }
-
 }  // namespace
 
 EtcdStore::EtcdStore(EtcdSettings settings, Leadership leadership)
@@ -53,12 +51,11 @@ json::object EtcdStore::we_lead() const {
   return etcd::equals(etcd_.settings().at("who/leader"), "CREATE", static_cast<std::int64_t>(leadership_.token));
 }
 
-Result<EtcdStore::Stored> EtcdStore::read(const std::string& key, const std::string& value,
-                                          std::int64_t revision) const {
+Result<StoredOwnership> EtcdStore::read(const std::string& key, const std::string& value, std::int64_t revision) const {
   boost::system::error_code wrong;
   const auto parsed = json::parse(value, wrong);
   link::JsonFields fields(parsed, "etcd's key " + key);
-  Stored stored;
+  StoredOwnership stored;
   stored.revision = revision;
   stored.token = fields.number("leader");
   auto& own = stored.ownership;
@@ -95,8 +92,7 @@ Status EtcdStore::compare_and_set(Term expected, Term expected_reserved, const O
   const auto& known = known_[next.role];
   Ownership now = known.ownership;
   now.role = next.role;
-  // An answer that did not come may have been about this very change.
-  if (now == next && known.token == leadership_.token) { return {}; }
+  if (is_written({now, known.revision, known.token}, next, leadership_.token)) { return {}; }
   if (auto allowed = check_change(now, expected, expected_reserved, next); !allowed) { return allowed; }
   const auto key = etcd_.settings().at("owner/" + next.role.value);
   const auto value = json::serialize(json::object{{"term", next.term.value},
@@ -118,26 +114,20 @@ Status EtcdStore::compare_and_set(Term expected, Term expected_reserved, const O
   return {};
 }
 
-/// The transaction was refused: we do not lead, or the key is not as we knew it. The latter also when it was tried a
-/// second time and the first had been done.
 Status EtcdStore::look_why(const RoleId& role, const Ownership& next, const json::value& answer) {
   const auto found = etcd::key_values(answer, 0);
   const auto leader = etcd::key_values(answer, 1);
   if (!found) { return found.error(); }
   if (!leader) { return leader.error(); }
-  if (leader->empty() || static_cast<std::uint64_t>(leader->front().create_revision) != leadership_.token) {
-    return deposed();
+  std::optional<StoredOwnership> stored;
+  if (!found->empty()) {
+    auto one = read(found->front().key, found->front().value, found->front().mod_revision);
+    if (!one) { return one.error(); }
+    stored = *std::move(one);
+    known_[role] = *stored;
   }
-  if (found->empty()) {
-    return failure(role.value + " has vanished from etcd: somebody deleted its key", Errc::Refused);
-  }
-  auto stored = read(found->front().key, found->front().value, found->front().mod_revision);
-  if (!stored) { return stored.error(); }
-  known_[role] = *stored;
-  if (stored->ownership == next && stored->token == leadership_.token) { return {}; }
-  return failure(role.value + " was changed in etcd by somebody else: it is stored under term " +
-                     std::to_string(stored->ownership.term.value) + " at " + to_string(stored->ownership.place),
-                 Errc::Refused);
+  const auto token = leader->empty() ? 0 : static_cast<std::uint64_t>(leader->front().create_revision);
+  return judge_refusal(role, next, leadership_.token, token, stored);
 }
 
 Result<std::optional<link::MovementPolicy>> EtcdStore::policy() {

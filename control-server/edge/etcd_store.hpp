@@ -53,12 +53,7 @@ class EtcdStore : public StateStore {
   static constexpr std::uint64_t kKeptEvents = 20'000;
 
  private:
-  struct Stored {
-    Ownership ownership;
-    std::int64_t revision = 0;  ///< of the last change of its key; 0: not there
-    std::uint64_t token = 0;    ///< of the leadership that wrote it
-  };
-  Result<Stored> read(const std::string& key, const std::string& value, std::int64_t revision) const;
+  Result<StoredOwnership> read(const std::string& key, const std::string& value, std::int64_t revision) const;
   [[nodiscard]] boost::json::object we_lead() const;
   /// One change that nothing but the leadership is compared for. Expired: we do not lead any more.
   Status write_leading(const boost::json::object& change);
@@ -68,7 +63,7 @@ class EtcdStore : public StateStore {
 
   EtcdClient etcd_;
   const Leadership leadership_;
-  std::map<RoleId, Stored> known_;
+  std::map<RoleId, StoredOwnership> known_;
   std::uint64_t trimmed_ = 0;  ///< events up to this one were deleted
 };
 

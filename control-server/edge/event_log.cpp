@@ -5,12 +5,14 @@
 
 #include "edge/clock.hpp"
 #include "understudy/common/log.hpp"
+#include "understudy/common/printable.hpp"
 
 namespace understudy::control {
 namespace {
 
 constexpr std::size_t kBatch = 200;
 constexpr std::size_t kWaitingMax = 2000;
+constexpr std::size_t kTextMax = 4096;  ///< as the control API carries it
 constexpr auto kAgain = std::chrono::milliseconds(500);
 
 }  // namespace
@@ -51,11 +53,13 @@ void EventLog::lead(const Leadership& leadership, std::uint64_t last_id) {
 void EventLog::follow() {
   writer_.reset();
   leading_.reset();
+  writing_ = false;  // what is on its way answers nobody any more
   for (auto& event : waiting_) { event.id = 0; }
 }
 
 void EventLog::add(link::EventRecord event) {
   event.time_ns = wall_now_ns();
+  event.text = printable(std::move(event.text), kTextMax);
   waiting_.push_back(std::move(event));
   if (std::exchange(flush_posted_, true)) { return; }
   boost::asio::post(io_, [this, alive = std::weak_ptr(alive_)] {
@@ -130,7 +134,7 @@ void EventLog::read(std::uint64_t after, std::size_t limit, const link::EventsAn
   flush();
   const auto say = [](const Result<std::vector<link::EventRecord>>& found, const link::EventsAnswer& to) {
     if (!found) { log::error("the event log is not read: {}", log::describe(found.error())); }
-    to(found ? *found : std::vector<link::EventRecord>{});
+    to(found);
   };
   if (local_ != nullptr) { return say(local_->events_after(after, limit), answer); }
   worker_->add([this, say, reader = reader_, after, limit, answer, alive = std::weak_ptr(alive_)] {

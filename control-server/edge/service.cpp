@@ -14,6 +14,7 @@ namespace {
 constexpr auto certificates_again = std::chrono::hours(12);
 constexpr Duration refused_again = std::chrono::minutes(1);
 constexpr std::size_t refused_max = 16;
+constexpr auto kProtectionAgain = std::chrono::milliseconds(500);
 
 Result<std::unique_ptr<SwitchDriver>> open_switch(const ServerConfig& config) {
   if (config.switch_driver == ServerConfig::Switch::LinuxBridge) { return linux_bridge_switch(config.switch_netns); }
@@ -44,6 +45,7 @@ ControlService::ControlService(boost::asio::io_context& io, const ServerConfig& 
       timer_(io),
       certificate_timer_(io),
       tenure_timer_(io),
+      protection_timer_(io),
       events_(io, [this] {
         if (api_) { api_->wake_followers(); }
       }) {}
@@ -329,17 +331,33 @@ void ControlService::perform(const KeepHoldOut& effect) {
 /// Whoever decides next must know whether a mirror that has lost its stream was whole when its active, and we with it,
 /// fell silent.
 void ControlService::perform(const KeepProtection& effect) {
-  const auto write = [effect](StateStore& store) {
-    const auto done = store.set_protected(effect.role, effect.is);
-    if (!done) {
-      log::error("{}: whoever decides next is not told that it is {}: {}", effect.role.value,
-                 effect.is ? "protected" : "exposed", log::describe(done.error()));
-    }
-  };
-  if (store_) { return write(*store_); }
-  if (etcd_) {
-    store_worker_->add([write, store = etcd_] { write(*store); });
+  const auto write = [effect](StateStore& store) { return store.set_protected(effect.role, effect.is); };
+  unwritten_.insert_or_assign(effect.role, effect.is);
+  if (store_) { return protection_kept(effect, write(*store_)); }
+  if (!etcd_) { return; }
+  store_worker_->add([this, write, effect, store = etcd_, deciding = std::weak_ptr(deciding_)] {
+    const auto done = write(*store);
+    boost::asio::post(io_, [this, effect, done, deciding] {
+      if (!deciding.expired()) { protection_kept(effect, done); }
+    });
+  });
+}
+
+/// A word that could not be written is tried again: a copy that is taken for the last one may be hours old.
+void ControlService::protection_kept(const KeepProtection& effect, const Status& done) {
+  const auto found = unwritten_.find(effect.role);
+  if (found == unwritten_.end() || found->second != effect.is) { return; }  // another word came since
+  if (done) {
+    unwritten_.erase(found);
+    return;
   }
+  log::error("{}: whoever decides next is not told that it is {}, trying again: {}", effect.role.value,
+             effect.is ? "protected" : "exposed", log::describe(done.error()));
+  protection_timer_.expires_after(kProtectionAgain);
+  protection_timer_.async_wait([this, deciding = std::weak_ptr(deciding_)](const boost::system::error_code& error) {
+    if (error || deciding.expired()) { return; }
+    for (const auto& [role, is] : std::map(unwritten_)) { perform(KeepProtection{role, is}); }
+  });
 }
 
 void ControlService::perform(const Isolate& effect) {

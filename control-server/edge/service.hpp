@@ -91,6 +91,7 @@ class ControlService {
   void perform(const Persist& effect);
   void perform(const KeepHoldOut& effect);
   void perform(const KeepProtection& effect);
+  void protection_kept(const KeepProtection& effect, const Status& done);
   void perform(const Isolate& effect);
   void perform(const Readmit& effect);
   void perform(const LookAtPorts& effect) { look_at_ports(effect.blade); }
@@ -136,6 +137,8 @@ class ControlService {
   std::shared_ptr<EtcdStore> etcd_;  ///< used on store_worker_ only
   ElectionView view_;
   boost::asio::steady_timer tenure_timer_;
+  boost::asio::steady_timer protection_timer_;
+  std::map<RoleId, bool> unwritten_;  ///< what whoever decides next must know of each role, and the store has not
   EventLog events_;
   std::unique_ptr<link::bfd::Observer> observer_;
   std::unique_ptr<IcmpWatch> icmp_;  ///< null: no witness by ICMP

@@ -104,6 +104,8 @@ void ControlService::stop_deciding(const std::string& why) {
   election_->give_up(leadership_->token, why);
   leadership_.reset();
   tenure_timer_.cancel();
+  protection_timer_.cancel();
+  unwritten_.clear();
   timer_.cancel();
   const bool decided = group_.has_value();
   deciding_.reset();

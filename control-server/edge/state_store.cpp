@@ -19,18 +19,4 @@ std::string make_state_id() {
   return id;
 }
 
-Status check_change(const Ownership& now, Term expected, Term expected_reserved, const Ownership& next) {
-  const bool grows = next.term >= now.term && next.highest() >= now.highest() &&
-                     (next.term > now.term || next.reserved > now.reserved);
-  Ownership released = now;
-  released.leased = !now.leased;
-  const bool only_the_lease = now.term.value != 0 && next == released;
-  if (now.term == expected && now.reserved == expected_reserved && (grows || only_the_lease)) { return {}; }
-  return failure(next.role.value + " is stored under term " + std::to_string(now.term.value) + " (reserved " +
-                     std::to_string(now.reserved.value) + "); asked was " + std::to_string(expected.value) +
-                     " (reserved " + std::to_string(expected_reserved.value) + ") to " +
-                     std::to_string(next.term.value) + " (reserved " + std::to_string(next.reserved.value) + ")",
-                 Errc::Refused);
-}
-
 }  // namespace understudy::control

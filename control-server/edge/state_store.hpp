@@ -11,7 +11,7 @@
 #include <string>
 #include <vector>
 
-#include "core/ownership.hpp"
+#include "core/stored_ownership.hpp"
 #include "understudy/common/result.hpp"
 #include "understudy/link/control_api_status.hpp"
 
@@ -51,9 +51,5 @@ class StateStore {
 
 /// Of a state that is new: nobody else's.
 std::string make_state_id();
-
-/// Besides the comparison: no number is ever taken back, whoever asks, and a place never changes without a newer one.
-/// `now`: what is stored, term 0 when nothing is. Refused with the reason.
-Status check_change(const Ownership& now, Term expected, Term expected_reserved, const Ownership& next);
 
 }  // namespace understudy::control

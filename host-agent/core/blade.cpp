@@ -52,8 +52,8 @@ HeldRoleState* Blade::find(const RoleId& role) {
   return found != roles_.end() ? &found->second : nullptr;
 }
 
-Effects Blade::on(Instant now, const ControlConnected&) {
-  link::Hello hello{blade_, boot_id_, {}};
+Effects Blade::on(Instant now, const ControlConnected& event) {
+  link::Hello hello{blade_, boot_id_, {}, event.state_before};
   Effects mirrors;
   for (const auto& [role, held] : roles_) {
     const bool mirror = is_mirror_stage(held.stage);

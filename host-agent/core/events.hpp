@@ -129,7 +129,9 @@ struct ApplicationUnfit {
   RoleId role;
   std::string detail;  ///< empty: it is fit
 };
-struct ControlConnected {};
+struct ControlConnected {
+  std::string state_before = {};  ///< the other state store that was obeyed until now
+};
 struct Tick {};
 
 using Event = std::variant<OrderArrived, StepDone, StepFailed, GuestHello, GuestLost, GuestWarning, GuestPhase,

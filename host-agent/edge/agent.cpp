@@ -48,7 +48,7 @@ Status Agent::start() {
   callbacks.on_connected = [this](const std::string& address, const std::string&) {
     log::info("connected to the control-server {}", address);
     connected_to_ = address;
-    handle(ControlConnected{});
+    handle(ControlConnected{state_before_});
   };
   callbacks.on_bfd = [this](const link::BfdParameters& bfd) { on_bfd(bfd); };
   callbacks.on_order = [this](const link::Order& order) { handle(OrderArrived{order}); };
@@ -74,6 +74,7 @@ Status Agent::hear_leader(const std::string& state_id, std::uint64_t token) {
   if (!heard_.state_id.empty() && heard_.state_id != state_id) {
     log::error("the control-server has another state store than before ({}, it was {}): if nobody exchanged it, look",
                state_id, heard_.state_id);
+    state_before_ = heard_.state_id;
   }
   if (const auto written = write_heard_leader(config_.run_dir, *heard); !written) {
     log::error("a restarted host-agent would not know which leader was heard: {}", log::describe(written.error()));

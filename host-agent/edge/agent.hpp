@@ -164,6 +164,7 @@ class Agent {
   std::chrono::steady_clock::time_point certificates_told_;
   std::vector<RoleId> guests_waiting_;  ///< for the choices of accelerator and region device
   link::HeardLeader heard_;
+  std::string state_before_;  ///< told with every Hello: that two stores decide for one blade is a person's business
   std::unique_ptr<link::ControlClient> control_;
 };
 

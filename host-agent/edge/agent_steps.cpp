@@ -217,14 +217,17 @@ void Agent::choose_device(Accelerator accelerator) {
   });
 }
 
+/// One in a turn of the loop: making a large region takes long, and between two of them whoever waits is answered.
 void Agent::launch_guests(const Result<RegionDeviceChoice>& choice, Accelerator accelerator) {
   for (const auto& waiting : std::exchange(guests_waiting_, {})) {
-    if (!blade_.roles().contains(waiting)) { continue; }  // released meanwhile
-    if (choice) {
-      launch_guest(waiting, accelerator, choice->device);
-    } else {
-      answer(waiting, Step::StartGuest)(choice.error());
-    }
+    boost::asio::post(io_, [this, waiting, choice, accelerator] {
+      if (!blade_.roles().contains(waiting)) { return; }  // released meanwhile
+      if (choice) {
+        launch_guest(waiting, accelerator, choice->device);
+      } else {
+        answer(waiting, Step::StartGuest)(choice.error());
+      }
+    });
   }
 }
 

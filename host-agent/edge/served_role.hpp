@@ -24,6 +24,7 @@ class ServedRole {
     options.term = term;
     options.address = address;
     options.mirror = place_->spec().mirror_address.address;
+    options.mirror_blade = place_->spec().mirror_blade;
     options.port = port;
     options.on_refused = std::move(on_refused);
     options.on_grant = std::move(on_grant);

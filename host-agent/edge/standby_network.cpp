@@ -49,9 +49,12 @@ Status StandbyNetwork::make_bridge(const std::string& bridge, const std::string&
   const auto found = links_->state(bridge);
   const auto port = links_->state(uplink);
   if (!port) { return port.error(); }
-  if (found && port->master_index == found->index && found->up) { return {}; }
   const auto addresses = links_->addresses(uplink);
   if (!addresses) { return addresses.error(); }
+  if (found && port->master_index == found->index && found->up) {
+    // A daemon that died in between has left them: their route would win, and its answers arrive at the bridge.
+    return give_up_addresses(uplink, addresses.value());
+  }
   if (!found) {
     if (auto done = links_->create_bridge(bridge); !done) { return done; }
   }
@@ -62,13 +65,18 @@ Status StandbyNetwork::make_bridge(const std::string& bridge, const std::string&
   }
   if (auto done = links_->set_up(bridge, true); !done) { return done; }
   if (auto done = links_->set_master(uplink, bridge); !done) { return done; }
-  for (const auto& address : addresses.value()) {
+  if (auto done = give_up_addresses(uplink, addresses.value()); !done) { return done; }
+  return links_->set_up(uplink, true);
+}
+
+Status StandbyNetwork::give_up_addresses(const std::string& uplink, const std::vector<IpPrefix>& addresses) {
+  for (const auto& address : addresses) {
     // One of the same network may be gone already: the kernel takes it away with the first of them.
     if (auto done = links_->delete_address(uplink, address); !done && done.error().code != Errc::NotFound) {
       return done;
     }
   }
-  return links_->set_up(uplink, true);
+  return {};
 }
 
 Status StandbyNetwork::join(const std::string& port, const std::string& bridge) {

@@ -41,6 +41,7 @@ class StandbyNetwork {
  private:
   Status open_links();
   Status make_bridge(const std::string& bridge, const std::string& uplink);
+  Status give_up_addresses(const std::string& uplink, const std::vector<IpPrefix>& addresses);
 
   const BladeConfig& config_;
   std::optional<net::Links> links_;

@@ -55,6 +55,7 @@ void fill_spec(pb::RoleSpec& to, const RoleSpec& from) {
   health.set_deadline_ms(from.health.deadline_ms);
   health.set_failures(from.health.failures);
   to.set_link_down_ms(from.link_down_ms);
+  to.set_mirror_blade(from.mirror_blade.value);
 }
 
 ApplicationSpec read_application(Check& check, const pb::Application& from) {
@@ -124,6 +125,7 @@ RoleSpec read_spec(Check& check, const pb::RoleSpec& from) {
   to.mirror_memory_mib = from.mirror_memory_mib();
   to.health = read_health(check, from.health());
   to.link_down_ms = from.link_down_ms() != 0 ? from.link_down_ms() : kLinkDownMs;
+  to.mirror_blade = BladeId{check.optional_name(from.mirror_blade(), "mirror_blade")};
   return to;
 }
 

@@ -46,7 +46,10 @@ Result<Report> read_phases(const char* message, const pb::Phases& from) {
 
 Result<Report> read_hello(const pb::Hello& from) {
   Check check("Hello");
-  Hello plain{BladeId{check.name(from.blade(), "blade")}, check.text(from.boot_id(), "boot_id"), {}};
+  Hello plain{BladeId{check.name(from.blade(), "blade")},
+              check.text(from.boot_id(), "boot_id"),
+              {},
+              check.text(from.state_before(), "state_before")};
   check.count(from.held_size(), "held", bounds::kRoles);
   for (const auto& held : from.held()) {
     plain.held.push_back({RoleId{check.name(held.role(), "held.role")}, check.term(held.term(), "held.term"),
@@ -96,6 +99,7 @@ pb::Report to_proto(const Report& report) {
                           auto& to = *wire.mutable_hello();
                           to.set_blade(r.blade.value);
                           to.set_boot_id(r.boot_id);
+                          to.set_state_before(r.state_before);
                           for (const auto& held : r.held) {
                             auto& one = *to.add_held();
                             one.set_role(held.role.value);

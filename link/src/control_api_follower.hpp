@@ -5,6 +5,7 @@
 #include <deque>
 
 #include "control_api_server_impl.hpp"
+#include "control_api_wire.hpp"
 
 namespace understudy::link {
 
@@ -66,16 +67,20 @@ class ControlApiServer::Impl::Follower : public grpc::ServerWriteReactor<pb::Eve
     }
     impl_.post([self = shared_from_this()](Impl& impl) {
       impl.handlers().events_after(self->after_, kEventsAtOnce,
-                                   [self](const std::vector<EventRecord>& events) { self->feed(events); });
+                                   [self](const Result<std::vector<EventRecord>>& events) { self->feed(events); });
     });
   }
 
-  void feed(const std::vector<EventRecord>& events) {
+  void feed(const Result<std::vector<EventRecord>>& events) {
+    if (!events) {  // who reads must not take it for the log's end
+      finish({grpc::StatusCode::UNAVAILABLE, "the event log cannot be read: " + printable(events.error().message)});
+      return;
+    }
     bool again = false;
     {
       const std::lock_guard lock(mutex_);
       if (finished_) { return; }
-      for (const auto& event : events) {
+      for (const auto& event : events.value()) {
         batch_.push_back(to_proto(event));
         after_ = event.id;
       }

@@ -6,6 +6,7 @@
 #include <string>
 
 #include "control_api_check.hpp"
+#include "understudy/common/printable.hpp"
 
 namespace understudy::link {
 
@@ -66,13 +67,7 @@ Plain from_wire(Check& check, const Pair<Plain, Wire> (&pairs)[N], Wire wire, co
 
 /// Details quote consoles and other programs: what the wire or the other side's bounds would refuse is replaced or
 /// cut here, so that a strange message never ends a stream.
-inline std::string printable(std::string text) {
-  if (text.size() > bounds::kTextBytes) { text.resize(bounds::kTextBytes); }
-  for (auto& c : text) {
-    if ((c < ' ' && c != '\n' && c != '\t') || c > '~') { c = '?'; }
-  }
-  return text;
-}
+inline std::string printable(std::string text) { return understudy::printable(std::move(text), bounds::kTextBytes); }
 
 // --- addresses ---
 

@@ -208,6 +208,17 @@ struct ReplicationSender::Impl : std::enable_shared_from_this<ReplicationSender:
                                                      describe(peer) + " of " + peer.chassis};
       }
     }
+    if (session != nullptr && !options.mirror_blade.empty()) {
+      const auto& peer = *session->peer().identity;
+      if (peer.name != options.mirror_blade.value) {
+        return Refusal{RefusalReason::WrongRole,
+                       "the mirror of " + options.role.value + " runs on " + options.mirror_blade.value +
+                           ", and the certificate is that of " + describe(peer) + ": either " + peer.name +
+                           " has no business here, or the file of " + options.mirror_blade.value +
+                           " is another blade's; `understudy pki issue mirror " + options.mirror_blade.value + " " +
+                           options.role.value + "` makes the right one"};
+      }
+    }
     if (hello.role != options.role || frame.header.role_digest != digest_of(options.role)) {
       return Refusal{RefusalReason::WrongRole, "this is " + options.role.value + ", not " + hello.role.value};
     }

@@ -177,7 +177,8 @@ json::value to_json(const RoleSpec& spec) {
           {"mirror_mac", spec.mirror_mac.to_string()},
           {"mirror_memory_mib", spec.mirror_memory_mib},
           {"health", to_json(spec.health)},
-          {"link_down_ms", spec.link_down_ms}};
+          {"link_down_ms", spec.link_down_ms},
+          {"mirror_blade", spec.mirror_blade.value}};
 }
 
 Result<RoleSpec> role_spec_from_json(const json::value& value) {
@@ -213,6 +214,8 @@ Result<RoleSpec> role_spec_from_json(const json::value& value) {
   spec.mirror_mac = fields.parsed<MacAddress>("mirror_mac");
   spec.mirror_memory_mib = fields.number32("mirror_memory_mib");
   read_health(fields, spec);
+  // A record of an older daemon has none.
+  if (fields.find("mirror_blade") != nullptr) { spec.mirror_blade.value = fields.string("mirror_blade"); }
   if (auto done = fields.finish(); !done) { return done.error(); }
   return spec;
 }

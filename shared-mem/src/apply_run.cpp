@@ -76,13 +76,12 @@ bool StoreWriter::Impl::change_table_by_run() {
     const std::uint64_t sequence = run.first() + i;
     const auto place = in.locate_from<true>(run.home(i), key, before);
     if (place.match != nullptr) [[likely]] {
-      const Word newest = place.held.newest_version();
-      if (version::sequence(newest) > before) [[unlikely]] {
-        if (version::sequence(newest) >= sequence) { return false; }  // foreign bytes
+      if (place.held.sequence() > before) [[unlikely]] {
+        if (place.held.sequence() >= sequence) { return false; }  // foreign bytes
         in.write_newest_copy(place, sequence, value);
       } else {
         in.write_copy(place, sequence, layout::kind_live, value);
-        added += version::is_live(newest) ? 0U : 1U;
+        added += place.held.is_live() ? 0U : 1U;
       }
     } else if (place.vacant != nullptr) {
       in.occupy(place.vacant, key, sequence, value);

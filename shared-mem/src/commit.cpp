@@ -51,8 +51,8 @@ bool StoreWriter::Impl::store_value(const Change& change, const Word* replaces, 
     ref = layout::blob_ref(*slab, change.value.size());
   }
   if (replaces != nullptr) {
-    const Versions held = Table::versions(replaces);
-    if (version::is_live(held.newest_version())) {
+    const Head held = Table::head(replaces);
+    if (held.is_live()) {
       replaced.push_back({change.table, words::load(tables[change.table].value_of(replaces, held.newest()))});
     }
   }
@@ -73,9 +73,8 @@ void StoreWriter::Impl::note_purged(std::uint64_t sequence) {
 /// False: there is no place for it. A deletion of what is not there changes nothing.
 bool StoreWriter::Impl::change_table(const Change& change, const KeyWords& key, const Table::Place& place) {
   const Table& in = tables[change.table];
-  const Word newest = place.held.newest_version();
-  if (version::sequence(newest) >= change.sequence) { return true; }  // a snapshot brought something newer
-  const bool was_live = version::is_live(newest);
+  if (place.held.sequence() >= change.sequence) { return true; }  // a snapshot brought something newer
+  const bool was_live = place.held.is_live();
   Word ref = 0;
   Bytes value = change.value;
   if (slabs[change.table].exist()) {
@@ -179,7 +178,7 @@ void StoreWriter::Impl::look_further(std::span<const Change> all) const {
     in.prefetch_further(change.hash, KeyWords(change.key));
     if (change.value.size() < 4 * sizeof(Word) || slabs[change.table].exist()) { continue; }
     const Word* at = in.slot(change.hash);
-    const auto* to = reinterpret_cast<const std::byte*>(in.value_of(at, 1 - Table::versions(at).newest()));
+    const auto* to = reinterpret_cast<const std::byte*>(in.value_of(at, Table::head(at).newest() ^ 1U));
     const std::size_t bytes = std::min(change.value.size(), copy_bytes_ahead);
     for (std::size_t i = 0; i < bytes + layout::cache_line_bytes; i += layout::cache_line_bytes) {
       __builtin_prefetch(to + i, 1);

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "live_area.hpp"
 
+#include <algorithm>
 #include <array>
 #include <cstring>
 
@@ -17,11 +18,12 @@ bool same(std::span<const std::byte> page, std::span<const std::byte> copy) {
 
 std::span<const std::byte> LiveArea::copy_of(std::uint64_t index, std::uint64_t limit, std::uint64_t& sequence) const {
   const Word* at = table_.slot(index);
-  const Versions seen = Table::versions(at);
-  const unsigned copy = seen.visible(limit);
-  sequence = copy == 2 ? 0 : version::sequence(seen.copy[copy]);
-  if (copy == 2 || !version::is_live(seen.copy[copy])) { return {}; }
-  return std::as_bytes(std::span(table_.value_of(at, copy), page_words));
+  const Head seen = Table::head(at);
+  const bool older = seen.sequence() > limit;
+  const bool is_page = (older ? seen.older_kind() : seen.newest_kind()) == layout::kind_live;
+  sequence = is_page ? std::min(seen.sequence(), limit) : 0;
+  if (!is_page) { return {}; }
+  return std::as_bytes(std::span(table_.value_of(at, seen.newest() ^ static_cast<unsigned>(older)), page_words));
 }
 
 bool LiveArea::is_checkpointed(std::uint64_t index, std::uint64_t limit) const {

@@ -48,7 +48,8 @@ class LiveArea {
   void bring(std::uint64_t index, std::span<const std::byte> value) const;
 
  private:
-  /// The committed copy of a page; nothing: zeros. `sequence`: of the change that wrote it.
+  /// The committed copy of a page; nothing: zeros. `sequence`: of the change that wrote it,
+  /// or the limit.
   [[nodiscard]] std::span<const std::byte> copy_of(std::uint64_t index, std::uint64_t limit,
                                                    std::uint64_t& sequence) const;
 

@@ -25,17 +25,14 @@ struct StoreWriter::Small {
     return place.match != nullptr ? Place{place.match, true} : Place{place.vacant, false};
   }
 
-  /// The copy that is not the newest.
+  /// The copy that is not the newest (Table::write_copy).
   template <std::size_t Words>
-  [[gnu::always_inline]] static void write_copy(Word* at, unsigned newest, std::uint64_t sequence,
-                                                const std::byte* value) {
-    const unsigned copy = 1 - newest;
-    Word* const version = at + copy;
-    Word* const to = at + 3 + copy * Words;
-    words::invalidate(version, version::free_mark);
+  [[gnu::always_inline]] static void write_copy(Word* at, Head held, std::uint64_t sequence, const std::byte* value) {
+    Word* const to = at + 2 + (held.newest() ^ 1U) * Words;
+    words::fence_release();
 #pragma GCC unroll 8
     for (std::size_t i = 0; i < Words; ++i) { words::store(to + i, words::at(value, i)); }
-    words::publish(version, version::pack(sequence, layout::kind_live));
+    words::publish(at, held.after(sequence, layout::kind_live).word);
   }
 
   /// A key that is not there: a slot is taken, or an erased record comes back.
@@ -43,15 +40,15 @@ struct StoreWriter::Small {
   [[gnu::always_inline]] static void insert(Impl& impl, TableIndex table, const Place& place, Word key,
                                             std::uint64_t sequence, const std::byte* value) {
     Word* const at = place.at;
-    const Versions held = Table::versions(at);
+    const Head held = Table::head(at);
     if (place.matches) {
-      write_copy<Words>(at, held.newest(), sequence, value);
+      write_copy<Words>(at, held, sequence, value);
     } else {  // Table::occupy
       if (!held.is_empty()) [[unlikely]] { impl.tables[table].free_slot(at); }
-      words::store(at + 2, key);
+      words::store(at + 1, key);
 #pragma GCC unroll 8
-      for (std::size_t i = 0; i < Words; ++i) { words::store(at + 3 + i, words::at(value, i)); }
-      words::publish(at, version::pack(sequence, layout::kind_live));
+      for (std::size_t i = 0; i < Words; ++i) { words::store(at + 2 + i, words::at(value, i)); }
+      words::publish(at, Head::first(sequence).word);
     }
     ++impl.records[table];
     impl.publish_count(table, sequence);
@@ -64,8 +61,8 @@ struct StoreWriter::Small {
     const Word key = words::at(key_at, 0);
     const auto home = in.home_of<true>(KeyWords(as_bytes_of(key)));
     const Place place = locate(in, home, key, impl.committed);
-    const Versions held = place.matches ? Table::versions(place.at) : Versions{};
-    const bool present = version::is_live(held.newest_version());
+    const Head held = place.matches ? Table::head(place.at) : Head{};
+    const bool present = held.is_live();
     if (!present && (impl.records[table] >= impl.capacities[table] || place.at == nullptr)) [[unlikely]] {
       return impl.no_room(table, place.at != nullptr);
     }
@@ -74,7 +71,7 @@ struct StoreWriter::Small {
     impl.reserve(layout::entry_bytes(sizeof(Word), Words * sizeof(Word)));
     impl.note_entry(sequence, impl.journal.append_words<Words>(impl.end_position, sequence, table, key, value));
     if (present) {
-      write_copy<Words>(place.at, held.newest(), sequence, value);
+      write_copy<Words>(place.at, held, sequence, value);
     } else {
       insert<Words>(impl, table, place, key, sequence, value);
     }

@@ -50,9 +50,9 @@ bool StoreWriter::Impl::grow(TableIndex table) {
   std::vector<bool> seen(marking ? to.slot_count() : 0);
   for (std::uint64_t index = 0; index < from.slot_count(); ++index) {
     const Word* at = from.slot(index);
-    const Word newest = Table::versions(at).newest_version();
+    const Head held = Table::head(at);
     // Between two states of the sender a deletion still keeps older records out.
-    const bool kept = version::is_live(newest) || (sync != 0 && version::sequence(newest) != 0);
+    const bool kept = held.is_live() || (sync != 0 && held.has_sequence());
     if (!kept) { continue; }
     if (!still_ours()) { return false; }
     const Word* copied = to.take_over(from, at);

@@ -6,8 +6,8 @@
 ///
 /// Entries were written before the tables, so the complete ones at the end of the journal name every slot that may
 /// hold a copy above `committed`: at most one transaction of 64 changes, or one group of a mirror (191, received.hpp),
-/// or a checkpoint's pages, which half of the ring bounds; whatever the size of the tables. Marking those copies free
-/// can be repeated any number of times; a death in here leaves the same work to the next one.
+/// or a checkpoint's pages, which half of the ring bounds; whatever the size of the tables. Taking those back can be
+/// repeated any number of times; a death in here leaves the same work to the next one.
 #include <fcntl.h>
 #include <unistd.h>
 
@@ -123,7 +123,7 @@ Status StoreWriter::Impl::take_back_unfinished() {
     if (!known) { break; }
     const auto key = entry.bytes(*size).subspan(sizeof header, header.key_bytes);
     const auto place = tables[header.table].locate(KeyWords(key), 0);
-    if (place.match != nullptr) { tables[header.table].take_back(place.match, sequence); }
+    if (place.match != nullptr) { take_back(header.table, place.match, sequence); }
     position += *size;
   }
   for (std::size_t table = 0; table < tables.size(); ++table) {
@@ -148,6 +148,17 @@ Status StoreWriter::Impl::take_back_unfinished() {
   replaced.clear();
   for (SlabPool& pool : pools) { pool.forget(); }  // what was taken back freed the slabs that it referred to
   return {};
+}
+
+/// The copy before it counts again. Its sequence the head told until then; a slab still tells it of a blob, for others
+/// it is not above `committed`, which is as good: the record was the same at both.
+void StoreWriter::Impl::take_back(TableIndex table, Word* at, std::uint64_t sequence) {
+  std::uint64_t older = committed;
+  if (slabs[table].exist()) {
+    const Word ref = words::load(tables[table].value_of(at, Table::head(at).newest() ^ 1U));
+    if (const auto written = slabs[table].sequence_of(ref, committed); written != 0) { older = written; }
+  }
+  tables[table].take_back(at, sequence, older);
 }
 
 void StoreWriter::Impl::read_counts() {

@@ -11,6 +11,7 @@
 #include <bit>
 #include <cerrno>
 #include <cstring>
+#include <filesystem>
 
 #include "mapping.hpp"
 #include "region_impl.hpp"
@@ -172,11 +173,25 @@ Result<Region> Region::handed_out(std::shared_ptr<Region_impl> impl, const Error
   return Region(std::move(impl));
 }
 
+namespace {
+/// What a process that was killed in create() has left holds its whole memory. One that still works there fails, and
+/// says so: two that create the same region at once are a mistake of their own.
+void remove_unfinished(const std::string& path) {
+  const std::filesystem::path region(path);
+  const std::string begin = region.filename().string() + ".new.";
+  const auto folder = region.has_parent_path() ? region.parent_path() : std::filesystem::path(".");
+  std::error_code ignored;
+  for (const auto& found : std::filesystem::directory_iterator(folder, ignored)) {
+    if (found.path().filename().string().starts_with(begin)) { ::unlink(found.path().c_str()); }
+  }
+}
+}  // namespace
+
 Result<Region> Region::create(const std::string& path, std::uint64_t size_bytes, const RegionSchema& schema,
                               std::uint64_t offset) {
   if (auto plan = checked_plan(schema, size_bytes); !plan) { return plan.error(); }
   const std::string unnamed = path + ".new." + std::to_string(::getpid());
-  ::unlink(unnamed.c_str());
+  remove_unfinished(path);
   if (auto allocated = allocate_file(unnamed, offset + size_bytes); !allocated) { return allocated.error(); }
   auto source = open_source(unnamed, Access::ReadWrite, size_bytes, offset);
   if (!source) {

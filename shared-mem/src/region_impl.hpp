@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 /// A mapping whose header has been checked, and the views into it. Everything here was read from the region once, at
-/// opening; afterwards only counters, versions and payload are read from shared memory.
+/// opening; afterwards only counters, heads and payload are read from shared memory.
 
 #include <array>
 #include <cstddef>
@@ -99,11 +99,17 @@ struct Store::Impl {
   template <class Find>
   Blob read_blob(TableIndex table, std::span<std::byte> value, const Find& find) const;
 
-  /// Readers ignore versions above this. While syncing every record stands for itself.
+  /// Readers ignore sequences above this. While syncing every record stands for itself.
   [[nodiscard]] std::uint64_t visible_limit() const {
     if (words::load_acquire(&control->commit.sync) != 0 && syncing()) { return ~std::uint64_t{0}; }
     return committed();
   }
+  /// Is what was found with that limit true? Asked after the look.
+  [[nodiscard]] bool is_settled(Seen seen, std::uint64_t limit) const {
+    return seen == Seen::Present || (seen != Seen::Changed && visible_limit() == limit);
+  }
+  /// Once that is settled, it does not matter which copy a record was in.
+  static Seen as_told(Seen settled) { return settled == Seen::Older ? Seen::Present : settled; }
 };
 
 [[gnu::cold]] Error changed_too_often();
@@ -127,13 +133,13 @@ Store::Impl::Blob Store::Impl::read_blob(TableIndex table, std::span<std::byte> 
     Word ref = 0;
     const std::uint64_t limit = visible_limit();
     blob.seen = find(limit, ref, blob.sequence);
-    if (blob.seen == Seen::Changed) { continue; }
-    if (blob.seen == Seen::Absent) {
-      if (visible_limit() == limit) { return blob; }
-      continue;
-    }
+    if (!is_settled(blob.seen, limit)) { continue; }
+    if (blob.seen == Seen::Absent) { return blob; }
+    const bool older = blob.seen == Seen::Older;
+    if (older) { blob.sequence = slabs[table].sequence_of(ref, limit); }
     blob.seen = slabs[table].read(ref, blob.sequence, value);
     blob.bytes = Slabs::length_of(ref);
+    if (older && visible_limit() != limit) { continue; }
     if (blob.seen == Seen::Present) { return blob; }
     blob.damaged = tries > 0 && blob.sequence == mismatched && limit == mismatched_limit;
     if (blob.damaged) { return blob; }

@@ -24,8 +24,8 @@ void SlabPool::prepare(const Table& table, const Slabs& slabs) {
   free_.clear();
   for (std::uint64_t index = 0; index < table.slot_count(); ++index) {
     const Word* at = table.slot(index);
-    const Versions seen = Table::versions(at);
-    if (!version::is_live(seen.newest_version())) { continue; }
+    const Head seen = Table::head(at);
+    if (!seen.is_live()) { continue; }
     const Word ref = words::load(table.value_of(at, seen.newest()));
     if (slabs.holds(ref)) { used_[Slabs::index_of(ref)] = true; }
   }

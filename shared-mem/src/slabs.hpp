@@ -2,15 +2,17 @@
 #pragma once
 /// Where a blob table keeps its values: slabs of one size, one for each value (layout.hpp).
 ///
-///   slot   version 0 | version 1 | key | ref 0 | ref 1          ref = slab index, length
-///                                          |
-///   slab                         sequence | value bytes         sequence = the one in the version of the copy
+///   slot   head | key | ref 0 | ref 1            ref = slab index, length
+///                         |
+///   slab        sequence | value bytes           sequence = of the change that wrote the copy
 ///
 /// Invariants
 ///   B1  A slab that a committed copy refers to is not written: it becomes free only after the commit that replaced
 ///       or erased its record.
 ///   B2  A slab's sequence is 0 while its bytes change, and never again one that it had. So a reader that found the
-///       sequence of the slot's version before and after it copied the bytes has that change's value.
+///       sequence of the slot's head before and after it copied the bytes has that change's value. The head does not
+///       tell the sequence of an older copy: there the slab's own is taken, if it is not above the limit, and the limit
+///       asked for again after the bytes (T5).
 ///   B3  Which slabs are free is known to the writer alone, in its own memory; it follows from the slots.
 ///   B4  An index or a length found in a slot is compared with the plan at each use (D6).
 
@@ -47,9 +49,16 @@ class Slabs {
   Seen read(Word ref, std::uint64_t sequence, std::span<std::byte> value) const {
     if (!holds(ref)) { return Seen::Changed; }
     const Word* at = slab(ref);
-    if (words::load_acquire(at) != sequence) { return Seen::Changed; }
+    if (sequence == 0 || words::load_acquire(at) != sequence) { return Seen::Changed; }
     words::load_bytes(value.first(length_of(ref)), at + 1);
     return words::unchanged(at, sequence) ? Seen::Present : Seen::Changed;
+  }
+
+  /// Which change wrote the value in the slab of `ref`, if it is one up to `limit`; else 0.
+  [[nodiscard]] std::uint64_t sequence_of(Word ref, std::uint64_t limit) const {
+    if (!holds(ref)) { return 0; }
+    const std::uint64_t sequence = words::load_acquire(slab(ref));
+    return sequence <= limit ? sequence : 0;
   }
 
   /// Asks for the lines where that value begins. Any ref.

@@ -45,15 +45,14 @@ Seen Store::Impl::get(TableIndex in, std::uint64_t home, const KeyWords& key, st
   const std::uint64_t limit = visible_limit();
   const Seen seen = table(in).get_from(home, key, limit, value);
   if (seen == Seen::Present) [[likely]] { return seen; }
-  // Absent is true of the instant of `limit` only if no later change hid what was there.
-  return seen == Seen::Absent && visible_limit() == limit ? seen : get_again(in, home, key, value);
+  return is_settled(seen, limit) ? as_told(seen) : get_again(in, home, key, value);
 }
 
 Seen Store::Impl::get_again(TableIndex in, std::uint64_t home, const KeyWords& key, std::span<std::byte> value) const {
   for (int tries = 0; tries < read_tries_max; ++tries) {
     const std::uint64_t limit = visible_limit();
     const Seen seen = table(in).get_from(home, key, limit, value);
-    if (seen == Seen::Present || (seen == Seen::Absent && visible_limit() == limit)) { return seen; }
+    if (is_settled(seen, limit)) { return as_told(seen); }
   }
   return Seen::Changed;
 }
@@ -150,7 +149,7 @@ Seen Store::Impl::look_into_slot(TableIndex in, const Table& walked, const Word*
 Store::Impl::Blob Store::Impl::read_slot(TableIndex table, const Table& walked, const Word* at,
                                          std::span<std::byte> key, std::span<std::byte> value) const {
   Blob found{Seen::Absent};
-  if (!Table::versions(at).has_sequence()) { return found; }
+  if (!Table::head(at).has_sequence()) { return found; }
   if (slabs[table].exist()) {
     return read_blob(table, value, [&](std::uint64_t limit, Word& ref, std::uint64_t& sequence) {
       return look_into_slot(table, walked, at, limit, key, std::as_writable_bytes(std::span(&ref, 1)), sequence);
@@ -160,9 +159,11 @@ Store::Impl::Blob Store::Impl::read_slot(TableIndex table, const Table& walked, 
   for (int tries = 0; tries < read_tries_max; ++tries) {
     const std::uint64_t limit = visible_limit();
     found.seen = look_into_slot(table, walked, at, limit, key, value, found.sequence);
-    if (found.seen == Seen::Present) { return found; }
-    const bool settled = !Table::versions(at).has_sequence() || visible_limit() == limit;
-    if (found.seen == Seen::Absent && settled) { return found; }
+    if (found.seen == Seen::Absent && !Table::head(at).has_sequence()) { return found; }
+    if (is_settled(found.seen, limit)) {
+      found.seen = as_told(found.seen);
+      return found;
+    }
   }
   found.seen = Seen::Changed;
   return found;

@@ -116,8 +116,7 @@ Status StoreWriter::accept_unsynced() {
   std::uint64_t highest = impl.committed;
   for (const Table& table : impl.tables) {
     for (std::uint64_t index = 0; index < table.slot_count(); ++index) {
-      const Versions seen = Table::versions(table.slot(index));
-      highest = std::max(highest, version::sequence(seen.newest_version()));
+      highest = std::max(highest, Table::head(table.slot(index)).sequence());
     }
   }
   if (highest > layout::sequence_max) { return failure("the store holds a sequence that cannot be", Errc::Damaged); }
@@ -163,7 +162,7 @@ Status StoreWriter::Impl::change_unordered(const Change& change) {
     const Table& in = tables[change.table];
     const std::uint64_t index = in.index_of(place.match);
     const bool first_seen = snapshot_slots.marking() && !snapshot_slots.has(change.table, index);
-    if (!first_seen && version::sequence(place.held.newest_version()) >= change.sequence) { return {}; }
+    if (!first_seen && place.held.sequence() >= change.sequence) { return {}; }
     if (first_seen) {
       release_slot(change.table, place.match);
       snapshot_slots.add(change.table, index);
@@ -213,8 +212,8 @@ Status StoreWriter::Impl::put_unordered(const Change& change, const Table::Place
 /// Whatever the slot held is gone, its slab too.
 void StoreWriter::Impl::release_slot(TableIndex table, Word* at) {
   const Table& in = tables[table];
-  const Versions held = Table::versions(at);
-  if (version::is_live(held.newest_version())) {
+  const Head held = Table::head(at);
+  if (held.is_live()) {
     --records[table];
     if (slabs[table].exist()) {
       pools[table].prepare(in, slabs[table]);
@@ -228,7 +227,7 @@ void StoreWriter::Impl::release_slot(TableIndex table, Word* at) {
 void StoreWriter::Impl::sweep_unseen(TableIndex table) {
   for (std::uint64_t index = 0; index < tables[table].slot_count(); ++index) {
     Word* at = tables[table].slot(index);
-    if (!snapshot_slots.has(table, index) && Table::versions(at).has_sequence()) { release_slot(table, at); }
+    if (!snapshot_slots.has(table, index) && Table::head(at).has_sequence()) { release_slot(table, at); }
   }
 }
 
@@ -236,7 +235,7 @@ void StoreWriter::Impl::recount(std::uint64_t at) {
   for (std::size_t t = 0; t < tables.size(); ++t) {
     records[t] = 0;
     for (std::uint64_t index = 0; index < tables[t].slot_count(); ++index) {
-      if (version::is_live(Table::versions(tables[t].slot(index)).newest_version())) { ++records[t]; }
+      if (Table::head(tables[t].slot(index)).is_live()) { ++records[t]; }
     }
     auto& copies = control.counts[t].copies;
     words::invalidate(&copies[1].sequence, layout::invalid_sequence);

@@ -2,33 +2,39 @@
 #pragma once
 /// A table: open addressing with linear probing over fixed slots (layout.hpp), one writer, any number of readers.
 ///
-/// A slot holds a key and two copies of its value, each with a version (sequence, kind). The copy with the highest
-/// sequence that is committed is the record. The other one is free to be written, so nobody ever waits and a writer
-/// that stops for ever leaves every committed record readable.
+/// A slot holds a key and two copies of its value, and a head that tells which is the newest, of which sequence, and
+/// what each is. The newest copy, if its sequence is committed, else the other one, is the record. The other one is
+/// free to be written once the newest is committed, so nobody ever waits and a writer that stops for ever leaves every
+/// committed record readable.
 ///
 /// Invariants
 ///   T1  Between the home slot of a present key and its slot no slot is Empty, so probing finds it.
-///   T2  Of each key at most one slot has a copy with a sequence.
-///   T3  A slot gets another key only when its newest copy is a committed deletion, or no copy has a sequence:
-///       both versions are marked free first, then key, value, version (rule 18).
-///   T4  A version never takes a value again that a reader may have seen committed.
+///   T2  Of each key at most one slot has a head with a sequence.
+///   T3  A slot gets another key only when its newest copy is a committed deletion, or its head has no sequence:
+///       the head is free first, then key, value, head (rule 18).
+///   T4  A head with a sequence never comes back after it was another one, unless nothing was written in between.
+///   T5  A value is written only into the copy that is not the newest, of a slot whose head is committed. So for as
+///   long
+///       as the commit point does not move, whatever copy it makes visible stays as it is. (A copy that is syncing
+///       shows its newest copies whatever their sequence, and a reader that asks for the limit again is told so.)
 ///
 /// A dense table needs no T1: a key is its slot's index, and the slot never belongs to another key.
 ///
 /// Cases of a reader, numbered in read_visible():
-///   (1) no copy is visible: absent, or the table changed meanwhile;
-///   (2) the visible copy is a deletion: absent;
-///   (3) the version changed while the value was copied: changed, look again;
-///   (4) value copied, version the same: key and value belonged together at that instant.
+///   (1) the newest copy is above the limit: the other one counts, until the limit moves (T5): the caller asks;
+///   (2) the copy is no record: absent;
+///   (3) the head changed while the value was copied: changed, look again;
+///   (4) value copied, head the same: key and value belonged together at that instant.
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
 #include <span>
 
+#include "slot_head.hpp"
 #include "understudy/shm/layout.hpp"
 #include "understudy/shm/schema.hpp"
-#include "versions.hpp"
 #include "words.hpp"
 
 namespace understudy::shm {
@@ -68,13 +74,13 @@ class Table {
   [[nodiscard]] std::uint64_t index_of(const Word* slot) const {
     return static_cast<std::uint64_t>(slot - slots_) / slot_words_;
   }
-  [[nodiscard]] const Word* key_of(const Word* slot) const { return slot + 2; }
-  [[nodiscard]] Word* value_of(Word* slot, unsigned copy) const { return slot + 2 + key_words_ + copy * value_words_; }
+  [[nodiscard]] const Word* key_of(const Word* slot) const { return slot + 1; }
+  [[nodiscard]] Word* value_of(Word* slot, unsigned copy) const { return slot + 1 + key_words_ + copy * value_words_; }
   [[nodiscard]] const Word* value_of(const Word* slot, unsigned copy) const {
-    return slot + 2 + key_words_ + copy * value_words_;
+    return slot + 1 + key_words_ + copy * value_words_;
   }
 
-  static Versions versions(const Word* slot) { return {{words::load_acquire(slot), words::load_acquire(slot + 1)}}; }
+  static Head head(const Word* slot) { return {words::load_acquire(slot)}; }
 
   /// Home slot of a key; part of the layout, as both sides must agree.
   [[nodiscard]] std::uint64_t home(const KeyWords& key) const {
@@ -103,14 +109,10 @@ class Table {
     return true;
   }
 
-  /// Asks for the cache lines where `key` should be found; a slot begins in one and ends in the next.
+  /// Asks for the cache lines where `key` should be found; a larger slot begins in one and ends in another.
   /// Always inline: GCC takes a function that only prefetches for one without effect and drops the call.
   [[gnu::always_inline]] void prefetch(const KeyWords& key) const { prefetch_home(home(key)); }
-  [[gnu::always_inline]] void prefetch_home(std::uint64_t home) const {
-    const Word* at = slot(home);
-    __builtin_prefetch(at);
-    __builtin_prefetch(at + words_per_line);
-  }
+  [[gnu::always_inline]] void prefetch_home(std::uint64_t home) const { prefetch_slot(slot(home)); }
   /// A second look for who works on many keys: where the home slot, which has come, is not the key's, the record is
   /// most likely in the next one.
   [[gnu::always_inline]] void prefetch_further(std::uint64_t home, const KeyWords& key) const {
@@ -118,13 +120,14 @@ class Table {
     const Word* at = slot(home);
     const bool is_it = words::load(key_of(at)) == key.words[0];
     const Word* next = slot(home + 1);
-    at = is_it ? at : next;  // no branch: which it is changes from key to key
-    __builtin_prefetch(at);
-    __builtin_prefetch(at + words_per_line);
+    prefetch_slot(is_it ? at : next);  // no branch: which it is changes from key to key
   }
-  /// The line where a slot that begins here ends: which copy is read depends on the versions, so that otherwise the
+  /// The lines that a slot which begins here takes: which copy is read depends on the head, so that otherwise the
   /// second miss would begin when the first one has ended.
-  [[gnu::always_inline]] static void prefetch_second_line(const Word* at) { __builtin_prefetch(at + words_per_line); }
+  [[gnu::always_inline]] void prefetch_slot(const Word* at) const {
+    __builtin_prefetch(at);
+    if (slot_words_ > words_per_line) { __builtin_prefetch(at + words_per_line); }
+  }
 
   /// Keys of one word and values of whole words in hashed slots?
   [[nodiscard]] bool is_small() const {
@@ -140,10 +143,10 @@ class Table {
     if (dense_) [[unlikely]] {
       if (key.words[0] >= slot_count_) { return Seen::Absent; }
       const Word* at = slot(key.words[0]);
-      return read_visible(at, versions(at), limit, value);
+      return read_visible(at, head(at), limit, value);
     }
-    prefetch_second_line(slot(home));
-    Versions seen;
+    if (slot_words_ > words_per_line) { __builtin_prefetch(slot(home) + words_per_line); }
+    Head seen;
     const Word* at = find(home, key, seen);
     return at == nullptr ? Seen::Absent : read_visible(at, seen, limit, value);
   }
@@ -157,39 +160,33 @@ class Table {
   template <std::size_t Words>
   [[gnu::always_inline]] Seen get_words_from(std::uint64_t home, Word key, std::uint64_t limit,
                                              std::byte* value) const {
-    Versions seen;
+    Head seen;
     const Word* at = find_of<true>(home, KeyWords(std::as_bytes(std::span(&key, 1))), seen);
-    if (at == nullptr) [[unlikely]] { return Seen::Changed; }
-    std::uint64_t newer = seen.newest();
-    __asm__("" : "+r"(newer));  // which copy it is changes from record to record: no branch on it
-    const Word held = seen.newest_version();
-    if (version::sequence(held) > limit || !version::is_live(held)) [[unlikely]] { return Seen::Changed; }
-    const Word* const from = at + 3 + newer * Words;
+    if (at == nullptr || seen.sequence() > limit || !seen.is_live()) [[unlikely]] { return Seen::Changed; }
+    const Word* const from = at + 2 + (seen.word & 1) * Words;
 #pragma GCC unroll 8
     for (std::size_t i = 0; i < Words; ++i) {
       const Word word = words::load(from + i);
       std::memcpy(value + i * sizeof word, &word, sizeof word);
     }
-    return words::unchanged(at + newer, held) ? Seen::Present : Seen::Changed;
+    return words::unchanged(at, seen.word) ? Seen::Present : Seen::Changed;
   }
 
-  /// Reader: as get(), and which change wrote it.
+  /// Reader: as get(), and which change wrote it: of an Older copy the limit is told, which is not below it.
   Seen get(const KeyWords& key, std::uint64_t limit, std::span<std::byte> value, std::uint64_t& sequence) const {
-    Versions seen;
+    Head seen;
     const Word* at = find(home(key), key, seen);
     if (at == nullptr) { return Seen::Absent; }
-    const unsigned copy = seen.visible(limit);
-    if (copy < 2) { sequence = version::sequence(seen.copy[copy]); }
+    sequence = std::min(seen.sequence(), limit);
     return read_visible(at, seen, limit, value);
   }
 
-  /// Reader: the record in a slot, whatever its key is.
+  /// Reader: the record in a slot, whatever its key is. `sequence` as above.
   Seen read(const Word* at, std::uint64_t limit, std::span<std::byte> key, std::span<std::byte> value,
             std::uint64_t& sequence) const {
-    const Versions seen = versions(at);
+    const Head seen = head(at);
     if (!seen.has_sequence()) { return Seen::Absent; }
-    const unsigned copy = seen.visible(limit);
-    if (copy < 2) { sequence = version::sequence(seen.copy[copy]); }
+    sequence = std::min(seen.sequence(), limit);
     if (dense_) {
       const std::uint64_t index = index_of(at);
       std::memcpy(key.data(), &index, sizeof index);
@@ -204,8 +201,8 @@ class Table {
   struct Place {
     Word* match = nullptr;   ///< the slot that has the key
     Word* vacant = nullptr;  ///< where it would go: a free slot, a deletion up to `reusable_up_to`, or the first Empty
-    Versions held{};         ///< of `match`
-    [[nodiscard]] bool is_present() const { return match != nullptr && version::is_live(held.newest_version()); }
+    Head held;               ///< of `match`
+    [[nodiscard]] bool is_present() const { return match != nullptr && held.is_live(); }
   };
   [[nodiscard]] Place locate(const KeyWords& key, std::uint64_t reusable_up_to) const {
     return locate_from(home(key), key, reusable_up_to);
@@ -224,21 +221,22 @@ class Table {
   void make_empty(Word* at) const;
   /// The newest copy of a slot of another table of the same sizes, whose key is not here; its new slot, or nothing.
   const Word* take_over(const Table& from, const Word* at) const;
-  /// Takes back the copy of exactly `sequence`, if there is one. Idempotent.
-  void take_back(Word* at, std::uint64_t sequence) const;
-  /// Marks the slot free, whatever it held: the older copy first, so that no older value comes to light.
+  /// Takes back the change of exactly `sequence`, if it wrote the newest copy. `older`: the sequence of the other copy,
+  /// or a committed one above it, 0: nothing was committed. Idempotent.
+  void take_back(Word* at, std::uint64_t sequence, std::uint64_t older) const;
+  /// Marks the slot free, whatever it held.
   void free_slot(Word* at) const;
   /// Makes a run of vacant slots that ends before an Empty one Empty again, so that probing stays short for ever.
   void shorten_probing(Word* at, std::uint64_t reusable_up_to) const;
 
  private:
-  /// The slot that has the key and a sequence, with the versions seen there; nothing.
-  [[gnu::always_inline]] const Word* find(std::uint64_t home, const KeyWords& key, Versions& seen) const {
+  /// The slot that has the key and a sequence, with the head seen there; nothing.
+  [[gnu::always_inline]] const Word* find(std::uint64_t home, const KeyWords& key, Head& seen) const {
     return key_words_ == 1 ? find_of<true>(home, key, seen) : find_of<false>(home, key, seen);
   }
   /// Keys of one word (addresses, numbers, hashes) have a loop of their own.
   template <bool OneWord>
-  [[gnu::always_inline]] const Word* find_of(std::uint64_t home, const KeyWords& key, Versions& seen) const {
+  [[gnu::always_inline]] const Word* find_of(std::uint64_t home, const KeyWords& key, Head& seen) const {
     // Copies: after each acquiring load the members would be loaded again.
     const Word first = key.words[0];
     const std::uint64_t stride = slot_words_;
@@ -247,8 +245,8 @@ class Table {
     std::uint64_t index = home & last;
     for (std::uint64_t probe = 0; probe <= last; ++probe, index = (index + 1) & last) {
       const Word* at = slots + index * stride;
-      seen = versions(at);
-      const bool same = OneWord ? words::load(at + 2) == first : key_equals(at, key);
+      seen = head(at);
+      const bool same = OneWord ? words::load(at + 1) == first : key_equals(at, key);
       if (same && seen.has_sequence()) [[likely]] { return at; }
       if (seen.is_empty()) { return nullptr; }
     }
@@ -261,18 +259,15 @@ class Table {
     return static_cast<std::uint64_t>(product) ^ static_cast<std::uint64_t>(product >> 64);
   }
 
-  Seen read_visible(const Word* at, const Versions& seen, std::uint64_t limit, std::span<std::byte> value) const {
-    const unsigned copy = seen.visible(limit);
-    if (copy == 2) [[unlikely]] {  // (1) the caller tells the two apart by looking whether the commit point moved
-      return words::unchanged(at, seen.copy[0]) && words::unchanged(at + 1, seen.copy[1]) ? Seen::Absent
-                                                                                          : Seen::Changed;
+  Seen read_visible(const Word* at, const Head& seen, std::uint64_t limit, std::span<std::byte> value) const {
+    const bool older = seen.sequence() > limit;  // (1)
+    const std::uint64_t kind = older ? seen.older_kind() : seen.newest_kind();
+    if (kind != layout::kind_live) [[unlikely]] {  // (2)
+      return words::unchanged(at, seen.word) ? Seen::Absent : Seen::Changed;
     }
-    const Word held = seen.of(copy);
-    if (!version::is_live(held)) [[unlikely]] {  // (2)
-      return words::unchanged(at + copy, held) ? Seen::Absent : Seen::Changed;
-    }
-    words::load_bytes(value, value_of(at, copy));
-    return words::unchanged(at + copy, held) ? Seen::Present : Seen::Changed;  // (4), (3)
+    words::load_bytes(value, value_of(at, seen.newest() ^ static_cast<unsigned>(older)));
+    if (!words::unchanged(at, seen.word)) { return Seen::Changed; }  // (3)
+    return older ? Seen::Older : Seen::Present;                      // (4)
   }
 
   Word* slots_ = nullptr;

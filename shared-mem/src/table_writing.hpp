@@ -4,18 +4,17 @@
 /// a change has, the more of the next one's cache misses run beside it. What is rarer is in table.cpp.
 ///
 ///   locate      the slot that has the key, or the one where it would go
-///   write_copy  version := free, value, version := sequence     of the copy that is not the newest
-///   write_newest_copy  the same of the copy that is, while it is not committed
-///   occupy      (both versions := free,) key, value, version := sequence
+///   write_copy         value of the copy that is not the newest, head
+///   write_newest_copy  value of the copy that is, while it is not committed, head
+///   occupy             (head := free,) key, value 0, head
 
 #include "table.hpp"
 
 namespace understudy::shm {
 
 /// May the slot be given to another key? Deletions that are not committed yet must stay findable to be taken back.
-inline bool is_vacant(const Versions& seen, std::uint64_t reusable_up_to) {
-  const Word newest = seen.newest_version();
-  return !version::is_live(newest) && version::sequence(newest) <= reusable_up_to;
+inline bool is_vacant(const Head& seen, std::uint64_t reusable_up_to) {
+  return !seen.is_live() && seen.sequence() <= reusable_up_to;
 }
 
 template <bool OneWord>
@@ -24,7 +23,7 @@ inline Table::Place Table::locate_from(std::uint64_t home, const KeyWords& key, 
   if (!OneWord && dense_) [[unlikely]] {
     if (key.words[0] >= slot_count_) { return place; }
     Word* at = slot(key.words[0]);
-    place.held = versions(at);
+    place.held = head(at);
     (place.held.has_sequence() ? place.match : place.vacant) = at;
     return place;
   }
@@ -34,7 +33,7 @@ inline Table::Place Table::locate_from(std::uint64_t home, const KeyWords& key, 
   std::uint64_t index = home & last;
   for (std::uint64_t probe = 0; probe <= last; ++probe, index = (index + 1) & last) {
     Word* at = slots_ + index * stride;
-    const Versions seen = versions(at);
+    const Head seen = head(at);
     const bool same = one_word ? words::load(key_of(at)) == key.words[0] : key_equals(at, key);
     if (same && seen.has_sequence()) [[likely]] {
       place.match = at;
@@ -50,29 +49,27 @@ inline Table::Place Table::locate_from(std::uint64_t home, const KeyWords& key, 
 [[gnu::always_inline]] inline void Table::write_copy(const Place& place, std::uint64_t sequence, std::uint64_t kind,
                                                      std::span<const std::byte> value) const {
   Word* at = place.match;
-  const unsigned copy = 1 - place.held.newest();
-  words::invalidate(at + copy, version::free_mark);  // from here to the publication only the other copy counts
-  words::store_bytes(value_of(at, copy), value);
-  words::publish(at + copy, version::pack(sequence, kind));
+  words::fence_release();  // who sees this value sees also the head and the commit that made its copy free
+  words::store_bytes(value_of(at, place.held.newest() ^ 1U), value);
+  words::publish(at, place.held.after(sequence, kind).word);
 }
 
 /// The newest copy is not committed: it is written once more, and the other one stays.
 [[gnu::always_inline]] inline void Table::write_newest_copy(const Place& place, std::uint64_t sequence,
                                                             std::span<const std::byte> value) const {
   Word* at = place.match;
-  const unsigned copy = place.held.newest();
-  words::invalidate(at + copy, version::free_mark);
-  words::store_bytes(value_of(at, copy), value);
-  words::publish(at + copy, version::pack(sequence, layout::kind_live));
+  words::fence_release();
+  words::store_bytes(value_of(at, place.held.newest()), value);
+  words::publish(at, place.held.again(sequence).word);
 }
 
 [[gnu::always_inline]] inline void Table::occupy(Word* at, const KeyWords& key, std::uint64_t sequence,
                                                  std::span<const std::byte> value) const {
-  if (!versions(at).is_empty()) { free_slot(at); }
+  if (!head(at).is_empty()) { free_slot(at); }
   // An Empty slot stays Empty until its first publication, a freed one free: the half-written key is nobody's.
-  for (std::size_t i = 0; i < key_words_; ++i) { words::store(at + 2 + i, key.words[i]); }
+  for (std::size_t i = 0; i < key_words_; ++i) { words::store(at + 1 + i, key.words[i]); }
   words::store_bytes(value_of(at, 0), value);
-  words::publish(at, version::pack(sequence, layout::kind_live));
+  words::publish(at, Head::first(sequence).word);
 }
 
 }  // namespace understudy::shm

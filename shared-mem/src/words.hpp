@@ -2,13 +2,13 @@
 #pragma once
 /// Every load from and every store to shared memory goes through here: whole aligned 8-byte words, always atomic.
 ///
-///   writer                                   reader
-///     invalidate(version)   --(a)              load_acquire(version)     pairs with publish, (b)
-///     store_words(payload)                     load_words(payload)
-///     publish(version)      --(b)              unchanged(version)        pairs with invalidate, (a)
+///   writer                                     reader
+///     invalidate(guard), or fence_release  --(a)  load_acquire(guard)     pairs with publish, (b)
+///     store_words(payload)                        load_words(payload)
+///     publish(guard)                       --(b)  unchanged(guard)        pairs with (a)
 ///
-/// (a) a reader that saw any word of the new payload also sees the invalidated version when it looks again.
-/// (b) a reader that saw the published version sees the whole payload.
+/// (a) a reader that saw any word of the new payload also sees, when it looks again, what was stored before (a).
+/// (b) a reader that saw the published guard sees the whole payload.
 ///
 /// A frozen or killed writer leaves a prefix of these stores behind, in program order: the two fences and the release
 /// keep the compiler to it. Built with UNDERSTUDY_SHM_POINTS (tests only) each store calls points::on_store, which
@@ -52,7 +52,7 @@ inline void fence_acquire() { std::atomic_thread_fence(std::memory_order_acquire
 [[gnu::always_inline]] inline Word load_acquire(const Word* at) { return ref(at).load(std::memory_order_acquire); }
 [[gnu::always_inline]] inline Word load(const Word* at) { return ref(at).load(payload_load); }
 
-/// Has `at` still the value it had before the payload was read?
+/// Has `at` still the value it had before the payload was read? What is loaded after this was loaded after the payload.
 [[gnu::always_inline]] inline bool unchanged(const Word* at, Word before) {
   fence_acquire();
   return ref(at).load(std::memory_order_relaxed) == before;

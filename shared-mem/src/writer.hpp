@@ -119,6 +119,7 @@ struct StoreWriter::Impl {
   // --- recovery.cpp ---
   Status adopt(std::uint64_t new_term);
   Status take_back_unfinished();
+  void take_back(TableIndex table, Word* at, std::uint64_t sequence);
   void read_counts();
 
   // --- writer.cpp, put.cpp, commit.cpp ---

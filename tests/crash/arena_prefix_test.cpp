@@ -206,16 +206,6 @@ TEST(EveryPrefixOfAnArenasMirror, IsTheCheckpointBeforeOrAfter) {
 
 // --- the check itself: each of these breaks the protocol, and must be caught ---
 
-/// Where this process has the file mapped for writing.
-std::uint64_t* mapped_at(const std::string& path) {
-  std::ifstream maps("/proc/self/maps");
-  for (std::string line; std::getline(maps, line);) {
-    if (line.find(path) == std::string::npos || line.find(" rw-s ") == std::string::npos) { continue; }
-    return reinterpret_cast<std::uint64_t*>(std::stoull(line, nullptr, 16));
-  }
-  return nullptr;
-}
-
 /// Stores to [from, to) of the file are done only after the publication of the word at `until`.
 void hold(const std::string& path, std::uint64_t from, std::uint64_t to, std::uint64_t until) {
   const std::uint64_t* base = mapped_at(path);

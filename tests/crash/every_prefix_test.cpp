@@ -421,7 +421,7 @@ TEST(EveryPrefixOfAFormatting, DoesNotOpenBeforeItIsWhole) {
 
 // --- the check itself: each of these breaks the protocol, and must be caught ---
 
-enum class Part { Versions, KeysAndValues, Journal, JournalEnds, Counts, Slabs, LargerSlots };
+enum class Part { Heads, KeysAndValues, Journal, JournalEnds, Counts, Slabs, LargerSlots };
 enum class Until { NextPublication, Committed, Grown };
 struct Broken {
   const char* name;
@@ -430,30 +430,20 @@ struct Broken {
   TableKind kind = TableKind::Hashed;
 };
 
-/// Where this process has the file mapped for writing.
-const std::uint64_t* mapped_at(const std::string& path) {
-  std::ifstream maps("/proc/self/maps");
-  for (std::string line; std::getline(maps, line);) {
-    if (line.find(path) == std::string::npos || line.find(" rw-s ") == std::string::npos) { continue; }
-    return reinterpret_cast<const std::uint64_t*>(std::stoull(line, nullptr, 16));
-  }
-  return nullptr;
-}
-
 bool is_in(Part part, std::uint64_t byte, const layout::TableDescription& table) {
   using layout::StoreControl;
   const std::uint64_t ring = layout::header_area_bytes + layout::page_bytes;
   const std::uint64_t slot_words = layout::slot_words(8, table.kind == layout::table_blob ? 8 : 24);
   const std::uint64_t slot = byte - table.slots_offset;
   const bool in_slots = byte >= table.slots_offset && slot < table.slot_count * 8 * slot_words;
-  const bool in_version = in_slots && slot / 8 % slot_words < 2;
+  const bool in_head = in_slots && slot / 8 % slot_words == 0;
   const std::uint64_t larger_end = table.grown_slots_offset + table.grown_slot_count * 8 * slot_words;
   const std::uint64_t in_control = byte - layout::header_area_bytes;
   switch (part) {
-    case Part::Versions:
-      return in_version;
+    case Part::Heads:
+      return in_head;
     case Part::KeysAndValues:
-      return in_slots && !in_version;
+      return in_slots && !in_head;
     case Part::Journal:
       return byte >= ring && byte < table.slots_offset;
     case Part::JournalEnds:
@@ -501,13 +491,13 @@ TEST_P(ABrokenProtocol, IsCaught) {
 
 INSTANTIATE_TEST_SUITE_P(
     Order, ABrokenProtocol,
-    testing::Values(Broken{"VersionBeforeValue", Part::KeysAndValues, Until::NextPublication},
+    testing::Values(Broken{"HeadBeforeValue", Part::KeysAndValues, Until::NextPublication},
                     Broken{"TableBeforeJournal", Part::Journal, Until::Committed},
-                    Broken{"CommitBeforeTable", Part::Versions, Until::Committed},
+                    Broken{"CommitBeforeTable", Part::Heads, Until::Committed},
                     Broken{"CommitBeforeJournalEnd", Part::JournalEnds, Until::Committed},
                     Broken{"CommitBeforeCount", Part::Counts, Until::Committed},
                     Broken{"CommitBeforeSlab", Part::Slabs, Until::Committed, TableKind::Blob},
-                    Broken{"VersionBeforeRef", Part::KeysAndValues, Until::NextPublication, TableKind::Blob},
+                    Broken{"HeadBeforeRef", Part::KeysAndValues, Until::NextPublication, TableKind::Blob},
                     Broken{"SwitchBeforeCopies", Part::LargerSlots, Until::Grown},
                     Broken{"SwitchBeforeCopiesOfBlobs", Part::LargerSlots, Until::Grown, TableKind::Blob}),
     [](const auto& broken) { return std::string(broken.param.name); });

@@ -8,6 +8,7 @@
 #include <algorithm>
 #include <cstdlib>
 #include <cstring>
+#include <fstream>
 
 namespace understudy::shm::crash {
 namespace {
@@ -230,6 +231,15 @@ std::uint8_t* map_for_writing(const std::string& path) {
   return static_cast<std::uint8_t*>(map_file(path, PROT_READ | PROT_WRITE));
 }
 void unmap(const void* address) { ::munmap(const_cast<void*>(address), crash_region_bytes); }
+
+const std::uint64_t* mapped_at(const std::string& path) {
+  std::ifstream maps("/proc/self/maps");
+  for (std::string line; std::getline(maps, line);) {
+    if (line.find(path) == std::string::npos || line.find(" rw-s ") == std::string::npos) { continue; }
+    return reinterpret_cast<const std::uint64_t*>(std::stoull(line, nullptr, 16));
+  }
+  return nullptr;
+}
 
 void copy_image(const std::string& from, const std::string& to) {
   const std::uint64_t bytes = crash_region_bytes / 4;  // all that the schema uses, with room

@@ -77,6 +77,8 @@ void copy_image(const std::string& from, const std::string& to);
 std::byte* map_for_reading(const std::string& path);
 std::uint8_t* map_for_writing(const std::string& path);
 void unmap(const void* address);
+/// Where the library has the file mapped for writing in this process.
+const std::uint64_t* mapped_at(const std::string& path);
 
 /// A file name in /dev/shm that goes away with its object.
 class ImageFile {

@@ -20,8 +20,12 @@ BLADE = "host-agent/core/"
 # rule: what is taken out, where, what is replaced, by what, the program and its tests that could find it
 FAULTS = [
     ("1: nobody else need be heard", CORE + "votes.cpp", "!surroundings.witness || ", "", CONTROL, "*"),
-    ("1: all at once are believed", CORE + "votes.cpp", "(several && surroundings.all_at_once)",
-     "(several && surroundings.all_at_once && false)", CONTROL, "*"),
+    ("1: all at once are believed", CORE + "votes.cpp", "surroundings.actives > 1 && surroundings.all_at_once;",
+     "surroundings.actives > 1 && surroundings.all_at_once && false;", CONTROL, "*"),
+    ("1: who reaches no witness believes himself", CORE + "votes.cpp", "witnesses.said == Witnesses::Lost", "false",
+     CONTROL, "*"),
+    ("1: a witness that came back with the cable is believed", CORE + "witnesses.cpp", " + bench.steady + known_after",
+     " + known_after", CONTROL, "*"),
     ("2: an observer may stay undecided for ever", "link/src/bfd_vote.cpp", "return deadline_ && now >= *deadline_ &&",
      "return deadline_ && now < *deadline_ && false &&", BFD, "*Vote*:*Observer*"),
     ("2: a restarted observer votes down at once", "link/src/bfd_vote.cpp", "deadline_(now + unknown_max) {}",

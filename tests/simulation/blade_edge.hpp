@@ -7,6 +7,7 @@
 #include "blade_node.hpp"
 #include "chassis.hpp"
 #include "core/blade.hpp"
+#include "understudy/link/leader_guard.hpp"
 
 namespace understudy::sim {
 
@@ -25,6 +26,7 @@ struct BladeNode::Impl {
 
   // --- /run: outlives the daemon, not the power ---
   std::map<RoleId, host::HeldRecord> records;
+  link::HeardLeader heard;
 
   // --- the daemon ---
   struct Served {
@@ -58,6 +60,9 @@ struct BladeNode::Impl {
   std::map<unsigned, std::uint64_t> discarded;   ///< with a place its application goes, also one that was being started
   std::shared_ptr<Stream> stream;
   ControlNode::SessionId session = 0;
+  unsigned server = 0;  ///< whom it asks, or is connected to
+  std::optional<unsigned> redirect;
+  unsigned redirects = 0;
   bool connected = false;
   std::uint64_t attempts = 0;
   Duration backoff = 100ms;
@@ -81,6 +86,7 @@ struct BladeNode::Impl {
   Done answer(unsigned role, host::Step step);
   void try_connect();
   void connect();
+  void ask_next();
   void retry_later();
 
   // blade_steps.cpp: a role on this host, and mirrors

@@ -27,9 +27,11 @@ void BladeNode::Impl::start() {
   movements.clear();
   stream.reset();
   connected = false;
+  server = 0;
+  redirect.reset();
   backoff = 100ms;
   depth = 0;
-  world.control_bfd[site]->answer(process, site);
+  for (auto& pairs : world.control_bfd) { pairs[site]->answer(process, site); }
   if (!blade.bridges) { blade.host_gate = true; }
   if (world.has(Bug::GateOpenAtBoot) && site < world.roles() && blade.machine.boot > 1 && !blade.regions[site]) {
     world.create_region(site, site);
@@ -43,7 +45,7 @@ void BladeNode::Impl::crash() {
   if (!process.alive()) { return; }
   world.trace(name(), "host-agent is killed");
   world.kill(process);
-  world.control_bfd[site]->stop_answering();
+  for (auto& pairs : world.control_bfd) { pairs[site]->stop_answering(); }
   if (site < world.roles()) { world.mirror_bfd[site]->stop_answering(); }
   if (stream) { stream->close(0); }
 }
@@ -94,7 +96,7 @@ void BladeNode::Impl::perform(const host::SendReport& effect) {
   if (!connected || !stream) { return; }
   auto report = effect.report;
   if (auto* vote = std::get_if<link::PeerVote>(&report)) { vote->peer = mirror_orders[vote->role].active; }
-  stream->send(0, [this, to = session, report] { chassis.control.report(to, report); });
+  stream->send(0, [this, at = server, to = session, report] { chassis.control.report(at, to, report); });
 }
 
 void BladeNode::Impl::perform(const host::TellGuest& effect) {
@@ -162,29 +164,39 @@ Done BladeNode::Impl::answer(unsigned role, host::Step step) {
 
 void BladeNode::Impl::try_connect() {
   const auto attempt = ++attempts;
-  const unsigned there = world.control_site();
+  const unsigned there = world.control_site(server);
   const auto& network = world.network;
   const bool paths = network.passes(site, there) && network.passes(there, site);
-  const auto& machine = world.control_machine();
+  const auto& machine = world.control_machine(server);
   if (paths && machine.runs()) {
-    const bool listens = chassis.control.process().runs();
+    const bool listens = chassis.control.process(server).runs();
     process.post(2 * world.network.latency(site, there), [this, attempt, listens] {
       if (attempt != attempts) { return; }
-      if (listens && chassis.control.process().runs()) {
+      if (listens && chassis.control.process(server).runs()) {
         connect();
       } else {
-        retry_later();
+        ask_next();
       }
     });
     return;
   }
   process.post(attach_timeout, [this, attempt] {
-    if (attempt == attempts) { retry_later(); }
+    if (attempt == attempts) { ask_next(); }
   });
 }
 
 void BladeNode::Impl::connect() {
   auto& control = chassis.control;
+  if (!control.decides(server)) {
+    redirect = control.whom_it_follows(server);
+    return ask_next();
+  }
+  const auto token = control.token(server);
+  const auto admitted = link::hear(heard, "the state", token);
+  if (!admitted && !world.has(Bug::ObeyAnyLeader)) { return ask_next(); }
+  if (admitted) { heard = *admitted; }
+  world.heard_leader(site, token);
+  redirects = 0;
   Stream::End mine;
   mine.process = &process;
   mine.site = site;
@@ -193,19 +205,23 @@ void BladeNode::Impl::connect() {
   mine.on_lost = [this, attempt = attempts] {
     if (attempt != attempts) { return; }
     connected = false;
-    retry_later();
+    ask_next();
   };
   Stream::End theirs = mine;
-  theirs.process = &control.process();
-  theirs.site = world.control_site();
+  theirs.process = &control.process(server);
+  theirs.site = world.control_site(server);
   auto number = std::make_shared<ControlNode::SessionId>(0);
-  theirs.on_lost = [&control, number] { control.detached(*number); };
+  theirs.on_lost = [&control, at = server, number] { control.detached(at, *number); };
   stream = world.network.connect(std::move(mine), std::move(theirs));
   const std::weak_ptr<Stream> weak = stream;
   *number = control.attach(
-      [this, weak](const link::Order& order) {
+      server,
+      [this, weak, token](const link::Order& order) {
         const auto there = weak.lock();
-        return there && there->send(1, [this, order] { handle(host::OrderArrived{order}); });
+        return there && there->send(1, [this, order, token] {
+          world.obeyed(site, token);
+          handle(host::OrderArrived{order});
+        });
       },
       [weak] {
         if (const auto there = weak.lock()) { there->close(1); }
@@ -219,13 +235,25 @@ void BladeNode::Impl::connect() {
   });
 }
 
+/// Where everybody follows somebody who is not reached, each is asked in turn all the same.
+void BladeNode::Impl::ask_next() {
+  const auto to = std::exchange(redirect, std::nullopt);
+  const bool at_once = to && redirects++ % 2 == 0;
+  server = at_once ? *to : (server + 1) % world.servers();
+  if (!at_once) { return retry_later(); }
+  const auto attempt = ++attempts;
+  process.post(0ns, [this, attempt] {
+    if (attempt == attempts) { try_connect(); }
+  });
+}
+
 void BladeNode::Impl::retry_later() {
   const auto attempt = ++attempts;
   if (world.has(Bug::NeverReconnect)) { return; }
   process.post(backoff, [this, attempt] {
     if (attempt == attempts) { try_connect(); }
   });
-  backoff = std::min(backoff * 2, last_backoff);
+  backoff = std::min(backoff * 2, last_backoff / world.servers());
 }
 
 // --- outside ---
@@ -234,7 +262,10 @@ BladeNode::BladeNode(Chassis& chassis, unsigned site) : impl_(std::make_unique<I
 BladeNode::~BladeNode() = default;
 void BladeNode::start() { impl_->start(); }
 void BladeNode::crash() { impl_->crash(); }
-void BladeNode::on_power_lost() { impl_->records.clear(); }
+void BladeNode::on_power_lost() {
+  impl_->records.clear();
+  impl_->heard = {};
+}
 
 void BladeNode::guest_said(unsigned role, const link::guest::GuestEvent& event) {
   const auto found = impl_->mirrors.find(role);

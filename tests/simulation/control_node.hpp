@@ -1,16 +1,18 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
-/// The control-server: its real core, and an edge that does what control-server/edge/service.cpp does, in its order.
-/// The store answers within the step, switch and power have a worker each, which does one thing after the other.
+/// The control-servers: one with a store that answers within the step, or several with etcd. Each is the real core, and
+/// an edge that does what control-server/edge/service*.cpp and election.cpp do, in their order. Switch and power have a
+/// worker each, which does one thing after the other.
 
 #include <memory>
+#include <optional>
 #include <string>
 
 #include "world.hpp"
 
 namespace understudy::sim {
 
-/// What the control-server believes of a role.
+/// What the control-server that leads believes of a role.
 struct RoleView {
   unsigned state = 0;  ///< index in kStateNames
   std::string name = "down";
@@ -21,19 +23,23 @@ struct RoleView {
   std::string lease;
 };
 
+struct ControlServers;
+
 class ControlNode {
  public:
   explicit ControlNode(World& world);
   ~ControlNode();
 
-  void start();
-  void crash();
+  void start(unsigned server);
+  void crash(unsigned server);
   /// Its machine has lost its power already: nothing is closed.
-  void power_lost();
-  /// The disk loses what was written last, or all of it. The control-server must be down.
+  void power_lost(unsigned server);
+  /// The disk of the only one loses what was written last, or all of it. It must be down.
   void lose_store();
   void tear_store(unsigned writes);
-  [[nodiscard]] Process& process();
+  [[nodiscard]] Process& process(unsigned server);
+  /// Who decides at this moment, by its own belief, under the highest token; none: nobody.
+  [[nodiscard]] std::optional<unsigned> leader() const;
   [[nodiscard]] RoleView view(unsigned role) const;
   void operator_move(unsigned role);
   void operator_switchover(unsigned role, bool force);
@@ -45,15 +51,18 @@ class ControlNode {
   void on_state(std::function<void(unsigned role, unsigned state)> callback);
   [[nodiscard]] unsigned state(unsigned role) const;
 
+  // --- for host-agents ---
+  [[nodiscard]] bool decides(unsigned server) const;
+  [[nodiscard]] std::uint64_t token(unsigned server) const;
+  [[nodiscard]] std::optional<unsigned> whom_it_follows(unsigned server) const;
   /// A host-agent's stream is there; `say` carries an order to it, false when the stream is closed.
   using SessionId = unsigned;
-  SessionId attach(std::function<bool(const link::Order&)> say, std::function<void()> close);
-  void report(SessionId session, const link::Report& report);
-  void detached(SessionId session);
+  SessionId attach(unsigned server, std::function<bool(const link::Order&)> say, std::function<void()> close);
+  void report(unsigned server, SessionId session, const link::Report& report);
+  void detached(unsigned server, SessionId session);
 
  private:
-  struct Impl;
-  std::unique_ptr<Impl> impl_;
+  std::unique_ptr<ControlServers> impl_;
 };
 
 }  // namespace understudy::sim

@@ -24,8 +24,19 @@ Plan make_plan(World& world, Random& random, Instant from) {
                        Duration wait = 0ns) {
     plan.items.push_back({fault, of, state, from + after, wait, false});
   };
+  const bool several = world.servers() > 1;
   const auto some_fault = [&] {
-    const auto faults = world.settings.switchovers ? kFaults : kFaultsBeforeSwitchovers;
+    if (several && random.chance(0.45)) {
+      return static_cast<Fault>(kFaultsBeforeServers + random.below(kFaults - kFaultsBeforeServers));
+    }
+    if (several) {  // etcd's disks are on a majority: they are not lost, nor torn
+      auto fault = Fault::StoreLost;
+      while (fault == Fault::StoreLost || fault == Fault::StoreTorn || fault == Fault::StoreRefuses) {
+        fault = static_cast<Fault>(random.below(kFaultsBeforeSwitchovers));
+      }
+      return fault;
+    }
+    const auto faults = world.settings.switchovers ? kFaultsBeforeServers : kFaultsBeforeSwitchovers;
     return static_cast<Fault>(random.below(static_cast<unsigned>(faults)));
   };
   const auto blow = [&] {  // whatever makes the standby take over
@@ -44,7 +55,7 @@ Plan make_plan(World& world, Random& random, Instant from) {
   const auto begin = random.between(0s, 2s);
   switch (state) {
     case kStarting:
-      add(random.chance(0.5) ? Fault::ControlCrash : Fault::StoreLost, role, begin);
+      add(several || random.chance(0.5) ? Fault::ControlCrash : Fault::StoreLost, role, begin);
       break;
     case kExposed:
       add(Fault::QemuDeath, role, begin);
@@ -87,6 +98,7 @@ Plan make_plan(World& world, Random& random, Instant from) {
       add(blow(), (role + 1) % world.roles(), at + random.between(0ms, 300ms));
     }
   }
+  plan.standby_dies_activating = several && random.chance(0.1);
   const unsigned more = random.below(5);
   for (unsigned i = 0; i < more; ++i) {
     const unsigned other = random.below(world.roles());
@@ -194,6 +206,12 @@ void Faults::inject(const Plan::Item& item) {
     case Fault::OperatorPolicy:
     case Fault::OperatorSwitchover:
       return inject_other(item);
+    case Fault::StoreLate:
+    case Fault::StoreLoses:
+    case Fault::StorePartition:
+    case Fault::LeaderFreeze:
+    case Fault::LeaderStalls:
+      return inject_servers(item);
   }
 }
 
@@ -214,14 +232,15 @@ void Faults::accuse(unsigned role, bool control, bool mirror) {
 /// Whatever happens at a site: an active is suspect itself, the others make one of the observers so.
 void Faults::accuse_site(unsigned site) {
   for (unsigned role = 0; role < world_.roles(); ++role) {
-    accuse(role, site == world_.control_site() || site == role, site == world_.standby() || site == role);
+    accuse(role, world_.is_control_site(site) || site == role, site == world_.standby() || site == role);
   }
 }
 
 bool Faults::suspect(unsigned role) const {
   const auto now = world_.scheduler.now();
   if (decided_in_doubt_[role]) { return true; }  // what stops the old place may take long to prove
-  const auto suspicion = world_.settings.switchovers ? 2 * kSuspicion : kSuspicion;
+  const auto& with = world_.settings;            // a fault lasts for 25 s there
+  const auto suspicion = with.switchovers || with.leases || with.servers > 1 ? 2 * kSuspicion : kSuspicion;
   return now - accused_[role][0] < suspicion && now - accused_[role][1] < suspicion;
 }
 
@@ -238,12 +257,17 @@ void Faults::undo_later(Duration after, Action undo) {
 
 unsigned Faults::some_site() { return random_.below(world_.standby() + 1); }
 
-void Faults::leave_dead(unsigned role, bool frozen) {
-  left_dead_ = role;
+void Faults::accuse_active(unsigned role) {
   observers_only_ = false;
-  accuse_site(role);
-  if (frozen) { return world_.freeze(role); }
-  world_.power_off(role);
+  accuse(role, true, true);
+}
+
+void Faults::leave_dead(unsigned site, bool frozen) {
+  left_dead_ = site;
+  observers_only_ = false;
+  accuse_site(site);
+  if (frozen) { return world_.freeze(site); }
+  world_.power_off(site);
 }
 
 void Faults::heal() {
@@ -267,8 +291,10 @@ void Faults::heal() {
   world_.scheduler.after(12s, [this] {
     for (unsigned site = 0; site <= world_.standby(); ++site) { power_back(site, 0s); }
   });
-  if (!world_.settings.control_on_standby) { world_.control_box->thaw(); }
-  if (!chassis_.control.process().alive()) { restart_control(random_.between(0s, 1s)); }
+  for (unsigned server = 0; server < world_.servers(); ++server) {
+    if (!world_.server_on_standby(server)) { world_.control_boxes[server]->thaw(); }
+    if (!chassis_.control.process(server).alive()) { restart_control(server, random_.between(0s, 1s)); }
+  }
 }
 
 }  // namespace understudy::sim

@@ -24,7 +24,8 @@ struct Plan {
     Duration wait{0};
     bool done = false;
   };
-  bool single = false;  ///< exactly one fault
+  bool single = false;                   ///< exactly one fault
+  bool standby_dies_activating = false;  ///< between the first Activate and its answer
   std::vector<Item> items;
 };
 [[nodiscard]] Plan make_plan(World& world, Random& random, Instant from);
@@ -37,8 +38,15 @@ class Faults {
   /// Everything that a fault has set is undone; what is off or dead comes back within some seconds.
   void heal();
   /// Of a healed chassis: the blade of this role loses its power, or stands still, and nobody mends it any more.
-  void leave_dead(unsigned role, bool frozen);
-  void restart_control(Duration after);
+  void leave_dead(unsigned site, bool frozen);
+  void leave_off(unsigned server);
+  void cut_from_store(unsigned server, Duration lasts);
+  void restart_control(unsigned server, Duration after);
+  void control_box_off(unsigned server);
+  /// From here on the role's active has failed, whatever the plan was.
+  void accuse_active(unsigned role);
+  /// A mirror was told to take over.
+  void on_activate();
   void restart_agent(unsigned site, Duration after);
   [[nodiscard]] const Matrix& met() const { return met_; }
   [[nodiscard]] bool single() const { return plan_.single; }
@@ -62,13 +70,17 @@ class Faults {
   void inject_machine(const Plan::Item& item);
   void inject_trouble(const Plan::Item& item);
   void inject_other(const Plan::Item& item);
+  void inject_servers(const Plan::Item& item);  ///< faults_servers.cpp
+  void leader_stalls(unsigned server);
+  void cut_cable(unsigned server, bool cut);
+  /// Who leads, mostly.
+  [[nodiscard]] unsigned some_server();
   void on_state(unsigned role, unsigned state);
   [[nodiscard]] bool doubted(unsigned role) const;
   void on_doom(const World::Doom& doom);
 
   void weather(unsigned a, unsigned b, const std::function<void(Path&)>& change, bool both);
   void power_back(unsigned site, Duration after);
-  void control_box_off();
   void undo_later(Duration after, Action undo);
   void count(Fault fault, unsigned role);
   void count_all(Fault fault);
@@ -87,7 +99,8 @@ class Faults {
   bool operator_moved_ = false;
   std::function<void(unsigned, unsigned)> on_state_ = [](unsigned, unsigned) {};
   bool observers_only_ = false;
-  std::optional<unsigned> left_dead_;
+  std::optional<unsigned> left_dead_;  ///< a site
+  std::optional<unsigned> left_off_;   ///< a control-server
   std::vector<Action> undo_;
   std::vector<std::array<Instant, 2>> accused_;  ///< role: by control-server, by mirror
   std::vector<bool> decided_in_doubt_;           ///< role: since it is being taken over

@@ -12,13 +12,13 @@ void Faults::weather(unsigned a, unsigned b, const std::function<void(Path&)>& c
   if (both) { change(world_.network.path(b, a)); }
   for (unsigned role = 0; role < world_.roles(); ++role) {
     const bool touched = a == role || b == role;
-    accuse(role, touched && (a == world_.control_site() || b == world_.control_site()),
+    accuse(role, touched && (world_.is_control_site(a) || world_.is_control_site(b)),
            touched && (a == world_.standby() || b == world_.standby()));
   }
 }
 
 void Faults::inject_network(const Plan::Item& item) {
-  const unsigned sites = world_.control_site() + 1;
+  const unsigned sites = world_.sites();
   const bool cable = random_.chance(0.5);
   const unsigned centre = random_.chance(0.4) ? item.role : random_.below(sites);
   const unsigned peer = (centre + 1 + random_.below(sites - 1)) % sites;
@@ -80,25 +80,25 @@ void Faults::inject_network(const Plan::Item& item) {
 
 // --- daemons ---
 
-void Faults::restart_control(Duration after) {
-  world_.scheduler.after(after, [this] {
-    auto& machine = world_.control_machine();
-    if (chassis_.control.process().alive()) { return; }
+void Faults::restart_control(unsigned server, Duration after) {
+  world_.scheduler.after(after, [this, server] {
+    auto& machine = world_.control_machine(server);
+    if (chassis_.control.process(server).alive() || left_off_ == server) { return; }
     if (!machine.up) {
-      if (world_.settings.control_on_standby) { return; }  // its blade's start brings it back
+      if (world_.server_on_standby(server)) { return; }  // its blade's start brings it back
       machine.power_on();
       world_.network.after_change();
     }
-    chassis_.control.start();
+    chassis_.control.start(server);
   });
 }
 
-void Faults::control_box_off() {
-  if (world_.settings.control_on_standby) { return chassis_.control.crash(); }
+void Faults::control_box_off(unsigned server) {
+  if (world_.server_on_standby(server)) { return chassis_.control.crash(server); }
   world_.network.before_change();
-  world_.trace("control", "its machine loses its power");
-  world_.control_box->power_off();
-  chassis_.control.power_lost();
+  world_.trace(world_.control_boxes[server]->name, "its machine loses its power");
+  world_.control_boxes[server]->power_off();
+  chassis_.control.power_lost(server);
   world_.network.after_change();
 }
 
@@ -118,9 +118,9 @@ void Faults::on_doom(const World::Doom& doom) {
     case Daemon::Control:
       count_all(Fault::ControlCrash);
       note(Fault::ControlCrash, "between two effects");
-      accuse_site(world_.control_site());
-      chassis_.control.crash();
-      restart_control(random_.between(50ms, 8s));
+      accuse_site(world_.control_site(doom.which));
+      chassis_.control.crash(doom.which);
+      restart_control(doom.which, random_.between(50ms, 8s));
       return;
     case Daemon::Host:
       for (unsigned role = 0; role < world_.roles(); ++role) {
@@ -157,7 +157,7 @@ void Faults::inject_daemon(const Plan::Item& item) {
   switch (item.fault) {
     case Fault::ControlCrash:
       if (plan_.single) { observers_only_ = true; }
-      return doom(Daemon::Control, 0);
+      return doom(Daemon::Control, some_server());
     case Fault::HostAgentCrash:
       return doom(Daemon::Host, random_.chance(0.5) ? item.role : world_.standby());
     case Fault::GuestAgentCrash:
@@ -167,20 +167,21 @@ void Faults::inject_daemon(const Plan::Item& item) {
   }
   note(item.fault, "");
   count_all(item.fault);
-  accuse_site(world_.control_site());
+  const unsigned server = some_server();
+  accuse_site(world_.control_site(server));
   if (plan_.single) { observers_only_ = true; }
   if (item.fault == Fault::ControlPowerLoss) {
-    control_box_off();
+    control_box_off(server);
   } else if (item.fault == Fault::StoreLost) {
-    chassis_.control.crash();
+    chassis_.control.crash(server);
     chassis_.control.lose_store();
     store_damaged_ = true;
   } else {
-    control_box_off();
+    control_box_off(server);
     chassis_.control.tear_store(1 + random_.below(2));
     store_damaged_ = true;
   }
-  restart_control(random_.between(100ms, 8s));
+  restart_control(server, random_.between(100ms, 8s));
 }
 
 // --- machines ---
@@ -190,14 +191,17 @@ void Faults::power_back(unsigned site, Duration after) {
     if (world_.blades[site]->machine.up || left_dead_ == site) { return; }
     world_.power_on(site);
     restart_agent(site, random_.between(1s, 4s));
-    if (site == world_.standby() && world_.settings.control_on_standby) { restart_control(random_.between(1s, 4s)); }
+    if (site == world_.standby() && world_.settings.control_on_standby) {
+      restart_control(world_.servers() - 1, random_.between(1s, 4s));
+    }
   });
 }
 
 void Faults::inject_machine(const Plan::Item& item) {
-  const bool control = item.fault != Fault::PowerLoss && !world_.settings.control_on_standby && random_.chance(0.2);
+  const unsigned server = some_server();
+  const bool control = item.fault != Fault::PowerLoss && !world_.server_on_standby(server) && random_.chance(0.2);
   const unsigned site = random_.chance(0.6) ? item.role : random_.chance(0.6) ? world_.standby() : some_site();
-  auto& machine = control ? *world_.control_box : world_.blades[site]->machine;
+  auto& machine = control ? *world_.control_boxes[server] : world_.blades[site]->machine;
   if (!machine.up) { return; }
   note(item.fault, "of " + machine.name);
   if (plan_.single) { observers_only_ = control || site == world_.standby(); }
@@ -206,7 +210,7 @@ void Faults::inject_machine(const Plan::Item& item) {
   } else {
     count(item.fault, site);
   }
-  accuse_site(control ? world_.control_site() : site);
+  accuse_site(control ? world_.control_site(server) : site);
   switch (item.fault) {
     case Fault::PowerLoss:
       world_.power_off(site);
@@ -220,11 +224,11 @@ void Faults::inject_machine(const Plan::Item& item) {
       machine.freeze();
       world_.touch();
       world_.network.after_change();
-      undo_later(random_.between(20ms, random_.chance(0.5) ? 500ms : 12s), [this, control, site] {
-        accuse_site(control ? world_.control_site() : site);
+      undo_later(random_.between(20ms, random_.chance(0.5) ? 500ms : 12s), [this, control, site, server] {
+        accuse_site(control ? world_.control_site(server) : site);
         if (!control) { return world_.thaw(site); }
         world_.network.before_change();
-        world_.control_box->thaw();
+        world_.control_boxes[server]->thaw();
         world_.network.after_change();
       });
       return;

@@ -7,9 +7,14 @@ LastAct::LastAct(Chassis& chassis, Faults& faults)
     : chassis_(chassis), world_(chassis.world), faults_(faults), random_(chassis.world.settings.seed ^ 0x1a57U) {}
 
 const char* LastAct::kind() const {
-  return kind_ == Kind::Away       ? "while the control-server was away"
-         : kind_ == Kind::NoSwitch ? "while the switch did not obey"
-                                   : "while neither switch nor power obeyed";
+  constexpr std::array<const char*, 7> words{"while the control-server was away",
+                                             "while the switch did not obey",
+                                             "while neither switch nor power obeyed",
+                                             "with the control-server that led",
+                                             "while the control-server that led stood still",
+                                             "while the control-server that led did not reach etcd",
+                                             "in its application, and the standby while it took over,"};
+  return words[static_cast<std::size_t>(kind_)];
 }
 
 /// Roles whose mirror has it all and may take over; where leases are to prove the stop, the armed ones.
@@ -28,7 +33,13 @@ std::vector<unsigned> LastAct::candidates() const {
 bool LastAct::begin() {
   const auto& settings = world_.settings;
   if (settings.actives == 1) { return false; }  // nobody else may be there to witness that our network works
-  kind_ = static_cast<Kind>(random_.below(settings.leases && !settings.control_on_standby ? 3 : 2));
+  if (settings.servers > 1) {
+    if (!chassis_.control.leader()) { return false; }
+    kind_ =
+        static_cast<Kind>(static_cast<unsigned>(Kind::LeaderOff) + random_.below(settings.control_on_standby ? 3 : 4));
+  } else {
+    kind_ = static_cast<Kind>(random_.below(settings.leases && !settings.control_on_standby ? 3 : 2));
+  }
   const auto roles = candidates();
   if (roles.empty()) { return false; }
   role_ = roles[random_.below(static_cast<unsigned>(roles.size()))];
@@ -43,8 +54,8 @@ void LastAct::strike() {
   switch (kind_) {
     case Kind::Away: {
       const auto before = random_.between(0s, random_.chance(0.5) ? 100ms : 4s);
-      scheduler.after(at - before, [this] { chassis_.control.crash(); });
-      faults_.restart_control(at + random_.between(50ms, 12s));
+      scheduler.after(at - before, [this] { chassis_.control.crash(0); });
+      faults_.restart_control(0, at + random_.between(50ms, 12s));
       break;
     }
     case Kind::NoSwitch:
@@ -59,10 +70,55 @@ void LastAct::strike() {
     case Kind::Frozen:
       world_.troubles.switch_fails = world_.troubles.fence_fails = true;
       break;
+    case Kind::Activating:
+      scheduler.after(at, [this] { strike_application(); });
+      return;
+    default:
+      strike_leader(at + random_.between(-100ms, random_.chance(0.5) ? 100ms : 1s));
+      break;
   }
   scheduler.after(at, [this] {
     world_.trace("FAULT", world_.blade_id(role_).value + " is gone for good, " + kind());
     faults_.leave_dead(role_, kind_ == Kind::Frozen);
+  });
+}
+
+void LastAct::strike_leader(Duration at) {
+  world_.scheduler.after(at, [this] {
+    const auto leader = chassis_.control.leader();
+    if (!leader || world_.server_on_standby(*leader)) { return; }  // then its death is another history
+    world_.trace("FAULT", "server " + std::to_string(*leader + 1) + ", which leads, " + kind());
+    if (kind_ == Kind::LeaderOff) { return faults_.leave_off(*leader); }
+    if (kind_ == Kind::LeaderCut) { return faults_.cut_from_store(*leader, 1h); }
+    auto& box = *world_.control_boxes[*leader];
+    world_.network.before_change();
+    box.freeze();
+    world_.network.after_change();
+    world_.scheduler.after(12s, [this, &box] {
+      world_.network.before_change();
+      box.thaw();
+      world_.network.after_change();
+    });
+  });
+}
+
+/// Its blade is healthy, and has all of it.
+void LastAct::strike_application() {
+  world_.trace("FAULT", world_.role_id(role_).value + " fails " + kind());
+  faults_.accuse_active(role_);
+  auto& blade = *world_.blades[role_];
+  blade.places[role_].app_running = false;
+  world_.touch();
+  struck_ = true;
+  blade.agent.post(1ms, [this] { chassis_.blades[role_]->application_died(role_); });
+}
+
+void LastAct::on_activate(unsigned role) {
+  if (kind_ != Kind::Activating || role != role_ || !std::exchange(struck_, false)) { return; }
+  world_.scheduler.after(random_.between(0ns, 5ms), [this] {
+    constexpr unsigned taking_over = 3;
+    too_late_ = chassis_.control.state(role_) != taking_over;  // a mirror that has served is another history
+    if (!too_late_) { faults_.leave_dead(world_.standby(), false); }
   });
 }
 

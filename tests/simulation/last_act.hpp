@@ -8,13 +8,23 @@
 ///   NoSwitch   the switch fails for good, and the standby's host-agent dies somewhere in the takeover
 ///   Frozen     (leases) neither switch nor power obeys for good, and the active only stands still
 ///
-/// Invariant: within kLastAct its role is served by the standby.
+/// Where several control-servers are:
+///
+///   LeaderOff     the leader loses its power for good within a moment before or after
+///   LeaderFrozen  it stands still for twelve seconds, and goes on
+///   LeaderCut     it does not reach etcd any more
+///   Activating    only the application dies; the standby loses its power between Activate and its answer
+///
+/// Invariant: within bound() its role is served by the standby; Activating: by its own blade.
 
 #include "faults.hpp"
 
 namespace understudy::sim {
 
 inline constexpr Duration kLastAct = 60s;
+/// With several control-servers, whatever becomes of the leader: its lease, up to a second more, the next one's
+/// reading, its eyes that may be undecided, and the host-agents that have to find it.
+inline constexpr Duration kLastActOfSeveral = 25s;
 
 class LastAct {
  public:
@@ -23,11 +33,17 @@ class LastAct {
   bool begin();
   [[nodiscard]] unsigned role() const { return role_; }
   [[nodiscard]] const char* kind() const;
+  [[nodiscard]] Duration bound() const { return world_.servers() > 1 ? kLastActOfSeveral : kLastAct; }
+  /// Where the role must be served.
+  [[nodiscard]] unsigned site() const { return kind_ == Kind::Activating && !too_late_ ? role_ : world_.standby(); }
+  void on_activate(unsigned role);
 
  private:
-  enum class Kind : std::uint8_t { Away, NoSwitch, Frozen };
+  enum class Kind : std::uint8_t { Away, NoSwitch, Frozen, LeaderOff, LeaderFrozen, LeaderCut, Activating };
   [[nodiscard]] std::vector<unsigned> candidates() const;
   void strike();
+  void strike_leader(Duration at);
+  void strike_application();
 
   Chassis& chassis_;
   World& world_;
@@ -35,6 +51,8 @@ class LastAct {
   Random random_;
   Kind kind_ = Kind::Away;
   unsigned role_ = 0;
+  bool struck_ = false;
+  bool too_late_ = false;
 };
 
 }  // namespace understudy::sim

@@ -56,23 +56,26 @@ class Run {
 
  private:
   void last_act() {
-    LastAct act(chassis_, faults_);
+    act_.emplace(chassis_, faults_);
+    auto& act = *act_;
     const Instant until_armed = world_.scheduler.now() + 10s;
     while (world_.settings.leases && world_.scheduler.now() < until_armed) {
       if (!until(world_.scheduler.now() + 1s)) { return; }
     }
     if (!act.begin()) { return; }
     ++report_.last_acts;
-    const Instant end = world_.scheduler.now() + 4s + kLastAct;
+    const Instant end = world_.scheduler.now() + 4s + act.bound();
     RoleView view;
     while (world_.scheduler.now() < end) {
       if (!until(world_.scheduler.now() + 1s)) { return; }
+      if (world_.scheduler.now() < end - act.bound()) { continue; }
       view = chassis_.control.view(act.role());
-      if (view.place.blade == world_.blade_id(world_.standby()) && serves(act.role(), view)) { return; }
+      if (view.place.blade == world_.blade_id(act.site()) && serves(act.role(), view)) { return; }
     }
     world_.violate(Invariant::WayBack, world_.role_id(act.role()).value + ", whose blade has died " + act.kind() +
                                            ", is " + view.name + " at " + to_string(view.place) +
-                                           " and not served by its mirror; " + view.detail);
+                                           " and not served by " + world_.blade_id(act.site()).value + "; " +
+                                           view.detail);
   }
 
   void come_up() {
@@ -85,10 +88,14 @@ class Run {
           }
         });
       }
-      if (!world_.settings.control_on_standby) { world_.control_box->power_on(); }
-      world_.scheduler.after(random_.between(0s, 300ms), [this] {
-        if (world_.control_machine().up && !chassis_.control.process().alive()) { chassis_.control.start(); }
-      });
+      for (unsigned server = 0; server < world_.servers(); ++server) {
+        if (!world_.server_on_standby(server)) { world_.control_boxes[server]->power_on(); }
+        world_.scheduler.after(random_.between(0s, 300ms), [this, server] {
+          if (world_.control_machine(server).up && !chassis_.control.process(server).alive()) {
+            chassis_.control.start(server);
+          }
+        });
+      }
       write();
     });
     faults_.watch_states([this](unsigned role, unsigned state) { on_state(role, state); });
@@ -119,6 +126,8 @@ class Run {
   }
 
   void on_activate(unsigned role, Term term) {
+    faults_.on_activate();
+    if (act_) { act_->on_activate(role); }
     if (!activated_[role].insert(term).second) { return; }
     ++report_.takeovers;
     // A store that has lost its last writes may take a copy that was given back for one that nobody else has.
@@ -198,6 +207,7 @@ class Run {
   bool early_;
   Instant faults_at_;
   Faults faults_;
+  std::optional<LastAct> act_;
   Report report_;
   unsigned steady_ = 0;
   std::vector<std::set<Term>> activated_;
@@ -215,6 +225,11 @@ Settings settings_of(std::uint64_t seed, bool trace, Bug bug) {
   settings.control_on_standby = random.chance(0.15);
   settings.last_act = seed >= kFirstLastActSeed;
   settings.switchovers = seed >= kFirstSwitchoverSeed && !settings.last_act;
+  if (seed >= kFirstServersSeed) {
+    settings.servers = 2 + random.below(2);
+    settings.last_act = random.chance(0.6);
+    settings.control_on_standby = random.chance(0.3);
+  }
   settings.leases = seed >= kFirstLeaseSeed;
   if (settings.switchovers) { settings.leases = random.chance(0.3); }
   if (settings.last_act) { settings.leases = random.chance(0.5); }
@@ -233,16 +248,16 @@ Chassis::Chassis(const Settings& settings) : world(settings), control(world) {
   for (unsigned role = 0; role < world.roles(); ++role) { guests.push_back(std::make_unique<GuestNode>(*this, role)); }
   world.on_power_off = [this](unsigned site) {
     blades[site]->on_power_lost();
-    if (site == world.standby() && world.settings.control_on_standby) { control.power_lost(); }
+    if (site == world.standby() && world.settings.control_on_standby) { control.power_lost(world.servers() - 1); }
   };
 }
 
 Report run_seed(std::uint64_t seed, bool trace, Bug bug) {
   const auto settings = settings_of(seed, trace, bug);
   if (trace) {
-    std::printf("seed %llu: %u actives, movement %s, control-server %s\n", static_cast<unsigned long long>(seed),
-                settings.actives, settings.always_move ? "always" : "manual",
-                settings.control_on_standby ? "on the standby" : "on a box of its own");
+    std::printf("seed %llu: %u actives, movement %s, %u control-server(s), the last %s\n",
+                static_cast<unsigned long long>(seed), settings.actives, settings.always_move ? "always" : "manual",
+                settings.servers, settings.control_on_standby ? "on the standby" : "on a box of its own");
   }
   Run run(settings);
   return run.run();

@@ -5,15 +5,15 @@ namespace understudy::sim {
 
 namespace {
 constexpr std::array<const char*, kFaults> fault_names{
-    "loss",          "delay",         "duplicate",        "reorder",     "partition",     "one-way-partition",
-    "control-crash", "control-power", "host-agent-crash", "guest-crash", "power-loss",    "freeze",
-    "slow-clock",    "clock-jump",    "store-refuses",    "store-lost",  "store-torn",    "qemu-death",
-    "failed-freeze", "failed-cont",   "fence-fails",      "fence-lies",  "fence-hangs",   "switch-fails",
-    "switch-hangs",  "application",   "failed-step",      "slow-guest",  "operator-move", "operator-policy",
-    "switchover"};
+    "loss",          "delay",         "duplicate",        "reorder",         "partition",     "one-way-partition",
+    "control-crash", "control-power", "host-agent-crash", "guest-crash",     "power-loss",    "freeze",
+    "slow-clock",    "clock-jump",    "store-refuses",    "store-lost",      "store-torn",    "qemu-death",
+    "failed-freeze", "failed-cont",   "fence-fails",      "fence-lies",      "fence-hangs",   "switch-fails",
+    "switch-hangs",  "application",   "failed-step",      "slow-guest",      "operator-move", "operator-policy",
+    "switchover",    "store-late",    "store-loses",      "store-partition", "leader-freeze", "leader-stalls"};
 constexpr std::array<const char*, kInvariants> invariant_names{
-    "one-owner",    "one-role", "term-once",    "mirrored-kept", "installed-first", "old-place-silent",
-    "standby-kept", "way-back", "stored-first", "held-out",      "higher-first",    "edge-holds"};
+    "one-owner", "one-role",     "term-once", "mirrored-kept", "installed-first", "old-place-silent", "standby-kept",
+    "way-back",  "stored-first", "held-out",  "higher-first",  "one-leader",      "edge-holds"};
 struct BugWord {
   const char* name;
   Invariant invariant;
@@ -43,6 +43,10 @@ constexpr std::array<BugWord, kBugs> bugs{{
     {"hand-over-unshipped", Invariant::MirroredKept},
     {"lower-first", Invariant::HigherFirst},
     {"forget-the-hold-out", Invariant::HeldOut},
+    {"obey-any-leader", Invariant::OneLeader},
+    {"write-unfenced", Invariant::OneLeader},
+    {"stale-record", Invariant::WayBack},
+    {"forget-protection", Invariant::WayBack},
 }};
 }  // namespace
 

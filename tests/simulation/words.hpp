@@ -42,8 +42,14 @@ enum class Fault : std::uint8_t {
   OperatorMove,
   OperatorPolicy,
   OperatorSwitchover,
+  StoreLate,
+  StoreLoses,
+  StorePartition,
+  LeaderFreeze,
+  LeaderStalls,
 };
-inline constexpr std::size_t kFaults = 31;
+inline constexpr std::size_t kFaults = 36;
+inline constexpr std::size_t kFaultsBeforeServers = 31;
 inline constexpr std::size_t kFaultsBeforeSwitchovers = 30;
 [[nodiscard]] const char* to_string(Fault fault);
 
@@ -59,9 +65,10 @@ enum class Invariant : std::uint8_t {
   StoredFirst,     ///< nothing is ordered under a term that is not stored
   HeldOut,         ///< who is held out has failed as often as that, and gets no mirror before it is let back
   HigherFirst,     ///< a role of a higher priority never waits for a lower one's movement
+  OneLeader,       ///< a former leader writes nothing, and no blade obeys one that is older than one it has heard
   EdgeHolds,       ///< the core asks the edge for nothing that would end the daemon, and never makes it spin
 };
-inline constexpr std::size_t kInvariants = 12;
+inline constexpr std::size_t kInvariants = 13;
 [[nodiscard]] const char* to_string(Invariant invariant);
 
 /// Bugs of the edges, planted one at a time. Each has the invariant that finds it.
@@ -90,15 +97,22 @@ enum class Bug : std::uint8_t {
   HandOverUnshipped,
   LowerFirst,
   ForgetTheHoldOut,
+  ObeyAnyLeader,
+  WriteUnfenced,
+  StaleRecord,
+  ForgetProtection,
 };
-inline constexpr std::size_t kBugs = 24;
+inline constexpr std::size_t kBugs = 28;
 /// Histories from this seed on have leases; those below are what they were before there were any.
 inline constexpr std::uint64_t kFirstLeaseSeed = 1'000'000'000'001;
 /// Histories from this seed on have switchovers too, some of them leases.
 inline constexpr std::uint64_t kFirstSwitchoverSeed = 2'000'000'000'001;
 /// Histories from this seed on have no switchovers and end with an active that is never mended (last_act.hpp).
 inline constexpr std::uint64_t kFirstLastActSeed = 3'000'000'000'001;
+/// Histories from this seed on have several control-servers and etcd.
+inline constexpr std::uint64_t kFirstServersSeed = 4'000'000'000'001;
 [[nodiscard]] constexpr std::uint64_t first_seed_of(Bug bug) {
+  if (bug >= Bug::ObeyAnyLeader) { return kFirstServersSeed; }
   if (bug >= Bug::HandOverUnshipped) { return kFirstSwitchoverSeed; }
   return bug >= Bug::ForgetTheLease ? kFirstLeaseSeed : 1;
 }

@@ -20,15 +20,18 @@ World::World(const Settings& with)
       random(with.seed),
       lease_random(with.seed ^ 0x1ea5eU),
       network(scheduler, random),
+      control_bfd(with.servers),
+      store_cut(with.servers, false),
       outages_(with.actives, false),
       promised_(with.actives),
+      heard_leader_(with.actives + 1, 0),
       highest_stored_(with.actives),
       highest_spoken_(with.actives),
       term_users_(with.actives) {
   for (unsigned site = 0; site <= settings.actives; ++site) {
     blade_ids_.push_back(BladeId{"blade-" + std::to_string(site + 1)});
     blades.push_back(std::make_unique<Blade>(scheduler, blade_ids_.back().value, settings.actives));
-    control_bfd.push_back(std::make_unique<BfdPair>(network, random));
+    for (auto& pairs : control_bfd) { pairs.push_back(std::make_unique<BfdPair>(network, random)); }
   }
   for (unsigned role = 0; role < settings.actives; ++role) {
     role_ids_.push_back(RoleId{"role-" + std::to_string(role + 1)});
@@ -36,7 +39,10 @@ World::World(const Settings& with)
         std::make_unique<Guest>(scheduler, blades[standby()]->machine, "mirror-" + std::to_string(role + 1)));
     mirror_bfd.push_back(std::make_unique<BfdPair>(network, random));
   }
-  control_box = std::make_unique<Machine>(scheduler, "control");
+  for (unsigned server = 0; server < settings.servers; ++server) {
+    const auto number = settings.servers == 1 ? "" : "-" + std::to_string(server + 1);
+    control_boxes.push_back(std::make_unique<Machine>(scheduler, "control" + number));
+  }
 }
 
 unsigned World::site_of(const BladeId& id) const { return static_cast<unsigned>(id.value.back() - '1'); }
@@ -145,7 +151,7 @@ void World::standby_heard(bool heard) {
   if (heard) {
     standby_away_.reset();
   } else {
-    standby_away_ = control_machine().clock();
+    standby_away_ = control_machine(leading).clock();
   }
 }
 
@@ -153,7 +159,7 @@ void World::starts_anew(unsigned role) {
   auto& region = blades[standby()]->regions[role];
   const auto& own = blades[role]->regions[role];
   const auto& promise = promised_[role];
-  if (!standby_away_ || control_machine().clock() - *standby_away_ < standby_waited_for) { return; }
+  if (!standby_away_ || control_machine(leading).clock() - *standby_away_ < standby_waited_for) { return; }
   if (!region || !region->trusted || promise.sequence == 0 || !holds(*region, promise)) { return; }
   if (own && holds(*own, promise)) { return; }
   region->trusted = false;
@@ -170,6 +176,16 @@ Term World::highest_remembered(unsigned role) const {
     if (blade->regions[role]) { highest = std::max(highest, blade->regions[role]->writer); }
   }
   return highest;
+}
+
+void World::heard_leader(unsigned site, std::uint64_t token) {
+  heard_leader_[site] = std::max(heard_leader_[site], token);
+}
+void World::obeyed(unsigned site, std::uint64_t token) {
+  if (token >= heard_leader_[site]) { return; }
+  violate(Invariant::OneLeader, blade_ids_[site].value + " obeys an order of the leader under token " +
+                                    std::to_string(token) + " and has heard one under token " +
+                                    std::to_string(heard_leader_[site]));
 }
 
 void World::kill_guest(unsigned role) {
@@ -222,6 +238,7 @@ void World::forget_blade(unsigned site) {
   for (auto& place : blade.places) { place = HostPlace{}; }
   for (auto& region : blade.regions) { region.reset(); }
   blade.commits.clear();
+  heard_leader_[site] = 0;
   if (site == standby()) {
     for (auto& guest : guests) {
       guest->tap_open = guest->configured = guest->app_running = false;

@@ -92,6 +92,8 @@ struct Troubles {
   bool cont_fails = false;
   bool steps_fail = false;
   bool slow_guests = false;
+  bool store_late = false;   ///< etcd's
+  bool store_loses = false;  ///< requests, and answers to what was done
 };
 
 enum class Daemon : std::uint8_t { Control, Host, Guest };
@@ -106,7 +108,8 @@ struct Settings {
   std::uint64_t seed = 0;
   unsigned actives = 3;
   bool always_move = false;
-  bool control_on_standby = false;
+  bool control_on_standby = false;  ///< the last of them
+  unsigned servers = 1;
   bool leases = false;
   bool last_act = false;
   bool switchovers = false;
@@ -127,9 +130,11 @@ class World {
   Scheduler scheduler;
   Network network;
   std::vector<std::unique_ptr<Blade>> blades;
-  std::vector<std::unique_ptr<Guest>> guests;  ///< of role i, on the standby
-  std::unique_ptr<Machine> control_box;        ///< unused when the control-server lives on the standby
-  std::vector<std::unique_ptr<BfdPair>> control_bfd;
+  std::vector<std::unique_ptr<Guest>> guests;           ///< of role i, on the standby
+  std::vector<std::unique_ptr<Machine>> control_boxes;  ///< of server i; unused where it lives on the standby
+  std::vector<std::vector<std::unique_ptr<BfdPair>>> control_bfd;  ///< of server i and a site
+  std::vector<bool> store_cut;                                     ///< server i does not reach etcd
+  unsigned leading = 0;                                            ///< the server that leads, or did last
   std::vector<std::unique_ptr<BfdPair>> mirror_bfd;
   Troubles troubles;
   double lost_grants = 0;
@@ -137,9 +142,20 @@ class World {
 
   [[nodiscard]] unsigned roles() const { return settings.actives; }
   [[nodiscard]] unsigned standby() const { return settings.actives; }
-  [[nodiscard]] unsigned control_site() const { return settings.control_on_standby ? standby() : standby() + 1; }
-  [[nodiscard]] Machine& control_machine() {
-    return settings.control_on_standby ? blades[standby()]->machine : *control_box;
+  [[nodiscard]] unsigned servers() const { return settings.servers; }
+  [[nodiscard]] bool server_on_standby(unsigned server) const {
+    return settings.control_on_standby && server + 1 == servers();
+  }
+  [[nodiscard]] unsigned control_site(unsigned server) const {
+    return server_on_standby(server) ? standby() : standby() + 1 + server;
+  }
+  [[nodiscard]] bool is_control_site(unsigned site) const {
+    return site > standby() || (settings.control_on_standby && site == standby());
+  }
+  /// Of blades, and of control-servers that live elsewhere.
+  [[nodiscard]] unsigned sites() const { return standby() + 1 + servers() - (settings.control_on_standby ? 1 : 0); }
+  [[nodiscard]] Machine& control_machine(unsigned server) {
+    return server_on_standby(server) ? blades[standby()]->machine : *control_boxes[server];
   }
   [[nodiscard]] unsigned priority_of(unsigned role) const { return settings.priorities ? 100 + role : 100; }
   [[nodiscard]] const BladeId& blade_id(unsigned site) const { return blade_ids_[site]; }
@@ -200,6 +216,9 @@ class World {
   /// The commit of a movement: from here on only `term` may speak.
   void ownership_leaves(unsigned role, Term term) { highest_spoken_[role] = std::max(highest_spoken_[role], term); }
   void ordered(unsigned role, Term term, const char* order);
+  /// A host-agent is in conversation with a leader, and obeys an order of one.
+  void heard_leader(unsigned site, std::uint64_t token);
+  void obeyed(unsigned site, std::uint64_t token);
   [[nodiscard]] const std::vector<bool>& outages() const { return outages_; }
   void watch_outages(bool on);
 
@@ -241,6 +260,7 @@ class World {
   std::uint64_t copies_ = 0;
   std::uint64_t gate_timers_ = 0;
   std::vector<Record> promised_;
+  std::vector<std::uint64_t> heard_leader_;  ///< of this boot of the site
   std::vector<Term> highest_stored_;
   std::vector<Term> highest_spoken_;
   struct TermUser {

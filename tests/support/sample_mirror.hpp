@@ -31,6 +31,7 @@ inline link::RunMirror sample_mirror() {
   spec.mirror_memory_mib = 192;
   spec.health = {{"/usr/bin/check", "--role"}, 2000, 700, 5};
   spec.link_down_ms = 900;
+  spec.mirror_blade = BladeId{"blade-4"};
   return {spec,
           Term{7},
           BladeId{"blade-2"},

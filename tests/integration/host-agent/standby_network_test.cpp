@@ -80,6 +80,16 @@ TEST_F(StandbyNetworkTest, ABridgeThatWasLeftHalfMadeIsFinished) {
   EXPECT_FALSE(has("mnt0", "192.168.1.4/24"));
 }
 
+TEST_F(StandbyNetworkTest, AnAddressThatADyingDaemonLeftOnThePortGoes) {
+  StandbyNetwork former(config_);
+  ASSERT_OK(on_blade([&] { return former.ensure(); }));
+  ASSERT_OK(links_->add_address("mnt0", IpPrefix::parse("192.168.1.4/24").value()));
+  StandbyNetwork sut(config_);
+  ASSERT_OK(on_blade([&] { return sut.ensure(); }));
+  EXPECT_FALSE(has("mnt0", "192.168.1.4/24")) << "its route would win, and the answers arrive at the bridge";
+  EXPECT_TRUE(has("us-mnt0", "192.168.1.4/24"));
+}
+
 TEST_F(StandbyNetworkTest, AMirrorsPortPassesNothingUntilItsGateOpensAndAMaintenancePortAtOnce) {
   TestNamespace mirror("mirror");
   connect(*blade_, "m2-ext", mirror, "eth0");

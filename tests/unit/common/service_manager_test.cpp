@@ -7,8 +7,11 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#include <cerrno>
 #include <cstdlib>
 #include <cstring>
+#include <future>
+#include <thread>
 
 namespace understudy {
 namespace {
@@ -46,6 +49,17 @@ class ServiceManagerTest : public testing::Test {
     }
   }
 
+  /// Until systemd's queue takes nothing more.
+  void fill() const {
+    const int filler = ::socket(AF_UNIX, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    sockaddr_un address{};
+    address.sun_family = AF_UNIX;
+    std::strncpy(address.sun_path, path_.c_str(), sizeof address.sun_path - 1);
+    while (::sendto(filler, "x", 1, 0, reinterpret_cast<const sockaddr*>(&address), sizeof address) == 1) {}
+    EXPECT_EQ(errno, EAGAIN);
+    ::close(filler);
+  }
+
   const std::string path_ = testing::TempDir() + "notify." + std::to_string(getpid());
   int socket_;
   boost::asio::io_context io_;
@@ -69,6 +83,41 @@ TEST_F(ServiceManagerTest, TellsThatItIsReadyFedWhileItsLoopRunsAndStops) {
   EXPECT_NE(seen().find("WATCHDOG=1,STATUS=two lines\n"), std::string::npos);
   sut.stopping();
   EXPECT_EQ(seen(), "STOPPING=1\n");
+}
+
+TEST_F(ServiceManagerTest, ASystemdThatHangsIsNotWaitedForAndToldWhenItReadsAgain) {
+  fill();
+  watch("30000");
+  std::promise<void> done;
+  auto ended = done.get_future();
+  std::thread loop([&] {
+    ServiceManager sut(io_, [&] { return status_; });
+    sut.ready();
+    io_.run_for(50ms);
+    done.set_value();
+  });
+  const bool waited = ended.wait_for(5s) == std::future_status::timeout;
+  if (waited) {
+    while (ended.wait_for(10ms) == std::future_status::timeout) { (void)seen(); }
+  }
+  loop.join();
+  EXPECT_FALSE(waited) << "the loop that does the daemon's work stood still";
+  (void)seen();
+
+  ServiceManager sut(io_, [&] { return status_; });
+  io_.restart();
+  sut.ready();
+  EXPECT_EQ(seen(), "READY=1\nWATCHDOG=1,STATUS=well\n");
+}
+
+TEST_F(ServiceManagerTest, ThatItIsReadyIsToldAgainWhenItDidNotArrive) {
+  fill();
+  watch("30000");
+  ServiceManager sut(io_, [&] { return status_; });
+  sut.ready();
+  EXPECT_EQ(seen().find("READY"), std::string::npos) << "nothing went in, nobody waited";
+  io_.run_for(50ms);
+  EXPECT_NE(seen().find("READY=1,WATCHDOG=1,STATUS=well\n"), std::string::npos);
 }
 
 TEST_F(ServiceManagerTest, WithoutAWatchdogItTellsItsStatusOnly) {

@@ -160,6 +160,10 @@ TEST_F(ConfigFileTest, AGoodFileIsReadWhole) {
   EXPECT_FALSE(spec.version.empty());
 }
 
+TEST_F(ConfigFileTest, ARolesMirrorIsTheStandbys) {
+  EXPECT_EQ(read(kGood).value().group.roles.at(0).spec.mirror_blade, BladeId{"blade-2"});
+}
+
 TEST_F(ConfigFileTest, TheVersionChangesWithTheRuleSet) {
   const auto before = read(kGood).value().group.roles[0].spec.version;
   EXPECT_EQ(read(kGood).value().group.roles[0].spec.version, before);

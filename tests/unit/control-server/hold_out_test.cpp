@@ -16,14 +16,14 @@ GroupConfig strict(Duration lasts = 1h) {
 }
 
 /// The standby dies, silent as a blade without power, and is back.
-void flap(Chassis& chassis) {
+void flap(Chassis& chassis, const std::vector<link::HeldRole>& held = {}) {
   const auto standby = chassis.standby();
   chassis.own_vote(standby, Vote::Down);
   chassis.pass(5s);
   chassis.step(AgentLost{standby});
   chassis.own_vote(standby, Vote::Up);
   chassis.forget();
-  chassis.hello(standby);
+  chassis.hello(standby, held);
 }
 std::size_t mirrors_ordered(const Chassis& chassis) { return chassis.orders<link::RunMirror>().size(); }
 
@@ -44,6 +44,28 @@ TEST(HoldOut, ABladeThatFailsAgainAndAgainGetsNoMirrors) {
   EXPECT_EQ(mirrors_ordered(chassis), 0U) << "not by a retry either";
   EXPECT_EQ(chassis.state(1), RoleState::Exposed) << "and it says so";
   EXPECT_EQ(chassis.own(1).term, Term{1}) << "served on, undisturbed";
+}
+
+/// Its network blinks, it does not die: the guests run on.
+TEST(HoldOut, WhatRunsAlreadyFollowsItsRolesTermsOn) {
+  Chassis chassis(strict());
+  chassis.bring_up();
+  for (int i = 0; i < 3; ++i) { flap(chassis, {{RoleId{"role-1"}, Term{1}, PlaceKind::Mirror, false}}); }
+  EXPECT_TRUE(chassis.noted("held-out", "held out after 3 failures within 600 s"));
+  chassis.mirror_vote(1, Vote::Up);
+  chassis.mirror_state(1, MirrorPhase::Synced);
+  EXPECT_EQ(chassis.state(1), RoleState::Protected);
+  chassis.mirror_state(1, MirrorPhase::Syncing);
+  chassis.forget();
+  chassis.hello(BladeId{"blade-1"});  // it has rebooted, and serves under a new term
+  chassis.pass(10s);
+  EXPECT_GT(chassis.own(1).term, Term{1});
+  ASSERT_GE(mirrors_ordered(chassis), 1U) << "or it would follow a term that is over, for an hour";
+  EXPECT_EQ(chassis.orders<link::RunMirror>().back().second.term, chassis.own(1).term);
+  chassis.forget();
+  chassis.mirror_state(1, MirrorPhase::Failed);
+  chassis.pass(1min);
+  EXPECT_EQ(mirrors_ordered(chassis), 0U) << "a guest that has ended is not started again";
 }
 
 TEST(HoldOut, ARestartedControlServerForgetsNeitherFailuresNorWhoIsHeldOut) {

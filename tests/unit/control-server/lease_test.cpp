@@ -157,6 +157,23 @@ TEST_F(LeaseTest, OneThatAnEarlierLifeArmedIsLetGoOnceAlsoWhenItGetsNoGrants) {
   EXPECT_EQ(sut_.orders<link::DisarmLease>().size(), 1U) << "that was the answer";
 }
 
+/// The order to let go was lost with its stream, and what it says of its lease comes before BFD hears it again.
+TEST_F(LeaseTest, AnActiveThatIsNotHeardYetWhenItTellsOfItsLeaseIsLetGoLater) {
+  arm();
+  sut_.mirror_state(1, MirrorPhase::Failed);
+  ASSERT_FALSE(sut_.own(1).leased);
+  sut_.mirror_vote(1, Vote::Unknown);
+  sut_.own_vote(blade_, Vote::Down);
+  sut_.step(AgentLost{blade_});
+  sut_.pass(5s);
+  ASSERT_EQ(sut_.state(1), RoleState::Lost);
+  sut_.hello(blade_, {{role_, Term{1}, PlaceKind::Host, true}});
+  sut_.forget();
+  sut_.report(blade_, link::LeaseState{role_, Term{1}, 4711});
+  sut_.own_vote(blade_, Vote::Up);
+  EXPECT_FALSE(sut_.orders<link::DisarmLease>().empty()) << "its gate has closed by itself";
+}
+
 TEST_F(LeaseTest, EveryStatusTellsHowFarItIs) {
   const auto lease = [&] { return sut_.group->status().roles[0].lease; };
   EXPECT_EQ(lease(), "arming");

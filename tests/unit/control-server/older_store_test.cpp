@@ -121,5 +121,13 @@ TEST(OlderStore, AnEmptyStoreHearsTheActiveBeforeItBelievesAnActivation) {
   EXPECT_EQ(chassis.own(1).place, (Place{kActive, PlaceKind::Host}));
 }
 
+TEST(OlderStore, ABladeThatObeyedAnotherStoreIsAnAlarm) {
+  Chassis chassis(1);
+  chassis.hello(Chassis::blade_id(1));
+  EXPECT_FALSE(chassis.noted("store", "another state store"));
+  chassis.report(Chassis::blade_id(1), link::Hello{Chassis::blade_id(1), "boot-of-blade-1", {}, "0123abcd"});
+  EXPECT_TRUE(chassis.noted("store", "blade-1 obeyed the control-server of another state store until now (0123abcd)"));
+}
+
 }  // namespace
 }  // namespace understudy::control::test

@@ -156,5 +156,27 @@ TEST(SecondFault, PortsAreLookedAtOnceBeforeTheSwitchHasAnswered) {
   EXPECT_EQ(chassis.all<LookAtPorts>().size(), 2U) << "of each blade that serves";
 }
 
+/// The switch hangs, the mirror cannot take over, and the active has rebooted: it is all that the role has left.
+TEST(SecondFault, ABladeThatHasComeBackWithNothingIsNotPoweredOffBecauseTheSwitchHangs) {
+  Chassis chassis(2);
+  chassis.bring_up();
+  chassis.silent_agents.insert(chassis.standby());
+  chassis.silence(1);
+  chassis.step(AgentLost{kBlade1});
+  ASSERT_EQ(chassis.own(1).term, Term{2});
+  chassis.powered_off.clear();
+  chassis.silent_ports.insert(kBlade1);
+  chassis.own_vote(kBlade1, Vote::Up);
+  chassis.hello(kBlade1);
+  chassis.forget();
+  for (int i = 0; i < 3; ++i) {
+    chassis.report(chassis.standby(), link::ActivateFailed{kRole1, Term{2}, "no complete copy"});
+    chassis.pass(5s);
+  }
+  EXPECT_TRUE(chassis.all<PowerOff>().empty());
+  chassis.report(chassis.standby(), link::Stopped{kRole1, Term{3}});
+  EXPECT_EQ(chassis.own(1).place, (Place{kBlade1, PlaceKind::Host}));
+}
+
 }  // namespace
 }  // namespace understudy::control::test

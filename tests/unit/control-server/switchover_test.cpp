@@ -220,5 +220,25 @@ TEST(SwitchoverLeased, ARoleIsDurablyExposedBeforeItIsHandedOver) {
   EXPECT_EQ(chassis.state(1), RoleState::OnMirror);
 }
 
+TEST(SwitchoverLeased, OneThatTheStoreKeptWaitingIsNotBegunHoursLater) {
+  auto group = config(1);
+  group.leases = true;
+  Chassis chassis(group);
+  chassis.bring_up();
+  chassis.pass(2s);
+  chassis.report(kActive, link::LeaseState{kRole, Term{1}, chassis.orders<link::ArmLease>().back().second.id});
+  ASSERT_TRUE(chassis.own(1).leased);
+  chassis.store_answers = false;
+  chassis.forget();
+  chassis.step(OperatorSwitchover{kRole, false});
+  const auto persist = chassis.all<Persist>().at(0);
+  chassis.pass(60s);
+  chassis.store_answers = true;
+  chassis.store[kRole] = persist.next;
+  chassis.step(StoreDone{kRole, persist.next.highest()});
+  EXPECT_TRUE(chassis.orders<link::HandOver>().empty());
+  EXPECT_TRUE(chassis.noted("switchover", "not begun: the state store has not answered in time"));
+}
+
 }  // namespace
 }  // namespace understudy::control::test

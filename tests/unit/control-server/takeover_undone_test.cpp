@@ -293,6 +293,21 @@ TEST(Takeover, APortThatClosedBehindTheControlServersBackIsFoundAndOpened) {
   EXPECT_TRUE(chassis.all<Readmit>().empty()) << "a switch that does not tell says nothing";
 }
 
+TEST(Takeover, APortThatOpensBehindARoleThatWasTakenIsClosedAgain) {
+  Chassis chassis(2);
+  chassis.bring_up();
+  chassis.silence(1);
+  ASSERT_EQ(chassis.state(1), RoleState::OnMirror);
+  chassis.isolated.clear();  // the switch was restarted
+  chassis.forget();
+  chassis.pass(15s);
+  EXPECT_TRUE(chassis.isolated.contains(BladeId{"blade-1"}));
+  EXPECT_TRUE(chassis.noted("isolation", "open again"));
+  chassis.forget();
+  chassis.pass(15s);
+  EXPECT_TRUE(chassis.all<Isolate>().empty()) << "it is closed";
+}
+
 TEST(Takeover, ABladeThatWasIsolatedForNothingIsReadmitted) {
   Chassis chassis(1);
   chassis.bring_up();

@@ -292,6 +292,13 @@ TEST_F(BladeTest, ATermThatAFailedActivationUsedUpIsTold) {
   EXPECT_FALSE(hello[0].held[0].serving);
 }
 
+TEST_F(BladeTest, AnotherStateStoreThatWasObeyedUntilNowIsTold) {
+  const auto hello = reports<link::Hello>(sut_.step(at(++now_), ControlConnected{"another"}));
+  ASSERT_EQ(hello.size(), 1U);
+  EXPECT_EQ(hello[0].state_before, "another");
+  EXPECT_EQ(reports<link::Hello>(sut_.step(at(++now_), ControlConnected{})).at(0).state_before, "");
+}
+
 TEST_F(BladeTest, SyncedIsNotSaidOfATermThatTheGuestDoesNotFollowYet) {
   mirror_synced();
   const auto ordered = order(link::RunMirror{spec(), Term{3}, BladeId{"blade-2"}, {}, {}});

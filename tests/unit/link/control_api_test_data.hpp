@@ -35,6 +35,7 @@ inline RoleSpec spec() {
   spec.mirror_memory_mib = 192;
   spec.health = {{"/usr/bin/check", "--role"}, 2000, 700, 5};
   spec.link_down_ms = 900;
+  spec.mirror_blade = BladeId{"blade-4"};
   return spec;
 }
 
@@ -59,7 +60,7 @@ inline std::vector<Order> every_order() {
 
 inline std::vector<Report> every_report() {
   const RoleId role{"role-1"};
-  return {Hello{BladeId{"blade-1"}, "boot", {{role, Term{3}, PlaceKind::Mirror, true}}},
+  return {Hello{BladeId{"blade-1"}, "boot", {{role, Term{3}, PlaceKind::Mirror, true}}, "another"},
           Serving{role, Term{3}},
           ServeFailed{role, Term{3}, "no such interface"},
           Stopped{role, Term{3}},

@@ -46,7 +46,9 @@ class ControlApiTls : public testing::Test, protected understudy::test::Loop {
       refused_.push_back(at.empty() ? what : at.value + ": " + what);
     };
     handlers.on_certificate = [this](const BladeId& blade, std::int64_t not_after) { ends_[blade] = not_after; };
-    handlers.events_after = [](std::uint64_t, std::size_t, const EventsAnswer& answer) { answer({}); };
+    handlers.events_after = [](std::uint64_t, std::size_t, const EventsAnswer& answer) {
+      answer(std::vector<EventRecord>{});
+    };
     auto made = ControlApiServer::listen(io_, "127.0.0.1:0", wire, "state-1", std::move(handlers));
     ASSERT_TRUE(made.ok()) << made.error().message;
     api_ = std::move(made).value();

@@ -23,6 +23,7 @@ struct TlsPair : Pair {
     active_is(pki.credentials(Kind::Blade, "blade-1"));
     receiver_target.blade = BladeId{"blade-1"};
     receiver_target.credentials = pki.credentials(Kind::Mirror, "blade-4", "role-1");
+    sender_options.mirror_blade = BladeId{"blade-4"};
     sender_options.on_refused = [this](const std::string& what) { told.push_back(what); };
   }
   void active_is(const tls::Credentials& credentials) {
@@ -143,6 +144,25 @@ TEST(ReplicationTls, ABladesOwnCertificateIsNoMirrors) {
   TlsPair pair;
   pair.receiver_target.credentials = pair.pki.credentials(Kind::Blade, "blade-4");
   EXPECT_TRUE(pair.mirror_says("the certificate is that of blade blade-4")) << pair.receiver_detail;
+}
+
+/// It has the role's own certificate, and even the mirror's address.
+TEST(ReplicationTls, TheMirrorOfTheRoleOnAnotherBladeIsRefused) {
+  TlsPair pair;
+  pair.receiver_target.credentials = pair.pki.credentials(Kind::Mirror, "blade-3", "role-1");
+  const std::string words =
+      "the mirror of role-1 runs on blade-4, and the certificate is that of the mirror of role-1 on blade-3";
+  EXPECT_TRUE(pair.mirror_says(words)) << pair.receiver_detail;
+  EXPECT_TRUE(pair.active_tells(words));
+}
+
+TEST(ReplicationTls, WhereNoBladeIsNamedTheMirrorOfTheRoleOnAnyIsTaken) {
+  TlsPair pair;  // by a control-server of before
+  pair.sender_options.mirror_blade = {};
+  pair.receiver_target.credentials = pair.pki.credentials(Kind::Mirror, "blade-3", "role-1");
+  pair.start_sender();
+  pair.start_receiver();
+  EXPECT_TRUE(pair.synced());
 }
 
 TEST(ReplicationTls, AnotherBladeCannotGiveARolesState) {

@@ -85,6 +85,14 @@ TEST(SpecJson, AMissingMemberIsNamed) {
   EXPECT_NE(read.error().message.find("region_bytes"), std::string::npos) << read.error().message;
 }
 
+TEST(SpecJson, ARecordOfAnOlderDaemonNamesNoMirrorsBlade) {
+  auto root = to_json(test::sample_mirror());
+  root.as_object()["spec"].as_object().erase("mirror_blade");
+  const auto read = run_mirror_from_json(root);
+  ASSERT_TRUE(read) << read.error().message;
+  EXPECT_TRUE(read.value().spec.mirror_blade.empty());
+}
+
 TEST(SpecJson, AWrongAddressIsRefused) {
   auto root = to_json(test::sample_mirror());
   root.as_object()["active_address"] = "192.168.1.2000";

@@ -57,6 +57,8 @@ class Units(unittest.TestCase):
     def test_daemons_outlive_nobody_and_nobody_goes_with_them(self):
         for name in EXPOSED_AT_MOST:
             self.assertEqual(values(unit(name), "Restart"), ["always"])
+            self.assertEqual(values(unit(name), "StartLimitIntervalSec"), ["0"], "it is started again for ever")
+            self.assertEqual(values(unit(name), "RestartPreventExitStatus"), [], "also when the machine is not ready")
             self.assertEqual(values(unit(name), "NoNewPrivileges"), ["yes"])
         for name in ("host-agent", "guest-agent"):  # applications, guests and regions go on (D13)
             self.assertEqual(values(unit(name), "KillMode"), ["process"])

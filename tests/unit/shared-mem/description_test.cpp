@@ -145,15 +145,16 @@ TEST(PlanRegion, ReservesGrownSlotsSlabsAndTheArena) {
   const auto& table = plan.stores[0].tables[0];
   const auto pages = [](std::uint64_t bytes) { return (bytes + 4095) / 4096 * 4096; };
   EXPECT_EQ(table.slot_count, 512U);
-  EXPECT_EQ(table.grown_slots_offset, table.slots_offset + pages(512 * 40)) << "a blob's slot holds key and two words";
+  EXPECT_EQ(table.grown_slots_offset, table.slots_offset + pages(512 * 32))
+      << "a blob's slot holds head, key and two words";
   EXPECT_EQ(table.grown_slot_count, 1024U);
-  EXPECT_EQ(table.slabs_offset, table.grown_slots_offset + pages(1024 * 40));
+  EXPECT_EQ(table.slabs_offset, table.grown_slots_offset + pages(1024 * 32));
   EXPECT_EQ(table.slab_bytes, 2048U);
   EXPECT_EQ(table.slab_count, 400U + 100 + 64);
   EXPECT_EQ(plan.stores[0].tables[1].slots_offset, table.slabs_offset + 564 * 2048);
   EXPECT_EQ(plan.stores[0].tables[1].grown_slot_count, 0U);
   EXPECT_EQ(plan.stores[0].tables[1].slab_count, 0U);
-  EXPECT_EQ(plan.stores[0].arena_offset, plan.stores[0].tables[1].slots_offset + pages(256 * 40));
+  EXPECT_EQ(plan.stores[0].arena_offset, plan.stores[0].tables[1].slots_offset + pages(256 * 32));
   EXPECT_EQ(plan.bytes, plan.stores[0].arena_offset + 12288);
 }
 

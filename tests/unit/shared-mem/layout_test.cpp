@@ -37,10 +37,13 @@ TEST(Layout, IsTheOneOfItsVersion) {
        << " erase 8: " << entry_bytes(8, 0) << "\n"
        << "slab of 1: " << slab_bytes(1) << " of 64 KiB: " << slab_bytes(64 << 10) << " slabs for 1: " << slabs_for(1)
        << " for 1000: " << slabs_for(1000) << " ref 3/5: " << blob_ref(3, 5) << "\n"
-       << "slot words 8/24: " << slot_words(8, 24) << " slots for 1: " << slots_for(1)
-       << " for 1000: " << slots_for(1000) << " for 10M: " << slots_for(10'000'000) << "\n";
+       << "head of 5, erased, live, copy 1: " << head_of(5, kind_erased, kind_live, 1) << " free: " << head_free
+       << " highest sequence: " << sequence_max << "\n"
+       << "slot words 8/24: " << slot_words(8, 24) << " 16/8: " << slot_words(16, 8) << " 16/24: " << slot_words(16, 24)
+       << " page: " << slot_words(0, 4096) << " slots for 1: " << slots_for(1) << " for 1000: " << slots_for(1000)
+       << " for 10M: " << slots_for(10'000'000) << "\n";
   EXPECT_EQ(told.str(),
-            "version 2\n"
+            "version 3\n"
             "RegionHeader 17472 at 0: magic 0 version 8 bytes 16 seed 24 stores 64\n"
             "StoreDescription 2176 arena 56 tables 128\n"
             "TableDescription 128: kind 40 capacity 48 grown 80 slab 96\n"
@@ -49,7 +52,8 @@ TEST(Layout, IsTheOneOfItsVersion) {
             "CommitLine: committed 0 sync 8 reserved_end 16 purged 24 ends 32\n"
             "entry 8/24: 56 entry 5/13: 48 erase 8: 32\n"
             "slab of 1: 64 of 64 KiB: 65600 slabs for 1: 65 for 1000: 1314 ref 3/5: 12884901893\n"
-            "slot words 8/24: 9 slots for 1: 256 for 1000: 2048 for 10M: 16777216\n");
+            "head of 5, erased, live, copy 1: 179 free: 30 highest sequence: 576460752303422463\n"
+            "slot words 8/24: 8 16/8: 8 16/24: 9 page: 1025 slots for 1: 256 for 1000: 2048 for 10M: 16777216\n");
 }
 
 TEST(Layout, JournalEntriesHaveTheseBytes) {

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <sys/stat.h>
+#include <unistd.h>
 
+#include <filesystem>
 #include <fstream>
 
 #include "region_fixture.hpp"
@@ -59,6 +61,14 @@ TEST(Creating, AllocatesTheWholeFileForItsOwnerOnly) {
   EXPECT_EQ(info.st_size, 4 << 20);
   EXPECT_GE(info.st_blocks * 512, 4 << 20) << "not sparse";
   EXPECT_EQ(info.st_mode & 0777, 0600U);
+}
+
+TEST(Creating, RemovesWhatAKilledProcessLeft) {
+  const auto path = testing::TempDir() + "left_behind_" + std::to_string(getpid());
+  std::ofstream(path + ".new.1") << "memory that nobody would ever free";
+  ASSERT_TRUE(Region::create(path, small_region_bytes, small_schema()).ok());
+  EXPECT_FALSE(std::filesystem::exists(path + ".new.1"));
+  std::filesystem::remove(path);
 }
 
 TEST(Creating, ReplacesAnOldFileWithoutTouchingItsUsers) {

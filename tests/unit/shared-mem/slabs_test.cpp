@@ -204,7 +204,7 @@ TEST(ABlobTable, WhoseSlotsLieIsAnErrorAndLeadsNowhere) {
   auto* slots = raw.word(plan.slots_offset);
   std::uint64_t* ref = nullptr;
   for (std::uint64_t slot = 0; slot < plan.slot_count; ++slot) {
-    if (slots[slot * 5] != 0) { ref = slots + slot * 5 + 3; }
+    if (slots[slot * 4] != 0) { ref = slots + slot * 4 + 2; }
   }
   ASSERT_NE(ref, nullptr);
   const std::uint64_t good = *ref;
@@ -223,7 +223,7 @@ TEST(ABlobTable, WhoseSlotsLieIsAnErrorAndLeadsNowhere) {
 }
 
 TEST(SlabPool, GivesTheSlabThatIsFreeTheLongestAndTakesNoneBackTwice) {
-  std::vector<Word> slots(64 * 5);
+  std::vector<Word> slots(64 * layout::slot_words(8, 8));
   const Table table(slots.data(), 64, 8, 100, 1, TableKind::Blob);
   std::vector<Word> memory(4 * 16);
   const Slabs slabs(memory.data(), 4, 128, 100);

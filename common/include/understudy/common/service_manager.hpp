@@ -5,7 +5,7 @@
 ///   main loop ── timer ──► WATCHDOG=1, STATUS=...  ──► $NOTIFY_SOCKET     nobody asks for it: nothing is done
 ///
 /// The timer belongs to the loop that does the daemon's work, so a loop that hangs is not fed, and WatchdogSec= of the
-/// unit starts the daemon again; roles and guests do not notice (D13).
+/// unit starts the daemon again; roles and guests do not notice (D13). A systemd that hangs itself is not waited for.
 
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/steady_timer.hpp>
@@ -31,6 +31,7 @@ class ServiceManager {
   boost::asio::steady_timer timer_;
   std::function<std::string()> status_;
   std::string told_;
+  bool ready_told_ = false;
   std::chrono::microseconds interval_;
   bool watched_ = false;
 };

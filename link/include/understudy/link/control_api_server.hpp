@@ -35,7 +35,7 @@ struct Command {
   std::string reason;  ///< as the operator gave it; may be empty
 };
 
-using EventsAnswer = std::function<void(const std::vector<EventRecord>&)>;
+using EventsAnswer = std::function<void(const Result<std::vector<EventRecord>>&)>;
 
 struct ControlApiHandlers {
   /// How every blade is watched; each is told when it attaches.

@@ -78,6 +78,8 @@ struct RoleSpec {
   IpPrefix mirror_address;  ///< the mirror's own address on the maintenance network
   MacAddress mirror_mac;
   std::uint32_t mirror_memory_mib = 0;
+  BladeId mirror_blade =
+      {};  ///< who runs the mirror, and so whose certificate it shows; empty: any blade of the chassis
   HealthSpec health;
   std::uint32_t link_down_ms = kLinkDownMs;
   bool operator==(const RoleSpec&) const = default;
@@ -181,6 +183,7 @@ struct Hello {  ///< first on every connection, also after a restart: what is re
   BladeId blade;
   std::string boot_id;
   std::vector<HeldRole> held;
+  std::string state_before = {};  ///< the other state store whose control-server it obeyed until now; empty: none
   bool operator==(const Hello&) const = default;
 };
 struct Serving {

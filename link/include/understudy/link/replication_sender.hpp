@@ -44,8 +44,9 @@ struct SenderOptions {
   IpAddress address;                  ///< the active's maintenance address
   std::uint16_t port = default_port;  ///< 0: any free one (port() tells)
   std::optional<IpAddress> mirror;    ///< only from this address; none: from any
+  BladeId mirror_blade = {};          ///< who runs the mirror; empty: any blade of the chassis
   /// Own certificate and key, asked for with every connection; the mirror must then show the certificate of a mirror of
-  /// `role`. Not set: plain text.
+  /// `role` on `mirror_blade`. Not set: plain text.
   std::function<Result<tls::Credentials>()> credentials;
   /// Somebody was refused who is not the mirror, or whose certificate is not good: for an event log. The same is told
   /// once a minute at most, and nothing more than once a second.

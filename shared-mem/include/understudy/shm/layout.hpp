@@ -26,7 +26,7 @@ namespace understudy::shm::layout {
 static_assert(std::endian::native == std::endian::little, "a region is shared as it lies in memory");
 
 inline constexpr std::uint64_t region_magic = 0x5944545352444e55;  // "UNDRSTDY"
-inline constexpr std::uint32_t layout_version = 2;
+inline constexpr std::uint32_t layout_version = 3;
 inline constexpr std::size_t cache_line_bytes = 64;
 inline constexpr std::uint64_t page_bytes = 4096;
 inline constexpr std::uint64_t region_bytes_min = 1 << 20;
@@ -243,16 +243,27 @@ inline constexpr std::uint8_t op_put = 0;
 inline constexpr std::uint8_t op_erase = 1;
 inline constexpr std::uint8_t flag_ends_transaction = 1;
 
-/// A slot of a table, in words: version 0, version 1, key, value 0, value 1. In a blob table a value is one word,
-/// blob_ref(); a dense table's slots have no key.
-///   Written by: the writer. Published by: the version of the copy, with release.
-///   version = sequence << 2 | kind. Both 0: never used, probing stops here. Sequence 0 with kind free: taken back.
-///   If the writer dies: the copy being written is marked free, the other one holds.
+/// A slot of a table, in words: head, key, value 0, value 1. In a blob table a value is one word, blob_ref(); a dense
+/// table's slots have no key. A slot of up to a cache line never lies across two.
+///   Written by: the writer, the value of the copy that is not the newest first. Published by: the head, with release.
+///   head = sequence << 5 | kind of the other copy << 3 | kind of the newest copy << 1 | which copy is the newest
+///   The sequence is of the change that wrote the newest copy. The other copy holds what was committed before it, and
+///   only as long as that change is not committed: afterwards it may be overwritten at any time. 0: never used, probing
+///   stops here. head_free: no key's, probing goes on.
+///   If the writer dies: a head above `committed` is taken back to the other copy, else nothing.
 inline constexpr std::uint64_t kind_live = 1;
 inline constexpr std::uint64_t kind_erased = 2;
 inline constexpr std::uint64_t kind_free = 3;
-inline constexpr unsigned version_kind_bits = 2;
-inline constexpr std::uint64_t sequence_max = (~std::uint64_t{0} >> version_kind_bits) - 1024;  ///< room to count on
+inline constexpr unsigned head_newest_kind_shift = 1;
+inline constexpr unsigned head_older_kind_shift = 3;
+inline constexpr unsigned head_sequence_shift = 5;
+inline constexpr std::uint64_t sequence_max = (~std::uint64_t{0} >> head_sequence_shift) - 1024;  ///< room to count on
+[[nodiscard]] constexpr std::uint64_t head_of(std::uint64_t sequence, std::uint64_t older_kind,
+                                              std::uint64_t newest_kind, std::uint64_t newest) {
+  return sequence << head_sequence_shift | older_kind << head_older_kind_shift | newest_kind << head_newest_kind_shift |
+         newest;
+}
+inline constexpr std::uint64_t head_free = head_of(0, kind_free, kind_free, 0);
 
 [[nodiscard]] constexpr std::uint64_t words_of(std::uint64_t bytes) { return (bytes + 7) / 8; }
 
@@ -269,8 +280,10 @@ inline constexpr std::uint64_t sequence_max = (~std::uint64_t{0} >> version_kind
 /// much because a deletion arrives after the record that took its place.
 [[nodiscard]] constexpr std::uint64_t slabs_for(std::uint64_t capacity) { return capacity + capacity / 4 + 64; }
 
+/// Up to a cache line a power of two, as tables begin with one; larger slots lie back to back.
 [[nodiscard]] constexpr std::uint64_t slot_words(std::uint64_t key_bytes, std::uint64_t value_bytes) {
-  return 2 + words_of(key_bytes) + 2 * words_of(value_bytes);
+  const std::uint64_t words = 1 + words_of(key_bytes) + 2 * words_of(value_bytes);
+  return words <= cache_line_bytes / 8 ? std::bit_ceil(words) : words;
 }
 [[nodiscard]] constexpr std::uint64_t entry_bytes(std::uint64_t key_bytes, std::uint64_t value_bytes) {
   return sizeof(JournalEntryHeader) + 8 * (words_of(key_bytes) + words_of(value_bytes));

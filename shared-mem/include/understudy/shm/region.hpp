@@ -132,7 +132,7 @@ class Store {
   struct Record {
     Bytes key;
     Bytes value;
-    Sequence sequence;  ///< the change that wrote it
+    Sequence sequence;  ///< the change that wrote it, or a committed one since then
   };
   /// Every committed record with sequence > `after`, in no order; the visitor's spans are copies valid for
   /// the call. Records that change during the scan show their old or their new value. False stops.

@@ -1,0 +1,217 @@
+// SPDX-License-Identifier: Apache-2.0
+/// What a simulated control-server does: the store, the switch, power units, orders.
+#include "control_edge.hpp"
+
+namespace understudy::sim {
+
+using namespace control;
+
+namespace {
+constexpr Duration command_limit = 10s;
+}
+
+void ControlServer::on_worker(ControlWorker& worker, Duration takes, std::function<Event()> work) {
+  worker.jobs.push_back([this, &worker, takes, asked_in = reign_, work = std::move(work)] {
+    if (asked_in != reign_ || !leads()) {  // of who does not lead any more: it is not begun
+      worker.busy = false;
+      return next_job(worker);
+    }
+    // What was begun comes to pass, whether or not somebody still waits for it.
+    world.scheduler.after(takes, [this, &worker, life = process.life(), reign = reign_, work] {
+      const auto event = work();
+      if (process.life() != life || life == 0) { return; }
+      process.deliver([this, reign, event] {
+        if (reign == reign_ && group) { step(event); }
+      });
+      worker.busy = false;
+      next_job(worker);
+    });
+  });
+  next_job(worker);
+}
+
+void ControlServer::next_job(ControlWorker& worker) {
+  if (worker.busy || worker.jobs.empty()) { return; }
+  worker.busy = true;
+  const auto job = std::move(worker.jobs.front());
+  worker.jobs.pop_front();
+  job();
+}
+
+// --- the store ---
+
+/// The role's ownership is another one from this moment on.
+void ControlServer::written(const Ownership& before, const Ownership& next) {
+  const unsigned role = world.role_of(next.role);
+  if (!world.has(Bug::OrderBeforeStore)) { world.stored(role, next.highest()); }
+  if (next.term > before.term && next.place == Place{world.blade_id(role), PlaceKind::Host}) {
+    world.starts_anew(role);
+  }
+}
+
+void ControlServer::perform(const Persist& effect) {
+  if (all_.several()) { return persist_in_etcd(effect); }
+  const auto& next = effect.next;
+  auto& disk = all_.disk;
+  if (world.fails(world.troubles.store_refuses)) {
+    queue.push_back(StoreFailed{next.role, next.highest(), false, "disk full"});
+    return;
+  }
+  auto& stored = disk.store[next.role];
+  if (stored.term != effect.expected || stored.reserved != effect.expected_reserved) {
+    queue.push_back(StoreFailed{next.role, next.highest(), true, "another term"});
+    return;
+  }
+  written(stored, next);
+  // As the product flushes: a host that let go of a role tells nobody later that somebody else has it, and a gate that
+  // nothing closes by itself must not be taken for a timed one.
+  const bool let_go = next.evidence == link::StopEvidence::StoodDown && next.place.kind == PlaceKind::Mirror;
+  const bool exposes = stored.leased && !next.leased && next.term == stored.term;
+  const bool flushed = let_go || exposes;
+  if (!flushed) { disk.former.push_back(disk.store); }
+  if (disk.former.size() > 4) { disk.former.erase(disk.former.begin()); }
+  stored = next;
+  if (flushed) { disk.former.clear(); }
+  if (disk.former.size() % 4 == 1) { disk.on_disk = disk.store; }
+  queue.push_back(StoreDone{next.role, next.highest()});
+}
+
+void ControlServer::perform(const KeepHoldOut& effect) {
+  if (world.has(Bug::ForgetTheHoldOut)) { return; }
+  const KeptHoldOut kept{world.scheduler.now(), effect.ages};
+  if (!all_.several()) {
+    all_.disk.hold_outs[effect.blade] = kept;
+    return;
+  }
+  on_store(
+      [this, kept, blade = effect.blade, by = token] {
+        if (all_.etcd.fenced_in(by, "that a blade failed")) { all_.etcd.state.hold_outs[blade] = kept; }
+      },
+      [](bool) {});
+}
+
+void ControlServer::perform(const KeepProtection& effect) {
+  const auto keep = [effect](std::set<RoleId>& roles) {
+    if (effect.is) {
+      roles.insert(effect.role);
+    } else {
+      roles.erase(effect.role);
+    }
+  };
+  if (all_.several()) {
+    return on_store(
+        [this, keep, by = token] {
+          if (all_.etcd.fenced_in(by, "that a role is protected")) { keep(all_.etcd.state.is_protected); }
+        },
+        [](bool) {});
+  }
+  keep(all_.disk.is_protected);
+  if (!effect.is) { all_.disk.former.clear(); }  // it is flushed, and all before it
+}
+
+// --- switch, power, orders ---
+
+void ControlServer::perform(const Isolate& effect) {
+  const unsigned site = world.site_of(effect.blade);
+  if (world.has(Bug::SkipIsolation)) {
+    queue.push_back(IsolateDone{effect.blade});
+    return;
+  }
+  const bool hangs = world.fails(world.troubles.switch_hangs);
+  const bool fails = world.device_fails(world.troubles.switch_fails);
+  on_worker(switch_worker, hangs ? command_limit : world.random.between(1ms, 8ms),
+            [this, site, hangs, fails]() -> Event {
+              const auto& id = world.blade_id(site);
+              if (hangs && world.troubles.switch_hangs) { return IsolateFailed{id, "the switch does not answer"}; }
+              world.set_port(site, 0, false);
+              if (fails) { return IsolateFailed{id, "the switch closed one port of two"}; }
+              if (!world.has(Bug::HalfIsolation)) { world.set_port(site, 1, false); }
+              return IsolateDone{id};
+            });
+}
+
+void ControlServer::perform(const Readmit& effect) {
+  const unsigned site = world.site_of(effect.blade);
+  const bool hangs = world.fails(world.troubles.switch_hangs);
+  const bool fails = world.device_fails(world.troubles.switch_fails);
+  on_worker(switch_worker, hangs ? command_limit : world.random.between(1ms, 8ms),
+            [this, site, hangs, fails]() -> Event {
+              const auto& id = world.blade_id(site);
+              if (hangs && world.troubles.switch_hangs) { return ReadmitFailed{id, "the switch does not answer"}; }
+              if (world.has(Bug::ReadmitNothing)) { return ReadmitDone{id}; }
+              world.set_port(site, 0, true);
+              if (fails) { return ReadmitFailed{id, "the switch opened one port of two"}; }
+              world.set_port(site, 1, true);
+              return ReadmitDone{id};
+            });
+}
+
+void ControlServer::look_at_ports(unsigned site) {
+  on_worker(switch_worker, world.random.between(1ms, 4ms), [this, site]() -> Event {
+    const auto& open = world.blades[site]->ports_open;
+    PortsSeen seen{world.blade_id(site), !open[0] && !open[1]};
+    seen.half_closed = open[0] != open[1];
+    seen.known = !world.troubles.switch_hangs;
+    return seen;
+  });
+}
+
+void ControlServer::perform(const PowerOff& effect) {
+  const unsigned wanted = world.site_of(effect.blade);
+  const unsigned site = world.has(Bug::ShootTheNeighbour) ? (wanted + 1) % world.roles() : wanted;
+  const bool hangs = world.fails(world.troubles.fence_hangs);
+  const bool fails = world.device_fails(world.troubles.fence_fails);
+  const bool lies = world.fails(world.troubles.fence_lies);
+  const auto takes = hangs ? command_limit : world.random.between(300ms, 2s);
+  on_worker(power_worker, takes, [this, wanted, site, hangs, fails, lies]() -> Event {
+    const auto& id = world.blade_id(wanted);
+    if (fails) { return PowerFailed{id, "the fence agent failed"}; }
+    if (hangs) {  // it is told to have failed, and does it later all the same
+      world.scheduler.after(world.random.between(100ms, 3s), [this, site] {
+        if (world.troubles.fence_hangs) { world.power_off(site); }
+      });
+      return PowerFailed{id, "the fence agent did not end in time"};
+    }
+    if (!lies) { world.power_off(site); }
+    return PowerDone{id};
+  });
+}
+
+void ControlServer::perform(const Send& effect) {
+  check_order(effect.order);
+  const auto found = session_of.find(effect.blade);
+  if (found != session_of.end()) { (void)sessions.at(found->second).say(effect.order); }
+}
+
+void ControlServer::check_order(const link::Order& order) {
+  if (const auto* serve = std::get_if<link::ServeRole>(&order)) {
+    world.ordered(world.role_of(serve->spec.id), serve->term, "serve");
+  } else if (const auto* activate = std::get_if<link::Activate>(&order)) {
+    world.ordered(world.role_of(activate->role), activate->term, "activate");
+    all_.on_activate(world.role_of(activate->role), activate->term);
+  } else if (const auto* mirror = std::get_if<link::RunMirror>(&order)) {
+    if (all_.held_now.contains(world.blade_id(world.standby()))) {
+      world.violate(Invariant::HeldOut, world.blade_id(world.standby()).value + " is held out and is told to mirror " +
+                                            mirror->spec.id.value);
+    }
+  } else if (const auto* move = std::get_if<link::Move>(&order)) {
+    world.ordered(world.role_of(move->role), move->term, "move");
+  }
+}
+
+void ControlServer::perform(const Note& effect) {
+  const auto& event = effect.event;
+  if (event.kind != "held-out") { return; }
+  if (event.text.find("is let back") != std::string::npos) {
+    all_.held_now.erase(event.blade);
+    all_.hellos[event.blade] = 1;
+    return;
+  }
+  all_.held_now.insert(event.blade);
+  if (all_.hellos[event.blade] <= kHeldOutAfter) {
+    world.violate(Invariant::HeldOut, event.blade.value + " is held out and has come only " +
+                                          std::to_string(all_.hellos[event.blade]) + " times");
+  }
+}
+
+}  // namespace understudy::sim

@@ -1,0 +1,236 @@
+// SPDX-License-Identifier: Apache-2.0
+/// One simulated control-server: its loop, its timers, the host-agents' streams (control-server/edge/service.cpp).
+#include "control_edge.hpp"
+#include "trace_words.hpp"
+
+namespace understudy::sim {
+
+using namespace control;
+
+GroupConfig control_config(const World& world, unsigned server) {
+  GroupConfig config;
+  for (unsigned site = 0; site <= world.standby(); ++site) {
+    const auto number = std::to_string(site + 1);
+    config.blades.push_back({world.blade_id(site),
+                             IpAddress::parse("192.168.1." + number).value(),
+                             {"b" + number + "-ext", "b" + number + "-int"},
+                             site == world.standby()});
+  }
+  for (unsigned role = 0; role < world.roles(); ++role) {
+    link::RoleSpec spec;
+    spec.id = world.role_id(role);
+    spec.number = role + 1;
+    spec.version = "1";
+    const auto priority = world.priority_of(role);
+    config.roles.push_back({spec, world.blade_id(role), world.has(Bug::LowerFirst) ? 1000 - priority : priority});
+  }
+  config.movement = world.settings.always_move ? link::MovementPolicy::Always : link::MovementPolicy::Manual;
+  config.has_power = true;
+  if (world.settings.switchovers) { config.hold_out = {kHeldOutAfter, 10min, 20s}; }
+  config.leases = world.settings.leases;
+  config.control_shares_standby_blade = world.server_on_standby(server);
+  return config;
+}
+
+ControlServer::ControlServer(ControlServers& all, unsigned index)
+    : process(all.world.scheduler, all.world.control_machine(index)),
+      all_(all),
+      world(all.world),
+      index_(index),
+      name_(all.several() ? "control-" + std::to_string(index + 1) : "control") {}
+
+bool ControlServer::leads() const {
+  return !all_.several() || (token != 0 && leading_ && leading_->holds(process.machine().clock(), token));
+}
+
+void ControlServer::start() {
+  if (world.has(Bug::StoreInMemoryOnly)) { all_.disk.store = all_.disk.on_disk; }
+  process.start();
+  world.trace(name_, "starts");
+  if (!all_.several()) { world.standby_heard(false); }
+  group.reset();
+  token = 0;
+  follows.reset();
+  ++reign_;
+  queue.clear();
+  stepping = false;
+  switch_worker = {};
+  power_worker = {};
+  sessions.clear();
+  blade_of.clear();
+  session_of.clear();
+  votes_.clear();
+  store_jobs_.clear();
+  store_busy_ = false;
+  if (!all_.several()) {
+    std::vector<Ownership> stored;
+    for (const auto& [role, ownership] : all_.disk.store) { stored.push_back(ownership); }
+    begin_deciding(stored, all_.disk.is_protected, all_.disk.hold_outs);
+    if (process.alive()) { watch_blades(); }
+    return;
+  }
+  watch_blades();
+  const Duration patience = world.server_on_standby(index_) ? Duration(1500ms) : Duration(0);
+  leading_.emplace(Leading::Timings{4s, 1500ms, patience});
+  round();
+}
+
+void ControlServer::begin_deciding(const std::vector<Ownership>& stored, const std::set<RoleId>& was_protected,
+                                   const std::map<BladeId, KeptHoldOut>& kept) {
+  std::map<BladeId, HoldOutAges> held_out;
+  for (const auto& [blade, one] : kept) {
+    auto& ages = held_out[blade] = one.ages;
+    const Duration since = world.scheduler.now() - one.at;
+    for (auto& age : ages.failures) { age += since; }
+    if (ages.held) { *ages.held += since; }
+  }
+  group.emplace(control_config(world, index_), stored, was_protected, std::move(held_out));
+  step(Started{});
+  if (!process.alive()) { return; }
+  for (const auto& [blade, vote] : votes_) {
+    if (vote != link::Vote::Unknown && group) { step(BfdChanged{blade, vote}); }
+    if (!process.alive()) { return; }
+  }
+  for (unsigned site = 0; site <= world.standby() && group; ++site) { look_at_ports(site); }
+}
+
+void ControlServer::watch_blades() {
+  for (unsigned site = 0; site <= world.standby(); ++site) {
+    world.control_bfd[index_][site]->watch(process, world.control_site(index_), [this, site](link::Vote vote) {
+      if (all_.several()) { votes_[world.blade_id(site)] = vote; }
+      if (!group) { return; }
+      step(BfdChanged{world.blade_id(site), vote});
+      if (world.has(Bug::OneVoteIsEnough) && site != world.standby() && process.alive()) {
+        step(AgentReport{world.blade_id(world.standby()),
+                         link::PeerVote{world.role_id(site), world.blade_id(site), vote}});
+      }
+    });
+  }
+}
+
+void ControlServer::crash() {
+  if (!process.alive()) { return; }
+  world.trace(name_, "is killed");
+  world.kill(process);
+  for (auto& pair : world.control_bfd[index_]) { pair->stop_watching(); }
+  close_all();
+}
+
+void ControlServer::power_lost() {
+  process.stop();
+  for (auto& pair : world.control_bfd[index_]) { pair->stop_watching(); }
+  sessions.clear();
+}
+
+// --- the loop ---
+
+void ControlServer::step(const Event& event) {
+  queue.push_back(event);
+  if (stepping) { return; }
+  stepping = true;
+  const auto life = process.life();
+  for (unsigned steps = 0; group && !queue.empty(); ++steps) {
+    const Event next = std::move(queue.front());
+    queue.pop_front();
+    if (!leads()) { break; }
+    if (world.tracing()) { world.trace(name_ + " <-", describe(next)); }
+    const auto effects = group->step(process.machine().clock(), next);
+    look_for_takeovers();
+    for (const auto& effect : effects) {
+      if (world.dies(Daemon::Control, index_) || process.life() != life) { return; }
+      if (!leads()) { break; }
+      if (world.tracing()) { world.trace(name_ + " ->", describe(effect)); }
+      std::visit([this](const auto& one) { perform(one); }, effect);
+    }
+    if (steps > 1000) {
+      world.violate(Invariant::EdgeHolds, "the control-server's core never comes to rest");
+      return;
+    }
+  }
+  stepping = false;
+  if (!group) { return; }
+  if (!leads()) { return stop_deciding("its lease could not be renewed in time"); }
+  arm_timer();
+  look_at_states();
+}
+
+void ControlServer::arm_timer() {
+  const auto deadline = group->next_deadline();
+  const auto mine = ++timers;
+  if (!deadline || world.has(Bug::NoTimers)) { return; }
+  const auto now = process.machine().clock();
+  process.post(std::max(Duration{0}, *deadline - now), [this, mine] {
+    if (mine == timers && group) { step(Tick{}); }
+  });
+}
+
+/// Before anybody is told: a role may pass through this state within one step of the daemon.
+void ControlServer::look_for_takeovers() {
+  for (unsigned role = 0; role < world.roles(); ++role) {
+    const bool taking_over = group->find(world.role_id(role))->state() == RoleState::TakingOver;
+    if (taking_over && all_.states[role] != static_cast<unsigned>(RoleState::TakingOver)) { all_.on_takeover(role); }
+  }
+}
+
+void ControlServer::look_at_states() {
+  for (unsigned role = 0; role < world.roles() && group; ++role) {
+    const auto state = static_cast<unsigned>(group->find(world.role_id(role))->state());
+    if (std::exchange(all_.states[role], state) != state) { all_.on_state(role, state); }
+  }
+}
+
+// --- host-agents ---
+
+ControlServer::SessionId ControlServer::attach(Session session) {
+  const auto id = ++last_session;
+  sessions[id] = std::move(session);
+  return id;
+}
+
+void ControlServer::report(SessionId session, const link::Report& report) {
+  if (!sessions.contains(session) || !group) { return; }
+  const auto* hello = std::get_if<link::Hello>(&report);
+  if (hello != nullptr && !on_hello(session, *hello)) { return; }
+  const auto found = blade_of.find(session);
+  if (found != blade_of.end()) { step(AgentReport{found->second, report}); }
+}
+
+bool ControlServer::on_hello(SessionId session, const link::Hello& hello) {
+  const auto older = session_of.find(hello.blade);
+  if (older != session_of.end() && older->second != session) {
+    const auto stale = older->second;
+    blade_of.erase(stale);
+    close(stale);
+  }
+  ++all_.hellos[hello.blade];
+  blade_of[session] = hello.blade;
+  session_of[hello.blade] = session;
+  if (hello.blade == world.blade_id(world.standby()) && index_ == world.leading) { world.standby_heard(true); }
+  return true;
+}
+
+void ControlServer::close(SessionId session) {
+  const auto found = sessions.find(session);
+  if (found == sessions.end()) { return; }
+  const auto closing = found->second.close;
+  sessions.erase(found);
+  closing();
+}
+
+void ControlServer::close_all() {
+  auto closing = std::exchange(sessions, {});
+  for (auto& [id, session] : closing) { session.close(); }
+}
+
+void ControlServer::detached(SessionId session) {
+  sessions.erase(session);
+  const auto found = blade_of.find(session);
+  if (found == blade_of.end()) { return; }
+  const BladeId blade = found->second;
+  blade_of.erase(found);
+  session_of.erase(blade);
+  if (blade == world.blade_id(world.standby()) && index_ == world.leading) { world.standby_heard(false); }
+  if (group) { step(AgentLost{blade}); }
+}
+
+}  // namespace understudy::sim
