@@ -43,6 +43,10 @@ struct Timings {
   Duration hello_wait{std::chrono::seconds(10)};     ///< then a missing host-agent is an alarm
   Duration mirror_wait{std::chrono::seconds(3)};     ///< for a mirror's word before a role starts without its state
 
+  /// A dead switch is told by all its blades within this long.
+  Duration link_settle{std::chrono::milliseconds(500)};
+  Duration unfit_pause{std::chrono::minutes(10)};  ///< from a takeover for being unfit to the next of the same role
+
   /// How often the ports of a blade that serves are looked at: a command of a control-server that is gone may reach the
   /// switch late, and a person may close one.
   Duration ports_look{std::chrono::seconds(10)};

@@ -154,6 +154,7 @@ Neighbours Group::neighbours_of(const RoleMachine& self, Instant now) const {
     last = last ? std::max(*last, ballot.since) : ballot.since;
   }
   neighbours.surroundings.all_at_once = all_silent && first && *last - *first <= settle;
+  neighbours.lacked_by_all = lacked_by_all(self);
   look_for_witness(self, now, neighbours.surroundings);
   neighbours.surroundings.bench = bench_;
   return neighbours;
@@ -221,6 +222,7 @@ void Group::handle(StepContext& context, const AgentReport& event) {
           auto* role = find_mutable(report.role);
           if (role != nullptr) {
             role->on_report(context, event.blade, report);
+            if (role->take_came_and_went()) { count_failure(context, event.blade); }
           } else {
             note_blade(context, Severity::Warning, "ignored", event.blade,
                        "a report about unknown " + report.role.value);

@@ -81,6 +81,7 @@ class Group {
   [[nodiscard]] bool standby_free() const;
   [[nodiscard]] Neighbours neighbours_of(const RoleMachine& role, Instant now) const;
   [[nodiscard]] std::vector<link::WitnessStatus> witness_status() const;
+  [[nodiscard]] std::set<std::string> lacked_by_all(const RoleMachine& self) const;  ///< group_fitness.cpp
   void look_for_witness(const RoleMachine& self, Instant now, Surroundings& around) const;
   RoleMachine* find_mutable(const RoleId& role);
   static void note_blade(StepContext& context, link::Severity severity, const std::string& kind, const BladeId& blade,

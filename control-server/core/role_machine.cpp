@@ -41,6 +41,7 @@ void RoleMachine::settle(StepContext& context, const Neighbours& neighbours) {
   if (pending_) { return; }
   update_protection(context, neighbours);
   judge_active(context, neighbours);
+  consider_fitness(context, neighbours);
   consider_cancelling(context);
   retry_takeover(context);
   consider_give_back(context, neighbours);
@@ -117,6 +118,7 @@ void RoleMachine::on_store_failed(StepContext& context, Term term, bool conflict
 
 void RoleMachine::on_agent_lost(StepContext& context, const BladeId& blade) {
   held_.erase(blade);
+  forget_fitness(blade);
   if (blade != standby_) { return; }
   mirror_ = Mirror{};  // out of sight: neither its sync nor its vote is known any more
   mirror_.ballot.since = context.now;

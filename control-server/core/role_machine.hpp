@@ -29,6 +29,7 @@
 #include <set>
 #include <string>
 
+#include "core/role_fitness.hpp"
 #include "core/step_context.hpp"
 
 namespace understudy::control {
@@ -73,6 +74,8 @@ class RoleMachine {
   void on_report(StepContext& context, const BladeId& blade, const link::GrantsStopped& report);
   void on_report(StepContext& context, const BladeId& blade, const link::HandedOver& report);
   void on_report(StepContext& context, const BladeId& blade, const link::HandOverFailed& report);
+  void on_report(StepContext& context, const BladeId& blade, const link::RoleUnfit& report);
+  void on_report(StepContext& context, const BladeId& blade, const link::RoleFit& report);
   void on_stored(StepContext& context, Term term);
   void on_store_failed(StepContext& context, Term term, bool conflict, const std::string& detail);
   void on_isolated(StepContext& context, const BladeId& blade);
@@ -115,6 +118,11 @@ class RoleMachine {
   }
   [[nodiscard]] bool standby_is_clear(StepContext& context);
   [[nodiscard]] link::RoleStatus status() const;
+  /// By its blade's own word, of networks of the role.
+  [[nodiscard]] std::set<std::string> links_lacked() const;
+  [[nodiscard]] bool has_network(const std::string& network) const;
+  /// True once after its blade was unfit for it, by its own fault, and is fit again.
+  [[nodiscard]] bool take_came_and_went() { return std::exchange(came_and_went_, false); }
 
  private:
   enum class Step : std::uint8_t {
@@ -146,9 +154,10 @@ class RoleMachine {
     MoveDeadline,
     SlowStop,
     GiveBack,
-    FormerLife
+    FormerLife,
+    Fitness
   };
-  static constexpr std::size_t kTimers = 19;
+  static constexpr std::size_t kTimers = 20;
 
   struct Mirror {  ///< what the mirror said since its host-agent connected
     std::optional<link::MirrorPhase> phase;
@@ -198,6 +207,12 @@ class RoleMachine {
   void doubt_former_protection(StepContext& context);
   /// What the mirror says counts: of this term, by a host-agent that is there.
   [[nodiscard]] bool mirror_known(const StepContext& context) const;
+
+  // role_fitness.cpp
+  void consider_fitness(StepContext& context, const Neighbours& neighbours);
+  void forget_fitness(const BladeId& blade);
+  [[nodiscard]] FitnessCase fitness_case(const StepContext& context, const Neighbours& neighbours);
+  [[nodiscard]] std::string unfit_text() const;
 
   // role_takeover.cpp
   void begin_takeover(StepContext& context, const std::string& why, std::optional<link::StopEvidence> evidence);
@@ -293,9 +308,19 @@ class RoleMachine {
   bool was_protected_ = false;  ///< by the last word that was written down, in this life or a former one
   std::string synced_nonce_;    ///< the guest's boot that PROTECTED is bound to
   std::optional<std::string> application_failed_;
-  bool silent_ = false;      ///< LOST because the blade is silent: its voice is enough to come back
-  bool came_empty_ = false;  ///< the last Hello of the role's blade did not name the role at all
-  bool place_gone_ = false;  ///< the mirror that owned the role does not exist any more
+  struct UnfitWord {
+    link::RoleUnfit report;
+    bool blamed = false;  ///< it is this blade's own fault
+  };
+  std::map<link::UnfitCause, UnfitWord> unfit_;  ///< of the blade that has the role; another term's does not count
+  std::set<std::string> standby_lacks_;          ///< networks, by its own word
+  std::set<std::string> lacks_alone_;            ///< networks that neither the standby nor all actives lack
+  Instant lacks_alone_since_;
+  bool came_and_went_ = false;
+  std::optional<Instant> unfit_pause_;  ///< until then no other takeover for being unfit
+  bool silent_ = false;                 ///< LOST because the blade is silent: its voice is enough to come back
+  bool came_empty_ = false;             ///< the last Hello of the role's blade did not name the role at all
+  bool place_gone_ = false;             ///< the mirror that owned the role does not exist any more
   link::StopEvidence evidence_ = link::StopEvidence::None;
   bool by_silence_ = false;   ///< this takeover: the blade fell silent, so its power goes off too
   struct Lease {              ///< of the term of `own_`, in this life

@@ -22,6 +22,7 @@ void RoleMachine::on_started(StepContext& context) {
 }
 
 void RoleMachine::on_hello(StepContext& context, const BladeId& blade, const std::optional<HeldRole>& held) {
+  forget_fitness(blade);
   if (held && !claim_counts(context, blade, *held)) {
     if (blade == standby_) { on_agent_lost(context, blade); }
     return;

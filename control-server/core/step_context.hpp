@@ -2,6 +2,7 @@
 #pragma once
 /// What one step of a role may look at, and where its effects go.
 
+#include <set>
 #include <string>
 #include <utility>
 #include <vector>
@@ -47,8 +48,9 @@ struct StepContext {
 /// What a role must know of the other roles.
 struct Neighbours {
   Surroundings surroundings;
-  bool standby_free = true;     ///< no role lives on the standby's host: it still runs mirrors
-  RoleId other_on_mirror;       ///< one of no lower priority that a mirror serves, or is about to; empty: none
+  bool standby_free = true;  ///< no role lives on the standby's host: it still runs mirrors
+  RoleId other_on_mirror;    ///< one of no lower priority that a mirror serves, or is about to; empty: none
+  std::set<std::string> lacked_by_all = {};  ///< networks that it and every other active on them lack
   bool standby_needed = false;  ///< another role is served there, or about to be, and not about to be given back
 };
 

@@ -39,7 +39,9 @@ class GroupFile {
     claims_.share("address", config_.listen_address.to_string(), "[control] listen");
     read_witnesses(root, path_, checks_, claims_, config_);
     auto& roles = config_.group.roles;
-    for (auto& role : root.tables("role")) { roles.push_back(read_role(role, path_, config_.group, claims_)); }
+    for (auto& role : root.tables("role")) {
+      roles.push_back(read_role(role, path_, config_.group, link_down_ms_, claims_));
+    }
     if (roles.empty()) { root.problem("role", "there is no [[role]]; a group serves at least one"); }
     if (auto done = reader_.finish(); !done) { return done.error(); }
     return config_;
@@ -75,6 +77,8 @@ class GroupFile {
         table.integer_or("bfd_multiplier", group.bfd.multiplier, "lost packets that mean silence", 1, 255));
     group.timings.bfd_interval = std::chrono::milliseconds(group.bfd.interval_ms);
     group.timings.detection = group.timings.bfd_interval * group.bfd.multiplier;
+    link_down_ms_ = static_cast<std::uint32_t>(
+        table.integer_or("link_down_ms", link::kLinkDownMs, "ms without carrier that mean a link is down", 0, 60'000));
     auto bfd = root.table("bfd");
     const auto keys = on_this_machine() ? link::bfd::KeyFile::Read : link::bfd::KeyFile::Ignore;
     config_.bfd_authentication = link::bfd::read_authentication(bfd, path_, keys);
@@ -195,6 +199,7 @@ class GroupFile {
   Checks checks_;
   ConfigReader reader_;
   ServerConfig config_;
+  std::uint32_t link_down_ms_ = link::kLinkDownMs;  ///< of every role
   Claims claims_;
   FenceDefaults fence_defaults_;
 };

@@ -38,6 +38,9 @@ std::string digest(const link::RoleSpec& spec) {
     text << '|' << table.name << ',' << table.key_bytes << ',' << table.value_bytes << ',' << table.capacity << ','
          << table.kind << ',' << table.capacity_max;
   }
+  for (const auto& word : spec.health.command) { text << "|health " << word; }
+  text << '|' << spec.health.interval_ms << ',' << spec.health.deadline_ms << ',' << spec.health.failures << ','
+       << spec.link_down_ms;
   std::uint64_t hash = 0xcbf29ce484222325U;  // FNV-1a
   for (const char c : text.str()) { hash = (hash ^ static_cast<std::uint8_t>(c)) * 0x100000001b3U; }
   std::ostringstream hex;
@@ -48,8 +51,8 @@ std::string digest(const link::RoleSpec& spec) {
 /// Problems stay in the table, so that this is straight-line code.
 class RoleReader {
  public:
-  RoleReader(const std::string& path, const GroupConfig& group, Claims& claims)
-      : path_(path), group_(group), claims_(claims) {}
+  RoleReader(const std::string& path, const GroupConfig& group, std::uint32_t link_down_ms, Claims& claims)
+      : path_(path), group_(group), link_down_ms_(link_down_ms), claims_(claims) {}
 
   RoleConfig read(ConfigTable& table) {
     RoleConfig role;
@@ -89,6 +92,8 @@ class RoleReader {
     for (auto& route : table.tables("route")) { read_route(route, spec); }
     spec.sysctls = table.string_pairs("sysctls");
     if (table.has("application")) { read_application(table, spec); }
+    if (table.has("health")) { spec.health = read_health(table.table("health")); }
+    spec.link_down_ms = link_down_ms_;
     check_region(table, spec);
     spec.version = digest(spec);
     return role;
@@ -196,6 +201,23 @@ class RoleReader {
     spec.routes.push_back(route);
   }
 
+  /// The program is each blade's own: whether it is there, only the blades can say, and its absence is a failure.
+  static link::HealthSpec read_health(ConfigTable table) {
+    link::HealthSpec health;
+    health.command = table.strings("command", "[\"/usr/bin/check\", ...]");
+    if (!health.command.empty() && !health.command.front().starts_with('/')) {
+      table.problem("command", "\"" + health.command.front() + "\" is not an absolute path; write the program's path");
+    }
+    const auto number = [&](const char* key, std::uint32_t otherwise, const char* what, std::int64_t least,
+                            std::int64_t most) {
+      return static_cast<std::uint32_t>(table.integer_or(key, otherwise, what, least, most));
+    };
+    health.interval_ms = number("interval_ms", health.interval_ms, "ms from one check to the next", 100, 3'600'000);
+    health.deadline_ms = number("deadline_ms", health.deadline_ms, "ms that one check may take", 10, 600'000);
+    health.failures = number("failures", health.failures, "failures in a row that make the blade unfit", 1, 1000);
+    return health;
+  }
+
   static std::uint32_t read_kind(ConfigTable& table) {
     static constexpr std::array kinds{"hashed", "blob", "dense"};
     const auto kind = table.string_or("kind", "hashed", "hashed, blob or dense");
@@ -239,13 +261,15 @@ class RoleReader {
 
   const std::string& path_;
   const GroupConfig& group_;
+  std::uint32_t link_down_ms_;
   Claims& claims_;
 };
 
 }  // namespace
 
-RoleConfig read_role(ConfigTable& table, const std::string& path, const GroupConfig& group, Claims& claims) {
-  return RoleReader(path, group, claims).read(table);
+RoleConfig read_role(ConfigTable& table, const std::string& path, const GroupConfig& group, std::uint32_t link_down_ms,
+                     Claims& claims) {
+  return RoleReader(path, group, link_down_ms, claims).read(table);
 }
 
 }  // namespace understudy::control

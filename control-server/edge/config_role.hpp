@@ -8,6 +8,7 @@
 namespace understudy::control {
 
 /// `path`: the file, beside which rule sets are. `group`: what was read so far, all blades among it.
-RoleConfig read_role(ConfigTable& table, const std::string& path, const GroupConfig& group, Claims& claims);
+RoleConfig read_role(ConfigTable& table, const std::string& path, const GroupConfig& group, std::uint32_t link_down_ms,
+                     Claims& claims);
 
 }  // namespace understudy::control

@@ -42,7 +42,9 @@ Blade::Blade(BladeId blade, std::string boot_id, MovementLimits limits)
     : blade_(std::move(blade)), boot_id_(std::move(boot_id)), limits_(limits) {}
 
 Effects Blade::step(Instant now, const Event& event) {
-  return std::visit([&](const auto& concrete) { return on(now, concrete); }, event);
+  auto effects = std::visit([&](const auto& concrete) { return on(now, concrete); }, event);
+  append(effects, settle_fitness(now));
+  return effects;
 }
 
 HeldRoleState* Blade::find(const RoleId& role) {
@@ -50,7 +52,7 @@ HeldRoleState* Blade::find(const RoleId& role) {
   return found != roles_.end() ? &found->second : nullptr;
 }
 
-Effects Blade::on(Instant, const ControlConnected& event) {
+Effects Blade::on(Instant now, const ControlConnected& event) {
   link::Hello hello{blade_, boot_id_, {}, event.state_before};
   let_go_.clear();  // what was ordered before it has ended with its stream
   Effects mirrors;
@@ -72,6 +74,8 @@ Effects Blade::on(Instant, const ControlConnected& event) {
     }
   }
   Effects effects{SendReport{hello}};
+  fitness_.tell_again();
+  append(effects, settle_fitness(now));  // before what makes a takeover possible
   append(effects, std::move(mirrors));
   return effects;
 }
@@ -139,7 +143,7 @@ Effects Blade::mirror_state(const RoleId& role, const std::string& detail) const
 }
 
 std::optional<Instant> Blade::next_deadline() const {
-  std::optional<Instant> next;
+  std::optional<Instant> next = fitness_.next_deadline();
   const auto consider = [&](std::optional<Instant> at) {
     if (at && (!next || *at < *next)) { next = at; }
   };

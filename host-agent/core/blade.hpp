@@ -27,6 +27,7 @@
 
 #include "core/effects.hpp"
 #include "core/events.hpp"
+#include "core/fitness.hpp"
 #include "core/held_record.hpp"
 #include "core/lease.hpp"
 #include "core/movement.hpp"
@@ -118,6 +119,11 @@ class Blade {
   Effects on(Instant now, const GuestExited& event);
   Effects on(Instant now, const GuestsReleased& event);
   Effects on(Instant now, const ApplicationExited& event);
+  // blade_fitness.cpp
+  Effects on(Instant now, const HealthAnswered& event);
+  Effects on(Instant now, const LinkChanged& event);
+  Effects on(Instant now, const ApplicationUnfit& event);
+  Effects settle_fitness(Instant now);
   Effects on(Instant now, const GrantArrived& event);
   Effects on(Instant now, const GuestStoppedGrants& event);
   // blade_hand_over.cpp
@@ -148,6 +154,7 @@ class Blade {
   std::map<RoleId, HeldRoleState> roles_;
   /// What was let go of on this stream, and under which term: an older order to serve may have crossed that word.
   std::map<RoleId, Term> let_go_;
+  Fitness fitness_;
   std::optional<Instant> release_began_;
   std::vector<RoleId> releasing_;  ///< their records go when their guests are gone
 };

@@ -57,6 +57,11 @@ struct TimeGate {
   Duration element{0};
   bool operator==(const TimeGate&) const = default;
 };
+/// Run the health command of a role that this host serves; answered by HealthAnswered.
+struct CheckHealth {
+  RoleId role;
+  bool operator==(const CheckHealth&) const = default;
+};
 struct SendReport {
   link::Report report;
   bool operator==(const SendReport&) const = default;
@@ -69,7 +74,8 @@ struct Note {
   bool operator==(const Note&) const = default;
 };
 
-using Effect = std::variant<Do, HoldSpec, HoldMirror, Remember, TellGuest, SendReport, Note, AskGrant, TimeGate>;
+using Effect =
+    std::variant<Do, HoldSpec, HoldMirror, Remember, TellGuest, SendReport, Note, AskGrant, TimeGate, CheckHealth>;
 using Effects = std::vector<Effect>;
 
 }  // namespace understudy::host

@@ -114,14 +114,29 @@ struct GuestStoppedGrants {
   RoleId role;
   Term term;
 };
+/// How a health command ended, one for each CheckHealth.
+struct HealthAnswered {
+  RoleId role;
+  std::string failure;  ///< empty: it is well
+};
+/// The carrier of the blade's interface on this network; told at the start too.
+struct LinkChanged {
+  std::string network;
+  bool up = false;
+};
+/// The application's own word about this blade, while it serves.
+struct ApplicationUnfit {
+  RoleId role;
+  std::string detail;  ///< empty: it is fit
+};
 struct ControlConnected {
   std::string state_before = {};  ///< the other state store that was obeyed until now
 };
 struct Tick {};
 
-using Event =
-    std::variant<OrderArrived, StepDone, StepFailed, GuestHello, GuestLost, GuestWarning, GuestPhase, GuestVote,
-                 GuestReady, GuestRefused, GuestQuiesced, GuestNotQuiesced, ApplicationNeedsQuiescing, GuestExited,
-                 GuestsReleased, ApplicationExited, GrantArrived, GuestStoppedGrants, ControlConnected, Tick>;
+using Event = std::variant<OrderArrived, StepDone, StepFailed, GuestHello, GuestLost, GuestWarning, GuestPhase,
+                           GuestVote, GuestReady, GuestRefused, GuestQuiesced, GuestNotQuiesced,
+                           ApplicationNeedsQuiescing, GuestExited, GuestsReleased, ApplicationExited, GrantArrived,
+                           GuestStoppedGrants, HealthAnswered, LinkChanged, ApplicationUnfit, ControlConnected, Tick>;
 
 }  // namespace understudy::host

@@ -30,6 +30,9 @@ Agent::Agent(boost::asio::io_context& io, BladeConfig config, std::string boot_i
       timer_(io),
       network_(config_),
       watchdog_(io, config_.watchdog),
+      health_(io),
+      link_events_(io),
+      link_timer_(io),
       certificate_timer_(io) {}
 
 Agent::~Agent() = default;
@@ -59,6 +62,7 @@ Status Agent::start() {
   if (auto closed = close_unclaimed_gates(); !closed) { return closed; }
   tell_certificates();
   watch_certificates();
+  if (auto watched = watch_links(); !watched) { return watched; }
   control_->start();
   return {};
 }

@@ -12,6 +12,7 @@
 /// them by what was written down (D13).
 
 #include <boost/asio/io_context.hpp>
+#include <boost/asio/posix/stream_descriptor.hpp>
 #include <boost/asio/steady_timer.hpp>
 #include <map>
 #include <memory>
@@ -23,6 +24,7 @@
 #include "edge/guest_pace.hpp"
 #include "edge/guests/region_device.hpp"
 #include "edge/hardware_watchdog.hpp"
+#include "edge/health_runner.hpp"
 #include "edge/mirror_place.hpp"
 #include "edge/movement_unit.hpp"
 #include "edge/served_role.hpp"
@@ -30,6 +32,7 @@
 #include "understudy/link/bfd_service.hpp"
 #include "understudy/link/control_api_client.hpp"
 #include "understudy/link/leader_guard.hpp"
+#include "understudy/net/carrier.hpp"
 
 namespace understudy::host {
 
@@ -56,6 +59,7 @@ class Agent {
   void perform(const TellGuest& effect);
   void perform(const AskGrant& effect);
   void perform(const TimeGate& effect) { answer(effect.role, Step::TimeGate)(time_gate(effect)); }
+  void perform(const CheckHealth& effect);
   void perform(const SendReport& effect);
   void perform(const Note& effect);
   void arm_timer();
@@ -66,6 +70,12 @@ class Agent {
   void tell_certificates();
   void tell_certificate_of_mirror(const RoleId& role);
   std::function<void(Status)> answer(const RoleId& role, Step step);
+
+  // agent_fitness.cpp
+  Status watch_links();
+  void await_link_event();
+  void look_at_links();
+  void application_said(const RoleId& role, const std::string& unfit);
 
   // agent_hand_over.cpp: a planned switchover
   void quiesce_host(const RoleId& role);
@@ -144,6 +154,11 @@ class Agent {
   std::set<RoleId> unremembered_;  ///< a successor would not know what this blade holds of them
   std::set<RoleId> uncertified_;   ///< mirrors that wait for a certificate that can be used
   HardwareWatchdog watchdog_;
+  HealthRunner health_;
+  std::optional<net::CarrierWatch> carriers_;
+  boost::asio::posix::stream_descriptor link_events_;
+  boost::asio::steady_timer link_timer_;
+  std::map<std::string, bool> links_seen_;
   std::string connected_to_;  ///< empty: to no control-server
   boost::asio::steady_timer certificate_timer_;
   std::chrono::steady_clock::time_point certificates_told_;

@@ -51,6 +51,7 @@ GuestActivity activity_of(link::guest::Activity activity) {
 place::RolePlaceCallbacks Agent::place_callbacks(const RoleId& role) {
   place::RolePlaceCallbacks callbacks;
   callbacks.on_application_exit = [this, role](const std::string& detail) { handle(ApplicationExited{role, detail}); };
+  callbacks.on_unfit = [this, role](const std::string& unfit) { application_said(role, unfit); };
   callbacks.on_alarm = [this, role](const std::string& text) { perform(Note{Severity::Alarm, role, text}); };
   callbacks.on_changes = [this, role] {
     if (const auto found = served_.find(role); found != served_.end()) { found->second->poke(); }

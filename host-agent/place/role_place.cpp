@@ -161,14 +161,12 @@ void RolePlace::start_application(std::function<void(Status)> done) {
   options.region_bytes = spec_.region_bytes;
   options.region_offset = region_offset();
   options.store = spec_.application.store;
-  application_ =
-      std::make_unique<app::Supervisor>(io_, options,
-                                        app::Supervisor::Callbacks{[this](const app::ApplicationExit& exit) {
-                                                                     if (!exit.expected) {
-                                                                       callbacks_.on_application_exit(exit.describe());
-                                                                     }
-                                                                   },
-                                                                   [](const app::ApplicationStatus&) {}});
+  application_ = std::make_unique<app::Supervisor>(
+      io_, options,
+      app::Supervisor::Callbacks{[this](const app::ApplicationExit& exit) {
+                                   if (!exit.expected) { callbacks_.on_application_exit(exit.describe()); }
+                                 },
+                                 [this](const app::ApplicationStatus& status) { hear_fitness(status.unfit); }});
   if (auto started = application_->start(); !started) {
     done(started);
     return;
@@ -201,6 +199,10 @@ Status RolePlace::begin_writing(Term term) {
   }
   watch_tables();
   return {};
+}
+
+void RolePlace::hear_fitness(const std::string& unfit) {
+  if (std::exchange(unfit_, unfit) != unfit && callbacks_.on_unfit) { callbacks_.on_unfit(unfit); }
 }
 
 /// A table that is full is told while the role is served here, the application's tables too.

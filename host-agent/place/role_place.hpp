@@ -42,7 +42,8 @@ struct PlaceOptions {
 struct RolePlaceCallbacks {
   std::function<void(const std::string&)> on_application_exit;
   std::function<void(const std::string&)> on_alarm;
-  std::function<void()> on_changes;  ///< the collector wrote records: a good moment to ship them
+  std::function<void(const std::string&)> on_unfit;  ///< the application's own word, when it changes; empty: it is fit
+  std::function<void()> on_changes;                  ///< the collector wrote records: a good moment to ship them
 };
 
 /// Keeps the agent's own connections out of connection tracking, so that no role's rule set ("invalid drop") and no
@@ -85,6 +86,7 @@ class RolePlace {
   void watch(boost::asio::posix::stream_descriptor& descriptor);
   void announce_once(int left);
   void watch_tables();
+  void hear_fitness(const std::string& unfit);
 
   boost::asio::io_context& io_;
   link::RoleSpec spec_;
@@ -92,6 +94,7 @@ class RolePlace {
   RolePlaceCallbacks callbacks_;
   std::optional<shm::Region> region_;
   std::unique_ptr<app::Supervisor> application_;
+  std::optional<std::string> unfit_;  ///< what was passed on last; nothing: nothing yet
   std::optional<shm::StoreWriter> writer_;
   std::unique_ptr<net::StoreSink> sink_;
   std::optional<net::Collector> collector_;

@@ -154,7 +154,19 @@ destination = "::/0"
 gateway = "fd00:23:4::1"
 [role.sysctls]
 {sysctls}
-{application_section(options)}"""
+{health_section(options)}{application_section(options)}"""
+
+
+def health_section(options):
+    """An impatient one: a lab is to be quick."""
+    if options["health"] is None:
+        return ""
+    return f"""[role.health]
+command = {quoted(options["health"])}
+interval_ms = 200
+deadline_ms = 2000
+failures = 3
+"""
 
 
 def application_section(options):

@@ -15,6 +15,7 @@ from .state import State, chassis_of
 SOURCE = os.path.dirname(os.path.dirname(os.path.realpath(__file__)))
 DEFAULTS = {"bfd_interval_ms": 50, "bfd_multiplier": 3, "bfd_auth": "meticulous-sha1", "policy": "when-slow",
             "region_mib": 32, "mirror_memory_mib": 192, "daemons": True, "ready_s": 180, "drill": None, "power": True,
+            "health": None,  # a command on each active
             "leases": False, "control_servers": 1, "control_on_standby": False,
             "qemu": "qemu-system-x86_64", "boot_deadline_s": 90, "wait": True, "memory": "auto", "tls": True,
             # An external switch command would take the bridges' place; ipmitool tries a BMC that refuses it for 8 s.

@@ -49,6 +49,12 @@ void fill_spec(pb::RoleSpec& to, const RoleSpec& from) {
   fill(*to.mutable_mirror_address(), from.mirror_address);
   to.set_mirror_mac(bytes_of(from.mirror_mac));
   to.set_mirror_memory_mib(from.mirror_memory_mib);
+  auto& health = *to.mutable_health();
+  for (const auto& word : from.health.command) { health.add_command(word); }
+  health.set_interval_ms(from.health.interval_ms);
+  health.set_deadline_ms(from.health.deadline_ms);
+  health.set_failures(from.health.failures);
+  to.set_link_down_ms(from.link_down_ms);
   to.set_mirror_blade(from.mirror_blade.value);
 }
 
@@ -67,6 +73,20 @@ ApplicationSpec read_application(Check& check, const pb::Application& from) {
   to.journal_bytes = from.journal_bytes();
   check.require(from.journal_bytes() == 0 || std::has_single_bit(from.journal_bytes()), "application.journal_bytes",
                 "a power of two");
+  return to;
+}
+
+/// A control-server that does not know it asks nobody.
+HealthSpec read_health(Check& check, const pb::Health& from) {
+  HealthSpec to;
+  check.count(from.command_size(), "health.command", bounds::kWords);
+  for (const auto& word : from.command()) { to.command.push_back(check.text(word, "health.command")); }
+  if (to.command.empty()) { return to; }
+  to.interval_ms = from.interval_ms();
+  to.deadline_ms = from.deadline_ms();
+  to.failures = from.failures();
+  check.require(to.interval_ms > 0 && to.deadline_ms > 0 && to.failures > 0, "health",
+                "with interval_ms, deadline_ms and failures above 0");
   return to;
 }
 
@@ -103,6 +123,8 @@ RoleSpec read_spec(Check& check, const pb::RoleSpec& from) {
   to.mirror_address = check.prefix(from.mirror_address(), "mirror_address");
   to.mirror_mac = check.mac(from.mirror_mac(), "mirror_mac");
   to.mirror_memory_mib = from.mirror_memory_mib();
+  to.health = read_health(check, from.health());
+  to.link_down_ms = from.link_down_ms() != 0 ? from.link_down_ms() : kLinkDownMs;
   to.mirror_blade = BladeId{check.optional_name(from.mirror_blade(), "mirror_blade")};
   return to;
 }

@@ -67,6 +67,23 @@ Result<Report> read_mirror_state(const pb::MirrorState& from) {
                     from.whole()};
   return check.result<Report>(std::move(plain));
 }
+Result<Report> read_unfit(const pb::RoleUnfit& from) {
+  Check check("RoleUnfit");
+  RoleUnfit plain{RoleId{check.name(from.role(), "role")},
+                  check.term(from.term(), "term"),
+                  from_wire(check, kUnfitCause, from.cause(), "cause"),
+                  {},
+                  check.text(from.detail(), "detail")};
+  check.count(from.networks_size(), "networks", bounds::kPorts);
+  for (const auto& network : from.networks()) { plain.networks.push_back(check.name(network, "networks")); }
+  return check.result<Report>(std::move(plain));
+}
+Result<Report> read_fit(const pb::RoleFit& from) {
+  Check check("RoleFit");
+  RoleFit plain{RoleId{check.name(from.role(), "role")}, check.term(from.term(), "term"),
+                from_wire(check, kUnfitCause, from.cause(), "cause")};
+  return check.result<Report>(std::move(plain));
+}
 Result<Report> read_peer_vote(const pb::PeerVote& from) {
   Check check("PeerVote");
   PeerVote plain{RoleId{check.name(from.role(), "role")}, BladeId{check.name(from.peer(), "peer")},
@@ -126,7 +143,21 @@ pb::Report to_proto(const Report& report) {
                         },
                         [&](const GrantsStopped& r) { fill(*wire.mutable_grants_stopped(), r.role, r.term); },
                         [&](const HandedOver& r) { fill_phases(*wire.mutable_handed_over(), r); },
-                        [&](const HandOverFailed& r) { fill_failure(*wire.mutable_hand_over_failed(), r); }},
+                        [&](const HandOverFailed& r) { fill_failure(*wire.mutable_hand_over_failed(), r); },
+                        [&](const RoleUnfit& r) {
+                          auto& to = *wire.mutable_role_unfit();
+                          to.set_role(r.role.value);
+                          to.set_term(r.term.value);
+                          to.set_cause(to_wire(kUnfitCause, r.cause));
+                          for (const auto& network : r.networks) { to.add_networks(network); }
+                          to.set_detail(printable(r.detail));
+                        },
+                        [&](const RoleFit& r) {
+                          auto& to = *wire.mutable_role_fit();
+                          to.set_role(r.role.value);
+                          to.set_term(r.term.value);
+                          to.set_cause(to_wire(kUnfitCause, r.cause));
+                        }},
              report);
   return wire;
 }
@@ -174,6 +205,10 @@ Result<Report> from_proto(const pb::Report& wire) {
       return read_phases<HandedOver>("HandedOver", wire.handed_over());
     case pb::Report::kHandOverFailed:
       return read_failure<HandOverFailed>("HandOverFailed", wire.hand_over_failed());
+    case pb::Report::kRoleUnfit:
+      return read_unfit(wire.role_unfit());
+    case pb::Report::kRoleFit:
+      return read_fit(wire.role_fit());
     case pb::Report::kRefused:  // no report for a core: the server takes it before
     case pb::Report::BODY_NOT_SET:
       break;

@@ -77,6 +77,18 @@ const char* to_string(StopEvidence evidence) {
   return "none";
 }
 
+const char* to_string(UnfitCause cause) {
+  switch (cause) {
+    case UnfitCause::Health:
+      return "health";
+    case UnfitCause::Link:
+      return "link";
+    case UnfitCause::Apparatus:
+      return "apparatus";
+  }
+  return "health";
+}
+
 const char* to_string(BfdAuthentication authentication) {
   switch (authentication) {
     case BfdAuthentication::None:

@@ -37,6 +37,9 @@ inline constexpr Pair<MirrorPhase, pb::MirrorPhase> kPhase[] = {
     {MirrorPhase::Failed, pb::MIRROR_PHASE_FAILED},     {MirrorPhase::Stopped, pb::MIRROR_PHASE_STOPPED}};
 inline constexpr Pair<Vote, pb::Vote> kVote[] = {
     {Vote::Unknown, pb::VOTE_UNKNOWN}, {Vote::Up, pb::VOTE_UP}, {Vote::Down, pb::VOTE_DOWN}};
+inline constexpr Pair<UnfitCause, pb::UnfitCause> kUnfitCause[] = {{UnfitCause::Health, pb::UNFIT_CAUSE_HEALTH},
+                                                                   {UnfitCause::Link, pb::UNFIT_CAUSE_LINK},
+                                                                   {UnfitCause::Apparatus, pb::UNFIT_CAUSE_APPARATUS}};
 inline constexpr Pair<MovementPolicy, pb::MovementPolicy> kPolicy[] = {
     {MovementPolicy::WhenSlow, pb::MOVEMENT_POLICY_WHEN_SLOW},
     {MovementPolicy::WhenQuiet, pb::MOVEMENT_POLICY_WHEN_QUIET},

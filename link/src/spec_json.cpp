@@ -102,6 +102,35 @@ Result<ApplicationSpec> application_from_json(const json::value& value) {
   return application;
 }
 
+json::value to_json(const HealthSpec& health) {
+  json::array command;
+  for (const auto& word : health.command) { command.emplace_back(word); }
+  return {{"command", command},
+          {"interval_ms", health.interval_ms},
+          {"deadline_ms", health.deadline_ms},
+          {"failures", health.failures}};
+}
+
+/// A daemon that was here before this was known has written none of it down.
+void read_health(JsonFields& fields, RoleSpec& spec) {
+  if (fields.find("link_down_ms") != nullptr) { spec.link_down_ms = fields.number32("link_down_ms"); }
+  const auto* found = fields.find("health");
+  if (found == nullptr) { return; }
+  JsonFields health(*found, "health");
+  for (const auto& element : health.array("command", most_words)) {
+    const auto* text = element.if_string();
+    if (text == nullptr) {
+      health.problem("a word of command is not a string");
+      break;
+    }
+    spec.health.command.emplace_back(text->data(), text->size());
+  }
+  spec.health.interval_ms = health.number32("interval_ms");
+  spec.health.deadline_ms = health.number32("deadline_ms");
+  spec.health.failures = health.number32("failures");
+  fields.take(health.finish());
+}
+
 void read_routes(JsonFields& fields, RoleSpec& spec) {
   for (const auto& element : fields.array("routes", most_routes)) {
     JsonFields route(element, "route");
@@ -147,6 +176,8 @@ json::value to_json(const RoleSpec& spec) {
           {"mirror_address", spec.mirror_address.to_string()},
           {"mirror_mac", spec.mirror_mac.to_string()},
           {"mirror_memory_mib", spec.mirror_memory_mib},
+          {"health", to_json(spec.health)},
+          {"link_down_ms", spec.link_down_ms},
           {"mirror_blade", spec.mirror_blade.value}};
 }
 
@@ -182,6 +213,7 @@ Result<RoleSpec> role_spec_from_json(const json::value& value) {
   spec.mirror_address = fields.parsed<IpPrefix>("mirror_address");
   spec.mirror_mac = fields.parsed<MacAddress>("mirror_mac");
   spec.mirror_memory_mib = fields.number32("mirror_memory_mib");
+  read_health(fields, spec);
   // A record of an older daemon has none.
   if (fields.find("mirror_blade") != nullptr) { spec.mirror_blade.value = fields.string("mirror_blade"); }
   if (auto done = fields.finish(); !done) { return done.error(); }

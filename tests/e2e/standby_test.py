@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The whole standby dies: the actives serve on, and every status says that they are exposed. It boots again and they
-are protected, once their mirrors have certificates. Before: an endless command in a mirror's shell does not keep the
-next one out."""
-# Covers: host-agent/edge/agent_certificates.cpp
+"""The whole standby dies: the actives serve on, and every status says that they are exposed, also one whose health
+command fails. It boots again and they are protected, once their mirrors have certificates; then a health command that
+fails is a takeover. Before: an endless command in a mirror's shell does not keep the next one out."""
+# Covers: host-agent/edge/agent_certificates.cpp, host-agent/edge/agent_fitness.cpp
 import os
 import subprocess
 import sys
@@ -15,6 +15,8 @@ from understudy_lab.shell import in_network  # noqa: E402
 
 
 class StandbyDies(GroupCase):
+    options = {"health": ["/usr/bin/test", "!", "-e", "/run/understudy/ill"]}
+
     def test_the_active_serves_on_and_is_exposed(self):
         self.wait_state("protected")
         self.an_endless_command_ends_with_its_person()
@@ -28,6 +30,7 @@ class StandbyDies(GroupCase):
         self.assertIn("exposed", daemons.operator(self.state, self.binaries, "status"))
         self.assertEqual([event["text"] for event in self.stream.all if event["time_ns"] >= since
                           and event.get("phase") in ("isolate", "activate")], [], "nobody was isolated or activated")
+        self.an_active_that_is_ill_serves_on()
         since = time.time_ns()
         os.rename(self.certificate(), self.certificate() + ".away")
         blades.power_on(self.state, self.standby, self.binaries)
@@ -39,7 +42,40 @@ class StandbyDies(GroupCase):
         self.wait_state("protected", 90)
         self.a_mirrors_key_is_in_its_memory_only_and_can_be_renewed()
         self.a_stranger_at_the_actives_replication_is_told()
+        self.an_active_that_is_ill_is_taken_over()
         self.finish_traffic()
+
+    def fall_ill(self):
+        since = time.time_ns()
+        with open(self.illness(), "w", encoding="utf-8"):
+            pass
+        told = self.wait_event(lambda event: event["kind"] == "fitness" and "unfit" in event["text"],
+                               "its word that it is unfit", since, 20)
+        self.assertIn("its health command failed 3 times in a row: ended with status 1", told["text"])
+        say(f"{self.active} is ill, told after {(told['time_ns'] - since) / 1e6:.0f} ms")
+        return since
+
+    def illness(self):
+        return os.path.join(blades.run_directory(self.state, self.active), "ill")
+
+    def an_active_that_is_ill_serves_on(self):
+        since = self.fall_ill()
+        self.wait_event(lambda event: event["kind"] == "alarm" and "no synced mirror" in event["text"], "the alarm",
+                        since)
+        role = self.role()
+        self.assertEqual(role["state"], "exposed")
+        self.assertIn("its health command failed", role["detail"])
+        self.wait_traffic("the ill active serves on")
+        os.unlink(self.illness())
+        self.wait_event(lambda event: event["kind"] == "fitness" and "fit again" in event["text"], "it is well", since,
+                        20)
+
+    def an_active_that_is_ill_is_taken_over(self):
+        since = self.fall_ill()
+        self.wait_event(lambda event: event.get("phase") == "activate", "the takeover", since, 20)
+        self.wait_state("on-mirror", 20)
+        self.wait_traffic("the mirror of the ill active serves")
+        self.assertTrue(daemons.status(self.state, self.binaries)["blades"][0]["agent_connected"], "it keeps its power")
 
     def certificate(self):
         return self.state.path("pki", "mirror", self.standby, f"{ROLE}.crt")

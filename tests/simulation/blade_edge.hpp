@@ -79,6 +79,7 @@ struct BladeNode::Impl {
   void perform(const host::TellGuest& effect);
   void perform(const host::SendReport& effect);
   void perform(const host::Note& effect) { (void)effect; }
+  void perform(const host::CheckHealth& effect) { (void)effect; }  // no role here has a command
   void perform(const host::AskGrant& effect);
   void perform(const host::TimeGate& effect);
   void arm_timer();

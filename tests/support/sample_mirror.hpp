@@ -29,6 +29,8 @@ inline link::RunMirror sample_mirror() {
   spec.mirror_address = *IpPrefix::parse("192.168.1.42/24");
   spec.mirror_mac = *MacAddress::parse("02:e2:00:00:00:02");
   spec.mirror_memory_mib = 192;
+  spec.health = {{"/usr/bin/check", "--role"}, 2000, 700, 5};
+  spec.link_down_ms = 900;
   spec.mirror_blade = BladeId{"blade-4"};
   return {spec,
           Term{7},

@@ -2,6 +2,7 @@
 #include "edge/guests/child_process.hpp"
 
 #include <fcntl.h>
+#include <sched.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
@@ -15,6 +16,7 @@
 #include <cstring>
 #include <fstream>
 #include <sstream>
+#include <string_view>
 
 namespace understudy::host {
 namespace {
@@ -48,12 +50,42 @@ Result<Pipe> make_pipe() {
   return Pipe{UniqueFd(ends[0]), UniqueFd(ends[1])};
 }
 
+/// The daemon's own environment and what is added to it, made before the fork.
+std::vector<char*> environment_with(const std::vector<std::string>& added) {
+  std::vector<char*> all;
+  for (char** entry = environ; entry != nullptr && *entry != nullptr; ++entry) { all.push_back(*entry); }
+  for (const auto& entry : added) {
+    const auto name = std::string_view(entry).substr(0, entry.find('=') + 1);
+    std::erase_if(all, [&](const char* known) { return std::string_view(known).starts_with(name); });
+    all.push_back(const_cast<char*>(entry.c_str()));  // NOLINT: execvpe
+  }
+  all.push_back(nullptr);
+  return all;
+}
+
+/// What the child needs and cannot make: async-signal-safe calls only (the daemon has threads).
+struct ChildNeeds {
+  char* const* arguments;
+  char* const* environment;
+  int output;
+  int go;
+  int report;
+  int network_namespace;  ///< -1: none
+};
+
+[[noreturn]] void give_up(int report) {
+  const int reason = errno;
+  [[maybe_unused]] const auto written = write(report, &reason, sizeof reason);
+  _exit(127);
+}
+
 /// In the child, between fork and exec: async-signal-safe calls only (the daemon has threads).
-[[noreturn]] void run_child(const SpawnOptions& options, char* const* arguments, int output, int go, int report) {
+[[noreturn]] void run_child(const SpawnOptions& options, const ChildNeeds& needs) {
   setsid();  // a session has a CPU share of its own where the kernel groups tasks by session (autogroups)
   if (options.dies_with_daemon) { prctl(PR_SET_PDEATHSIG, SIGKILL); }
   char released = 0;
-  if (read(go, &released, 1) != 1) { _exit(127); }
+  if (read(needs.go, &released, 1) != 1) { _exit(127); }
+  if (needs.network_namespace >= 0 && setns(needs.network_namespace, CLONE_NEWNET) != 0) { give_up(needs.report); }
   if (options.file_bytes_max != 0) {
     const rlimit limit{options.file_bytes_max, options.file_bytes_max};
     setrlimit(RLIMIT_FSIZE, &limit);
@@ -67,16 +99,14 @@ Result<Pipe> make_pipe() {
   sigprocmask(SIG_SETMASK, &none, nullptr);
   const int nothing = open("/dev/null", O_RDWR);
   dup2(nothing, STDIN_FILENO);
-  dup2(output, STDOUT_FILENO);
-  dup2(output, STDERR_FILENO);
+  dup2(needs.output, STDOUT_FILENO);
+  dup2(needs.output, STDERR_FILENO);
   // The report pipe stays until exec closes it; everything else of the daemon is closed now.
-  dup2(report, 3);
+  dup2(needs.report, 3);
   fcntl(3, F_SETFD, FD_CLOEXEC);
   syscall(SYS_close_range, 4U, ~0U, 0U);
-  execvp(arguments[0], arguments);
-  const int reason = errno;
-  [[maybe_unused]] const auto written = write(3, &reason, sizeof reason);
-  _exit(127);
+  execvpe(needs.arguments[0], needs.arguments, needs.environment);
+  give_up(3);
 }
 
 }  // namespace
@@ -95,6 +125,12 @@ Result<SpawnedProcess> spawn(const SpawnOptions& options, const std::function<St
     opened = UniqueFd(open(options.output_path.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600));
     if (!opened.valid()) { return system_failure(options.output_path); }
   }
+  const auto environment = environment_with(options.environment);
+  UniqueFd network_namespace;
+  if (!options.network_namespace.empty()) {
+    network_namespace = UniqueFd(open(options.network_namespace.c_str(), O_RDONLY | O_CLOEXEC));
+    if (!network_namespace.valid()) { return system_failure(options.network_namespace); }
+  }
   auto boot_id = read_boot_id();
   if (!boot_id) { return boot_id.error(); }
   auto go = make_pipe();
@@ -106,8 +142,8 @@ Result<SpawnedProcess> spawn(const SpawnOptions& options, const std::function<St
   if (pid == 0) {
     // Its own copy of the write end would keep the child from seeing that the parent has died.
     close(go->write_end.get());
-    run_child(options, arguments.data(), options.output_fd >= 0 ? options.output_fd : opened.get(), go->read_end.get(),
-              report->write_end.get());
+    run_child(options, {arguments.data(), environment.data(), options.output_fd >= 0 ? options.output_fd : opened.get(),
+                        go->read_end.get(), report->write_end.get(), network_namespace.get()});
   }
   report->write_end.reset();
   SpawnedProcess spawned;

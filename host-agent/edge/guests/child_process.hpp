@@ -52,11 +52,13 @@ struct ProcessIdentity {
 };
 
 struct SpawnOptions {
-  std::vector<std::string> command;  ///< command[0] is looked up in PATH
-  std::string output_path;           ///< standard output and error; created anew, 0600
-  int output_fd = -1;                ///< instead of output_path
-  std::uint64_t file_bytes_max = 0;  ///< longest file it may write (its logs are a guest's text); 0: no limit
-  bool dies_with_daemon = false;     ///< a try that owns nothing; a guest never is one
+  std::vector<std::string> command;           ///< command[0] is looked up in PATH
+  std::string output_path;                    ///< standard output and error; created anew, 0600
+  int output_fd = -1;                         ///< instead of output_path
+  std::uint64_t file_bytes_max = 0;           ///< longest file it may write (its logs are a guest's text); 0: no limit
+  bool dies_with_daemon = false;              ///< a try that owns nothing; a guest never is one
+  std::vector<std::string> environment = {};  ///< "NAME=value", beside the daemon's own
+  std::string network_namespace = {};         ///< the path of one to enter; empty: the daemon's
 };
 
 struct SpawnedProcess {

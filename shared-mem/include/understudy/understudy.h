@@ -270,6 +270,10 @@ void understudy_lifecycle_active(understudy_lifecycle* lifecycle, uint64_t term)
 void understudy_lifecycle_quiesced(understudy_lifecycle* lifecycle);
 void understudy_lifecycle_lost_writer(understudy_lifecycle* lifecycle, const char* reason);
 void understudy_lifecycle_failed(understudy_lifecycle* lifecycle, const char* reason);
+/** It serves on, and knows that another place would serve better (a card, a sensor of this blade out of its bounds).
+ *  Said until understudy_lifecycle_fit(). */
+void understudy_lifecycle_unfit(understudy_lifecycle* lifecycle, const char* reason);
+void understudy_lifecycle_fit(understudy_lifecycle* lifecycle);
 
 #ifdef __cplusplus
 }

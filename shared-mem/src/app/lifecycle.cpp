@@ -338,6 +338,16 @@ void Lifecycle::lost_writer(const std::string& reason) {
 
 void Lifecycle::failed(const std::string& reason) { impl_->refuse(reason); }
 
+void Lifecycle::unfit(const std::string& reason) {
+  impl_->status.unfit = reason.empty() ? "no reason given" : reason;
+  impl_->tell();
+}
+
+void Lifecycle::fit() {
+  impl_->status.unfit.clear();
+  impl_->tell();
+}
+
 const std::string& Lifecycle::region_path() const { return impl_->region_path; }
 const std::string& Lifecycle::store_name() const { return impl_->store; }
 

@@ -55,6 +55,15 @@ Result<json::object> parse_object(std::string_view line) {
   return std::move(value.get_object());
 }
 
+/// A cut or foreign multi-byte character would be no valid JSON.
+std::string reason_of(const std::string& text) {
+  std::string reason = text.substr(0, max_reason_bytes);
+  for (auto& c : reason) {
+    if (c < ' ' || c > '~') { c = '?'; }
+  }
+  return reason;
+}
+
 }  // namespace
 
 const char* to_string(Duty duty) { return duty_names.at(static_cast<std::size_t>(duty)); }
@@ -66,14 +75,17 @@ std::string encode(const Order& order) {
 }
 
 std::string encode(const StatusLine& status) {
-  std::string reason = status.reason.substr(0, max_reason_bytes);
-  for (auto& c : reason) {
-    if (c < ' ' || c > '~') { c = '?'; }  // a cut or foreign multi-byte character would be no valid JSON
-  }
-  const json::object object{{"duty", to_string(status.duty)}, {"term", status.term.value},
-                            {"ready", status.ready},          {"needs_quiescing", status.needs_quiescing},
-                            {"quiesced", status.quiesced},    {"order", status.order},
-                            {"refused", status.refused},      {"reason", reason}};
+  const std::string reason = reason_of(status.reason);
+  const std::string unfit = reason_of(status.unfit);
+  const json::object object{{"duty", to_string(status.duty)},
+                            {"term", status.term.value},
+                            {"ready", status.ready},
+                            {"needs_quiescing", status.needs_quiescing},
+                            {"quiesced", status.quiesced},
+                            {"order", status.order},
+                            {"refused", status.refused},
+                            {"reason", reason},
+                            {"unfit", unfit}};
   return json::serialize(object) + "\n";
 }
 
@@ -101,10 +113,12 @@ Result<StatusLine> decode_status(std::string_view line) {
   const auto order = unsigned_of(fields, "order");
   const auto refused = bool_of(fields, "refused");
   auto reason = string_of(fields, "reason");
+  auto unfit = reason_of(string_of(fields, "unfit").value_or(""));  // likewise; and it goes on to a person
   if (!duty || !term || !ready || !quiesced || !order || !refused || !reason) {
     return failure("a status that lacks duty, term, ready, quiesced, order, refused or reason", Errc::Damaged);
   }
-  return StatusLine{*duty, Term{*term}, *ready, needs_quiescing, *quiesced, *order, *refused, std::move(*reason)};
+  return StatusLine{*duty,    Term{*term},        *ready,          needs_quiescing, *quiesced, *order,
+                    *refused, std::move(*reason), std::move(unfit)};
 }
 
 bool LineBuffer::append(std::string_view bytes) {

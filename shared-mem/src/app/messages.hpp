@@ -3,7 +3,7 @@
 /// What crosses the Unix socket between an application and its agent: one JSON object a line, each way one kind.
 ///
 ///   application -> agent   {"duty":"active","term":3,"ready":true,"needs_quiescing":false,"quiesced":false,"order":7,
-///                           "refused":false,"reason":""}
+///                           "refused":false,"reason":"","unfit":""}
 ///   agent -> application   {"order":"activate","term":3,"number":7}
 ///
 /// The application always tells its *whole* status, so a lost line or a new connection loses nothing.
@@ -39,6 +39,7 @@ struct StatusLine {
   std::uint64_t order = 0;
   bool refused = false;  ///< the order of that number was not done; `reason` says why
   std::string reason;
+  std::string unfit = {};  ///< why this blade is no good place for it, by its own word; empty: it is
 };
 
 [[nodiscard]] std::string encode(const Order& order);        ///< with its newline

@@ -149,6 +149,7 @@ void Supervisor::Impl::on_line(const StatusLine& line) {
   status.duty = line.duty;
   status.term = line.term;
   status.reason = line.reason;
+  status.unfit = line.unfit;
   if (standing_order && line.order == standing_order->number) {
     const auto& wanted = *standing_order;
     const bool done = (wanted.kind == OrderKind::StandBy && line.duty == Duty::StandingBy) ||

@@ -79,3 +79,7 @@ void understudy_lifecycle_lost_writer(understudy_lifecycle* lifecycle, const cha
 void understudy_lifecycle_failed(understudy_lifecycle* lifecycle, const char* reason) {
   lifecycle->lifecycle.failed(reason);
 }
+void understudy_lifecycle_unfit(understudy_lifecycle* lifecycle, const char* reason) {
+  lifecycle->lifecycle.unfit(reason);
+}
+void understudy_lifecycle_fit(understudy_lifecycle* lifecycle) { lifecycle->lifecycle.fit(); }

@@ -19,6 +19,7 @@ state = "/var/lib/understudy/control.db"
 [detection]
 bfd_interval_ms = 20
 bfd_multiplier = 4
+link_down_ms = 900
 
 [movement]
 policy = "always"
@@ -69,6 +70,11 @@ destination = "0.0.0.0/0"
 gateway = "10.23.4.1"
 [role.sysctls]
 "net.ipv4.ip_forward" = "1"
+[role.health]
+command = ["/usr/bin/check", "--all"]
+interval_ms = 2000
+deadline_ms = 700
+failures = 5
 [role.application]
 name = "session-service"
 command = ["/usr/bin/session-service", "--port", "80"]
@@ -145,6 +151,8 @@ TEST_F(ConfigFileTest, AGoodFileIsReadWhole) {
   EXPECT_EQ(spec.routes.size(), 1U);
   EXPECT_EQ(spec.sysctls, (std::vector<std::pair<std::string, std::string>>{{"net.ipv4.ip_forward", "1"}}));
   EXPECT_EQ(spec.application.journal_bytes, 1U << 20);
+  EXPECT_EQ(spec.health, (link::HealthSpec{{"/usr/bin/check", "--all"}, 2000, 700, 5}));
+  EXPECT_EQ(spec.link_down_ms, 900U);
   EXPECT_EQ(spec.application.tables[0].key_bytes, 16U);
   EXPECT_EQ(spec.application.tables[0].kind, 0U);
   EXPECT_EQ(spec.application.tables[1].kind, 1U);
@@ -378,6 +386,13 @@ TEST_F(ConfigFileTest, EveryMistakeIsOneLineWithFileAndLine) {
       {"store = \"sessions\"", "", "tables without a store"},
       {"kind = \"blob\"", "kind = \"heap\"", "kind = \"heap\" is none; write \"hashed\", \"blob\" or \"dense\""},
       {"capacity_max = 40", "capacity_max = 9", "capacity_max 9 is not above the capacity"},
+      {"command = [\"/usr/bin/check\", \"--all\"]", "command = [\"check\"]", "\"check\" is not an absolute path"},
+      {"command = [\"/usr/bin/check\", \"--all\"]", "", "\"command\" is missing in [health]"},
+      {"interval_ms = 2000", "interval_ms = 50", "ms from one check to the next, 100 to 3600000"},
+      {"deadline_ms = 700", "deadline_ms = 0", "\"deadline_ms\" in [health] is wrong"},
+      {"failures = 5", "failures = 0", "\"failures\" in [health] is wrong"},
+      {"failures = 5", "failure = 5", "unknown key \"failure\""},
+      {"link_down_ms = 900", "link_down_ms = -1", "\"link_down_ms\" in [detection] is wrong"},
       {"key_bytes = 16", "key_bytes = 0", "\"key_bytes\" in [[table]] is wrong"},
       {"[[role]]\nname", "[[roll]]\nname", ""},
   };
@@ -391,7 +406,7 @@ TEST_F(ConfigFileTest, ARuleSetThatNftablesRefusesIsToldWithItsLine) {
     return config ? "none" : config.error().message;
   };
   const auto told = [&](const std::string& line) {
-    return path() + ":42: nftables refuses " + folder_ + "/role-1.nft:" + line;
+    return path() + ":43: nftables refuses " + folder_ + "/role-1.nft:" + line;
   };
   const auto garbage = complaint("table inet x {\n  {{{\n");
   EXPECT_TRUE(garbage.starts_with(told("2:3-3: Error: syntax error"))) << garbage;

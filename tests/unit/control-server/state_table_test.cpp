@@ -180,6 +180,22 @@ std::vector<Row> table() {
          chassis.report(kActive, link::ServeFailed{kRole, current(chassis), "x"});
        },
        {"lost", "lost", "taking-over", "taking-over", "on-mirror", "moving", "on-host", "lost"}},
+      {"the active says that it is unfit",
+       [=](Chassis& chassis) {
+         chassis.report(kActive, link::RoleUnfit{kRole, current(chassis), link::UnfitCause::Health, {}, "x"});
+       },
+       {"starting", "exposed", "taking-over", "taking-over", "on-mirror", "moving", "on-host", "lost"}},
+      {"the active says that it lacks a link, for a second",
+       [=](Chassis& chassis) {
+         chassis.report(kActive, link::RoleUnfit{kRole, current(chassis), link::UnfitCause::Link, {"external"}, "x"});
+         chassis.pass(1s);
+       },
+       {"starting", "exposed", "taking-over", "taking-over", "on-mirror", "moving", "on-host", "lost"}},
+      {"the active says that it is fit",
+       [=](Chassis& chassis) {
+         chassis.report(kActive, link::RoleFit{kRole, current(chassis), link::UnfitCause::Health});
+       },
+       {"starting", "exposed", "protected", "taking-over", "on-mirror", "moving", "on-host", "lost"}},
       {"the active has stood down",
        [=](Chassis& chassis) {
          chassis.report(kActive, link::Stopped{kRole, current(chassis)});

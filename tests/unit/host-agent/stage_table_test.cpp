@@ -157,6 +157,9 @@ std::vector<Row> rows() {
       {"ApplicationExited", ApplicationExited{role, "x"}},
       {"GrantArrived", GrantArrived{role, Term{5}, 1}},
       {"GuestStoppedGrants", GuestStoppedGrants{role, Term{5}}},
+      {"HealthAnswered", HealthAnswered{role, "x"}},
+      {"LinkChanged", LinkChanged{"external", false}},
+      {"ApplicationUnfit", ApplicationUnfit{role, "x"}},
       {"ControlConnected", ControlConnected{}},
       {"Tick", Tick{}},
   };
@@ -216,6 +219,9 @@ GuestsReleased           -- ph oh sh ho ch sg mi ac om sm mo cm
 ApplicationExited        -- ph ch sh ho ch sg mi ac om sm mo cm
 GrantArrived             -- ph oh sh ho ch sg mi ac om sm mo cm
 GuestStoppedGrants       -- ph oh sh ho ch sg mi ac om sm mo cm
+HealthAnswered           -- ph oh sh ho ch sg mi ac om sm mo cm
+LinkChanged              -- ph oh sh ho ch sg mi ac om sm mo cm
+ApplicationUnfit         -- ph oh sh ho ch sg mi ac om sm mo cm
 ControlConnected         -- ph oh sh ho ch sg mi ac om sm mo cm
 Tick                     -- ph oh sh ho ch sg mi ac om sm mo cm
 PrepareHost done         -- oh oh sh ho ch sg mi ac om sm mo cm

@@ -33,6 +33,8 @@ inline RoleSpec spec() {
   spec.mirror_address = IpPrefix::parse("192.168.1.41/24").value();
   spec.mirror_mac = MacAddress::parse("02:e2:00:00:00:01").value();
   spec.mirror_memory_mib = 192;
+  spec.health = {{"/usr/bin/check", "--role"}, 2000, 700, 5};
+  spec.link_down_ms = 900;
   spec.mirror_blade = BladeId{"blade-4"};
   return spec;
 }
@@ -74,7 +76,9 @@ inline std::vector<Report> every_report() {
           LeaseState{role, Term{3}, 7},
           GrantsStopped{role, Term{3}},
           HandedOver{role, Term{4}, {{"quiesce", 12}, {"ship", 1.5}}},
-          HandOverFailed{role, Term{4}, "the mirror does not follow"}};
+          HandOverFailed{role, Term{4}, "the mirror does not follow"},
+          RoleUnfit{role, Term{4}, UnfitCause::Link, {"external", "intranet-1"}, "no carrier"},
+          RoleFit{role, Term{4}, UnfitCause::Apparatus}};
 }
 
 inline GroupStatus status() {

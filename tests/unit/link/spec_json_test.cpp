@@ -67,6 +67,16 @@ TEST(SpecJson, EveryMemberOfAWrongTypeIsRefused) {
   EXPECT_TRUE(run_mirror_from_json(root));
 }
 
+TEST(SpecJson, WhatADaemonWroteDownBeforeHealthWasKnownIsReadWithoutAny) {
+  auto root = to_json(test::sample_mirror());
+  root.as_object()["spec"].as_object().erase("health");
+  root.as_object()["spec"].as_object().erase("link_down_ms");
+  const auto read = run_mirror_from_json(root);
+  ASSERT_TRUE(read) << read.error().message;
+  EXPECT_EQ(read.value().spec.health, HealthSpec{});
+  EXPECT_EQ(read.value().spec.link_down_ms, kLinkDownMs);
+}
+
 TEST(SpecJson, AMissingMemberIsNamed) {
   auto root = to_json(test::sample_mirror());
   root.as_object()["spec"].as_object().erase("region_bytes");

@@ -366,6 +366,8 @@ TEST_F(CApiLifecycle, AloneItIsActivatedByTheFirstDispatchAndWrites) {
   EXPECT_EQ(understudy_lifecycle_duty(lifecycle_), UNDERSTUDY_STANDING_BY);
   EXPECT_EQ(understudy_lifecycle_has_agent(lifecycle_), 0);
   understudy_lifecycle_dispatch(lifecycle_);
+  understudy_lifecycle_unfit(lifecycle_, "96 degrees");  // alone nobody hears it
+  understudy_lifecycle_fit(lifecycle_);
   EXPECT_EQ(seen.wrote, UNDERSTUDY_OK) << understudy_last_error();
   EXPECT_EQ(understudy_lifecycle_duty(lifecycle_), UNDERSTUDY_ACTIVE);
   EXPECT_EQ(understudy_lifecycle_term(lifecycle_), seen.term);

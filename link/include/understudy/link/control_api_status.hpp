@@ -86,6 +86,7 @@ struct EventRecord {
 [[nodiscard]] const char* to_string(MirrorPhase phase);
 [[nodiscard]] const char* to_string(MovementPolicy policy);
 [[nodiscard]] const char* to_string(StopEvidence evidence);
+[[nodiscard]] const char* to_string(UnfitCause cause);
 [[nodiscard]] const char* to_string(BfdAuthentication authentication);
 /// "50 ms x 3, meticulous-sha1 key 1"
 [[nodiscard]] std::string to_string(const BfdParameters& bfd);

@@ -51,6 +51,18 @@ struct ApplicationSpec {
   bool operator==(const ApplicationSpec&) const = default;
 };
 
+/// What tells a role that is served from one that is well served: a command that the host-agent runs while its host
+/// serves the role, in the role's network namespace where it has one, with UNDERSTUDY_ROLE in its environment.
+struct HealthSpec {
+  std::vector<std::string> command;  ///< exit status 0: it is well; empty: nobody asks
+  std::uint32_t interval_ms = 1000;
+  std::uint32_t deadline_ms = 1000;  ///< then it is killed, which is a failure
+  std::uint32_t failures = 3;        ///< in a row, and the blade is unfit for the role
+  bool operator==(const HealthSpec&) const = default;
+};
+/// A link that blinks is not down: for so long it must be without carrier, and then with it.
+inline constexpr std::uint32_t kLinkDownMs = 500;
+
 /// A role's configuration bundle: the same, under one version, at every place (D15).
 struct RoleSpec {
   RoleId id;
@@ -68,6 +80,8 @@ struct RoleSpec {
   std::uint32_t mirror_memory_mib = 0;
   BladeId mirror_blade =
       {};  ///< who runs the mirror, and so whose certificate it shows; empty: any blade of the chassis
+  HealthSpec health;
+  std::uint32_t link_down_ms = kLinkDownMs;
   bool operator==(const RoleSpec&) const = default;
 };
 
@@ -279,8 +293,30 @@ struct HandOverFailed {  ///< it has not let go and will not, for this order: it
   std::string detail;
   bool operator==(const HandOverFailed&) const = default;
 };
+enum class UnfitCause : std::uint8_t {
+  Health,     ///< the role's health command failed, as often in a row as it may
+  Link,       ///< no carrier on an interface of the role's networks
+  Apparatus,  ///< the application says so itself
+};
+/// A blade's own word: it is there, but no good place for the role. Of the place that serves under this term; and of
+/// the standby about the links that it would serve by, under its mirror's term. It holds until RoleFit, a newer term or
+/// the end of the connection: all that holds is told anew after each Hello.
+struct RoleUnfit {
+  RoleId role;
+  Term term;
+  UnfitCause cause = UnfitCause::Health;
+  std::vector<std::string> networks;  ///< of cause Link: all that have no carrier; each report has the whole list
+  std::string detail;
+  bool operator==(const RoleUnfit&) const = default;
+};
+struct RoleFit {
+  RoleId role;
+  Term term;
+  UnfitCause cause = UnfitCause::Health;
+  bool operator==(const RoleFit&) const = default;
+};
 using Report = std::variant<Hello, Serving, ServeFailed, Stopped, MirrorState, PeerVote, ApplicationFailed, Activated,
                             ActivateFailed, Moved, MoveFailed, MirrorsReleased, MirrorWarning, LeaseState,
-                            GrantsStopped, HandedOver, HandOverFailed>;
+                            GrantsStopped, HandedOver, HandOverFailed, RoleUnfit, RoleFit>;
 
 }  // namespace understudy::link

@@ -84,6 +84,11 @@ class Lifecycle {
   void lost_writer(const std::string& reason);  ///< a put was Refused: stands by again
   void failed(const std::string& reason);       ///< could not do the last order; stays as it is
 
+  /// Serves on, and knows that another place would serve better: a card, a disk or a sensor of this blade is out of its
+  /// bounds. Said until fit(), or until this process ends. Whether the role goes elsewhere is decided by others.
+  void unfit(const std::string& reason);
+  void fit();
+
   [[nodiscard]] const std::string& region_path() const;
   [[nodiscard]] const std::string& store_name() const;
   /// The store in a fresh mapping. Standing by, open it ReadOnly; the writer needs ReadWrite.

@@ -66,6 +66,7 @@ struct ApplicationStatus {
   Term term;
   pid_t pid = 0;
   std::string reason;  ///< why it lost its store or refused an order; empty otherwise
+  std::string unfit;   ///< why this blade is no good place for it, by its own word; empty: it is
   bool operator==(const ApplicationStatus&) const = default;
 };
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // An application for the supervisor's tests: does what it is told, or, by its arguments, some of it not.
 //   never-quiesces  never-activates  ignores-sigterm  ignores-stop  exits=STATUS  loses-writer  needs-quiescing
+//   is-unfit  was-unfit
 
 #include <poll.h>
 
@@ -33,6 +34,8 @@ int main(int argc, char** argv) {
                              if (told("never-activates")) { return; }
                              if (told("cannot-activate")) { return lifecycle.failed("the store is damaged"); }
                              lifecycle.active(term);
+                             if (told("is-unfit") || told("was-unfit")) { lifecycle.unfit("96 degrees"); }
+                             if (told("was-unfit")) { lifecycle.fit(); }
                              if (told("loses-writer")) { lifecycle.lost_writer("a newer writer"); }
                            },
                            [&] {

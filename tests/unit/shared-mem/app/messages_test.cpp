@@ -36,6 +36,19 @@ TEST(LifecycleMessages, AStatusArrivesAsItWasSent) {
   }
 }
 
+TEST(LifecycleMessages, AnApplicationsWordAboutItsBladeArrivesAndOlderLibrariesSayNone) {
+  StatusLine said;
+  said.unfit = "the card is at\n96 degrees";
+  auto line = encode(said);
+  line.pop_back();
+  EXPECT_EQ(decode_status(line).value().unfit, "the card is at?96 degrees");
+  const auto at = line.find(R"(,"unfit")");
+  ASSERT_NE(at, std::string::npos) << line;
+  const auto older = decode_status(line.substr(0, at) + "}");
+  ASSERT_TRUE(older) << line.substr(0, at);
+  EXPECT_EQ(older.value().unfit, "");
+}
+
 TEST(LifecycleMessages, AReasonOfAnyLengthAndAnyBytesFitsIntoALine) {
   const auto line = encode(StatusLine{Duty::Active, Term{1}, true, false, false, 0, false, std::string(100'000, '\n')});
   EXPECT_LE(line.size(), max_line_bytes);

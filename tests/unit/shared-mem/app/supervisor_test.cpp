@@ -140,6 +140,24 @@ TEST_F(LifecycleSupervisor, AnApplicationsWordThatItNeedsQuiescingIsKnownWhenItI
   ASSERT_TRUE(stop());
 }
 
+TEST_F(LifecycleSupervisor, AnApplicationsWordThatItsBladeIsUnfitIsKnownAndGoesWithIt) {
+  start({"is-unfit"});
+  ASSERT_TRUE(activate(3));
+  EXPECT_TRUE(run_until([&] { return supervisor_->status().unfit == "96 degrees"; }));
+  EXPECT_EQ(supervisor_->status().duty, Duty::Active) << "it serves on";
+  supervisor_->kill_now();
+  EXPECT_TRUE(run_until([&] { return exit_.has_value(); }));
+  EXPECT_EQ(supervisor_->status().unfit, "");
+  EXPECT_TRUE(supervisor_->start());
+}
+
+TEST_F(LifecycleSupervisor, FitAgainIsKnownToo) {
+  start({"was-unfit"});
+  ASSERT_TRUE(activate(3));
+  EXPECT_TRUE(quiesce());  // what was said before its answer has been heard
+  EXPECT_EQ(supervisor_->status().unfit, "");
+}
+
 TEST_F(LifecycleSupervisor, ANewOrderReplacesTheOneUnderWay) {
   start({"never-activates"});
   ASSERT_TRUE(ready());

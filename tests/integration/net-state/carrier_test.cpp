@@ -1,0 +1,70 @@
+// SPDX-License-Identifier: Apache-2.0
+/// The carrier of real interfaces:    watched e0 ──── o0     watched e1 ──── o1     e9 is not there
+/// Covers: net-state/src/carrier.cpp
+#include "understudy/net/carrier.hpp"
+
+#include "lab.hpp"
+
+namespace understudy::net::test {
+namespace {
+
+class CarrierTest : public ::testing::Test {
+ protected:
+  void SetUp() override {
+    UNDERSTUDY_NEEDS_ROOT();
+    here_.emplace("carrier");
+    there_.emplace("outside");
+    connect(*here_, "e0", *there_, "o0");
+    connect(*here_, "e1", *there_, "o1");
+    sut_.emplace(here_->in([] { return CarrierWatch::open({"e0", "e1", "e9"}).value(); }));
+  }
+  /// Waits for the kernel's word, and looks then, until it is so.
+  bool becomes(const std::string& interface, bool carrier) {
+    const auto until = std::chrono::steady_clock::now() + deadline_default;
+    while (std::chrono::steady_clock::now() < until) {
+      if (sut_->look().value().at(interface) == carrier) { return true; }
+      pollfd told{sut_->fd(), POLLIN, 0};
+      if (::poll(&told, 1, static_cast<int>(deadline_default / 1ms)) != 1) { return false; }
+    }
+    return false;
+  }
+  std::optional<TestNamespace> here_;
+  std::optional<TestNamespace> there_;
+  std::optional<CarrierWatch> sut_;
+};
+
+TEST_F(CarrierTest, AFirstLookTellsEachInterfaceAndOneThatIsNotThereHasNone) {
+  const std::map<std::string, bool> expected{{"e0", true}, {"e1", true}, {"e9", false}};
+  EXPECT_EQ(sut_->look().value(), expected);
+}
+
+TEST_F(CarrierTest, ACableThatIsPulledAndPutBackIsToldByTheKernel) {
+  (void)sut_->look();
+  auto outside = there_->links();
+  ASSERT_OK(outside.set_up("o0", false));
+  EXPECT_TRUE(becomes("e0", false));
+  EXPECT_TRUE(sut_->look().value().at("e1"));
+  ASSERT_OK(outside.set_up("o0", true));
+  EXPECT_TRUE(becomes("e0", true));
+}
+
+TEST_F(CarrierTest, AnInterfaceThatIsTakenDownOrAwayHasNone) {
+  (void)sut_->look();
+  auto links = here_->links();
+  ASSERT_OK(links.set_up("e0", false));
+  EXPECT_TRUE(becomes("e0", false));
+  ASSERT_OK(links.delete_link("e1"));
+  EXPECT_TRUE(becomes("e1", false));
+}
+
+TEST_F(CarrierTest, MoreChangesThanTheSocketHoldsHideNotTheLast) {
+  auto links = here_->links();
+  for (int i = 0; i < 400; ++i) {  // far more than 256 KiB of messages
+    ASSERT_OK(links.set_mac("e1", mac("02:e0:00:00:00:0" + std::to_string(i % 10))));
+  }
+  ASSERT_OK(there_->links().set_up("o0", false));
+  EXPECT_TRUE(becomes("e0", false));
+}
+
+}  // namespace
+}  // namespace understudy::net::test
