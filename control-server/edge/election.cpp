@@ -70,12 +70,15 @@ Election::Election(boost::asio::io_context& io, EtcdSettings settings, std::stri
       leading_({etcd_.settings().lease, kMargin, patience}),
       thread_([this] { run(); }) {}
 
-Election::~Election() {
+Election::~Election() { resign(); }
+
+void Election::resign() {
   {
     const std::lock_guard lock(mutex_);
     stopping_ = true;
   }
   wake_.notify_one();
+  if (!thread_.joinable()) { return; }
   thread_.join();
   tenure_.end(leading_.token());
   if (leading_.lease() != 0) { (void)perform(DropLease{leading_.lease()}); }
@@ -111,11 +114,18 @@ void Election::run() {
 }
 
 void Election::round() {
+  bool deaf = false;
   {
     const std::lock_guard lock(mutex_);
+    deaf = ++unheard_ > kUnheardMax;
     const auto given_up = std::exchange(given_up_, 0);
     if (given_up != 0) { leading_.give_up(given_up, given_up_why_); }
   }
+  if (deaf) { return stand_back(); }
+  post([this] {
+    const std::lock_guard lock(mutex_);
+    unheard_ = 0;
+  });
   auto step = leading_.begin(boot_now());
   follow(step);
   while (step.ask) {
@@ -124,6 +134,16 @@ void Election::round() {
     follow(step);
   }
   tell(leading_.problem());
+}
+
+void Election::stand_back() {
+  if (leading_.token() == 0) { return; }
+  log::error("the main loop stands still: the lead is given back");
+  leading_.give_up(leading_.token(), "its main loop stood still");
+  const auto step = leading_.begin(boot_now());
+  follow(step);
+  if (!step.ask) { return; }
+  (void)leading_.answered(boot_now(), std::visit([this](const auto& one) { return perform(one); }, *step.ask));
 }
 
 /// What a step means for those who decide.

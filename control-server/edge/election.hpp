@@ -75,11 +75,15 @@ class Election {
   /// Whether the leadership with this token still holds now. Any thread.
   [[nodiscard]] bool holds(std::uint64_t token) const;
   [[nodiscard]] Instant holds_until() const { return tenure_.until(); }
+  /// No round any more; the leadership is given back. Idempotent; the rest may be asked afterwards.
+  void resign();
   /// The owner cannot go on with this leadership, or has seen that it is lost.
   void give_up(std::uint64_t token, const std::string& why);
 
   static constexpr std::chrono::milliseconds kPoll{300};
   static constexpr std::chrono::milliseconds kMargin{1500};
+  /// Rounds, and not a time: a machine that was frozen and goes on has lost no more than one.
+  static constexpr int kUnheardMax = 7;
   static constexpr std::chrono::seconds kLeaseMin{3};
   /// Of one that runs on a blade: it shares that blade's fate, and on the standby it lacks a witness.
   static constexpr std::chrono::milliseconds kPatienceOnBlade{1500};
@@ -94,6 +98,8 @@ class Election {
   LeadAnswer perform(const DropLease& ask);
   Result<std::string> find_state_id();
   void follow(const Leading::Step& step);
+  /// Whoever decides hangs: another must.
+  void stand_back();
   void tell(const std::string& problem);
   template <class Action>
   void post(Action action);
@@ -113,6 +119,7 @@ class Election {
   std::mutex mutex_;
   std::condition_variable wake_;
   bool stopping_ = false;
+  int unheard_ = 0;             ///< rounds since the io_context ran last
   std::uint64_t given_up_ = 0;  ///< a token
   std::string given_up_why_;
   std::thread thread_;  ///< last

@@ -52,6 +52,7 @@ ControlService::ControlService(boost::asio::io_context& io, const ServerConfig& 
 
 /// Workers first: their jobs use the drivers. What they still post finds `deciding_` expired.
 ControlService::~ControlService() {
+  if (election_) { election_->resign(); }  // a worker may hang in a switch for minutes: another leads meanwhile
   switch_worker_.reset();
   power_workers_.clear();
   store_worker_.reset();

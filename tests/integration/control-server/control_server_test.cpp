@@ -2,7 +2,8 @@
 /// The real control-server and the real operator's command, with host-agents played by this test: in a network
 /// namespace of its own, with a Linux bridge as the switch. What a blade says is played, what it suffers is real: its
 /// ports are isolated in the kernel, its BFD dies by SIGKILL.
-/// Covers: control-server/edge/service.cpp, cli/commands.cpp, cli/pki_commands.cpp
+/// Covers: control-server/edge/service.cpp, control-server/edge/service_witnesses.cpp, cli/commands.cpp,
+/// cli/pki_commands.cpp
 #include <gtest/gtest.h>
 
 #include <boost/json.hpp>

@@ -119,6 +119,39 @@ TEST_F(EtcdTest, OneThatRunsOnABladeLetsTheOthersGoFirst) {
   EXPECT_TRUE(run_until([&] { return on_blade.leads(); })) << "where nobody else is left";
 }
 
+TEST_F(EtcdTest, OneWhoseLoopStandsStillLeadsNoMore) {
+  start_etcd(1);
+  boost::asio::io_context hangs;
+  Candidate a(hangs, etcd_->settings(), "10.0.0.1:7400");
+  ASSERT_TRUE(run_until([&] {
+    hangs.restart();
+    hangs.poll();
+    return a.leads();
+  })) << a.view.problem;
+  const auto former = a.leadership;
+  std::optional<Candidate> b;
+  lead(b, "10.0.0.2:7400");
+  EXPECT_GT(b->leadership.token, former.token);
+  EXPECT_FALSE(a.election->holds(former.token));
+  b.reset();
+  EXPECT_TRUE(run_until([&] {
+    hangs.restart();
+    hangs.poll();
+    return a.leads();
+  })) << "and again when it goes on";
+}
+
+TEST_F(EtcdTest, OneThatResignsIsNotWaitedForWhateverElseKeepsIt) {
+  start_etcd(1);
+  std::optional<Candidate> a;
+  std::optional<Candidate> b;
+  lead(a, "10.0.0.1:7400");
+  a->election->resign();
+  EXPECT_FALSE(a->election->holds(a->leadership.token));
+  b.emplace(io_, etcd_->settings(), "10.0.0.2:7400");
+  EXPECT_TRUE(run_until([&] { return b->leads(); }, 2s));
+}
+
 TEST_F(EtcdTest, ADeposedLeaderWritesNothing) {
   start_etcd(1);
   std::optional<Candidate> a;

@@ -16,6 +16,7 @@
 #include <optional>
 
 #include "../link/network_namespace.hpp"
+#include "support/eventually.hpp"
 #include "support/run_until.hpp"
 #include "support/without_capabilities.hpp"
 #include "understudy/common/boot_clock.hpp"
@@ -101,18 +102,10 @@ TEST_P(IcmpWatchTest, AnswersOfOthersAreNone) {
     auto other = IcmpSocket::open(true, address("10.9.0.1"));
     ASSERT_TRUE(other.ok()) << other.error().message;
     std::optional<IcmpSocket::Answer> answer;
-    for (int i = 0; i < 50 && !answer; ++i) {  // some ten answers to the watch go by
-      answer = other->receive();
-      usleep(2000);
-    }
-    EXPECT_FALSE(answer) << "it has asked nothing yet";
+    const auto heard = [&] { return (answer = other->receive()).has_value(); };
+    EXPECT_FALSE(test::eventually(heard, 100ms)) << "some ten answers to the watch go by; it has asked nothing yet";
     ASSERT_TRUE(other->send(address("10.9.0.2"), {0, 7}).ok());
-    answer.reset();
-    for (int i = 0; i < 2000 && !answer; ++i) {
-      answer = other->receive();
-      usleep(1000);
-    }
-    ASSERT_TRUE(answer);
+    ASSERT_TRUE(test::eventually(heard));
     EXPECT_EQ(answer->from, address("10.9.0.2"));
     EXPECT_EQ(answer->echo, (Echo{0, 7})) << "its own, and none of the watch's";
   });

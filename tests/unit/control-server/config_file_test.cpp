@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /// What can be said of group.toml from the file alone.
 /// Covers: control-server/edge/config_etcd.cpp, control-server/edge/config_role.cpp,
-/// control-server/edge/config_values.cpp
+/// control-server/edge/config_values.cpp, control-server/edge/config_witness.cpp
 #include "edge/config_file.hpp"
 
 #include <gtest/gtest.h>
