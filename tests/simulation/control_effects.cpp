@@ -190,7 +190,8 @@ void ControlServer::check_order(const link::Order& order) {
     world.ordered(world.role_of(activate->role), activate->term, "activate");
     all_.on_activate(world.role_of(activate->role), activate->term);
   } else if (const auto* mirror = std::get_if<link::RunMirror>(&order)) {
-    if (all_.held_now.contains(world.blade_id(world.standby()))) {
+    const auto& guest = world.guests[world.role_of(mirror->spec.id)];
+    if (all_.held_now.contains(world.blade_id(world.standby())) && !guest->machine.runs()) {
       world.violate(Invariant::HeldOut, world.blade_id(world.standby()).value + " is held out and is told to mirror " +
                                             mirror->spec.id.value);
     }

@@ -302,7 +302,7 @@ TEST(Takeover, APortThatOpensBehindARoleThatWasTakenIsClosedAgain) {
   chassis.forget();
   chassis.pass(15s);
   EXPECT_TRUE(chassis.isolated.contains(BladeId{"blade-1"}));
-  EXPECT_TRUE(chassis.noted("isolation", "open again"));
+  EXPECT_TRUE(chassis.noted("alarm", "open again"));
   chassis.forget();
   chassis.pass(15s);
   EXPECT_TRUE(chassis.all<Isolate>().empty()) << "it is closed";
