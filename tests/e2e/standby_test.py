@@ -75,7 +75,8 @@ class StandbyDies(GroupCase):
         self.wait_event(lambda event: event.get("phase") == "activate", "the takeover", since, 20)
         self.wait_state("on-mirror", 20)
         self.wait_traffic("the mirror of the ill active serves")
-        self.assertTrue(daemons.status(self.state, self.binaries)["blades"][0]["agent_connected"], "it keeps its power")
+        self.assertEqual(daemons.status(self.state, self.binaries)["blades"][0]["agent"], "connected",
+                         "it keeps its power")
 
     def certificate(self):
         return self.state.path("pki", "mirror", self.standby, f"{ROLE}.crt")

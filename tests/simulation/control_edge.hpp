@@ -110,6 +110,7 @@ class ControlServer {
   void perform(const control::Persist& effect);
   void perform(const control::KeepHoldOut& effect);
   void perform(const control::KeepProtection& effect);
+  void protection_kept(const control::KeepProtection& effect, bool came);
   void perform(const control::Isolate& effect);
   void perform(const control::Readmit& effect);
   void perform(const control::LookAtPorts& effect) { look_at_ports(world.site_of(effect.blade)); }
@@ -134,6 +135,7 @@ class ControlServer {
   std::optional<control::Leading> leading_;
   std::map<BladeId, link::Vote> votes_;
   std::uint64_t reign_ = 0;  ///< what an earlier one asked for is nobody's
+  std::map<RoleId, bool> unwritten_;
   std::map<RoleId, control::StoredOwnership> book_;
   struct StoreJob {
     std::function<Action()> begin;  ///< called when it is sent; what it returns runs at etcd

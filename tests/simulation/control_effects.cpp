@@ -99,14 +99,30 @@ void ControlServer::perform(const KeepProtection& effect) {
     }
   };
   if (all_.several()) {
+    unwritten_[effect.role] = effect.is;
     return on_store(
         [this, keep, by = token] {
           if (all_.etcd.fenced_in(by, "that a role is protected")) { keep(all_.etcd.state.is_protected); }
         },
-        [](bool) {});
+        [this, effect](bool came) { protection_kept(effect, came); });
   }
   keep(all_.disk.is_protected);
   if (!effect.is) { all_.disk.former.clear(); }  // it is flushed, and all before it
+}
+
+void ControlServer::protection_kept(const KeepProtection& effect, bool came) {
+  const auto is_news = [this, effect] {
+    const auto found = unwritten_.find(effect.role);
+    return found == unwritten_.end() || found->second != effect.is;
+  };
+  if (is_news()) { return; }
+  if (came) {
+    unwritten_.erase(effect.role);
+    return;
+  }
+  world.scheduler.after(500ms, [this, effect, is_news, life = process.life(), reign = reign_] {
+    if (process.life() == life && reign_ == reign && !is_news()) { perform(effect); }
+  });
 }
 
 // --- switch, power, orders ---

@@ -100,6 +100,7 @@ void ControlServer::stop_deciding(const std::string& why) {
   token = 0;
   follows.reset();
   ++reign_;
+  unwritten_.clear();
   ++timers;
   group.reset();
   queue.clear();

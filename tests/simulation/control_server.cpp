@@ -52,6 +52,7 @@ void ControlServer::start() {
   token = 0;
   follows.reset();
   ++reign_;
+  unwritten_.clear();
   queue.clear();
   stepping = false;
   switch_worker = {};

@@ -17,8 +17,13 @@
 namespace understudy::sim {
 namespace {
 
+/// Plain ones, with leases, with switchovers, with a last act, with several control-servers (docs/SIMULATION.md).
+constexpr std::uint64_t kKindsOfHistories = 5;
+constexpr std::uint64_t kSeedsOfAKind = 1'000'000'000'000;
+
 struct Options {
   std::uint64_t first = 1;
+  bool fresh = false;  ///< seeds of every kind of history, from `first` on in each
   std::uint64_t seeds = 1;
   bool one = false;
   bool trace = false;
@@ -156,7 +161,10 @@ int simulate(const Options& options) {
       seeds.push_back(std::strtoull(word.c_str(), nullptr, 10));
     }
   }
-  for (std::uint64_t i = 0; i < options.seeds; ++i) { seeds.push_back(options.first + i); }
+  const std::uint64_t kinds = options.fresh ? kKindsOfHistories : 1;
+  for (std::uint64_t i = 0; i < options.seeds; ++i) {
+    seeds.push_back(i % kinds * kSeedsOfAKind + options.first + i / kinds);
+  }
   const auto began = std::chrono::steady_clock::now();
   Sum sum;
   const bool well = run_all(seeds, options.jobs, sum);
@@ -210,7 +218,8 @@ int usage() {
       "[--planted]\n"
       "  --seed S       this one run, exactly as it was; with --trace every event on a line of its own\n"
       "  --seeds K      the seeds F, F+1, ... F+K-1 (F is 1), on --jobs J processes (as many as there are processors)\n"
-      "  --seed-file    and those of a file, one a line, # begins a remark; --fresh: begins where nobody was before\n"
+      "  --seed-file    and those of a file, one a line, # begins a remark; --fresh: of every kind, where nobody was "
+      "before\n"
       "  --matrix       shows how often each fault was met in each state of a role, and fails where one never was\n"
       "  --planted      shows that it can fail: finds each planted bug (with --bug NAME: that one; also with "
       "--seed)\n");
@@ -233,6 +242,7 @@ bool parse(int argc, char** argv, Options& options) {
       options.planted = true;
     } else if (word == "--fresh") {
       options.first = std::random_device{}();
+      options.fresh = true;
       std::printf("fresh seeds from %llu\n", static_cast<unsigned long long>(options.first));
     } else if (word == "--matrix") {
       options.matrix = true;
