@@ -219,6 +219,8 @@ TEST_F(GroupFitness, ATakeoverThatFailsGivesTheRoleBackAndIsNotTriedAgainForAWhi
 
 TEST_F(GroupFitness, AWordUnderAnotherTermOrOfAnotherBladeMovesNothing) {
   sut_.report(Chassis::blade_id(1), link::RoleUnfit{Chassis::role_id(1), Term{99}, UnfitCause::Health, {}, "x"});
+  EXPECT_TRUE(sut_.noted("ignored", "unfit (health)"));
+  sut_.forget();
   sut_.report(Chassis::blade_id(2), link::RoleUnfit{Chassis::role_id(1), term(1), UnfitCause::Health, {}, "x"});
   sut_.report(sut_.standby(), link::RoleUnfit{Chassis::role_id(1), term(1), UnfitCause::Health, {}, "x"});
   EXPECT_EQ(sut_.state(1), RoleState::Protected);

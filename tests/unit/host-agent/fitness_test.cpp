@@ -100,6 +100,7 @@ TEST_F(BladeFitness, NoSecondCommandBeforeTheFirstHasEnded) {
   serve();
   answer_.reset();
   pass(60s);
+  step(Tick{});
   EXPECT_EQ(checks_, 1);
   step(HealthAnswered{role, ""});
   EXPECT_EQ(checks_, 2) << "the next one was due long ago";
