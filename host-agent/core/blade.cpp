@@ -137,7 +137,7 @@ Effects Blade::settle_movement(const RoleId& role, Effects effects) {
 Effects Blade::mirror_state(const RoleId& role, const std::string& detail) const {
   const auto& held = roles_.at(role);
   // Its gate may be open still, and what it said would pass for the word of a mirror that follows.
-  if (held.stage == RoleStage::ClosingMirror || held.refused) { return {}; }
+  if (held.stage == RoleStage::ClosingMirror) { return {}; }
   const bool whole = held.whole_copy && held.mirror && held.mirror->term == held.term;
   return {SendReport{link::MirrorState{role, held.term, held.phase, held.boot_nonce, detail, whole}}};
 }

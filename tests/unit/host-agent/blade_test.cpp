@@ -216,15 +216,6 @@ TEST_F(BladeTest, TheMirrorGateOpensOnlyWhenTheGuestIsReadyForThisTerm) {
   EXPECT_EQ(reports<link::Activated>(opened).size(), 1U);
 }
 
-TEST_F(BladeTest, AMirrorSaysNothingOfItselfBetweenARefusalAndTheClosingOfItsGate) {
-  mirror_synced();
-  (void)order(link::Activate{role, Term{2}, link::StopEvidence::Isolated, 100});
-  (void)sut_.step(at(now_ + 101), Tick{});
-  const auto early = sut_.step(at(now_ + 102), GuestPhase{role, link::MirrorPhase::Synced, "", Term{1}});
-  EXPECT_TRUE(reports<link::MirrorState>(early).empty()) << "it would pass for one that follows, and its gate is open";
-  EXPECT_EQ(reports<link::MirrorState>(done(Step::CloseMirrorGate)).size(), 1U);
-}
-
 TEST_F(BladeTest, AnActivationPastItsDeadlineClosesTheGate) {
   mirror_synced();
   (void)order(link::Activate{role, Term{2}, link::StopEvidence::Isolated, 100});
