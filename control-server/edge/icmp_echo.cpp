@@ -12,6 +12,8 @@
 #include <cstring>
 #include <utility>
 
+#include "understudy/common/socket_address.hpp"
+
 namespace understudy::control {
 namespace {
 
@@ -39,18 +41,6 @@ SocketAddress socket_address(const IpAddress& address) {
     out.length = sizeof in6;
   }
   return out;
-}
-
-IpAddress ip_address(const sockaddr_storage& from) {
-  IpAddress address;
-  if (from.ss_family == AF_INET) {
-    address.family = 4;
-    std::memcpy(address.bytes.data(), &reinterpret_cast<const sockaddr_in&>(from).sin_addr, 4);
-  } else if (from.ss_family == AF_INET6) {
-    address.family = 6;
-    std::memcpy(address.bytes.data(), &reinterpret_cast<const sockaddr_in6&>(from).sin6_addr, 16);
-  }
-  return address;
 }
 
 /// RFC 1071. A raw IPv4 socket wants it; everywhere else the kernel writes its own.
@@ -172,7 +162,7 @@ std::optional<IcmpSocket::Answer> IcmpSocket::receive() {
     if (size < 0) { continue; }  // an error of an earlier echo, told once by the kernel: the echo is missing
     if (static_cast<std::size_t>(size) > buffer.size()) { continue; }
     if (const auto echo = parse(buffer.data(), static_cast<std::size_t>(size))) {
-      return Answer{ip_address(from), *echo};
+      return Answer{from_socket_address(from), *echo};
     }
   }
 }

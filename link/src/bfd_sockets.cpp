@@ -7,6 +7,8 @@
 #include <cerrno>
 #include <cstring>
 
+#include "understudy/common/socket_address.hpp"
+
 namespace understudy::link::bfd {
 
 namespace {
@@ -26,18 +28,6 @@ Result<FileDescriptor> open_udp(bool v4) {
   if (fd.get() < 0) { return os_failure("BFD cannot open a UDP socket"); }
   if (!v4 && !set_option(fd.get(), IPPROTO_IPV6, IPV6_V6ONLY, 1)) { return os_failure("BFD cannot set IPV6_V6ONLY"); }
   return fd;
-}
-
-IpAddress from_socket_address(const sockaddr_storage& from) {
-  IpAddress address;
-  if (from.ss_family == AF_INET) {
-    address.family = 4;
-    std::memcpy(address.bytes.data(), &reinterpret_cast<const sockaddr_in&>(from).sin_addr, 4);
-  } else if (from.ss_family == AF_INET6) {
-    address.family = 6;
-    std::memcpy(address.bytes.data(), &reinterpret_cast<const sockaddr_in6&>(from).sin6_addr, 16);
-  }
-  return address;
 }
 
 }  // namespace
