@@ -13,7 +13,10 @@ set(understudy_precompiled_standard
   <algorithm> <chrono> <deque> <filesystem> <fstream> <functional> <map> <memory> <optional> <set> <span> <sstream>
   <string> <string_view> <variant> <vector>)
 
-add_library(understudy_precompiled_io OBJECT EXCLUDE_FROM_ALL ${PROJECT_SOURCE_DIR}/cmake/precompiled.cpp)
+set(understudy_nothing ${CMAKE_BINARY_DIR}/nothing.cpp)  # a library must have a source
+file(CONFIGURE OUTPUT ${understudy_nothing} CONTENT "")
+
+add_library(understudy_precompiled_io OBJECT EXCLUDE_FROM_ALL ${understudy_nothing})
 target_link_libraries(understudy_precompiled_io PRIVATE Boost::headers Boost::json understudy_warnings)
 target_precompile_headers(understudy_precompiled_io PRIVATE ${understudy_precompiled_standard}
   <boost/asio/io_context.hpp> <boost/asio/ip/tcp.hpp> <boost/asio/local/stream_protocol.hpp>
@@ -22,7 +25,7 @@ target_precompile_headers(understudy_precompiled_io PRIVATE ${understudy_precomp
 
 if(UNDERSTUDY_TESTS)
   find_package(GTest REQUIRED)
-  add_library(understudy_precompiled_test OBJECT EXCLUDE_FROM_ALL ${PROJECT_SOURCE_DIR}/cmake/precompiled.cpp)
+  add_library(understudy_precompiled_test OBJECT EXCLUDE_FROM_ALL ${understudy_nothing})
   target_link_libraries(understudy_precompiled_test PRIVATE GTest::gtest GTest::gmock understudy_warnings)
   target_precompile_headers(understudy_precompiled_test PRIVATE ${understudy_precompiled_standard}
     <gmock/gmock.h> <gtest/gtest.h>)
