@@ -107,17 +107,21 @@ struct GroupConfig {
   Timings timings;
   HoldOutConfig hold_out;
   std::vector<WitnessConfig> witnesses = {};
-  bool has_power = false;                     ///< a power driver is configured
-  bool leases = false;                        ///< isolation first, power second, a lease that ran out third
-  bool control_shares_standby_blade = false;  ///< then the standby's liveness proves nothing about our network
+  bool has_power = false;      ///< a power driver is configured
+  bool leases = false;         ///< isolation first, power second, a lease that ran out third
+  BladeId control_blade = {};  ///< the one that this control-server runs on; empty: it is on none
 
-  [[nodiscard]] const BladeConfig& standby() const {
+  /// Those that stand by, the preferred one first: in the order of `blades`. A group has one at least.
+  [[nodiscard]] std::vector<BladeId> standbys() const {
+    std::vector<BladeId> all;
     for (const auto& blade : blades) {
-      if (blade.standby) { return blade; }
+      if (blade.standby) { all.push_back(blade.id); }
     }
-    UNDERSTUDY_ASSERT(false && "a group has a standby");
-    return blades.front();
+    UNDERSTUDY_ASSERT(!all.empty() && "a group has a standby");
+    return all;
   }
+  /// Then its liveness proves nothing about our network.
+  [[nodiscard]] bool control_shares(const BladeId& blade) const { return !blade.empty() && blade == control_blade; }
 };
 
 }  // namespace understudy::control

@@ -16,7 +16,7 @@ Group::Group(GroupConfig config, const std::vector<Ownership>& stored, const std
     for (const auto& ownership : stored) {
       if (ownership.role == role.spec.id) { own = ownership; }
     }
-    roles_.emplace_back(role, blades_.standby(), own);
+    roles_.emplace_back(role, blades_.standbys(), own);
     if (was_protected.contains(role.spec.id)) { roles_.back().was_protected(); }
   }
   bench_ = {{}, config_.timings.silence_window(), config_.timings.voices_return};
@@ -28,14 +28,14 @@ Group::Group(GroupConfig config, const std::vector<Ownership>& stored, const std
 
 std::vector<Effect> Group::step(Instant now, const Event& event) {
   std::vector<Effect> effects;
-  StepContext context{now, config_, blades_, policy_, effects, standby_free()};
+  StepContext context{now, config_, blades_, policy_, effects, taken()};
   std::visit([&](const auto& one) { handle(context, one); }, event);
   let_back_in_time(context);
   doubt_power(context);
   context.policy = policy_;
-  context.standby_free = standby_free();
+  context.taken = taken();
   settle(context);
-  open_standby(context);
+  open_standbys(context);
   for (auto& role : roles_) { role.keep_protection(context); }
   return effects;
 }
@@ -51,10 +51,12 @@ void Group::settle(StepContext& context) {
       role.settle(context, neighbours_of(role, context.now));
       after += role.changes();
     }
-    bool moved = false;
-    for (auto& role : roles_) { moved = role.take_moved() || moved; }
-    if (moved) { release_mirrors(context); }
-    if (before == after && !moved) { return; }
+    std::set<BladeId> moved_to;
+    for (auto& role : roles_) {
+      if (role.take_moved()) { moved_to.insert(role.standby()); }
+    }
+    for (const auto& standby : moved_to) { release_mirrors(context, standby); }
+    if (before == after && moved_to.empty()) { return; }
   }
 }
 
@@ -76,7 +78,14 @@ std::optional<Instant> Group::next_deadline() const {
 
 link::GroupStatus Group::status() const {
   link::GroupStatus status;
-  if (standby_free()) { status.standby = blades_.standby(); }
+  const auto become_actives = taken();
+  std::set<BladeId> used;
+  for (const auto& role : roles_) { used.insert(role.standby()); }
+  for (const auto& standby : blades_.standbys()) {
+    if (status.standby.empty() && used.contains(standby) && !become_actives.contains(standby)) {
+      status.standby = standby;
+    }
+  }
   status.movement = policy_;
   status.bfd = config_.bfd;
   for (const auto& role : config_.roles) {
@@ -86,8 +95,10 @@ link::GroupStatus Group::status() const {
   }
   for (const auto& config : config_.blades) {
     const auto& blade = blades_.at(config.id);
+    const bool stands_by = config.standby && !become_actives.contains(config.id);
     status.blades.push_back({config.id, blade.connected, blade.bfd.vote, blade.isolated,
-                             config.standby && standby_free(), hold_out_text(config.id)});
+                             stands_by && used.contains(config.id), hold_out_text(config.id),
+                             stands_by && !used.contains(config.id)});
   }
   status.witnesses = witness_status();
   return status;
@@ -100,10 +111,11 @@ Result<std::string> Group::check_move(const RoleId& id) const {
     return failure(id.value + " is " + to_string(role->state()) + "; only a role that is on-mirror can be moved",
                    Errc::Refused);
   }
-  if (!blades_.at(blades_.standby()).connected) {
-    return failure("the host-agent of " + blades_.standby().value + " is not connected", Errc::Refused);
+  const auto& standby = role->standby();
+  if (!blades_.at(standby).connected) {
+    return failure("the host-agent of " + standby.value + " is not connected", Errc::Refused);
   }
-  return id.value + " moves to the host of " + blades_.standby().value;
+  return id.value + " moves to the host of " + standby.value;
 }
 
 const RoleMachine* Group::find(const RoleId& id) const {
@@ -119,16 +131,19 @@ RoleMachine* Group::find_mutable(const RoleId& id) {
   return nullptr;
 }
 
-bool Group::standby_free() const {
+std::set<BladeId> Group::taken() const {
+  std::set<BladeId> hosts;
   for (const auto& role : roles_) {
-    if (role.ownership().place == Place{blades_.standby(), PlaceKind::Host}) { return false; }
+    const auto& place = role.ownership().place;
+    if (place.kind == PlaceKind::Host && blades_.is_standby(place.blade)) { hosts.insert(place.blade); }
   }
-  return true;
+  return hosts;
 }
 
 Neighbours Group::neighbours_of(const RoleMachine& self, Instant now) const {
   Neighbours neighbours;
-  neighbours.standby_free = standby_free();
+  const auto& standby = self.standby();
+  neighbours.standby_free = !taken().contains(standby);
   const Duration settle = config_.timings.vote_settle();
   std::optional<Instant> first;
   std::optional<Instant> last;
@@ -137,8 +152,9 @@ Neighbours Group::neighbours_of(const RoleMachine& self, Instant now) const {
     const auto state = role.state();
     const bool on_mirror = state == RoleState::TakingOver || state == RoleState::OnMirror || state == RoleState::Moving;
     const bool comes_later = role.config().priority < self.config().priority;
-    if (role.id() != self.id() && on_mirror && !comes_later) { neighbours.other_on_mirror = role.id(); }
-    const bool there = on_mirror || role.ownership().place.blade == blades_.standby();
+    const bool on_its_mirror = on_mirror && role.standby() == standby;
+    if (role.id() != self.id() && on_its_mirror && !comes_later) { neighbours.other_on_mirror = role.id(); }
+    const bool there = on_its_mirror || role.ownership().place.blade == standby;
     neighbours.standby_needed =
         neighbours.standby_needed || (role.id() != self.id() && there && !role.awaits_give_back());
     // A role that is being taken over counts as serving until its failure is older than one settle time: two that
@@ -160,17 +176,17 @@ Neighbours Group::neighbours_of(const RoleMachine& self, Instant now) const {
   return neighbours;
 }
 
-/// Where both observers hang on the standby's one cable, voices that come and go are that cable's fault, as long as a
+/// Where both observers hang on its standby's one cable, voices that come and go are that cable's fault, as long as a
 /// single one of them does: to the control-server or to a mirror.
 void Group::look_for_witness(const RoleMachine& self, Instant now, Surroundings& around) const {
-  const bool shared = config_.control_shares_standby_blade;
+  const bool shared = config_.control_shares(self.standby());
   const auto wavered = [&](std::optional<Instant> at) {
     if (!shared || !at || *at + config_.timings.voices_return <= now) { return; }
     const Instant steady = *at + config_.timings.voices_return;
     around.witness_from = std::max(around.witness_from.value_or(steady), steady);
   };
   for (const auto& [id, blade] : blades_.all()) {
-    if (id == self.ownership().place.blade || (blade.config.standby && shared)) { continue; }
+    if (id == self.ownership().place.blade || config_.control_shares(id)) { continue; }
     around.witness = around.witness || blade.bfd.vote == Vote::Up;
     wavered(blade.wavered_at);
   }
@@ -188,11 +204,11 @@ void Group::note_blade(StepContext& context, Severity severity, const std::strin
 }
 
 void Group::handle(StepContext& context, const Started& /*event*/) {
-  note_blade(context, Severity::Info, "start", blades_.standby(),
+  note_blade(context, Severity::Info, "start", blades_.standbys().front(),
              "control-server decides for " + std::to_string(roles_.size()) + " roles; movement policy " +
                  link::to_string(policy_));
   if (policy_ == link::MovementPolicy::WhenSlow || policy_ == link::MovementPolicy::WhenQuiet) {
-    note_blade(context, Severity::Warning, "start", blades_.standby(),
+    note_blade(context, Severity::Warning, "start", blades_.standbys().front(),
                std::string("movement policy ") + link::to_string(policy_) +
                    ": nothing reports how slow or quiet a role is, so a role stays on its mirror until it is moved by "
                    "an operator");
@@ -254,9 +270,12 @@ void Group::on_hello(StepContext& context, const link::Hello& hello) {
                    "stop one of them");
   }
   bool mirrors = false;
+  bool foreign = false;  // of a role whose standby is another one
   for (const auto& held : hello.held) {
+    const auto* role = find(held.role);
     mirrors = mirrors || held.kind == PlaceKind::Mirror;
-    if (find(held.role) == nullptr) {
+    foreign = foreign || (held.kind == PlaceKind::Mirror && role != nullptr && role->standby() != hello.blade);
+    if (role == nullptr) {
       note_blade(context, Severity::Warning, "ignored", hello.blade, "it holds unknown " + held.role.value);
     }
   }
@@ -268,19 +287,24 @@ void Group::on_hello(StepContext& context, const link::Hello& hello) {
     }
     role.on_hello(context, hello.blade, held);
   }
-  if (hello.blade == blades_.standby() && mirrors && !standby_free()) { release_mirrors(context); }
+  if (!blades_.is_standby(hello.blade)) { return; }
+  if (foreign || (mirrors && taken().contains(hello.blade))) { release_mirrors(context, hello.blade); }
 }
 
-void Group::release_mirrors(StepContext& context) {
+/// Of a standby that has become an active, all; else those that nobody wants there: they would follow their actives
+/// under the same addresses as the mirrors of another standby.
+void Group::release_mirrors(StepContext& context, const BladeId& standby) {
+  const bool active = taken().contains(standby);
   link::ReleaseMirrors order;
   for (auto& role : roles_) {
-    if (role.spares_its_mirror()) {
+    if (role.standby() != standby) { continue; }
+    if (!active || role.spares_its_mirror()) {
       order.except.push_back(role.id());
     } else {
-      role.on_mirrors_released(context, blades_.standby());
+      role.on_mirrors_released(context, standby);
     }
   }
-  context.send(blades_.standby(), std::move(order));
+  context.send(standby, std::move(order));
 }
 
 void Group::on_released(StepContext& context, const BladeId& blade, const link::MirrorsReleased& report) {
@@ -397,12 +421,12 @@ void Group::handle(StepContext& context, const PowerFailed& event) {
 void Group::handle(StepContext& context, const OperatorMove& event) {
   auto* role = find_mutable(event.role);
   if (role == nullptr || !check_move(event.role)) { return; }
-  context.note({0, 0, Severity::Info, "operator", event.role, blades_.standby(), "", 0, "move ordered"});
+  context.note({0, 0, Severity::Info, "operator", event.role, role->standby(), "", 0, "move ordered"});
   role->on_operator_move();
 }
 void Group::handle(StepContext& context, const OperatorPolicy& event) {
   policy_ = event.policy;
-  note_blade(context, Severity::Info, "operator", blades_.standby(),
+  note_blade(context, Severity::Info, "operator", blades_.standbys().front(),
              std::string("movement policy is now ") + link::to_string(policy_));
 }
 

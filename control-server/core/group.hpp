@@ -76,9 +76,11 @@ class Group {
   void doubt_power(StepContext& context);
   void on_released(StepContext& context, const BladeId& blade, const link::MirrorsReleased& report);
   void settle(StepContext& context);
-  void release_mirrors(StepContext& context);
-  void open_standby(StepContext& context);  ///< group_ports.cpp
-  [[nodiscard]] bool standby_free() const;
+  void release_mirrors(StepContext& context, const BladeId& standby);
+  void open_standbys(StepContext& context);  ///< group_ports.cpp
+  void open_standby(StepContext& context, const BladeId& id);
+  /// Standbys whose host serves a role: they have become actives.
+  [[nodiscard]] std::set<BladeId> taken() const;
   [[nodiscard]] Neighbours neighbours_of(const RoleMachine& role, Instant now) const;
   [[nodiscard]] std::vector<link::WitnessStatus> witness_status() const;
   [[nodiscard]] std::set<std::string> lacked_by_all(const RoleMachine& self) const;  ///< group_fitness.cpp

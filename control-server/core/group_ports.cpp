@@ -1,12 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
-/// The standby's own ports. They are closed only so that an active can have its role back (role_give_back.cpp), or by a
-/// person; a mirror that takes over behind closed ports would be heard by nobody.
+/// The ports of the standbys. They are closed only so that an active can have its role back (role_give_back.cpp), or by
+/// a person; a mirror that takes over behind closed ports would be heard by nobody.
 #include "core/group.hpp"
 
 namespace understudy::control {
 
-void Group::open_standby(StepContext& context) {
-  auto& standby = blades_.at(blades_.standby());
+void Group::open_standbys(StepContext& context) {
+  for (const auto& standby : blades_.standbys()) { open_standby(context, standby); }
+}
+
+void Group::open_standby(StepContext& context, const BladeId& id) {
+  auto& standby = blades_.at(id);
   if (!standby.maybe_closed() || !standby.connected || standby.ports.awaited(PortOrders::Kind::Isolate)) {
     standby.ports_again_at.reset();
     return;
@@ -16,8 +20,8 @@ void Group::open_standby(StepContext& context) {
   if (context.now < *standby.ports_again_at) { return; }
   standby.ports_again_at = context.now + config_.timings.retry;
   bool clear = true;
-  for (auto& role : roles_) { clear = role.standby_is_clear(context) && clear; }
-  if (clear) { context.readmit(blades_.standby()); }
+  for (auto& role : roles_) { clear = role.standby_is_clear(context, id) && clear; }
+  if (clear) { context.readmit(id); }
 }
 
 }  // namespace understudy::control

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "core/role_machine.hpp"
 
+#include <algorithm>
+
 namespace understudy::control {
 
 const char* to_string(RoleState state) {
@@ -25,8 +27,15 @@ const char* to_string(RoleState state) {
   return "lost";
 }
 
-RoleMachine::RoleMachine(const RoleConfig& config, const BladeId& standby, Ownership stored)
-    : config_(config), standby_(standby), own_(std::move(stored)) {
+namespace {
+const BladeId& standby_of(const std::vector<BladeId>& standbys, const Place& place) {
+  const auto found = std::find(standbys.begin(), standbys.end(), place.blade);
+  return found != standbys.end() ? *found : standbys.front();
+}
+}  // namespace
+
+RoleMachine::RoleMachine(const RoleConfig& config, const std::vector<BladeId>& standbys, Ownership stored)
+    : config_(config), standby_(standby_of(standbys, stored.place)), own_(std::move(stored)) {
   own_.role = config_.spec.id;
   if (own_.term.value == 0) { own_.place = {config_.active, PlaceKind::Host}; }
 }

@@ -50,8 +50,9 @@ inline constexpr std::size_t kRoleStates = 8;
 
 class RoleMachine {
  public:
-  /// `stored` is what the state store holds; a default Ownership when it holds nothing.
-  RoleMachine(const RoleConfig& config, const BladeId& standby, Ownership stored);
+  /// `stored` is what the state store holds; a default Ownership when it holds nothing. Its standby is the first of
+  /// `standbys`, or that one of them which has the role.
+  RoleMachine(const RoleConfig& config, const std::vector<BladeId>& standbys, Ownership stored);
 
   // --- facts ---
   /// Before anything else: PROTECTED was the last word of a former life.
@@ -76,6 +77,7 @@ class RoleMachine {
   void on_report(StepContext& context, const BladeId& blade, const link::HandOverFailed& report);
   void on_report(StepContext& context, const BladeId& blade, const link::RoleUnfit& report);
   void on_report(StepContext& context, const BladeId& blade, const link::RoleFit& report);
+  void on_report(StepContext&, const BladeId&, const link::SyncProgress&) {}
   void on_stored(StepContext& context, Term term);
   void on_store_failed(StepContext& context, Term term, bool conflict, const std::string& detail);
   void on_isolated(StepContext& context, const BladeId& blade);
@@ -98,6 +100,8 @@ class RoleMachine {
   // --- asked by the group ---
   [[nodiscard]] const RoleId& id() const { return config_.spec.id; }
   [[nodiscard]] const RoleConfig& config() const { return config_; }
+  /// Whose mirror understudies it: the one of the group's standbys that is this role's.
+  [[nodiscard]] const BladeId& standby() const { return standby_; }
   [[nodiscard]] RoleState state() const { return state_; }
   [[nodiscard]] const Ownership& ownership() const { return own_; }
   /// When the last takeover was decided.
@@ -116,7 +120,7 @@ class RoleMachine {
   [[nodiscard]] bool awaits_give_back() const {
     return state_ == RoleState::TakingOver && step_ == Step::AwaitGiveBack;
   }
-  [[nodiscard]] bool standby_is_clear(StepContext& context);
+  [[nodiscard]] bool standby_is_clear(StepContext& context, const BladeId& standby);
   [[nodiscard]] link::RoleStatus status() const;
   /// By its blade's own word, of networks of the role.
   [[nodiscard]] std::set<std::string> links_lacked() const;
@@ -169,6 +173,8 @@ class RoleMachine {
   };
 
   // role_start.cpp: who owns what, and does it know
+  void use_standby(StepContext& context, const BladeId& standby);
+  [[nodiscard]] std::string missing(const StepContext& context) const;
   void consider_first_term(StepContext& context);
   void owner_on_host_says_hello(StepContext& context, const std::optional<link::HeldRole>& held);
   void ask_mirror(StepContext& context);
@@ -299,11 +305,11 @@ class RoleMachine {
   std::set<BladeId> distrusted_;            ///< what they said last is not believed
   Mirror mirror_;
   std::optional<Instant> mirror_wavered_at_;
-  bool served_ = false;           ///< its place has confirmed in this life that it serves under the present term
-  bool mirror_owed_ = false;      ///< its mirror is to follow the present term once that is served
-  bool mirror_followed_ = false;  ///< it was synced in this life, or was there before: it may have the state
-  bool mirror_released_ = false;  ///< its guest was told to end: what it still says is of no mirror
-  bool standby_heard_ = false;    ///< its host-agent has said Hello in this life
+  bool served_ = false;               ///< its place has confirmed in this life that it serves under the present term
+  bool mirror_owed_ = false;          ///< its mirror is to follow the present term once that is served
+  bool mirror_followed_ = false;      ///< it was synced in this life, or was there before: it may have the state
+  bool mirror_released_ = false;      ///< its guest was told to end: what it still says is of no mirror
+  std::set<BladeId> standbys_heard_;  ///< whose host-agents have said Hello in this life
   Instant started_;
   bool was_protected_ = false;  ///< by the last word that was written down, in this life or a former one
   std::string synced_nonce_;    ///< the guest's boot that PROTECTED is bound to

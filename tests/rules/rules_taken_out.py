@@ -33,7 +33,7 @@ FAULTS = [
     ("2: a packet that waited is not noticed", "link/src/bfd_session.cpp", "if (is_late(now) && late_restarts_",
      "if (false && late_restarts_", BFD, "*Freeze*"),
     ("3: a lease where control-server and mirror share a fate", CORE + "role_lease.cpp",
-     " && !context.config.control_shares_standby_blade", "", CONTROL, "*"),
+     " && !context.config.control_shares(standby_)", "", CONTROL, "*"),
     ("3: told before it is stored as exposed", CORE + "role_lease.cpp", "  if (!own_.leased) {\n    disarm_lease",
      "  if (true) {\n    disarm_lease", CONTROL, "*"),
     ("3: what nobody confirmed is stop-evidence", CORE + "role_lease.cpp", "return own_.leased; }", "return true; }",
@@ -69,7 +69,7 @@ FAULTS = [
      "  if (pending_ || !context.blades.at(config_.active).connected || !context.blades.at(standby_).connected) "
      "{ return; }", "  if (pending_) { return; }", CONTROL, "*"),
     ("7: an older store starts a role from nothing", CORE + "role_ports.cpp",
-     "  if (standby_heard_ || context.blades", "  if (true || context.blades", CONTROL, "*"),
+     "    if (!standbys_heard_.contains(standby) &&", "    if (false &&", CONTROL, "*"),
     ("8: a guest's term raises the count", CORE + "role_failure.cpp",
      "seen_ = std::max(seen_, std::min(report.term, own_.highest()));", "seen_ = std::max(seen_, report.term);",
      CONTROL, "*"),

@@ -222,6 +222,11 @@ std::vector<Row> table() {
          chassis.report(chassis.standby(), link::MirrorsReleased{0, 1});
        },
        {"starting", "exposed", "protected", "taking-over", "on-mirror", "moving", "on-host", "lost"}},
+      {"the active tells what is acknowledged",
+       [=](Chassis& chassis) {
+         chassis.report(kActive, link::SyncProgress{kRole, current(chassis), link::SyncStream::Synced, {}});
+       },
+       {"starting", "exposed", "protected", "taking-over", "on-mirror", "moving", "on-host", "lost"}},
       {"an answer of the store that nobody waits for",
        [](Chassis& chassis) {
          chassis.step(StoreDone{kRole, Term{99}});
