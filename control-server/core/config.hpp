@@ -28,7 +28,9 @@ struct RoleConfig {
 struct Timings {
   Duration detection{std::chrono::milliseconds(150)};  ///< BFD interval times multiplier
   Duration bfd_interval{std::chrono::milliseconds(50)};
-  Duration sync_alarm{std::chrono::milliseconds(1000)};      ///< a sync that stopped is told by then
+  Duration sync_alarm{std::chrono::milliseconds(1000)};  ///< a sync that stopped is told by then
+  /// A mirror that its active has lost may be back by then, unnoticed: before, the active has waited for it itself.
+  Duration stream_back{std::chrono::milliseconds(200)};
   Duration sync_grace{std::chrono::milliseconds(4000)};      ///< and the mirror may take over this long (never SYNCING)
   Duration agent_restart{std::chrono::milliseconds(2000)};   ///< a host-agent that was closed may be back by then
   Duration movement_delay{std::chrono::milliseconds(3000)};  ///< settled on the mirror before `always` moves

@@ -23,12 +23,10 @@ void RoleMachine::use_standby(StepContext& context, const BladeId& standby) {
   note(context, link::Severity::Warning, "standby", standby,
        "its standby is " + standby.value + " now, no more " + standby_.value);
   standby_ = standby;
-  mirror_ = Mirror{};
-  mirror_.ballot.since = context.now;
-  mirror_wavered_at_.reset();
   const auto held = held_.find(standby_);
-  mirror_followed_ = held != held_.end() && held->second.kind == PlaceKind::Mirror;
-  mirror_released_ = false;
+  sync_.hello(held != held_.end() && held->second.kind == PlaceKind::Mirror);
+  mirror_ballot_ = {link::Vote::Unknown, context.now};
+  mirror_wavered_at_.reset();
   standby_lacks_.clear();
   ++changes_;
 }
@@ -67,10 +65,8 @@ void RoleMachine::on_hello(StepContext& context, const BladeId& blade, const std
         lease_.broken_off || (lease_.id != 0 && !lease_.timed);  // the order may be lost with its daemon
   }
   if (blade == standby_) {  // it tells its mirror's state and vote anew
-    mirror_ = Mirror{};
-    mirror_.ballot.since = context.now;
-    mirror_followed_ = held && held->kind == PlaceKind::Mirror;
-    mirror_released_ = false;
+    sync_.hello(held && held->kind == PlaceKind::Mirror);
+    mirror_ballot_ = {link::Vote::Unknown, context.now};
     if (step_ == Step::AwaitMirrorsWord) { arm(Timer::MirrorsWord, context.now + context.config.timings.mirror_wait); }
   }
   if (context.blades.is_standby(blade) && standbys_heard_.insert(blade).second) { arm(Timer::Readmit, context.now); }
@@ -334,7 +330,7 @@ void RoleMachine::send_run_mirror(StepContext& context) {
     mirror_owed_ = true;
     return;
   }
-  mirror_released_ = false;
+  sync_.ordered();
   context.send(standby_, link::RunMirror{config_.spec, own_.term, config_.active,
                                          context.blades.at(config_.active).config.address, context.config.bfd});
 }
@@ -342,15 +338,15 @@ void RoleMachine::send_run_mirror(StepContext& context) {
 /// Whole as it may be, its copy goes when it begins to follow a newer term. Until that one is served it is all there
 /// is.
 bool RoleMachine::mirror_is_of_earlier_term() const {
-  if (mirror_.phase) { return mirror_.term < own_.term; }
+  if (sync_.phase()) { return sync_.mirrors_term() < own_.term; }
   const auto held = held_.find(standby_);
   return held != held_.end() && held->second.kind == PlaceKind::Mirror && held->second.term < own_.term;
 }
 
 /// As far as its host-agent has said.
 bool RoleMachine::mirror_runs() const {
-  if (mirror_.phase) {
-    return *mirror_.phase != link::MirrorPhase::Failed && *mirror_.phase != link::MirrorPhase::Stopped;
+  if (sync_.phase()) {
+    return *sync_.phase() != link::MirrorPhase::Failed && *sync_.phase() != link::MirrorPhase::Stopped;
   }
   const auto held = held_.find(standby_);
   return held != held_.end() && held->second.kind == PlaceKind::Mirror;
@@ -361,22 +357,22 @@ void RoleMachine::on_let_back(StepContext& context, const BladeId& blade) {
 }
 
 void RoleMachine::await_mirrors_word(StepContext& context) {
-  const bool known = mirror_.phase && (mirror_.term == own_.term || (!served_ && mirror_is_of_earlier_term()));
+  const bool known = sync_.phase() && (sync_.mirrors_term() == own_.term || (!served_ && mirror_is_of_earlier_term()));
   const auto& standby = context.blades.at(standby_);
   const bool may_come = !standby.connected && standby.away_since && !standby.powered_off;
   const auto standby_due = standby_is_due(context);
-  if (known && *mirror_.phase == link::MirrorPhase::Synced) {
+  if (known && sync_.says(link::MirrorPhase::Synced)) {
     take_over_from_returned(context);
-  } else if (due(Timer::MirrorsWord, context.now) && known && mirror_followed_ &&
-             *mirror_.phase == link::MirrorPhase::Connected) {
+  } else if (due(Timer::MirrorsWord, context.now) && known && sync_.followed() &&
+             sync_.says(link::MirrorPhase::Connected)) {
     // Its stream ended with its active. Whether its copy was whole then, its host-agent knows, and refuses if not.
     take_over_from_returned(context);
   } else if (may_come && context.now < *standby.away_since + context.config.timings.hello_wait) {
     arm(Timer::MirrorsWord, *standby.away_since + context.config.timings.hello_wait);  // its host-agent may be back
   } else if (standby_due) {
     arm(Timer::MirrorsWord, *standby_due);
-  } else if (!armed(Timer::MirrorsWord) || (known && *mirror_.phase == link::MirrorPhase::Syncing) ||
-             (standby.connected && !mirror_followed_)) {
+  } else if (!armed(Timer::MirrorsWord) || (known && sync_.says(link::MirrorPhase::Syncing)) ||
+             (standby.connected && !sync_.followed())) {
     serve_under_new_term(context, own_.place.blade, StopEvidence::StoodDown);
   }
 }
