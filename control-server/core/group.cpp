@@ -10,7 +10,11 @@ using link::Vote;
 
 Group::Group(GroupConfig config, const std::vector<Ownership>& stored, const std::set<RoleId>& was_protected,
              std::map<BladeId, HoldOutAges> held_out)
-    : config_(std::move(config)), policy_(config_.movement), held_out_(std::move(held_out)), blades_(config_) {
+    : config_(std::move(config)),
+      policy_(config_.movement),
+      held_out_(std::move(held_out)),
+      blades_(config_),
+      monitoring_(config_) {
   for (const auto& role : config_.roles) {
     Ownership own;
     for (const auto& ownership : stored) {
@@ -19,8 +23,6 @@ Group::Group(GroupConfig config, const std::vector<Ownership>& stored, const std
     roles_.emplace_back(role, blades_.standbys(), own);
     if (was_protected.contains(role.spec.id)) { roles_.back().was_protected(); }
   }
-  bench_ = {{}, config_.timings.silence_window(), config_.timings.voices_return};
-  for (const auto& witness : config_.witnesses) { bench_.voices.push_back({Vote::Unknown, {}, {}, witness.spacing()}); }
   std::stable_sort(roles_.begin(), roles_.end(), [](const RoleMachine& one, const RoleMachine& other) {
     return one.config().priority > other.config().priority;
   });
@@ -31,11 +33,11 @@ std::vector<Effect> Group::step(Instant now, const Event& event) {
   StepContext context{now, config_, blades_, policy_, effects, taken()};
   std::visit([&](const auto& one) { handle(context, one); }, event);
   let_back_in_time(context);
-  doubt_power(context);
+  SwitchingUnit(roles_, context).doubt_power();
   context.policy = policy_;
   context.taken = taken();
   settle(context);
-  open_standbys(context);
+  SwitchingUnit(roles_, context).open_standbys();
   for (auto& role : roles_) { role.keep_protection(context); }
   return effects;
 }
@@ -100,7 +102,7 @@ link::GroupStatus Group::status() const {
                              stands_by && used.contains(config.id), hold_out_text(config.id),
                              stands_by && !used.contains(config.id)});
   }
-  status.witnesses = witness_status();
+  status.witnesses = monitoring_.witnesses(config_);
   return status;
 }
 
@@ -144,10 +146,6 @@ Neighbours Group::neighbours_of(const RoleMachine& self, Instant now) const {
   Neighbours neighbours;
   const auto& standby = self.standby();
   neighbours.standby_free = !taken().contains(standby);
-  const Duration settle = config_.timings.vote_settle();
-  std::optional<Instant> first;
-  std::optional<Instant> last;
-  bool all_silent = true;
   for (const auto& role : roles_) {
     const auto state = role.state();
     const bool on_mirror = state == RoleState::TakingOver || state == RoleState::OnMirror || state == RoleState::Moving;
@@ -157,45 +155,10 @@ Neighbours Group::neighbours_of(const RoleMachine& self, Instant now) const {
     const bool there = on_its_mirror || role.ownership().place.blade == standby;
     neighbours.standby_needed =
         neighbours.standby_needed || (role.id() != self.id() && there && !role.awaits_give_back());
-    // A role that is being taken over counts as serving until its failure is older than one settle time: two that
-    // fall silent together are decided one after the other.
-    const auto decided = role.decided_at();
-    const bool was_serving = on_mirror && decided && now - *decided <= settle;
-    const bool serves = !on_mirror && role.ownership().place == Place{role.config().active, PlaceKind::Host};
-    if (!serves && !was_serving) { continue; }
-    ++neighbours.surroundings.actives;
-    const auto& ballot = blades_.at(role.config().active).bfd;
-    all_silent = all_silent && ballot.vote == Vote::Down;
-    first = first ? std::min(*first, ballot.since) : ballot.since;
-    last = last ? std::max(*last, ballot.since) : ballot.since;
   }
-  neighbours.surroundings.all_at_once = all_silent && first && *last - *first <= settle;
   neighbours.lacked_by_all = lacked_by_all(self);
-  look_for_witness(self, now, neighbours.surroundings);
-  neighbours.surroundings.bench = bench_;
+  neighbours.surroundings = monitoring_.surroundings(config_, blades_, roles_, self, now);
   return neighbours;
-}
-
-/// Where both observers hang on its standby's one cable, voices that come and go are that cable's fault, as long as a
-/// single one of them does: to the control-server or to a mirror.
-void Group::look_for_witness(const RoleMachine& self, Instant now, Surroundings& around) const {
-  const bool shared = config_.control_shares(self.standby());
-  const auto wavered = [&](std::optional<Instant> at) {
-    if (!shared || !at || *at + config_.timings.voices_return <= now) { return; }
-    const Instant steady = *at + config_.timings.voices_return;
-    around.witness_from = std::max(around.witness_from.value_or(steady), steady);
-  };
-  for (const auto& [id, blade] : blades_.all()) {
-    if (id == self.ownership().place.blade || config_.control_shares(id)) { continue; }
-    around.witness = around.witness || blade.bfd.vote == Vote::Up;
-    wavered(blade.wavered_at);
-  }
-  if (!shared) { return; }
-  for (const auto& role : roles_) {
-    if (role.id() != self.id()) { wavered(role.mirror_wavered_at()); }
-  }
-  around.same_cable = config_.timings.same_cable();
-  around.witness = around.witness && !around.witness_from;
 }
 
 void Group::note_blade(StepContext& context, Severity severity, const std::string& kind, const BladeId& blade,
@@ -321,14 +284,8 @@ void Group::handle(StepContext& context, const AgentLost& event) {
   for (auto& role : roles_) { role.on_agent_lost(context, event.blade); }
 }
 
-void Group::handle(StepContext& context, const BfdChanged& event) {
-  auto* blade = blades_.find(event.peer);
-  if (blade == nullptr || blade->bfd.vote == event.vote) { return; }
-  if (blade->bfd.since != Instant{}) { blade->wavered_at = context.now; }
-  blade->bfd = {event.vote, context.now};
-  note_blade(context, event.vote == Vote::Down ? Severity::Warning : Severity::Info, "vote", event.peer,
-             "the control-server sees " + event.peer.value + " " + link::to_string(event.vote));
-}
+void Group::handle(StepContext& context, const BfdChanged& event) { monitoring_.on(context, event); }
+void Group::handle(StepContext& context, const WitnessSeen& event) { monitoring_.on(context, event); }
 
 void Group::handle(StepContext& context, const StoreDone& event) {
   if (auto* role = find_mutable(event.role)) { role->on_stored(context, event.term); }
@@ -339,84 +296,13 @@ void Group::handle(StepContext& context, const StoreFailed& event) {
   }
 }
 
-void Group::handle(StepContext& context, const IsolateDone& event) {
-  auto* blade = blades_.find(event.blade);
-  if (blade == nullptr) { return; }
-  if (!blade->ports.answered()) { return; }  // its ports are about to be opened
-  if (!std::exchange(blade->isolated, true)) {
-    note_blade(context, Severity::Warning, "isolation", event.blade, "isolated, read back from the switch");
-  }
-  for (auto& role : roles_) { role.on_isolated(context, event.blade); }
-}
-void Group::handle(StepContext& context, const IsolateFailed& event) {
-  auto* blade = blades_.find(event.blade);
-  if (blade == nullptr) { return; }
-  blade->half_closed = true;
-  if (!blade->ports.answered()) { return; }
-  for (auto& role : roles_) { role.on_isolate_failed(context, event.blade, event.detail); }
-}
-void Group::handle(StepContext& context, const ReadmitDone& event) {
-  auto* blade = blades_.find(event.blade);
-  if (blade == nullptr) { return; }
-  if (!blade->ports.answered()) { return; }  // they are about to be closed
-  blade->half_closed = false;
-  if (std::exchange(blade->isolated, false)) {
-    note_blade(context, Severity::Info, "isolation", event.blade, "readmitted");
-  }
-  for (auto& role : roles_) { role.on_readmitted(context, event.blade); }
-}
-void Group::handle(StepContext& context, const ReadmitFailed& event) {
-  auto* blade = blades_.find(event.blade);
-  if (blade == nullptr) { return; }
-  if (!blade->ports.answered()) { return; }
-  blade->isolated = true;  // some port may still be closed; it is tried again while the blade serves
-  note_blade(context, Severity::Alarm, "isolation", event.blade,
-             "cannot readmit " + event.blade.value + ": " + event.detail);
-}
-void Group::handle(StepContext& context, const PortsSeen& event) {
-  auto* blade = blades_.find(event.blade);
-  if (blade == nullptr) { return; }
-  blade->looking = false;
-  if (!event.known) { return; }
-  const bool opened = std::exchange(blade->isolated, event.isolated) && !event.isolated;
-  blade->half_closed = event.half_closed;
-  if (!opened || blade->ports.awaited(PortOrders::Kind::Readmit)) { return; }
-  for (auto& role : roles_) { role.on_ports_opened(context, event.blade); }
-}
-
-void Group::handle(StepContext& context, const PowerDone& event) {
-  auto* blade = blades_.find(event.blade);
-  if (blade == nullptr) { return; }
-  blade->powering_off = false;
-  if (std::exchange(blade->heard_while_powering_off, false)) {
-    blade->off_said_at = context.now;
-    note_blade(context, Severity::Warning, "power", event.blade,
-               "powered off, it was said, but " + event.blade.value + " has said Hello since the order: no evidence");
-    return;
-  }
-  blade->powered_off = true;
-  blade->powered_off_at = context.now;
-  note_blade(context, Severity::Warning, "power", event.blade, "powered off, confirmed");
-  for (auto& role : roles_) { role.on_powered_off(context, event.blade); }
-}
-void Group::doubt_power(StepContext& context) {
-  for (const auto& config : config_.blades) {
-    auto& blade = blades_.at(config.id);
-    const auto at = blade.off_is_doubted_at(config_.timings.vote_settle());
-    if (!at || context.now < *at) { continue; }
-    blade.powered_off = false;
-    if (blade.bfd.since > blade.powered_off_at) { continue; }  // somebody has powered it on
-    note_blade(context, Severity::Alarm, "power", config.id,
-               config.id.value + " was said to be powered off and is heard on: look at its power driver");
-  }
-}
-void Group::handle(StepContext& context, const PowerFailed& event) {
-  auto* blade = blades_.find(event.blade);
-  if (blade == nullptr) { return; }
-  blade->powering_off = false;
-  blade->heard_while_powering_off = false;
-  for (auto& role : roles_) { role.on_power_failed(context, event.blade, event.detail); }
-}
+void Group::handle(StepContext& context, const IsolateDone& event) { SwitchingUnit(roles_, context).on(event); }
+void Group::handle(StepContext& context, const IsolateFailed& event) { SwitchingUnit(roles_, context).on(event); }
+void Group::handle(StepContext& context, const ReadmitDone& event) { SwitchingUnit(roles_, context).on(event); }
+void Group::handle(StepContext& context, const ReadmitFailed& event) { SwitchingUnit(roles_, context).on(event); }
+void Group::handle(StepContext& context, const PortsSeen& event) { SwitchingUnit(roles_, context).on(event); }
+void Group::handle(StepContext& context, const PowerDone& event) { SwitchingUnit(roles_, context).on(event); }
+void Group::handle(StepContext& context, const PowerFailed& event) { SwitchingUnit(roles_, context).on(event); }
 
 void Group::handle(StepContext& context, const OperatorMove& event) {
   auto* role = find_mutable(event.role);

@@ -2,7 +2,7 @@
 """The whole standby dies: the actives serve on, and every status says that they are exposed, also one whose health
 command fails. It boots again and they are protected, once their mirrors have certificates; then a health command that
 fails is a takeover. Before: an endless command in a mirror's shell does not keep the next one out."""
-# Covers: host-agent/edge/agent_certificates.cpp, host-agent/edge/agent_fitness.cpp
+# Covers: host-agent/edge/agent_certificates.cpp, host-agent/edge/agent_fitness.cpp, host-agent/edge/agent_progress.cpp
 import os
 import signal
 import subprocess
@@ -49,7 +49,7 @@ class StandbyDies(GroupCase):
         self.finish_traffic()
 
     def the_status_tells_what_the_mirror_has_acknowledged(self):
-        """Traffic makes records all the time: what the active had committed at one status is acknowledged at another."""
+        """Traffic makes records all the time: what was committed at one status is acknowledged at a later one."""
         def net():
             sync = self.role()["sync"]
             return next((store for store in sync["stores"] if store["store"] == "net"), None)
@@ -67,8 +67,8 @@ class StandbyDies(GroupCase):
         since = time.time_ns()
         os.kill(guest, signal.SIGSTOP)
         try:
-            told = self.wait_event(lambda event: event["severity"] == "alarm" and "acknowledges nothing" in event["text"],
-                                   "the frozen mirror is an alarm", since, 10)
+            told = self.wait_event(lambda event: event["severity"] == "alarm" and
+                                   "acknowledges nothing" in event["text"], "the frozen mirror is an alarm", since, 10)
         finally:
             os.kill(guest, signal.SIGCONT)
         self.assertEqual(told["role"], ROLE)

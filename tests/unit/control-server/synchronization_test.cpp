@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 /// The synchronization unit: every state met with every event, against the table; then what it tells and orders.
+/// Covers: control-server/core/synchronization_unit.cpp
 #include "core/synchronization_unit.hpp"
 
 #include <gtest/gtest.h>

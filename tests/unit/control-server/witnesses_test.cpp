@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 /// What an independent witness proves, and what follows for a group that has one.
-/// Covers: control-server/core/witnesses.cpp, control-server/core/group_witnesses.cpp
+/// Covers: control-server/core/witnesses.cpp, control-server/core/monitoring_unit.cpp
 #include "core/witnesses.hpp"
 
 #include <gtest/gtest.h>
