@@ -141,9 +141,7 @@ class GroupFile {
     } else if (!driver.empty()) {
       table.problem("driver", "\"" + driver + "\" is no switch driver; write \"linux-bridge\" or \"command\"");
     }
-    (void)table.has("netns");  // lab files name both; only the driver's own is used
-    (void)table.has("command");
-    (void)table.has("deadline_ms");
+    refuse_others_keys(table, "switch", driver, {{"linux-bridge", {"netns"}}, {"command", {"command", "deadline_ms"}}});
     if (on_this_machine()) { check_machine_switch(table, config_); }
   }
 

@@ -40,6 +40,9 @@ struct ServerConfig {
   std::chrono::milliseconds power_limit{5000};       ///< for one call of the command; for all of a fence agent's action
 };
 
+/// For a person: "none", "command", or the fence agent's name.
+std::string power_name(const ServerConfig& config);
+
 /// The driver of [power]; null: there is none.
 std::unique_ptr<PowerDriver> open_power(const ServerConfig& config);
 

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <filesystem>
 
+#include "edge/config_values.hpp"
 #include "understudy/link/bfd_key_file.hpp"
 
 namespace understudy::control {
@@ -56,7 +57,29 @@ void read_deadline(ConfigTable& power, ServerConfig& config, int fallback) {
   config.power_limit = std::chrono::milliseconds(ms);
 }
 
+/// [power] with anything in it says that somebody wants blades to be powered off.
+void refuse_keys_without_driver(ConfigTable& power) {
+  for (const auto* key : {"command", "agent", "deadline_ms", "options", "secrets"}) {
+    if (!power.has(key)) { continue; }
+    power.problem(key, std::string("[power] has \"") + key +
+                           "\" and no driver, so no blade would ever be powered off; write driver = \"command\" or " +
+                           "\"fence-agent\" above it, or \"none\" to do without");
+  }
+}
+
 }  // namespace
+
+std::string power_name(const ServerConfig& config) {
+  switch (config.power_driver) {
+    case ServerConfig::Power::None:
+      return "none";
+    case ServerConfig::Power::Command:
+      return "command";
+    case ServerConfig::Power::FenceAgent:
+      return std::filesystem::path(config.fence_agent).filename();
+  }
+  return "none";
+}
 
 std::unique_ptr<PowerDriver> open_power(const ServerConfig& config) {
   switch (config.power_driver) {
@@ -73,7 +96,7 @@ std::unique_ptr<PowerDriver> open_power(const ServerConfig& config) {
 FenceDefaults read_power(ConfigTable& power, const std::string& path, Checks checks, ServerConfig& config) {
   FenceDefaults defaults;
   const std::string drivers = "\"none\", \"command\" or \"fence-agent\"";
-  const auto driver = power.string_or("driver", "none", drivers);
+  const auto driver = power.string_or("driver", "", drivers);
   if (driver == "command") {
     config.power_driver = ServerConfig::Power::Command;
     config.power_command = power.strings("command", "[\"/path/to/command\", ...]");
@@ -83,10 +106,15 @@ FenceDefaults read_power(ConfigTable& power, const std::string& path, Checks che
     config.fence_agent = power.string("agent", "the agent's program, e.g. \"fence_ipmilan\"");
     read_deadline(power, config, kAgentMs);
     read_options(power, path, checks, defaults.options);
+  } else if (driver.empty()) {
+    refuse_keys_without_driver(power);
   } else if (driver != "none") {
     power.problem("driver", "\"" + driver + "\" is no power driver; write " + drivers);
   }
-  for (const auto* other : {"command", "agent", "deadline_ms", "options", "secrets"}) { (void)power.has(other); }
+  defaults.off_by_choice = driver == "none";
+  refuse_others_keys(
+      power, "power", driver,
+      {{"command", {"command", "deadline_ms"}}, {"fence-agent", {"agent", "deadline_ms", "options", "secrets"}}});
   config.group.has_power = config.power_driver != ServerConfig::Power::None;
   return defaults;
 }
@@ -95,7 +123,13 @@ void read_blade_power(ConfigTable& blade, const std::string& name, const FenceDe
                       const std::string& path, Checks checks, ServerConfig& config) {
   auto table = blade.table("power");
   if (config.power_driver != ServerConfig::Power::FenceAgent) {
-    for (const auto* key : {"options", "secrets"}) { (void)table.has(key); }
+    const bool options = table.has("options");
+    const bool secrets = table.has("secrets");
+    const std::string used = config.power_driver == ServerConfig::Power::None ? "none" : "\"command\"";
+    if ((options || secrets) && !defaults.off_by_choice) {
+      blade.problem("power", "[blade.power] is read by the driver \"fence-agent\" only, and [power] uses " + used +
+                                 ", which would not read it; remove it, or write driver = \"fence-agent\"");
+    }
     return;
   }
   auto options = defaults.options;

@@ -10,6 +10,7 @@ namespace understudy::control {
 /// What a fence agent is told of every blade.
 struct FenceDefaults {
   FenceOptions options;
+  bool off_by_choice = false;  ///< driver = "none" is written: what else is there waits for another day
 };
 
 /// `path`: the file, beside which secrets are.

@@ -49,6 +49,18 @@ void Claims::claim(ConfigTable& table, const std::string& key, const std::string
                          "; write another one for " + owner);
 }
 
+void refuse_others_keys(ConfigTable& table, const std::string& name, const std::string& driver,
+                        const std::map<std::string, std::set<std::string>>& keys_of) {
+  const auto own = keys_of.find(driver);
+  for (const auto& [other, keys] : keys_of) {
+    for (const auto& key : keys) {
+      if (!table.has(key) || own == keys_of.end() || own->second.contains(key)) { continue; }
+      table.problem(key, "\"" + key + "\" belongs to the driver \"" + other + "\", and [" + name + "] uses \"" +
+                             driver + "\", which would not read it; remove it, or write driver = \"" + other + "\"");
+    }
+  }
+}
+
 std::string read_name(ConfigTable& table, const std::string& key, const std::string& expected) {
   const auto text = table.string(key, expected);
   if (!is_config_name(text)) {

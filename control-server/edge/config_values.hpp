@@ -3,6 +3,7 @@
 /// Values that the group's and the roles' tables of group.toml share, each told with its line when it cannot be right.
 
 #include <map>
+#include <set>
 #include <string>
 
 #include "understudy/common/config.hpp"
@@ -32,6 +33,11 @@ Value parse_value(ConfigTable& table, const std::string& key, const std::string&
   if (!text.empty()) { table.problem(key, "\"" + key + "\": " + parsed.error().message); }
   return {};
 }
+
+/// Of a table with a driver: a key of another driver than the one in use would be read by nobody, and the group be
+/// without what its file seems to say. Refused, unless `driver` is none of them (told elsewhere).
+void refuse_others_keys(ConfigTable& table, const std::string& name, const std::string& driver,
+                        const std::map<std::string, std::set<std::string>>& keys_of);
 
 std::string read_name(ConfigTable& table, const std::string& key, const std::string& expected);
 

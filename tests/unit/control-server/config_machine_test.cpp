@@ -48,7 +48,6 @@ class ConfigMachineTest : public testing::Test {
     std::string text = "[control]\nlisten = \"127.0.0.1:7400\"\nstate = \"" + folder_ + "/control.db\"\n" + R"([switch]
 driver = "linux-bridge"
 netns = "/proc/self/ns/net"
-command = ["none"]
 [power]
 driver = "command"
 command = ["true"]
@@ -124,7 +123,7 @@ TEST_F(ConfigMachineTest, ASwitchThatCannotBeReached) {
   const auto file = complaint("/proc/self/ns/net", "/etc/passwd");
   EXPECT_TRUE(file.starts_with(":6: /etc/passwd: cannot enter a network namespace: Invalid argument; write")) << file;
   EXPECT_EQ(complaint("b2-ext", "b2-extt"),
-            ":18: the switch has no port \"b2-extt\"; write names that `ip link` shows in its network namespace");
+            ":17: the switch has no port \"b2-extt\"; write names that `ip link` shows in its network namespace");
 }
 
 TEST_F(ConfigMachineTest, AGroupThatWasThereBeforeStartsWithoutThePortOfABladeThatIsOff) {
@@ -143,11 +142,13 @@ TEST_F(ConfigMachineTest, ASwitchThatThisUserMayNotChange) {
 
 TEST_F(ConfigMachineTest, ACommandThatIsNoProgram) {
   const std::string advice = " is no program that this user may run; write the path of an executable file";
-  EXPECT_EQ(complaint("\"true\"", "\"/no/power\""), ":10: \"/no/power\"" + advice);
-  EXPECT_EQ(complaint("\"true\"", "\"/usr/bin\""), ":10: \"/usr/bin\"" + advice);
-  EXPECT_EQ(complaint("\"true\"", "\"/etc/passwd\""), ":10: \"/etc/passwd\"" + advice);
-  EXPECT_EQ(complaint("\"true\"", "\"no-such-power\""), ":10: \"no-such-power\"" + advice);
-  EXPECT_EQ(complaint("driver = \"linux-bridge\"", "driver = \"command\""), ":7: \"none\"" + advice);
+  EXPECT_EQ(complaint("\"true\"", "\"/no/power\""), ":9: \"/no/power\"" + advice);
+  EXPECT_EQ(complaint("\"true\"", "\"/usr/bin\""), ":9: \"/usr/bin\"" + advice);
+  EXPECT_EQ(complaint("\"true\"", "\"/etc/passwd\""), ":9: \"/etc/passwd\"" + advice);
+  EXPECT_EQ(complaint("\"true\"", "\"no-such-power\""), ":9: \"no-such-power\"" + advice);
+  EXPECT_EQ(complaint("driver = \"linux-bridge\"\nnetns = \"/proc/self/ns/net\"",
+                      "driver = \"command\"\ncommand = [\"none\"]"),
+            ":6: \"none\"" + advice);
 }
 
 }  // namespace

@@ -140,6 +140,33 @@ TEST_F(ConfigPowerTest, EveryMistakeIsOneLineWithFileAndLine) {
   expect_problem("deadline_ms = 1500", "deadline_ms = 1", "\"deadline_ms\" in [switch] is wrong");
 }
 
+/// Each of these read as a group with fencing, and was one without.
+TEST_F(ConfigPowerTest, KeysThatNoDriverWouldReadAreRefused) {
+  const std::string agent = "agent = \"" + folder_ + "/agent\"\n";
+  expect_problem("driver = \"fence-agent\"\n", "", "[power] has \"agent\" and no driver, so no blade would ever be");
+  expect_problem("driver = \"fence-agent\"\n" + agent, "", "[power] has \"deadline_ms\" and no driver");
+  expect_problem("driver = \"fence-agent\"\n" + agent + "deadline_ms = 9000\n", "",
+                 "[power] has \"options\" and no driver");
+  expect_problem("driver = \"fence-agent\"\n" + agent + "deadline_ms = 9000\n[power.options]\nusername = \"admin\"\n" +
+                     "[power.secrets]\npassword = \"secret\"\n",
+                 "", "[blade.power] is read by the driver \"fence-agent\" only, and [power] uses none");
+  expect_problem("driver = \"fence-agent\"\n" + agent, "driver = \"command\"\ncommand = [\"true\"]\n" + agent,
+                 "\"agent\" belongs to the driver \"fence-agent\", and [power] uses \"command\"");
+  expect_problem("deadline_ms = 9000\n", "command = [\"true\"]\n",
+                 "\"command\" belongs to the driver \"command\", and [power] uses \"fence-agent\"");
+  expect_problem("driver = \"command\"", "driver = \"linux-bridge\"",
+                 "\"command\" belongs to the driver \"command\", and [switch] uses \"linux-bridge\"");
+  expect_problem("deadline_ms = 1500", "netns = \"x\"",
+                 "\"netns\" belongs to the driver \"linux-bridge\", and [switch] uses \"command\"");
+  const auto off = read("driver = \"fence-agent\"", "driver = \"none\"");
+  EXPECT_TRUE(off.ok() && !off->group.has_power) << "what is switched off by name may stay in the file";
+}
+
+TEST_F(ConfigPowerTest, EveryStatusCanNameTheDriver) {
+  EXPECT_EQ(power_name(read().value()), "agent");
+  EXPECT_EQ(power_name(read("driver = \"fence-agent\"", "driver = \"none\"").value()), "none");
+}
+
 TEST_F(ConfigPowerTest, ABladeThatNothingIsSaidOfIsToldByName) {
   const auto config = read(
       "[power.options]\nusername = \"admin\"\n[power.secrets]\npassword = \"secret\"\n[[blade]]\n"

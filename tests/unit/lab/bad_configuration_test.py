@@ -35,8 +35,8 @@ GROUP = (
     ("control.db", "garbage.nft", "is no state store; write"),
     ('"/bin/true", "power"', '"/no/power"', '"/no/power" is no program'),
     ('"/bin/true", "switch"', '"/no/switch"', '"/no/switch" is no program'),
-    ('driver = "command" # the switch', 'driver = "linux-bridge"\nnetns = "us-nowhere"',
-     "cannot open network namespace /run/netns/us-nowhere"),
+    ('driver = "command" # the switch\ncommand = ["/bin/true", "switch"]\n',
+     'driver = "linux-bridge"\nnetns = "us-nowhere"\n', "cannot open network namespace /run/netns/us-nowhere"),
 )
 PLAIN = DEFAULTS | {"tls": False}
 BLADE = (
@@ -95,7 +95,7 @@ class BadConfiguration(unittest.TestCase):
     @unittest.skipIf(os.geteuid(), "only root has capabilities to lose")
     def test_a_process_without_capabilities(self):
         bare = ("setpriv", "--bounding-set=-all", "--inh-caps=-all")
-        bridge = self.group().replace('"command" # the switch', '"linux-bridge"')
+        bridge = self.group().replace('"command" # the switch\ncommand = ["/bin/true", "switch"]', '"linux-bridge"')
         self.refused("CAP_NET_ADMIN", "group.toml", bridge, *bare)
         self.refused("CAP_NET_ADMIN", "blade.toml", self.blade(), *bare)
         self.refused('the switch has no port "b1-ext"', "group.toml", bridge)
