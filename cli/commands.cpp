@@ -22,6 +22,12 @@ int complain(const Error& error) {
   return 1;
 }
 
+std::int64_t wall_now_ns() {
+  timespec now{};
+  clock_gettime(CLOCK_REALTIME, &now);
+  return now.tv_sec * 1'000'000'000LL + now.tv_nsec;
+}
+
 int say(const Result<std::string>& answer) {
   if (!answer) { return complain(answer.error()); }
   std::printf("%s\n", answer.value().c_str());
@@ -43,16 +49,17 @@ sigset_t block_stop_signals() {
 int show_status(const Control& control, bool json) {
   const auto status = OperatorClient(control.address, control.wire).status();
   if (!status) { return complain(status.error()); }
-  const auto text = json ? status_json(status.value()) + "\n" : status_text(status.value());
+  const auto text = json ? status_json(status.value()) + "\n" : status_text(status.value(), wall_now_ns());
   std::fputs(text.c_str(), stdout);
-  return 0;
+  return status->control_alarm.empty() ? 0 : kNobodyDecides;
 }
 
 int show_events(const Control& control, std::uint64_t since, bool follow, bool json) {
   const auto stop = block_stop_signals();
   OperatorClient client(control.address, control.wire);
-  const auto print = [json](const link::EventRecord& event) {
-    const auto line = (json ? event_json(event) : event_text(event)) + "\n";
+  EventLines lines;
+  const auto print = [json, &lines](const link::EventRecord& event) {
+    const auto line = (json ? event_json(event) : lines.text(event)) + "\n";
     return std::fputs(line.c_str(), stdout) >= 0 && std::fflush(stdout) == 0;
   };
   bool stopped = false;
@@ -78,6 +85,7 @@ int watch(const Control& control) {
   OperatorClient client(control.address, control.wire, std::chrono::milliseconds(1000));
   const bool terminal = isatty(STDOUT_FILENO) == 1;
   std::uint64_t last = 0;
+  EventLines lines;
   std::deque<std::string> recent;
   while (true) {
     const auto status = client.status();
@@ -85,11 +93,11 @@ int watch(const Control& control) {
     if (status) {
       (void)client.watch_events(last, false, [&](const link::EventRecord& event) {
         last = event.id;
-        recent.push_back(event_text(event));
+        recent.push_back(lines.text(event));
         if (recent.size() > 10) { recent.pop_front(); }
         return true;
       });
-      screen += status_text(status.value()) + "\n";
+      screen += status_text(status.value(), wall_now_ns()) + "\n";
       for (const auto& line : recent) { screen += line + "\n"; }
     } else {
       screen += status.error().message + "\n";

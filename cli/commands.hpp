@@ -16,6 +16,9 @@ struct Control {
   link::tls::Wire wire;
 };
 
+/// Of show_status: it was shown, and nobody decides (the status says why).
+inline constexpr int kNobodyDecides = 3;
+
 int show_status(const Control& control, bool json);
 int show_events(const Control& control, std::uint64_t since, bool follow, bool json);
 /// A live table until ctrl-c. Goes on, and says so, while the control-server cannot be reached.

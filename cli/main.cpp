@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 /// understudy: what an operator sees and orders. Exit status: 0 done, 1 not done or the control-server cannot be
-/// reached (one line says why), 2 wrong usage.
+/// reached (one line says why), 2 wrong usage, 3 (status) shown, and nobody decides.
 #include <CLI/CLI.hpp>
 #include <charconv>
 

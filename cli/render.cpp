@@ -7,6 +7,7 @@
 #include <array>
 #include <boost/json.hpp>
 #include <cstdio>
+#include <vector>
 
 namespace understudy::cli {
 namespace {
@@ -80,57 +81,110 @@ boost::json::object sync_json(const link::SyncStatus& sync) {
   return {{"standby", sync.standby.value}, {"stream", sync.stream}, {"behind_ms", sync.behind_ms}, {"stores", stores}};
 }
 
+/// One table: each column as wide as its longest cell, since two names that are cut may look the same.
+class Table {
+ public:
+  /// The least width of each column; the last one needs none.
+  Table(std::vector<std::string> titles, std::vector<std::size_t> widths) : widths_(std::move(widths)) {
+    add(std::move(titles));
+  }
+  void add(std::vector<std::string> cells) {
+    for (std::size_t i = 0; i < widths_.size() && i < cells.size(); ++i) {
+      widths_[i] = std::max(widths_[i], cells[i].size() + 1);
+    }
+    rows_.push_back({std::move(cells), ""});
+  }
+  /// Below the last row.
+  void below(const std::string& lines) { rows_.back().second += lines; }
+  void remark(const std::string& text) {
+    if (!text.empty()) { below(paragraph("! " + text, "    ")); }
+  }
+  [[nodiscard]] std::string text() const {
+    std::string out;
+    for (const auto& [cells, remark] : rows_) {
+      std::string line;
+      for (std::size_t i = 0; i < cells.size(); ++i) {
+        line += i < widths_.size() ? cell(cells[i], widths_[i]) : cells[i];
+      }
+      out += trimmed(line) + "\n" + remark;
+    }
+    return out;
+  }
+
+ private:
+  std::vector<std::size_t> widths_;
+  std::vector<std::pair<std::vector<std::string>, std::string>> rows_;
+};
+
 /// Empty where there is one.
 std::string control_servers_text(const link::GroupStatus& status) {
   if (status.control_servers.empty()) { return ""; }
-  std::string out = trimmed(cell("CONTROL-SERVER", 28) + cell("STATE", 10) + "SINCE") + "\n";
+  Table table({"CONTROL-SERVER", "STATE", "SINCE"}, {28, 10});
   for (const auto& server : status.control_servers) {
-    out += trimmed(cell(server.address, 27) + " " + cell(server.state, 9) + " " +
-                   (server.since_ns != 0 ? local_time(server.since_ns) : "")) +
-           "\n";
+    table.add({server.address, server.state, server.since_ns != 0 ? local_time(server.since_ns) : ""});
   }
-  return out + "\n";
+  return table.text() + "\n";
+}
+
+std::string roles_text(const link::GroupStatus& status) {
+  Table table({"ROLE", "STATE", "PLACE", "TERM", "MIRROR", "LEASE", "PRIO"}, {20, 14, 28, 8, 10, 10});
+  for (const auto& role : status.roles) {
+    const bool placed = !role.place.blade.empty();
+    table.add({role.role.value, role.state, placed ? to_string(role.place) : "-",
+               placed ? std::to_string(role.term.value) : "-", role.mirror_phase, role.lease,
+               std::to_string(role.priority)});
+    table.below(sync_text(role.sync));
+    table.remark(role.detail);
+  }
+  return table.text();
+}
+
+std::string agent_text(const link::BladeStatus& blade) {
+  return !blade.agent.empty() ? blade.agent : blade.agent_connected ? "connected" : "lost";
+}
+
+/// Of a control-server that tells less: what it did tell.
+std::string ports_text(const link::BladeStatus& blade) {
+  return !blade.ports.empty() ? blade.ports : blade.isolated ? "isolated" : "connected";
+}
+
+std::string blades_text(const link::GroupStatus& status) {
+  Table table({"BLADE", "AGENT", "BFD", "PORTS"}, {20, 14, 10, 12});
+  for (const auto& blade : status.blades) {
+    table.add({blade.blade.value, agent_text(blade), link::to_string(blade.bfd), ports_text(blade),
+               blade.standby ? "standby"
+               : blade.spare ? "spare"
+                             : ""});
+    table.remark(blade.detail);
+  }
+  return table.text();
+}
+
+std::string witnesses_text(const link::GroupStatus& status) {
+  if (status.witnesses.empty()) { return ""; }
+  Table table({"WITNESS", "SEEN", "BY", "ADDRESS"}, {20, 14, 10});
+  for (const auto& witness : status.witnesses) {
+    table.add({witness.name, link::to_string(witness.vote), witness.by, witness.address});
+  }
+  return "\n" + table.text();
 }
 
 }  // namespace
 
-std::string status_text(const link::GroupStatus& status) {
-  std::string out = "standby " +
-                    (status.standby.empty() ? std::string("none: it has become an active") : status.standby.value) +
-                    ", movement " + link::to_string(status.movement) + ", BFD " + link::to_string(status.bfd) + "\n";
+std::string status_text(const link::GroupStatus& status, std::int64_t time_ns) {
+  const auto standby = status.standby.empty() ? "none: it has become an active" : status.standby.value;
+  std::string out =
+      paragraph(local_time(time_ns) + ", standby " + standby + ", movement " + link::to_string(status.movement) +
+                    (status.power.empty() ? "" : ", power " + status.power),
+                "") +
+      paragraph("BFD " + std::string(link::to_string(status.bfd)), "");
   if (status.plain_text) { out += "! PLAIN TEXT: the wires have no protection ([tls] plain_text = true)\n"; }
+  if (status.store_plain_text) {
+    out += "! PLAIN TEXT: etcd is spoken to without protection ([control.etcd] plain_text = true)\n";
+  }
   if (!status.control_alarm.empty()) { out += paragraph("! NOBODY DECIDES: " + status.control_alarm, ""); }
-  out += "\n" + control_servers_text(status);
-  out += trimmed(cell("ROLE", 20) + cell("STATE", 14) + cell("PLACE", 28) + cell("TERM", 8) + cell("MIRROR", 10) +
-                 cell("LEASE", 10) + "PRIO") +
-         "\n";
-  for (const auto& role : status.roles) {
-    out += trimmed(cell(role.role.value, 19) + " " + cell(role.state, 13) + " " + cell(to_string(role.place), 27) +
-                   " " + cell(std::to_string(role.term.value), 7) + " " + cell(role.mirror_phase, 9) + " " +
-                   cell(role.lease, 9) + " " + std::to_string(role.priority)) +
-           "\n";
-    out += sync_text(role.sync);
-    if (!role.detail.empty()) { out += paragraph("! " + role.detail, "    "); }
-  }
-  out += "\n" + trimmed(cell("BLADE", 20) + cell("AGENT", 14) + cell("BFD", 10) + cell("PORTS", 12)) + "\n";
-  for (const auto& blade : status.blades) {
-    out +=
-        trimmed(cell(blade.blade.value, 19) + " " + cell(blade.agent_connected ? "connected" : "lost", 13) + " " +
-                cell(link::to_string(blade.bfd), 9) + " " + cell(blade.isolated ? "isolated" : "connected", 11) + " " +
-                (blade.standby ? "standby"
-                 : blade.spare ? "spare"
-                               : "")) +
-        "\n";
-    if (!blade.detail.empty()) { out += paragraph("! " + blade.detail, "    "); }
-  }
-  if (status.witnesses.empty()) { return out; }
-  out += "\n" + trimmed(cell("WITNESS", 20) + cell("SEEN", 14) + cell("BY", 10) + "ADDRESS") + "\n";
-  for (const auto& witness : status.witnesses) {
-    out += trimmed(cell(witness.name, 19) + " " + cell(link::to_string(witness.vote), 13) + " " + cell(witness.by, 9) +
-                   " " + witness.address) +
-           "\n";
-  }
-  return out;
+  return out + "\n" + control_servers_text(status) + roles_text(status) + "\n" + blades_text(status) +
+         witnesses_text(status);
 }
 
 std::string status_json(const link::GroupStatus& status) {
@@ -150,9 +204,10 @@ std::string status_json(const link::GroupStatus& status) {
   boost::json::array blades;
   for (const auto& blade : status.blades) {
     blades.push_back({{"blade", blade.blade.value},
-                      {"agent", blade.agent_connected ? "connected" : "lost"},
+                      {"agent", agent_text(blade)},
                       {"bfd", link::to_string(blade.bfd)},
                       {"isolated", blade.isolated},
+                      {"ports", ports_text(blade)},
                       {"standby", blade.standby},
                       {"spare", blade.spare},
                       {"detail", blade.detail}});
@@ -171,12 +226,14 @@ std::string status_json(const link::GroupStatus& status) {
   const boost::json::object root = {{"group",
                                      {{"standby", status.standby.value},
                                       {"movement", link::to_string(status.movement)},
+                                      {"power", status.power},
                                       {"bfd",
                                        {{"interval_ms", status.bfd.interval_ms},
                                         {"multiplier", status.bfd.multiplier},
                                         {"authentication", link::to_string(status.bfd.authentication)},
                                         {"key_id", status.bfd.key_id}}},
-                                      {"plain_text", status.plain_text}}},
+                                      {"plain_text", status.plain_text},
+                                      {"store_plain_text", status.store_plain_text}}},
                                     {"control_servers", servers},
                                     {"control_alarm", status.control_alarm},
                                     {"roles", roles},
@@ -185,10 +242,13 @@ std::string status_json(const link::GroupStatus& status) {
   return boost::json::serialize(root);
 }
 
-std::string event_text(const link::EventRecord& event) {
-  const std::string when_and_who = local_time(event.time_ns) + " " + cell(link::to_string(event.severity), 7) + " " +
-                                   cell(event.role.empty() ? event.blade.value : event.role.value, 10) + " " +
-                                   cell(event.kind, 9) + " ";
+std::string EventLines::text(const link::EventRecord& event) {
+  std::string names = event.role.value;
+  if (!event.blade.empty()) { names += (names.empty() ? "" : " ") + event.blade.value; }
+  names_ = std::max(names_, std::min(names.size(), kNamesMax));
+  std::string when_and_who = local_time(event.time_ns) + " " + cell(link::to_string(event.severity), 7) + " " + names +
+                             std::string(names_ - std::min(names_, names.size()), ' ') + " " + cell(event.kind, 10) +
+                             " ";
   std::string line;
   if (event.kind == "phase") {
     std::array<char, 32> took{};
@@ -199,7 +259,11 @@ std::string event_text(const link::EventRecord& event) {
   for (auto& c : line) {
     if (c == '\n') { c = ' '; }
   }
-  // What does not fit goes on below its own column.
+  // What does not fit goes on below its own column; behind long names there is no room for one.
+  if (names.size() > kNamesMax) {
+    const auto below = paragraph(line, std::string(8, ' '));
+    return trimmed(when_and_who) + (below.empty() ? "" : "\n" + below.substr(0, below.size() - 1));
+  }
   auto lines = paragraph(line, std::string(when_and_who.size(), ' '));
   if (lines.empty()) { return trimmed(when_and_who); }
   lines.pop_back();

@@ -1,18 +1,29 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
-/// Status and events as text for a person (100 columns at most) and as JSON for a program. No line of a table is ever
-/// wider; long details continue on indented lines.
+/// Status and events as text for a person and as JSON for a program. Text has 100 columns at most; only a table whose
+/// names are long is wider, since a name that is cut may look like another. Long details continue on indented lines.
 
+#include <cstdint>
 #include <string>
 
 #include "understudy/link/control_api_status.hpp"
 
 namespace understudy::cli {
 
-[[nodiscard]] std::string status_text(const link::GroupStatus& status);
+/// `time_ns`: when it was asked for, wall clock since 1970.
+[[nodiscard]] std::string status_text(const link::GroupStatus& status, std::int64_t time_ns);
 [[nodiscard]] std::string status_json(const link::GroupStatus& status);
-/// One line without a newline.
-[[nodiscard]] std::string event_text(const link::EventRecord& event);
+
+/// Events below each other: the names' column grows with what has been shown.
+class EventLines {
+ public:
+  /// Without the last newline. Names that no column holds are followed by the text on a line of its own.
+  [[nodiscard]] std::string text(const link::EventRecord& event);
+
+ private:
+  static constexpr std::size_t kNamesMax = 24;
+  std::size_t names_ = 10;
+};
 [[nodiscard]] std::string event_json(const link::EventRecord& event);
 
 }  // namespace understudy::cli

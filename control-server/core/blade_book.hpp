@@ -59,6 +59,12 @@ struct Blade {
   std::optional<Instant> off_said_at;     ///< such an answer came then: that it is heard may be a voice of before
   HoldOut hold_out;
 
+  bool ports_known = false;  ///< the last answer about them was one
+
+  /// "isolated": all of them, read back; "partly"; "connected"; "unknown": the switch has not told, or an order failed.
+  [[nodiscard]] const char* ports_text() const {
+    return !ports_known ? "unknown" : isolated ? "isolated" : half_closed ? "partly" : "connected";
+  }
   [[nodiscard]] bool maybe_closed() const { return isolated || half_closed; }
   /// BFD does not hear it, and no host-agent of it has said Hello since.
   [[nodiscard]] bool silent() const;

@@ -29,6 +29,7 @@ struct Timings {
   Duration detection{std::chrono::milliseconds(150)};  ///< BFD interval times multiplier
   Duration bfd_interval{std::chrono::milliseconds(50)};
   Duration sync_alarm{std::chrono::milliseconds(1000)};  ///< a sync that stopped is told by then
+  Duration reason_again{std::chrono::seconds(10)};       ///< a mirror's other reason, in the same phase, is told then
   /// A mirror that its active has lost may be back by then, unnoticed: before, the active has waited for it itself.
   Duration stream_back{std::chrono::milliseconds(200)};
   Duration sync_grace{std::chrono::milliseconds(4000)};      ///< and the mirror may take over this long (never SYNCING)

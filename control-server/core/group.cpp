@@ -38,7 +38,11 @@ std::vector<Effect> Group::step(Instant now, const Event& event) {
   context.taken = taken();
   settle(context);
   SwitchingUnit(roles_, context).open_standbys();
-  for (auto& role : roles_) { role.keep_protection(context); }
+  // First: that a copy is given up is on the disk before anything follows from it, where the store answers at once.
+  std::vector<Effect> first;
+  StepContext ahead{now, config_, blades_, policy_, first, context.taken};
+  for (auto& role : roles_) { role.keep_protection(ahead); }
+  effects.insert(effects.begin(), first.begin(), first.end());
   return effects;
 }
 
@@ -100,7 +104,8 @@ link::GroupStatus Group::status() const {
     const bool stands_by = config.standby && !become_actives.contains(config.id);
     status.blades.push_back({config.id, blade.connected, blade.bfd.vote, blade.isolated,
                              stands_by && used.contains(config.id), hold_out_text(config.id),
-                             stands_by && !used.contains(config.id)});
+                             stands_by && !used.contains(config.id), blade.connected ? "connected" : "lost",
+                             blade.ports_text()});
   }
   status.witnesses = monitoring_.witnesses(config_);
   return status;
@@ -109,6 +114,7 @@ link::GroupStatus Group::status() const {
 Result<std::string> Group::check_move(const RoleId& id) const {
   const auto* role = find(id);
   if (role == nullptr) { return failure("there is no role \"" + id.value + "\" in this group", Errc::NotFound); }
+  if (role->decisions_stopped()) { return failure(role->status().detail, Errc::Refused); }
   if (role->state() != RoleState::OnMirror) {
     return failure(id.value + " is " + to_string(role->state()) + "; only a role that is on-mirror can be moved",
                    Errc::Refused);
@@ -280,7 +286,10 @@ void Group::handle(StepContext& context, const AgentLost& event) {
   if (blade == nullptr || !std::exchange(blade->connected, false)) { return; }
   if (blade->bfd.vote != Vote::Down) { blade->sign_of_life = context.now; }
   blade->away_since = context.now;
-  note_blade(context, Severity::Warning, "agent", event.blade, "host-agent lost");
+  note_blade(context, Severity::Warning, "agent", event.blade,
+             "host-agent lost: what " + event.blade.value +
+                 " serves goes on, unwatched; its next one takes it up (there: systemctl status "
+                 "understudy-host-agent)");
   for (auto& role : roles_) { role.on_agent_lost(context, event.blade); }
 }
 

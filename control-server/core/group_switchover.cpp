@@ -10,6 +10,7 @@ Result<std::string> Group::check_switchover(const RoleId& id, bool force) const 
   const auto refuse = [](const std::string& why) { return failure(why, Errc::Refused); };
   const auto* role = find(id);
   if (role == nullptr) { return failure("there is no role \"" + id.value + "\" in this group", Errc::NotFound); }
+  if (role->decisions_stopped()) { return refuse(role->status().detail); }
   if (role->state() != RoleState::Protected) {
     const auto& detail = role->status().detail;
     return refuse(id.value + " is " + to_string(role->state()) + (detail.empty() ? "" : " (" + detail + ")") +

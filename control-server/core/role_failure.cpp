@@ -57,8 +57,12 @@ void RoleMachine::on_report(StepContext& context, const BladeId& blade, const li
     ignore(context, blade, std::string("mirror ") + link::to_string(report.phase), report.term);
     return;
   }
-  const bool news = sync_.mirror_said(report);
+  // A reason that changes is news too, but not with every try.
+  const bool reworded = !report.detail.empty() && sync_.detail() != report.detail &&
+                        context.now >= mirror_told_ + context.config.timings.reason_again;
+  const bool news = sync_.mirror_said(report) || reworded;
   if (news) {
+    mirror_told_ = context.now;
     const bool failed = report.phase == MirrorPhase::Failed;
     note(context, failed ? link::Severity::Warning : link::Severity::Info, "mirror", blade,
          std::string(link::to_string(report.phase)) + " under term " + std::to_string(report.term.value) +
@@ -293,8 +297,12 @@ void RoleMachine::act_on(StepContext& context, Verdict verdict) {
     case Verdict::OneObserver: {
       const bool own_down = context.blades.at(own_.place.blade).bfd.vote == Vote::Down;
       raise(context, "observers",
-            blade + " is silent for the " + (own_down ? "control-server" : "mirror") +
-                ", and the other observer says nothing; no failover by one vote");
+            !on_own_blade()
+                ? blade + " is silent for the control-server, and nothing understudies a role that is served there; " +
+                      "look at " + blade + " and its maintenance cable: the role is there again when it is"
+                : blade + " is silent for the " + (own_down ? "control-server" : "mirror") +
+                      ", and the other observer says nothing; no failover by one vote: look at " + blade +
+                      ", and why " + (own_down ? "its mirror" : "the control-server") + " cannot tell");
       if (!own_down || state_ == RoleState::Protected || state_ == RoleState::Lost) { return; }
       silent_ = true;
       become(context, RoleState::Lost, blade + " is silent and there is no mirror");

@@ -37,7 +37,7 @@ void RoleMachine::standby_is_stopped(StepContext& context, StopEvidence evidence
 
 void RoleMachine::standby_is_not_isolated(StepContext& context, const std::string& detail) {
   if (!awaits_give_back()) { return; }
-  raise(context, "isolation", "cannot isolate " + standby_.value + ": " + detail);
+  raise(context, "standby-isolation", "cannot isolate " + standby_.value + ": " + detail);
   context.power_off(standby_);
 }
 

@@ -118,16 +118,21 @@ void RoleMachine::on_store_failed(StepContext& context, Term term, bool conflict
     arm(Timer::Store, context.now + context.config.timings.retry);
     return;
   }
-  // Somebody else changed the ownership: whatever this machine believes is not true. A restart reads the truth.
+  // Somebody else changed the ownership: whatever this machine believes is not true. A restart reads the truth. Who
+  // serves the role goes on.
   pending_.reset();
+  step_ = Step::None;
   frozen_ = true;
-  raise(context, "store", "the state store holds another ownership; no more automatic decision: " + detail);
-  become(context, RoleState::Lost, "the state store contradicts");
+  raise(context, "store",
+        "decisions about " + id().value + " are stopped, since the state store holds another ownership (" + detail +
+            "): it serves on where it is served, without a failover; look who serves it, then restart the "
+            "control-server, which reads the store anew");
 }
 
 void RoleMachine::on_agent_lost(StepContext& context, const BladeId& blade) {
   held_.erase(blade);
   forget_fitness(blade);
+  forget_told(blade);
   if (blade != standby_) { return; }
   sync_.out_of_sight();  // neither its sync nor its vote is known any more
   mirror_ballot_ = {link::Vote::Unknown, context.now};
@@ -147,12 +152,15 @@ std::optional<Instant> RoleMachine::next_deadline() const {
 link::RoleStatus RoleMachine::status() const {
   std::string detail;
   for (const auto& [topic, text] : alarms_) { detail += (detail.empty() ? "" : "; ") + text; }
+  if (const auto reason = mirrors_reason(); !reason.empty() && detail.find(sync_.detail()) == std::string::npos) {
+    detail += (detail.empty() ? "" : "; ") + reason;
+  }
   return {id(),
           to_string(state_),
           own_.place,
           own_.term,
-          state_ == RoleState::Protected,
-          sync_.phase() ? link::to_string(*sync_.phase()) : "none",
+          state_ == RoleState::Protected && !frozen_,
+          mirror_text(),
           detail,
           lease_text(),
           config_.priority,
@@ -171,6 +179,7 @@ void RoleMachine::become(StepContext& context, RoleState state, const std::strin
 }
 
 void RoleMachine::persist(StepContext& context, Ownership next, AfterStore after) {
+  if (frozen_) { return; }
   context.effects.emplace_back(Persist{own_.term, own_.reserved, next});
   pending_ = std::move(next);
   after_store_ = after;

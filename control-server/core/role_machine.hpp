@@ -78,6 +78,7 @@ class RoleMachine {
   void on_report(StepContext& context, const BladeId& blade, const link::HandOverFailed& report);
   void on_report(StepContext& context, const BladeId& blade, const link::RoleUnfit& report);
   void on_report(StepContext& context, const BladeId& blade, const link::RoleFit& report);
+  void on_report(StepContext& context, const BladeId& blade, const link::RoleAlarm& report);
   void on_report(StepContext& context, const BladeId& blade, const link::SyncProgress& report);
   void on_stored(StepContext& context, Term term);
   void on_store_failed(StepContext& context, Term term, bool conflict, const std::string& detail);
@@ -104,6 +105,8 @@ class RoleMachine {
   /// Whose mirror understudies it: the one of the group's standbys that is this role's.
   [[nodiscard]] const BladeId& standby() const { return standby_; }
   [[nodiscard]] RoleState state() const { return state_; }
+  /// The store contradicted: nothing is decided about it in this life.
+  [[nodiscard]] bool decisions_stopped() const { return frozen_; }
   [[nodiscard]] const Ownership& ownership() const { return own_; }
   /// When the last takeover was decided.
   [[nodiscard]] std::optional<Instant> decided_at() const { return decided_at_; }
@@ -209,6 +212,11 @@ class RoleMachine {
   [[nodiscard]] FitnessCase fitness_case(const StepContext& context, const Neighbours& neighbours);
   [[nodiscard]] std::string unfit_text() const;
 
+  // role_told.cpp: for a person
+  [[nodiscard]] std::string mirror_text() const;
+  [[nodiscard]] std::string mirrors_reason() const;
+  [[nodiscard]] std::string unproved(const StepContext& context, const std::string& what) const;
+
   // role_takeover.cpp
   void begin_takeover(StepContext& context, const std::string& why, std::optional<link::StopEvidence> evidence);
   void evidence_found(StepContext& context, link::StopEvidence evidence);
@@ -231,6 +239,8 @@ class RoleMachine {
   void standby_is_stopped(StepContext& context, link::StopEvidence evidence);
   void standby_is_not_isolated(StepContext& context, const std::string& detail);
   void standby_has_stood_down(StepContext& context, Term term);
+
+  void forget_told(const BladeId& blade);  ///< role_told.cpp
 
   // role_claims.cpp
   [[nodiscard]] bool claim_counts(StepContext& context, const BladeId& blade, const link::HeldRole& held);
@@ -295,6 +305,7 @@ class RoleMachine {
   SynchronizationUnit sync_;                ///< alone says whether the role is protected
   Ballot mirror_ballot_;                    ///< the mirror's view of the active
   std::optional<Instant> mirror_wavered_at_;
+  Instant mirror_told_;               ///< the last event of what it said
   bool served_ = false;               ///< its place has confirmed in this life that it serves under the present term
   bool mirror_owed_ = false;          ///< its mirror is to follow the present term once that is served
   std::set<BladeId> standbys_heard_;  ///< whose host-agents have said Hello in this life

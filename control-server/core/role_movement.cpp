@@ -27,6 +27,7 @@ void RoleMachine::consider_movement(StepContext& context, const Neighbours& neig
   if (operator_move_) { move_tries_ = 0; }
   operator_move_ = false;
   move_due_ = false;
+  clear(context, "movement");
   become(context, RoleState::Moving,
          "to the host of " + standby_.value + " under term " + std::to_string(next_term().value));
   Ownership next = own_;
@@ -52,13 +53,14 @@ void RoleMachine::persist_moved(StepContext& context, Term term) {
 }
 
 void RoleMachine::on_report(StepContext& context, const BladeId& blade, const link::MoveFailed& report) {
-  if (blade != standby_ || state_ != RoleState::Moving || report.term != own_.reserved || pending_) {
+  if (blade != standby_ || state_ != RoleState::Moving || report.term != own_.reserved || pending_ || frozen_) {
     ignore(context, blade, "failed movement", report.term);
     return;
   }
   ++move_tries_;
   step_ = Step::None;
   disarm(Timer::MoveDeadline);
+  clear(context, "movement");
   const bool again = urgent_move_ || move_tries_ < kMovementTries;  // behind a dead guest nobody serves
   const std::string why = "the movement rolled back: " + report.detail;
   become(context, RoleState::OnMirror, why);

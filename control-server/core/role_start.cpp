@@ -55,6 +55,7 @@ void RoleMachine::on_started(StepContext& context) {
 
 void RoleMachine::on_hello(StepContext& context, const BladeId& blade, const std::optional<HeldRole>& held) {
   forget_fitness(blade);
+  forget_told(blade);
   if (held && !claim_counts(context, blade, *held)) {
     if (blade == standby_) { on_agent_lost(context, blade); }
     return;
@@ -260,6 +261,7 @@ void RoleMachine::other_says_hello(StepContext& context, const BladeId& blade, c
          blade.value + " is back" + (held ? " and still holds term " + std::to_string(held->term.value) : "") +
              "; it stays isolated, the role is at " + to_string(own_.place));
     by_silence_ = false;  // its power is not cut once more because a mirror is ordered once more
+    clear(context, "power");
     came_empty_ = !held;
     if (!held) { activate_tries_ = 0; }  // the mirror's tries count from here: there is somewhere else to go
     context.isolate(blade);
@@ -296,7 +298,12 @@ void RoleMachine::confirm_serving(StepContext& context) {
   served_ = true;
   readmit(context);
   if (std::exchange(mirror_owed_, false)) { send_run_mirror(context); }
-  for (const auto* topic : {"start", "application", "silent"}) { clear(context, topic); }
+  for (const auto* topic : {"activation", "application", "movement", "silent", "standby-isolation", "start"}) {
+    clear(context, topic);  // a mirror that did not take over, or move, has nothing to do with the role any more
+  }
+  if (on_own_blade()) {
+    for (const auto* topic : {"isolation", "power"}) { clear(context, topic); }
+  }
   if (state_ != RoleState::Starting && state_ != RoleState::Lost) { return; }
   moved_ = std::exchange(spared_, false) || moved_;
   become(context, on_own_blade() ? RoleState::Exposed : RoleState::OnHost,
@@ -390,7 +397,12 @@ void RoleMachine::await_mirrors_word(StepContext& context) {
 void RoleMachine::retry_start(StepContext& context) {
   if (due(Timer::Hello, context.now) && state_ == RoleState::Starting) {
     const auto away = missing(context);
-    if (!away.empty()) { raise(context, "start", "waiting for the host-agent of " + away); }
+    if (!away.empty()) {
+      raise(context, "start",
+            "waiting for the host-agent of " + away + ": " + id().value +
+                " is not started, taken over or moved before that; is it on, and what says `systemctl status "
+                "understudy-host-agent` there?");
+    }
   }
   if (step_ == Step::AwaitMirrorsWord) { await_mirrors_word(context); }
   // Its blade was not fit to have it back when the standby came without it, and is now.

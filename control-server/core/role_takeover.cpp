@@ -49,7 +49,7 @@ void RoleMachine::isolation_is_slow(StepContext& context) {
   arm(Timer::SlowStop, context.now + context.config.timings.isolation_limit);
   if (context.blades.at(config_.active).ports.awaited(PortOrders::Kind::Isolate)) {
     raise(context, "isolation",
-          "the switch has not answered in time whether " + config_.active.value + " is isolated; look at it");
+          unproved(context, "the switch has not answered in time whether " + config_.active.value + " is isolated"));
   }
   seek_other_evidence(context);
 }
@@ -99,7 +99,7 @@ void RoleMachine::on_isolate_failed(StepContext& context, const BladeId& blade, 
   const bool wanted = own_.place.blade != config_.active || state_ == RoleState::TakingOver;
   if (blade != config_.active || !wanted) { return; }
   ++isolate_tries_;
-  raise(context, "isolation", "cannot isolate " + blade.value + ": " + detail);
+  raise(context, "isolation", unproved(context, "cannot isolate " + blade.value + ": " + detail));
   arm(Timer::Isolate, context.now + context.config.timings.retry);
   if (state_ == RoleState::TakingOver && step_ == Step::AwaitEvidence) { seek_other_evidence(context); }
 }
@@ -114,7 +114,12 @@ void RoleMachine::on_powered_off(StepContext& context, const BladeId& blade) {
 }
 
 void RoleMachine::on_power_failed(StepContext& context, const BladeId& blade, const std::string& detail) {
-  if (blade == config_.active) { raise(context, "power", "cannot power off " + blade.value + ": " + detail); }
+  if (blade != config_.active) { return; }
+  const std::string what = "cannot power off " + blade.value + ": " + detail;
+  const bool sought = state_ == RoleState::TakingOver && step_ == Step::AwaitEvidence;
+  raise(context, "power",
+        sought ? unproved(context, what)
+               : what + ". It is isolated, and it may hang with its power on: switch it off by hand");
 }
 
 /// Told under a newer term than the stored one, as each takeover orders it: a word under that very term may have been
@@ -137,6 +142,7 @@ void RoleMachine::on_report(StepContext& context, const BladeId& blade, const li
 }
 
 void RoleMachine::evidence_found(StepContext& context, StopEvidence evidence) {
+  if (frozen_) { return; }
   evidence_ = evidence;
   disarm(Timer::Isolate);
   disarm(Timer::SlowStop);
@@ -214,7 +220,7 @@ void RoleMachine::now_on_mirror(StepContext& context) {
 
 void RoleMachine::on_report(StepContext& context, const BladeId& blade, const link::ActivateFailed& report) {
   const bool ours = blade == standby_ && own_.place.kind == PlaceKind::Mirror && report.term == own_.term && !pending_;
-  if (!ours || state_ != RoleState::TakingOver) {
+  if (!ours || state_ != RoleState::TakingOver || frozen_) {
     ignore(context, blade, "failed activation", report.term);
     return;
   }

@@ -10,6 +10,7 @@ void SwitchingUnit::on(const IsolateDone& event) {
   auto* blade = context_.blades.find(event.blade);
   if (blade == nullptr) { return; }
   if (!blade->ports.answered()) { return; }  // its ports are about to be opened
+  blade->ports_known = true;
   if (!std::exchange(blade->isolated, true)) {
     note(Severity::Warning, "isolation", event.blade, "isolated, read back from the switch");
   }
@@ -19,6 +20,7 @@ void SwitchingUnit::on(const IsolateFailed& event) {
   auto* blade = context_.blades.find(event.blade);
   if (blade == nullptr) { return; }
   blade->half_closed = true;
+  blade->ports_known = false;
   if (!blade->ports.answered()) { return; }
   for (auto& role : roles_) { role.on_isolate_failed(context_, event.blade, event.detail); }
 }
@@ -27,6 +29,7 @@ void SwitchingUnit::on(const ReadmitDone& event) {
   if (blade == nullptr) { return; }
   if (!blade->ports.answered()) { return; }  // they are about to be closed
   blade->half_closed = false;
+  blade->ports_known = true;
   if (std::exchange(blade->isolated, false)) { note(Severity::Info, "isolation", event.blade, "readmitted"); }
   for (auto& role : roles_) { role.on_readmitted(context_, event.blade); }
 }
@@ -34,6 +37,7 @@ void SwitchingUnit::on(const ReadmitFailed& event) {
   auto* blade = context_.blades.find(event.blade);
   if (blade == nullptr) { return; }
   if (!blade->ports.answered()) { return; }
+  blade->ports_known = false;
   blade->isolated = true;  // some port may still be closed; it is tried again while the blade serves
   note(Severity::Alarm, "isolation", event.blade, "cannot readmit " + event.blade.value + ": " + event.detail);
 }
@@ -41,6 +45,7 @@ void SwitchingUnit::on(const PortsSeen& event) {
   auto* blade = context_.blades.find(event.blade);
   if (blade == nullptr) { return; }
   blade->looking = false;
+  blade->ports_known = event.known;
   if (!event.known) { return; }
   const bool opened = std::exchange(blade->isolated, event.isolated) && !event.isolated;
   blade->half_closed = event.half_closed;

@@ -223,8 +223,13 @@ void SynchronizationUnit::watch(const SyncSurroundings& around, SyncWord& word) 
   alarm_at_.reset();
   const auto progress = progress_text(around);
   word.alarm = around.standby_silent
-                   ? around.standby.value + " is silent: as far as anybody can tell the mirror's sync has stopped"
-                   : "the mirror's sync has stopped" + (progress.empty() ? "" : "; " + progress);
+                   ? around.standby.value +
+                         " is silent: as far as anybody can tell the mirror's sync has stopped; look at it and at its "
+                         "maintenance cable"
+                   : "the mirror's sync has stopped on " + around.standby.value +
+                         (progress.empty() ? "" : "; " + progress) +
+                         "; if it does not go on within seconds the role is exposed: look at MIRROR, then at the "
+                         "host-agent's log there";
 }
 
 void SynchronizationUnit::tell_lag(const SyncSurroundings& around, SyncWord& word) {

@@ -92,6 +92,7 @@ class SynchronizationUnit {
   [[nodiscard]] bool known(const SyncSurroundings& around) const;
   [[nodiscard]] bool has_a_copy(const SyncSurroundings& around) const;
   [[nodiscard]] const std::optional<link::MirrorPhase>& phase() const { return mirror_.phase; }
+  [[nodiscard]] const std::string& detail() const { return mirror_.detail; }  ///< why it is in that phase
   [[nodiscard]] bool says(link::MirrorPhase phase) const { return mirror_.phase == phase; }
   [[nodiscard]] Term mirrors_term() const { return mirror_.term; }
   [[nodiscard]] bool whole() const { return mirror_.whole; }  ///< its copy, of that term

@@ -6,7 +6,7 @@ import subprocess
 from .errors import LabError
 
 
-def run(command, text=None, timeout=60, env=None):
+def run(command, text=None, timeout=60, env=None, accepted=(0,)):
     """Output of the command; LabError when it fails."""
     try:
         done = subprocess.run(command, input=text, capture_output=True, text=True, timeout=timeout, check=False,
@@ -15,7 +15,7 @@ def run(command, text=None, timeout=60, env=None):
         raise LabError(f"{command[0]} is not installed; ./dev setup installs what is missing") from None
     except subprocess.TimeoutExpired:
         raise LabError(f"{shlex.join(command)}: no end after {timeout} s") from None
-    if done.returncode != 0:
+    if done.returncode not in accepted:
         said = (done.stderr or done.stdout).strip()
         raise LabError(f"{shlex.join(command)}: status {done.returncode}: {said}")
     return done.stdout

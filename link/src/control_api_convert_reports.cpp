@@ -84,6 +84,12 @@ Result<Report> read_fit(const pb::RoleFit& from) {
                 from_wire(check, kUnfitCause, from.cause(), "cause")};
   return check.result<Report>(std::move(plain));
 }
+Result<Report> read_alarm(const pb::RoleAlarm& from) {
+  Check check("RoleAlarm");
+  RoleAlarm plain{RoleId{check.name(from.role(), "role")}, check.term(from.term(), "term"),
+                  check.optional_name(from.topic(), "topic"), check.text(from.detail(), "detail")};
+  return check.result<Report>(std::move(plain));
+}
 Result<Report> read_sync_progress(const pb::SyncProgress& from) {
   Check check("SyncProgress");
   SyncProgress plain{RoleId{check.name(from.role(), "role")}, check.term(from.term(), "term"),
@@ -170,6 +176,13 @@ pb::Report to_proto(const Report& report) {
                           to.set_role(r.role.value);
                           to.set_term(r.term.value);
                           to.set_cause(to_wire(kUnfitCause, r.cause));
+                        },
+                        [&](const RoleAlarm& r) {
+                          auto& to = *wire.mutable_role_alarm();
+                          to.set_role(r.role.value);
+                          to.set_term(r.term.value);
+                          to.set_topic(printable(r.topic));
+                          to.set_detail(printable(r.detail));
                         }},
              report);
   return wire;
@@ -224,6 +237,8 @@ Result<Report> from_proto(const pb::Report& wire) {
       return read_unfit(wire.role_unfit());
     case pb::Report::kRoleFit:
       return read_fit(wire.role_fit());
+    case pb::Report::kRoleAlarm:
+      return read_alarm(wire.role_alarm());
     case pb::Report::kRefused:  // no report for a core: the server takes it before
     case pb::Report::BODY_NOT_SET:
       break;

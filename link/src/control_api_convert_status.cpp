@@ -49,6 +49,8 @@ pb::GroupStatus to_proto(const GroupStatus& status) {
     to.set_isolated(blade.isolated);
     to.set_standby(blade.standby);
     to.set_detail(printable(blade.detail));
+    to.set_agent(blade.agent);
+    to.set_ports(blade.ports);
     to.set_spare(blade.spare);
   }
   wire.set_plain_text(status.plain_text);
@@ -66,6 +68,8 @@ pb::GroupStatus to_proto(const GroupStatus& status) {
     to.set_by(witness.by);
     to.set_vote(to_wire(kVote, witness.vote));
   }
+  wire.set_store_plain_text(status.store_plain_text);
+  wire.set_power(status.power);
   return wire;
 }
 
@@ -89,7 +93,8 @@ Result<GroupStatus> from_proto(const pb::GroupStatus& wire) {
   for (const auto& from : wire.blades()) {
     status.blades.push_back({BladeId{check.name(from.blade(), "blade")}, from.agent_connected(),
                              from_wire(check, kVote, from.bfd(), "bfd"), from.isolated(), from.standby(),
-                             check.text(from.detail(), "detail"), from.spare()});
+                             check.text(from.detail(), "detail"), from.spare(), check.text(from.agent(), "agent"),
+                             check.text(from.ports(), "ports")});
   }
   status.plain_text = wire.plain_text();
   check.count(wire.control_servers_size(), "control_servers", bounds::kRoles);
@@ -103,6 +108,8 @@ Result<GroupStatus> from_proto(const pb::GroupStatus& wire) {
     status.witnesses.push_back({check.text(from.name(), "name"), check.text(from.address(), "address"),
                                 check.text(from.by(), "by"), from_wire(check, kVote, from.vote(), "vote")});
   }
+  status.store_plain_text = wire.store_plain_text();
+  status.power = check.text(wire.power(), "power");
   return check.result<GroupStatus>(std::move(status));
 }
 

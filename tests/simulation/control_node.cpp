@@ -70,8 +70,7 @@ RoleView ControlNode::view(unsigned role) const {
   view.term = status.term;
   view.detail = status.detail;
   view.lease = status.lease;
-  view.frozen = status.detail.find("a person must stop one") != std::string::npos ||
-                status.detail.find("no more automatic decision") != std::string::npos;
+  view.frozen = machine->decisions_stopped();
   return view;
 }
 

@@ -208,6 +208,7 @@ TEST_F(GroupFitness, ATakeoverThatFailsGivesTheRoleBackAndIsNotTriedAgainForAWhi
   EXPECT_FALSE(sut_.isolated.contains(Chassis::blade_id(1)));
   sut_.mirror_state(1, MirrorPhase::Synced);
   ASSERT_EQ(sut_.state(1), RoleState::Protected);
+  EXPECT_EQ(sut_.status(1).detail, "") << "its mirror could take over now, for all that is known";
   unwell(1);
   sut_.pass(60s);
   EXPECT_EQ(sut_.state(1), RoleState::Protected);

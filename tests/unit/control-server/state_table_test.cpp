@@ -196,6 +196,11 @@ std::vector<Row> table() {
          chassis.report(kActive, link::RoleFit{kRole, current(chassis), link::UnfitCause::Health});
        },
        {"starting", "exposed", "protected", "taking-over", "on-mirror", "moving", "on-host", "lost"}},
+      {"the active tells a person something of the role",
+       [=](Chassis& chassis) {
+         chassis.report(kActive, link::RoleAlarm{kRole, current(chassis), "table-0", "table \"flows\" is full"});
+       },
+       {"starting", "exposed", "protected", "taking-over", "on-mirror", "moving", "on-host", "lost"}},
       {"the active has stood down",
        [=](Chassis& chassis) {
          chassis.report(kActive, link::Stopped{kRole, current(chassis)});

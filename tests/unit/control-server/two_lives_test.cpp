@@ -105,9 +105,11 @@ TEST_F(TwoLives, ProtectionIsWrittenDownWithEachChangeAndNotInBetween) {
   sut_.forget();
   sut_.pass(60s);
   EXPECT_TRUE(sut_.all<KeepProtection>().empty());
+  sut_.forget();
   sut_.mirror_state(1, MirrorPhase::Syncing);
   ASSERT_EQ(sut_.all<KeepProtection>().size(), 1U);
   EXPECT_FALSE(sut_.all<KeepProtection>()[0].is);
+  EXPECT_TRUE(std::holds_alternative<KeepProtection>(sut_.effects.front())) << "before anything that follows from it";
 }
 
 /// The mirror's stream stands a moment longer than its active, and ends before the new life knows whom it hears.

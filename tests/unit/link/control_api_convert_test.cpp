@@ -37,6 +37,15 @@ TEST(ControlApiConvert, TheTestDataCoversEveryAlternative) {
   for (std::size_t i = 0; i < test::every_report().size(); ++i) { EXPECT_EQ(test::every_report()[i].index(), i); }
 }
 
+TEST(ControlApiConvert, AnAlarmMayHaveNoTopicOrNoDetail) {
+  for (const auto& alarm : {RoleAlarm{RoleId{"role-1"}, Term{4}, "", "it happened once"},
+                            RoleAlarm{RoleId{"role-1"}, Term{4}, "gate", ""}}) {
+    const auto back = from_proto(to_proto(Report{alarm}));
+    ASSERT_TRUE(back.ok()) << back.error().message;
+    EXPECT_EQ(back.value(), Report{alarm});
+  }
+}
+
 TEST(ControlApiConvert, StatusAndEventsComeBackAsTheyWere) {
   const auto status = test::status();
   const auto back = from_proto(to_proto(status));

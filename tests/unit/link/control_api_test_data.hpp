@@ -82,7 +82,8 @@ inline std::vector<Report> every_report() {
           SyncProgress{role,
                        Term{4},
                        SyncStream::Stalled,
-                       {{"net", Sequence{900}, Sequence{880}}, {"app", Sequence{7}, Sequence{7}}}}};
+                       {{"net", Sequence{900}, Sequence{880}}, {"app", Sequence{7}, Sequence{7}}}},
+          RoleAlarm{role, Term{4}, "tables", "table \"flows\" is full"}};
 }
 
 inline GroupStatus status() {
@@ -99,13 +100,15 @@ inline GroupStatus status() {
             "armed",
             7,
             {BladeId{"blade-2"}, "synced", {{"net", Sequence{12}, Sequence{11}}}, 250}}},
-          {{BladeId{"blade-1"}, true, Vote::Up, false, false, "held out"},
+          {{BladeId{"blade-1"}, true, Vote::Up, false, false, "held out", false, "connected", "partly"},
            {BladeId{"blade-2"}, false, Vote::Down, true, true, ""},
            {BladeId{"blade-3"}, true, Vote::Up, false, false, "", true}},
           false,
           {},
           "",
-          {{"gateway", "10.0.0.1", "icmp", Vote::Up}}};
+          {{"gateway", "10.0.0.1", "icmp", Vote::Up}},
+          true,
+          "fence_ipmilan"};
 }
 
 }  // namespace understudy::link::test

@@ -22,11 +22,12 @@ struct SyncStatus {
 
 struct RoleStatus {
   RoleId role;
-  std::string state;  ///< "starting", "exposed", "protected", "taking-over", "on-mirror", "moving", "on-host", "lost"
+  std::string state;  ///< "starting", "exposed", "protected", "taking-over", "on-mirror", "moving", "on-host", "lost";
+                      ///< "unknown" while nobody leads: then its place is the last that was known, maybe none
   Place place;        ///< who owns the role in the store
   Term term;
   bool is_protected = false;
-  std::string mirror_phase;      ///< "synced" and so on; "none" without a mirror
+  std::string mirror_phase;      ///< "synced" and so on, "serving" where it has the role; "none" without a mirror
   std::string detail;            ///< the standing alarm, or empty
   std::string lease = {};        ///< "off", "none", "arming", "armed", "stopping", "counting", "ran-out"
   std::uint32_t priority = 100;  ///< the higher one comes first
@@ -40,8 +41,10 @@ struct BladeStatus {
   Vote bfd = Vote::Unknown;  ///< the control-server's own view
   bool isolated = false;
   bool standby = false;
-  std::string detail;  ///< for a person: why it gets no mirrors
-  bool spare = false;  ///< a standby that no role uses: watched, and runs no mirrors
+  std::string detail;      ///< for a person: why it gets no mirrors
+  bool spare = false;      ///< a standby that no role uses: watched, and runs no mirrors
+  std::string agent = {};  ///< "connected", "lost"; "unknown" to who does not lead; empty: as agent_connected says
+  std::string ports = {};  ///< "isolated", "partly", "connected", "unknown"; empty: by a control-server that tells less
   bool operator==(const BladeStatus&) const = default;
 };
 
@@ -73,6 +76,8 @@ struct GroupStatus {
       {};                          ///< where there are several; of a follower nothing else counts
   std::string control_alarm = {};  ///< why nobody decides; empty: somebody does
   std::vector<WitnessStatus> witnesses = {};
+  bool store_plain_text = false;  ///< etcd is spoken to without protection
+  std::string power = {};         ///< by what blades are powered off: "none", "command", a fence agent; empty: not told
   bool operator==(const GroupStatus&) const = default;
 };
 

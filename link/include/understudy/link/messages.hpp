@@ -332,8 +332,18 @@ struct RoleFit {
   UnfitCause cause = UnfitCause::Health;
   bool operator==(const RoleFit&) const = default;
 };
+/// Something about a role on this blade, or in its mirror, that a person must know and that decides nothing. With a
+/// topic it stands until a report of the same topic without a detail, or the end of the connection: what stands is told
+/// anew after each Hello. Without a topic it is an event.
+struct RoleAlarm {
+  RoleId role;
+  Term term;  ///< of what the blade has of the role
+  std::string topic;
+  std::string detail;
+  bool operator==(const RoleAlarm&) const = default;
+};
 using Report = std::variant<Hello, Serving, ServeFailed, Stopped, MirrorState, PeerVote, ApplicationFailed, Activated,
                             ActivateFailed, Moved, MoveFailed, MirrorsReleased, MirrorWarning, LeaseState,
-                            GrantsStopped, HandedOver, HandOverFailed, RoleUnfit, RoleFit, SyncProgress>;
+                            GrantsStopped, HandedOver, HandOverFailed, RoleUnfit, RoleFit, SyncProgress, RoleAlarm>;
 
 }  // namespace understudy::link
