@@ -130,25 +130,10 @@ Status EtcdStore::look_why(const RoleId& role, const Ownership& next, const json
   return judge_refusal(role, next, leadership_.token, token, stored);
 }
 
-Result<std::optional<link::MovementPolicy>> EtcdStore::policy() {
-  const auto answer = etcd_.call("kv/range", etcd::range_one(etcd_.settings().at("policy")));
-  if (!answer) { return answer.error(); }
-  const auto found = etcd::key_values(*answer);
-  if (!found) { return found.error(); }
-  if (found->empty()) { return std::optional<link::MovementPolicy>(); }
-  const auto parsed = link::parse_movement_policy(found->front().value);
-  if (!parsed) { return failure("etcd's key " + found->front().key + ": " + parsed.error().message, Errc::Damaged); }
-  return std::optional(parsed.value());
-}
-
 Status EtcdStore::write_leading(const json::object& change) {
   const auto answer = etcd_.call("kv/txn", etcd::transaction({we_lead()}, {change}, {}));
   if (!answer) { return answer.error(); }
   return etcd::succeeded(*answer) ? Status{} : Status{deposed()};
-}
-
-Status EtcdStore::set_policy(link::MovementPolicy policy) {
-  return write_leading(etcd::put(etcd_.settings().at("policy"), link::to_string(policy)));
 }
 
 Status EtcdStore::keep(const std::string& key, const std::string& value) {

@@ -5,8 +5,7 @@
 ///     PREFIX/owner/ROLE       one ownership, JSON
 ///     PREFIX/protected/ROLE   there while its mirror is synced: what the leader said last
 ///     PREFIX/event/LAST-ID    a batch of events, JSON, by the id of its last one
-///     PREFIX/kept/KEY         what is kept beside: blades that failed
-///     PREFIX/policy           the movement policy, when an operator has changed it
+///     PREFIX/kept/KEY         what is kept beside: blades that failed, the movement policy that an operator chose
 ///     PREFIX/state_id         identity
 ///     PREFIX/who/...          who leads, who is there (election.hpp)
 ///
@@ -44,10 +43,6 @@ class EtcdStore : public StateStore {
   Status append(const std::vector<link::EventRecord>& events) override;
   /// What a single member of etcd knows: also where etcd has lost its quorum.
   Result<std::vector<link::EventRecord>> events_after(std::uint64_t after, std::size_t limit) override;
-
-  /// What an operator chose while another led; none: nobody did.
-  Result<std::optional<link::MovementPolicy>> policy();
-  Status set_policy(link::MovementPolicy policy);
 
   /// The log keeps this many events at least.
   static constexpr std::uint64_t kKeptEvents = 20'000;

@@ -73,15 +73,11 @@ Status ControlService::open_store() {
 }
 
 Status ControlService::open_edges() {
-  std::vector<Ownership> stored;
-  std::set<RoleId> was_protected;
+  Read state;
   if (store_) {
-    auto found = store_->ownerships();
+    auto found = read_state(*store_, config_.group.movement);
     if (!found) { return found.error(); }
-    stored = std::move(found).value();
-    auto last_word = store_->protected_roles();
-    if (!last_word) { return last_word.error(); }
-    was_protected = std::move(last_word).value();
+    state = std::move(found).value();
   }
   auto api = link::ControlApiServer::listen(io_, config_.listen, config_.tls.wire, store_ ? store_->state_id() : "",
                                             handlers());
@@ -89,7 +85,7 @@ Status ControlService::open_edges() {
   api_ = std::move(api).value();
   if (config_.tls.wire.plain_text) { tell_alarm("tls", {}, link::tls::plain_text_alarm); }
   watch_certificates();
-  if (store_) { begin_deciding(stored, was_protected, read_hold_outs(*store_, wall_now_ns())); }
+  if (store_) { begin_deciding(state); }
   if (auto watching = watch_blades(); !watching) { return watching; }
   if (auto watching = watch_witnesses(); !watching) { return watching; }
   if (config_.etcd) { begin_election(); }

@@ -65,18 +65,17 @@ class ControlService {
   // service_lead.cpp
   void begin_election();
   void won(const Leadership& leadership);
-  struct Read {  ///< of the state, when the lead was won
+  struct Read {  ///< of the state, before anything is decided
     std::vector<Ownership> stored;
     std::uint64_t last_event = 0;
     std::optional<link::MovementPolicy> policy;
     std::set<RoleId> was_protected;
     std::map<BladeId, HoldOutAges> held_out;
   };
-  static Result<Read> read_state(EtcdStore& store);
+  static Result<Read> read_state(StateStore& store, link::MovementPolicy in_file);
   void take_lead(const Leadership& leadership, const std::shared_ptr<EtcdStore>& store, const Read& state);
   void remember_policy(link::MovementPolicy policy);
-  void begin_deciding(const std::vector<Ownership>& stored, const std::set<RoleId>& was_protected,
-                      std::map<BladeId, HoldOutAges> held_out);
+  void begin_deciding(const Read& state);
   void stop_deciding(const std::string& why);
   void watch_tenure();
   void look_at(const ElectionView& view);
@@ -136,6 +135,7 @@ class ControlService {
   std::optional<Leadership> leadership_;
   std::shared_ptr<EtcdStore> etcd_;  ///< used on store_worker_ only
   ElectionView view_;
+  std::map<RoleId, std::pair<Place, Term>> last_known_;  ///< of the time when we led
   boost::asio::steady_timer tenure_timer_;
   boost::asio::steady_timer protection_timer_;
   std::map<RoleId, bool> unwritten_;  ///< what whoever decides next must know of each role, and the store has not

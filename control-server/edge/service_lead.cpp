@@ -11,6 +11,7 @@
 
 #include "edge/clock.hpp"
 #include "edge/hold_out_record.hpp"
+#include "edge/policy_record.hpp"
 #include "edge/service.hpp"
 #include "understudy/common/boot_clock.hpp"
 #include "understudy/common/log.hpp"
@@ -37,7 +38,7 @@ void ControlService::won(const Leadership& leadership) {
   log::info("won the lead under token {}, reading the state", leadership.token);
   store_worker_->add([this, leadership, alive = std::weak_ptr(alive_)] {
     const auto store = std::make_shared<EtcdStore>(*config_.etcd, leadership);
-    const auto state = read_state(*store);
+    const auto state = read_state(*store, config_.group.movement);
     boost::asio::post(io_, [this, alive, leadership, store, state] {
       if (alive.expired() || !leadership_ || leadership_->token != leadership.token) { return; }
       if (state) { return take_lead(leadership, store, *state); }
@@ -46,12 +47,12 @@ void ControlService::won(const Leadership& leadership) {
   });
 }
 
-Result<ControlService::Read> ControlService::read_state(EtcdStore& store) {
+Result<ControlService::Read> ControlService::read_state(StateStore& store, link::MovementPolicy in_file) {
   auto stored = store.ownerships();
   if (!stored) { return stored.error(); }
   const auto last = store.last_event_id();
   if (!last) { return last.error(); }
-  const auto policy = store.policy();
+  const auto policy = read_policy(store, in_file);
   if (!policy) { return policy.error(); }
   auto was_protected = store.protected_roles();
   if (!was_protected) { return was_protected.error(); }
@@ -69,24 +70,35 @@ void ControlService::take_lead(const Leadership& leadership, const std::shared_p
   event.kind = "leader";
   event.text = "control-server " + config_.listen + " leads, under token " + std::to_string(leadership.token);
   perform(Note{event});
-  begin_deciding(state.stored, state.was_protected, state.held_out);
-  if (state.policy && group_) { step(OperatorPolicy{*state.policy}); }
+  begin_deciding(state);
 }
 
-/// An operator's choice is the next leader's too.
+/// An operator's choice is the next leader's too, and that of the next life of a single one.
 void ControlService::remember_policy(link::MovementPolicy policy) {
-  if (!etcd_) { return; }
-  store_worker_->add([store = etcd_, policy] {
-    const auto done = store->set_policy(policy);
-    if (!done) {
-      log::error("the movement policy is not stored, another leader has its file's: {}", done.error().message);
+  const auto write = [record = policy_record(policy, config_.group.movement)](StateStore& store) {
+    const auto kept = store.keep(kPolicyKey, record);
+    if (!kept) {
+      log::error("the movement policy is not stored, whoever decides next has its file's: {}",
+                 log::describe(kept.error()));
     }
-  });
+  };
+  if (store_) { return write(*store_); }
+  if (etcd_) {
+    store_worker_->add([write, store = etcd_] { write(*store); });
+  }
 }
 
-void ControlService::begin_deciding(const std::vector<Ownership>& stored, const std::set<RoleId>& was_protected,
-                                    std::map<BladeId, HoldOutAges> held_out) {
-  group_.emplace(config_.group, stored, was_protected, std::move(held_out));
+void ControlService::begin_deciding(const Read& state) {
+  auto group = config_.group;
+  if (state.policy && *state.policy != group.movement) {
+    link::EventRecord event;
+    event.kind = "operator";
+    event.text = std::string("the movement policy is ") + link::to_string(*state.policy) +
+                 ", as an operator chose, and not the file's " + link::to_string(group.movement);
+    perform(Note{event});
+    group.movement = *state.policy;
+  }
+  group_.emplace(std::move(group), state.stored, state.was_protected, state.held_out);
   deciding_ = std::make_shared<int>(0);
   step(Started{});
   // A follower has watched all the time. What it has not made out yet stays unknown, for the time that is left of it.
@@ -109,6 +121,9 @@ void ControlService::stop_deciding(const std::string& why) {
   timer_.cancel();
   const bool decided = group_.has_value();
   deciding_.reset();
+  if (group_) {
+    for (const auto& role : group_->status().roles) { last_known_[role.role] = {role.place, role.term}; }
+  }
   group_.reset();
   queue_.clear();
   etcd_.reset();
@@ -162,7 +177,21 @@ link::GroupStatus ControlService::status() const {
   link::GroupStatus status;
   if (group_) {
     status = group_->status();
-  } else {  // a follower knows the blades that it sees
+  } else {  // a follower knows the blades that it sees, and where the roles were when it led
+    for (const auto& role : config_.group.roles) {
+      const auto last = last_known_.find(role.spec.id);
+      const bool none = last == last_known_.end();
+      status.roles.push_back({role.spec.id,
+                              "unknown",
+                              none ? Place{} : last->second.first,
+                              none ? Term{} : last->second.second,
+                              false,
+                              "unknown",
+                              "",
+                              "unknown",
+                              role.priority,
+                              {}});
+    }
     status.standby = config_.group.standbys().front();
     status.movement = config_.group.movement;
     status.bfd = config_.group.bfd;
@@ -170,7 +199,7 @@ link::GroupStatus ControlService::status() const {
       const auto vote = votes_.find(blade.id);
       status.blades.push_back({blade.id, false, vote == votes_.end() ? link::Vote::Unknown : vote->second, false,
                                blade.id == status.standby, "seen by a control-server that does not lead",
-                               blade.standby && blade.id != status.standby});
+                               blade.standby && blade.id != status.standby, "unknown", "unknown"});
     }
     for (const auto& witness : config_.group.witnesses) {
       const auto seen = witnesses_.find(witness.name);
@@ -179,6 +208,7 @@ link::GroupStatus ControlService::status() const {
     }
   }
   status.plain_text = config_.tls.wire.plain_text;
+  status.power = power_name(config_);
   if (config_.etcd) { add_control_servers(status); }
   return status;
 }
@@ -204,7 +234,7 @@ void ControlService::add_control_servers(link::GroupStatus& status) const {
   } else if (!group_ && view_.leader.empty()) {
     status.control_alarm = "no control-server leads at this moment: nothing is decided";
   }
-  if (config_.etcd->plain_text) { status.plain_text = true; }
+  status.store_plain_text = config_.etcd->plain_text;
 }
 
 }  // namespace understudy::control

@@ -22,9 +22,10 @@ class SeveralControlServers(GroupCase):
         return daemons.status(self.state, self.binaries)
 
     def role(self):
-        """By the leader's word: who follows knows of no roles."""
+        """By the leader's word: to who follows it is unknown how they are."""
         told = []
-        until(lambda: told.extend(self.status()["roles"]) or told, "a leader tells of the role", LEAD_S)
+        until(lambda: told.extend(role for role in self.status()["roles"] if role["state"] != "unknown") or told,
+              "a leader tells of the role", LEAD_S)
         return told[0]
 
     def leader(self):

@@ -166,6 +166,7 @@ TEST_F(ControlServerTest, AKilledControlServerComesBackToWhatIsThere) {
   bring_up();
   const auto id = active_->state_id;
   const auto orders = active_->orders.size();
+  operate("policy manual");
   server_->kill_now();
   start_server();
   ASSERT_TRUE(run_until([&] {
@@ -175,6 +176,24 @@ TEST_F(ControlServerTest, AKilledControlServerComesBackToWhatIsThere) {
   EXPECT_EQ(role_status().at("term").to_number<int>(), 1);
   EXPECT_EQ(active_->orders.size(), orders) << "the serving blade is not disturbed";
   EXPECT_EQ(active_->state_id, id);
+  EXPECT_NE(operate("status").find("movement manual"), std::string::npos) << "an operator's choice stays";
+  EXPECT_NE(operate("events --json").find("is manual, as an operator chose, and not the file's always"),
+            std::string::npos);
+}
+
+TEST_F(ControlServerTest, WhatABladeTellsAPersonStandsInTheStatusUntilItIsOver) {
+  bring_up();
+  EXPECT_NE(operate("status").find(", power none\n"), std::string::npos) << operate("status");
+  active_->client->send(RoleAlarm{RoleId{"role-1"}, Term{1}, "table-0", "table \"flows\" is full"});
+  ASSERT_TRUE(run_until_detail("blade-1: table \"flows\" is full")) << operate("status");
+  EXPECT_NE(operate("events").find("role-1 blade-1 alarm      blade-1: table \"flows\" is full"), std::string::npos)
+      << operate("events");
+  active_->client->send(RoleAlarm{RoleId{"role-1"}, Term{1}, "table-0", ""});
+  ASSERT_TRUE(run_until([&] {
+    const auto role = role_status();
+    return role.is_object() && role.at("detail").as_string().empty();
+  })) << operate("status");
+  EXPECT_NE(operate("events").find("over: blade-1: table"), std::string::npos);
 }
 
 TEST_F(ControlServerTest, ASecondOneAndAWrongFileEndWithOneLine) {

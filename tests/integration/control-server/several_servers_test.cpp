@@ -224,6 +224,14 @@ TEST_F(SeveralServersTest, WithoutEtcdNothingIsDecidedItIsToldAndThenItGoesOn) {
   })) << operate("status");
   EXPECT_NE(operate("status").find("http://127.0.0.1:2379"), std::string::npos) << operate("status");
   int status = 0;
+  const auto shown = operate("status", &status);
+  EXPECT_EQ(status, 3) << "shown, and nobody decides";
+  EXPECT_NE(shown.find("role-1              unknown       blade-1/host                1"), std::string::npos)
+      << "where it was when it was last known: " << shown;
+  EXPECT_NE(shown.find("blade-1             unknown"), std::string::npos) << shown;
+  EXPECT_EQ(shown.find("connected"), std::string::npos) << "nobody knows: " << shown;
+  EXPECT_NE(shown.find("! PLAIN TEXT: etcd is spoken to without protection"), std::string::npos) << shown;
+  EXPECT_EQ(shown.find("[tls]"), std::string::npos) << "the other wires have TLS: " << shown;
   EXPECT_NE(operate("policy always", &status).find("nothing is decided"), std::string::npos);
   EXPECT_EQ(status, 1);
   lose_active();
