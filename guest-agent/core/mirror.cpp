@@ -238,7 +238,7 @@ Effects Mirror::on(const PeerChanged& event) {
 }
 
 Effects Mirror::on(const ApplicationEnded& event) {
-  Effects effects{TellAlarm{"the application ended: " + event.detail}};
+  Effects effects{TellAlarm{"the application ended: " + event.detail, "application"}};
   // In a movement it is started on the host; in an activation the step fails and decides.
   if (activity_ == Activity::Mirroring || activity_ == Activity::Serving) {
     restoring_ = activity_ == Activity::Serving;

@@ -136,6 +136,7 @@ struct TellQuiesceFailed {
 };
 struct TellAlarm {
   std::string text;
+  std::string topic = {};  ///< it stands until the edge says that it is over
   bool operator==(const TellAlarm&) const = default;
 };
 /// A lease's grant (rule 5): the active may serve on for the lease's length from when it asked.

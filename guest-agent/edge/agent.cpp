@@ -19,6 +19,7 @@ constexpr auto drain_limit = std::chrono::milliseconds(100);
 constexpr auto install_pause = std::chrono::milliseconds(50);
 constexpr auto application_quiesce_limit = std::chrono::milliseconds(800);  ///< below the host's own
 constexpr auto memory_deadline = std::chrono::seconds(5);                   ///< until the kernel has found its devices
+constexpr auto refusals_again = std::chrono::seconds(10);
 constexpr auto grace_time = std::chrono::seconds(2);
 
 }  // namespace
@@ -113,6 +114,7 @@ void Agent::say_hello() {
   }
   if (core_.activity() == Activity::Serving) { hello.term = core_.term(); }
   channel_.send(hello);
+  for (const auto& [topic, text] : standing_) { channel_.send(link::guest::Alarm{text, topic}); }
 }
 
 void Agent::handle(const Event& event) {
@@ -136,9 +138,15 @@ void Agent::on_order(const link::guest::GuestOrder& order) {
   if (std::holds_alternative<wire::Shutdown>(order)) { handle(ShutdownOrder{}); }
 }
 
-void Agent::alarm(const std::string& text) {
-  log::error("{}", text);
-  channel_.send(link::guest::Alarm{text});
+void Agent::alarm(const std::string& text, const std::string& topic) {
+  if (text.empty() && standing_.erase(topic) == 0) { return; }
+  if (!text.empty() && !topic.empty()) { standing_[topic] = text; }
+  if (text.empty()) {
+    log::info("over: {}", topic);
+  } else {
+    log::error("{}", text);
+  }
+  channel_.send(link::guest::Alarm{text, topic});
 }
 
 // --- effects ---
@@ -273,11 +281,22 @@ void Agent::drain(Done done) {
 
 Status Agent::install() {
   if (auto flushed = installer_->flush(); !flushed) { return flushed; }
-  const auto& report = installer_->report();
-  if (report.refused != 0) {
-    alarm("the kernel refused " + std::to_string(report.refused) + " of the mirrored records: " + report.first_refusal);
-  }
+  tell_refusals();
   return {};
+}
+
+/// A record that the kernel does not take is a session that the takeover loses, however well the copy is synced.
+void Agent::tell_refusals() {
+  const auto& report = installer_->report();
+  const auto now = std::chrono::steady_clock::now();
+  const auto refused = report.refused - refusals_before_;
+  if (refused == 0 || refused == refusals_told_) { return; }
+  if (refusals_told_ != 0 && now - refusals_told_at_ < refusals_again) { return; }
+  refusals_told_ = refused;
+  refusals_told_at_ = now;
+  alarm("the kernel refused " + std::to_string(refused) +
+            " of the mirrored records, which a takeover would lose: " + report.first_refusal,
+        "kernel");
 }
 
 void Agent::start_application(Term term, Done done) { place_->activate(term, std::move(done)); }
@@ -332,6 +351,7 @@ void Agent::install_later() {
     if (error) { return; }
     install_pending_ = false;
     if (auto flushed = installer_->flush(); !flushed) { alarm("installing: " + flushed.error().message); }
+    tell_refusals();
   });
 }
 

@@ -12,6 +12,7 @@
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/steady_timer.hpp>
 #include <chrono>
+#include <map>
 #include <memory>
 #include <optional>
 
@@ -51,7 +52,7 @@ class Agent {
   void perform(const TellActivateFailed& effect) { channel_.send(link::guest::ActivateFailed{effect.detail}); }
   void perform(const TellQuiesced& effect);
   void perform(const TellQuiesceFailed& effect) { channel_.send(link::guest::QuiesceFailed{effect.detail}); }
-  void perform(const TellAlarm& effect) { alarm(effect.text); }
+  void perform(const TellAlarm& effect) { alarm(effect.text, effect.topic); }
   void perform(const Grant& effect);
   void perform(const TellGrantsStopped& effect) { channel_.send(link::guest::GrantsStopped{effect.term}); }
   void perform(const Announce& effect);
@@ -82,7 +83,9 @@ class Agent {
   void remove_surplus();
   void on_applied(const std::string& store, std::span<const shm::JournalEntry> entries);
   void install_later();
-  void alarm(const std::string& text);
+  /// With a topic it stands until one of the same topic without a text.
+  void alarm(const std::string& text, const std::string& topic = {});
+  void tell_refusals();
 
   boost::asio::io_context& io_;
   HostChannel channel_;
@@ -93,7 +96,12 @@ class Agent {
   std::optional<LoadSpeed> load_speed_;
   link::RunMirror mirror_;
   std::unique_ptr<place::RolePlace> place_;
+  std::map<std::string, std::string> standing_;  ///< alarms, told again with each hello
   std::optional<net::Installer> installer_;
+  std::uint64_t refusals_at_sync_ = 0;  ///< by the kernel, when the last sync began
+  std::uint64_t refusals_before_ = 0;   ///< by the kernel, of former copies
+  std::uint64_t refusals_told_ = 0;
+  std::chrono::steady_clock::time_point refusals_told_at_;
   std::optional<net::GracePeriod> grace_;
   std::unique_ptr<link::replication::ReplicationReceiver> receiver_;
   std::unique_ptr<link::bfd::Observer> observer_;

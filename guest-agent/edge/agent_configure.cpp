@@ -81,7 +81,7 @@ Status Agent::make_place(bool with_grace) {
   }
   place::RolePlaceCallbacks callbacks;
   callbacks.on_application_exit = [this](const std::string& how) { handle(ApplicationEnded{how}); };
-  callbacks.on_alarm = [this](const std::string& text) { alarm(text); };
+  callbacks.on_alarm = [this](const std::string& text, const std::string& topic) { alarm(text, topic); };
   auto place = std::make_unique<place::RolePlace>(io_, mirror_.spec, *options, callbacks);
   if (auto configured = place->configure(); !configured) { return configured; }
   if (auto opened = place->open_region(false); !opened) { return opened; }
@@ -178,6 +178,7 @@ void Agent::make_receiver() {
         handle(SyncChanged{SyncPhase::Connecting, detail});
         break;
       case ReceiverPhase::Syncing:
+        refusals_at_sync_ = installer_ ? installer_->report().refused : 0;
         handle(SyncChanged{SyncPhase::Syncing, detail});
         break;
       case ReceiverPhase::Synced:

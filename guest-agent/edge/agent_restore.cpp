@@ -59,9 +59,14 @@ void Agent::restore() {
   auto writing = restore_writing();
   if (writing) {
     place_->start_application([this](const Status& started) {
-      if (!started) { return alarm("the application after the agent's restart: " + started.error().message); }
+      if (!started) {
+        return alarm("the application after the agent's restart: " + started.error().message, "application");
+      }
       place_->activate(core_.term(), [this](const Status& active) {
-        if (!active) { return alarm("the application after the agent's restart: " + active.error().message); }
+        if (!active) {
+          return alarm("the application after the agent's restart: " + active.error().message, "application");
+        }
+        alarm("", "application");
         handle(StepDone{Step::Restore});
       });
     });
@@ -90,13 +95,16 @@ void Agent::restart_application(Term term) {
     if (error || !place_) { return; }
     place_->start_application([this, term](const Status& started) {
       if (!started) {
-        alarm("the application cannot be started, trying again: " + started.error().message);
+        alarm("the application cannot be started, trying again: " + started.error().message, "application");
         return restart_application(term);
       }
       // The store is good at any instant: the new process goes on under the same term.
-      if (core_.activity() != Activity::Serving || core_.term() != term) { return; }
+      if (core_.activity() != Activity::Serving || core_.term() != term) { return alarm("", "application"); }
       place_->activate(term, [this](const Status& active) {
-        if (!active) { return alarm("the application does not become active: " + active.error().message); }
+        if (!active) {
+          return alarm("the application does not become active: " + active.error().message, "application");
+        }
+        alarm("", "application");
         handle(StepDone{Step::Restore});
       });
     });
@@ -107,6 +115,10 @@ void Agent::remove_surplus() {
   const auto store = place_->region().store(net::net_store_name);
   auto ports = net::PortMap::resolve(place_->options().ports);
   if (!store || !ports || !installer_) { return alarm("after a snapshot the kernel could not be compared"); }
+  // What was refused before this snapshot began was of a former copy.
+  refusals_before_ = refusals_at_sync_;
+  refusals_told_ = 0;
+  if (installer_->report().refused == refusals_before_) { alarm("", "kernel"); }
   // What waits to be installed may be of the former time too: it must be seen below, not come after.
   if (auto flushed = installer_->flush(); !flushed) { return alarm("installing: " + flushed.error().message); }
   net::CollectorOptions options;

@@ -78,7 +78,7 @@ Effects Blade::on(Instant now, const StepFailed& event) {
   if (event.step == Step::StartGuest) { return on(now, GuestExited{event.role, event.detail}); }
   if (event.step == Step::OpenMirrorGate) { return activation_failed(event.role, event.detail); }
   if (event.step == Step::CloseHostGate || event.step == Step::CloseMirrorGate) {
-    return {Note{Severity::Alarm, event.role, "the gate does not close: " + event.detail}};
+    return {Note{Severity::Alarm, event.role, "the gate does not close: " + event.detail, "gate"}};
   }
   if (event.step == Step::StopGuest) { return {Note{Severity::Alarm, event.role, event.detail}}; }
   const bool prepares = event.step == Step::PrepareHost && held->stage == RoleStage::PreparingHost;
@@ -187,7 +187,7 @@ Effects Blade::on(Instant, const GuestLost& event) {
 Effects Blade::on(Instant, const GuestWarning& event) {
   auto* held = find(event.role);
   if (held == nullptr || !is_mirror_stage(held->stage)) { return {}; }
-  return {Note{Severity::Alarm, event.role, event.detail},
+  return {Note{Severity::Info, event.role, event.detail},  // the report is what a person reads
           SendReport{link::MirrorWarning{event.role, held->term, event.detail}}};
 }
 

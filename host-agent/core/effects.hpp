@@ -67,10 +67,11 @@ struct SendReport {
   bool operator==(const SendReport&) const = default;
 };
 enum class Severity : std::uint8_t { Info, Alarm };
-struct Note {
+struct Note {  ///< an alarm is told to the control-server too
   Severity severity = Severity::Info;
   RoleId role;
   std::string text;
+  std::string topic = {};  ///< of an alarm that stands until the edge says that it is over
   bool operator==(const Note&) const = default;
 };
 

@@ -51,12 +51,14 @@ Status Agent::start() {
     connected_to_ = address;
     progress_.clear();
     handle(ControlConnected{state_before_});
+    tell(told_.connected());
     tell_progress();
   };
   callbacks.on_bfd = [this](const link::BfdParameters& bfd) { on_bfd(bfd); };
   callbacks.on_order = [this](const link::Order& order) { handle(OrderArrived{order}); };
   callbacks.on_lost = [this](const std::string& why) {
     connected_to_.clear();
+    told_.lost();
     log::warn("the control-server is lost: {}; roles go on, no failover until it is back", why);
   };
   control_ = std::make_unique<link::ControlClient>(
@@ -153,6 +155,7 @@ void Agent::handle(const Event& event) {
   for (const auto& effect : blade_.step(boot_now(), event)) { perform(effect); }
   arm_timer();
   const auto& roles = blade_.roles();
+  tell(told_.gone(roles));
   watchdog_.serves(std::any_of(roles.begin(), roles.end(),
                                [](const auto& role) { return role.second.stage == RoleStage::ServingHost; }));
 }
@@ -229,11 +232,21 @@ void Agent::perform(const SendReport& effect) {
 }
 
 void Agent::perform(const Note& effect) {
-  if (effect.severity == Severity::Alarm) {
-    log::error("{}: {}", effect.role.value, effect.text);
-  } else {
-    log::info("{}: {}", effect.role.value, effect.text);
-  }
+  if (effect.severity != Severity::Alarm) { return log::info("{}: {}", effect.role.value, effect.text); }
+  log::error("{}: {}", effect.role.value, effect.text);
+  const auto held = blade_.roles().find(effect.role);
+  // Of a role that is not here, or not yet, any term will do: nothing is decided by it.
+  const Term term = std::max(Term{1}, held == blade_.roles().end() ? Term{} : held->second.term);
+  tell(told_.heard(boot_now(), effect.role, term, effect.topic, effect.text));
+}
+
+void Agent::tell(const ToldAlarms::Reports& reports) {
+  for (const auto& report : reports) { (void)control_->send(report); }
+}
+
+void Agent::alarm(const RoleId& role, const std::string& topic, const std::string& text) {
+  if (text.empty()) { return tell(told_.over(role, topic)); }
+  perform(Note{Severity::Alarm, role, text, topic});
 }
 
 void Agent::perform(const TellGuest& effect) {
@@ -273,6 +286,7 @@ std::function<void(Status)> Agent::answer(const RoleId& role, Step step) {
     // Posted: a step may end within the call that began it, while the core's effects are still being performed.
     boost::asio::post(io_, [this, role, step, status] {
       if (status) {
+        if (step == Step::CloseHostGate || step == Step::CloseMirrorGate) { alarm(role, "gate", ""); }
         handle(StepDone{role, step});
       } else {
         log::error("{}: {}", role.value, log::describe(status.error()));

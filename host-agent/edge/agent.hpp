@@ -30,6 +30,7 @@
 #include "edge/progress_pace.hpp"
 #include "edge/served_role.hpp"
 #include "edge/standby_network.hpp"
+#include "edge/told_alarms.hpp"
 #include "understudy/link/bfd_service.hpp"
 #include "understudy/link/control_api_client.hpp"
 #include "understudy/link/leader_guard.hpp"
@@ -63,6 +64,9 @@ class Agent {
   void perform(const CheckHealth& effect);
   void perform(const SendReport& effect);
   void perform(const Note& effect);
+  void tell(const ToldAlarms::Reports& reports);
+  /// Without a text: what stands under that topic is over.
+  void alarm(const RoleId& role, const std::string& topic, const std::string& text);
   void arm_timer();
   // agent_certificates.cpp
   void configure_guest(const RoleId& role);
@@ -166,7 +170,8 @@ class Agent {
   std::map<std::string, bool> links_seen_;
   boost::asio::steady_timer progress_timer_;
   std::map<RoleId, ProgressPace> progress_;  ///< of the roles that this host serves, since it is connected
-  std::string connected_to_;                 ///< empty: to no control-server
+  ToldAlarms told_;
+  std::string connected_to_;  ///< empty: to no control-server
   boost::asio::steady_timer certificate_timer_;
   std::chrono::steady_clock::time_point certificates_told_;
   std::vector<RoleId> guests_waiting_;  ///< for the choices of accelerator and region device

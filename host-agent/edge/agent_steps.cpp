@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // The agent's steps: what the blade's core asks for, done with places, guests and gates (see agent.hpp).
+#include <algorithm>
 #include <boost/asio/post.hpp>
 
 #include "edge/agent.hpp"
@@ -28,6 +29,13 @@ link::MirrorPhase phase_of(link::guest::GuestPhase phase) {
   return link::MirrorPhase::Failed;
 }
 
+const std::string kMirrorTopic = "mirror-";  ///< what the role's guest says, as far as it is a word
+
+bool is_topic(const std::string& text) {
+  const auto letter = [](char c) { return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '-'; };
+  return !text.empty() && text.size() <= 20 && std::all_of(text.begin(), text.end(), letter);
+}
+
 GuestActivity activity_of(link::guest::Activity activity) {
   switch (activity) {
     case link::guest::Activity::Idle:
@@ -52,7 +60,7 @@ place::RolePlaceCallbacks Agent::place_callbacks(const RoleId& role) {
   place::RolePlaceCallbacks callbacks;
   callbacks.on_application_exit = [this, role](const std::string& detail) { handle(ApplicationExited{role, detail}); };
   callbacks.on_unfit = [this, role](const std::string& unfit) { application_said(role, unfit); };
-  callbacks.on_alarm = [this, role](const std::string& text) { perform(Note{Severity::Alarm, role, text}); };
+  callbacks.on_alarm = [this, role](const std::string& text, const std::string& topic) { alarm(role, topic, text); };
   callbacks.on_changes = [this, role] {
     if (const auto found = served_.find(role); found != served_.end()) { found->second->poke(); }
   };
@@ -97,6 +105,7 @@ void Agent::prepare_host(const RoleId& role, Term term) {
     return;
   }
   served_.erase(role);
+  tell(told_.over(role, "table-"));  // of a place that is made anew
   auto place = std::make_unique<place::RolePlace>(io_, spec, place_options(spec, moved), place_callbacks(role));
   for (auto* step : {+[](place::RolePlace& made) { return made.configure(); },
                      +[](place::RolePlace& made) { return made.open_region(true); }}) {
@@ -145,11 +154,12 @@ void Agent::let_mirror_follow(const RoleId& role, Term term) {
             handle(GrantArrived{role, term, nonce});
           });
       !listens) {
-    perform(Note{Severity::Alarm, role, "no mirror can follow: " + log::describe(listens.error())});
+    alarm(role, "replication", "no mirror can follow: " + log::describe(listens.error()));
+  } else {
+    alarm(role, "replication", "");
   }
-  if (const auto added = let_watch(specs_.at(role).mirror_address.address); !added) {
-    perform(Note{Severity::Alarm, role, "the mirror cannot watch this blade: " + log::describe(added.error())});
-  }
+  const auto added = let_watch(specs_.at(role).mirror_address.address);
+  alarm(role, "watch", added ? "" : "the mirror cannot watch this blade: " + log::describe(added.error()));
 }
 
 Status Agent::close_host_gate(const RoleId& role) {
@@ -253,6 +263,7 @@ void Agent::launch_guest(const RoleId& role, Accelerator accelerator, RegionDevi
 GuestCallbacks Agent::guest_callbacks(const RoleId& role) {
   GuestCallbacks callbacks;
   callbacks.on_hello = [this, role](const link::guest::Hello& hello) {
+    tell(told_.over(role, kMirrorTopic));  // whatever a guest-agent said before its hello is void
     handle(GuestHello{role, hello.boot_nonce, activity_of(hello.activity)});
   };
   callbacks.on_slow_memory = [this, role](const std::string& text) { handle(GuestWarning{role, text}); };
@@ -277,7 +288,10 @@ GuestCallbacks Agent::guest_callbacks(const RoleId& role) {
     const auto stage = held->second.stage;
     if (stage == RoleStage::StartingGuest || (stage == RoleStage::Mirroring && unshared)) { stop_guest(role); }
   };
-  callbacks.on_exit = [this, role](const std::string& how) { handle(GuestExited{role, how}); };
+  callbacks.on_exit = [this, role](const std::string& how) {
+    tell(told_.over(role, kMirrorTopic));
+    handle(GuestExited{role, how});
+  };
   return callbacks;
 }
 
@@ -305,8 +319,13 @@ void Agent::hear_guest(const RoleId& role, const link::guest::GuestEvent& event)
   if (std::holds_alternative<Quiesced>(event)) { handle(GuestQuiesced{role}); }
   if (const auto* failed = std::get_if<QuiesceFailed>(&event)) { handle(GuestNotQuiesced{role, failed->detail}); }
   if (const auto* stopped = std::get_if<GrantsStopped>(&event)) { handle(GuestStoppedGrants{role, stopped->term}); }
-  if (const auto* alarm = std::get_if<Alarm>(&event)) {
-    perform(Note{Severity::Alarm, role, "mirror: " + alarm->text});
+  if (const auto* said = std::get_if<Alarm>(&event)) {
+    const std::string topic = is_topic(said->topic) ? kMirrorTopic + said->topic : "";
+    if (!said->text.empty()) {
+      alarm(role, topic, "mirror: " + said->text);
+    } else if (!topic.empty()) {
+      alarm(role, topic, "");
+    }
   }
 }
 

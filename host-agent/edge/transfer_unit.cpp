@@ -63,7 +63,7 @@ void TransferUnit::stop_former_application(const Attempt& attempt, std::function
     if (attempt.expired()) { return; }
     place_->stop_application([this, attempt, done](const Status& stopped) {
       if (attempt.expired()) { return; }
-      if (!stopped) { callbacks_.on_alarm("an application of an earlier try: " + log::describe(stopped.error())); }
+      if (!stopped) { callbacks_.on_alarm("an application of an earlier try: " + log::describe(stopped.error()), ""); }
       boost::asio::post(io_, [this, attempt, done] {
         if (attempt.expired()) { return; }
         place_.reset();
@@ -159,7 +159,7 @@ void TransferUnit::follow() {
   follow_timer_.async_wait([this, going = std::weak_ptr(following_)](const boost::system::error_code& error) {
     if (error || going.expired()) { return; }
     if (auto done = catch_up(); !done) {
-      callbacks_.on_alarm("following the mirror's state: " + log::describe(done.error()));
+      callbacks_.on_alarm("following the mirror's state: " + log::describe(done.error()), "");
       return;
     }
     follow();
@@ -173,7 +173,8 @@ Status TransferUnit::finish() {
   const auto& report = installer_->report();
   if (report.refused != 0) {
     callbacks_.on_alarm("the host's kernel refused " + std::to_string(report.refused) + " records of role " +
-                        spec_.id.value + ": " + report.first_refusal);
+                            spec_.id.value + ": " + report.first_refusal,
+                        "");
   }
   return {};
 }
@@ -208,7 +209,7 @@ Status TransferUnit::speak() {
   }
   place_->announce();
   if (auto settled = installer_->settle(*net_store_); !settled) {
-    callbacks_.on_alarm("remaining times of flows: " + log::describe(settled.error()));
+    callbacks_.on_alarm("remaining times of flows: " + log::describe(settled.error()), "");
   }
   return {};
 }

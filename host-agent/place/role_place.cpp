@@ -208,7 +208,7 @@ void RolePlace::hear_fitness(const std::string& unfit) {
 /// A table that is full is told while the role is served here, the application's tables too.
 void RolePlace::watch_tables() {
   const Instant now{std::chrono::steady_clock::now().time_since_epoch()};
-  for (const auto& sentence : full_tables_.look(*region_, now)) { callbacks_.on_alarm(sentence); }
+  for (const auto& news : full_tables_.look(*region_, now)) { callbacks_.on_alarm(news.sentence, news.topic); }
   look_at_tables_.expires_after(table_look_interval);
   look_at_tables_.async_wait([this, alive = std::weak_ptr(alive_)](const boost::system::error_code& error) {
     if (!error && !alive.expired() && sink_) { watch_tables(); }
@@ -228,9 +228,10 @@ void RolePlace::drain() {
   // Bounded: a kernel that tells events faster than they are taken must not keep the loop for ever.
   for (int rounds = 0; collector_ && rounds < drain_rounds_max; ++rounds) {
     const auto more = collector_->drain(*sink_);
-    if (!more) { callbacks_.on_alarm("the collector of kernel state failed: " + log::describe(more.error())); }
+    if (!more) { callbacks_.on_alarm("the collector of kernel state failed: " + log::describe(more.error()), ""); }
     if (!sink_->health().ok()) {
-      callbacks_.on_alarm("the store \"net\" is no longer ours to write: " + log::describe(sink_->health().error()));
+      callbacks_.on_alarm("the store \"net\" is no longer ours to write: " + log::describe(sink_->health().error()),
+                          "");
       stop_writing();
       return;
     }
@@ -277,7 +278,7 @@ void RolePlace::announce_once(int left) {
   {
     auto scope = net::NamespaceScope::enter(options_.namespace_path);
     if (!scope) {
-      callbacks_.on_alarm(log::describe(scope.error()));
+      callbacks_.on_alarm(log::describe(scope.error()), "");
       return;
     }
     for (const auto& port : spec_.ports) {
@@ -286,7 +287,7 @@ void RolePlace::announce_once(int left) {
       std::vector<IpAddress> addresses;
       for (const auto& prefix : port.addresses) { addresses.push_back(prefix.address); }
       if (auto sent = net::announce(*interface, port.mac, addresses); !sent) {
-        callbacks_.on_alarm("announcing " + port.name + " failed: " + log::describe(sent.error()));
+        callbacks_.on_alarm("announcing " + port.name + " failed: " + log::describe(sent.error()), "");
       }
     }
   }

@@ -41,7 +41,8 @@ struct PlaceOptions {
 
 struct RolePlaceCallbacks {
   std::function<void(const std::string&)> on_application_exit;
-  std::function<void(const std::string&)> on_alarm;
+  /// With a topic it stands until one of the same topic without a text.
+  std::function<void(const std::string& text, const std::string& topic)> on_alarm;
   std::function<void(const std::string&)> on_unfit;  ///< the application's own word, when it changes; empty: it is fit
   std::function<void()> on_changes;                  ///< the collector wrote records: a good moment to ship them
 };

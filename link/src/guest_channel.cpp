@@ -118,7 +118,9 @@ struct EventWriter {
   json::object operator()(const GrantsStopped& event) const {
     return {{"event", "grants-stopped"}, {"term", event.term.value}};
   }
-  json::object operator()(const Alarm& event) const { return {{"event", "alarm"}, {"text", event.text}}; }
+  json::object operator()(const Alarm& event) const {
+    return {{"event", "alarm"}, {"text", event.text}, {"topic", event.topic}};
+  }
 };
 
 const json::object& read_object(JsonFields& fields, const char* key, std::size_t most) {
@@ -192,7 +194,7 @@ GuestEvent read_event(JsonFields& fields, const std::string& name) {
   if (name == "quiesced") { return read_quiesced(fields); }
   if (name == "quiesce-failed") { return QuiesceFailed{fields.string("detail")}; }
   if (name == "grants-stopped") { return GrantsStopped{Term{fields.number("term")}}; }
-  if (name == "alarm") { return Alarm{fields.string("text")}; }
+  if (name == "alarm") { return Alarm{fields.string("text"), fields.string("topic")}; }
   fields.problem("\"" + name.substr(0, 32) + "\" is no event");
   return Alarm{};
 }

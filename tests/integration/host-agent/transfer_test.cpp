@@ -28,7 +28,7 @@ class TransferTest : public StandbyBench {
     spec_ = role_with(std::move(command));
     place::RolePlaceCallbacks callbacks;
     callbacks.on_application_exit = [this](const std::string&) { ++exits_; };
-    callbacks.on_alarm = [this](const std::string& text) { alarms_.push_back(text); };
+    callbacks.on_alarm = [this](const std::string& text, const std::string&) { alarms_.push_back(text); };
     transfer_ = std::make_unique<TransferUnit>(io_, config_, *network_, spec_, callbacks);
   }
   /// What an earlier try, of a daemon that is gone, has left running.

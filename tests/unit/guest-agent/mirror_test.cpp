@@ -81,6 +81,8 @@ TEST_F(MirrorTest, ATermThatIsNotAboveTheKnownOneIsRefused) {
 TEST_F(MirrorTest, AnApplicationThatEndsIsStartedAgainUnlessAMovementOrAnActivationDecides) {
   serving();
   const auto effects = sut_.step(ApplicationEnded{"ended by signal 9"});
+  ASSERT_NE(tells<TellAlarm>(effects), nullptr);
+  EXPECT_EQ(tells<TellAlarm>(effects)->topic, "application") << "it stands until the edge has it active again";
   EXPECT_NE(tells<TellAlarm>(effects), nullptr);
   EXPECT_TRUE(does(effects, Step::RestartApplication));
   (void)sut_.step(QuiesceOrder{});

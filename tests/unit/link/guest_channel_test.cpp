@@ -42,7 +42,8 @@ TEST(GuestChannel, EveryEventSurvivesItsLine) {
       ActivateFailed{"no"},
       Announced{},
       Quiesced{{{"net", Sequence{~0ULL}}, {"sessions", Sequence{3}}}, 2.5},
-      Alarm{"slow"}};
+      Alarm{"slow"},
+      Alarm{"the application ended", "application"}};
   for (const auto& event : events) {
     const auto read = parse_event(without_newline(to_line(event)));
     ASSERT_TRUE(read) << read.error().message;

@@ -68,6 +68,8 @@ class Units(unittest.TestCase):
         for name in ("control-server", "host-agent"):
             self.assertEqual(values(unit(name), "Type"), ["notify"])
             self.assertTrue(values(unit(name), "WatchdogSec"))
+            self.assertEqual(values(unit(name), "RuntimeDirectory"), ["understudy"])
+            self.assertEqual(values(unit(name), "RuntimeDirectoryPreserve"), ["yes"], "a successor finds it")
 
 
 @unittest.skipUnless(os.geteuid() == 0 and shutil.which("systemd-analyze"), "needs root: capabilities are given up")

@@ -135,8 +135,9 @@ struct QuiesceFailed {  ///< the application, which must be quiesced, was not in
   std::string detail;
   bool operator==(const QuiesceFailed&) const = default;
 };
-struct Alarm {
+struct Alarm {  ///< with a topic it stands until one of the same topic without a text, or the next hello
   std::string text;
+  std::string topic = {};
   bool operator==(const Alarm&) const = default;
 };
 struct GrantsStopped {

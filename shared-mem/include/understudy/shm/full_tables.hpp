@@ -15,29 +15,42 @@ namespace understudy::shm {
 
 class FullTables {
  public:
-  /// A sentence for each table that refused something since the last look, at most one for a table in `pause`. What was
-  /// refused before the first look is an earlier writer's.
-  std::vector<std::string> look(const Region& region, Instant now, Duration pause = std::chrono::minutes(1)) {
-    std::vector<std::string> sentences;
+  struct News {
+    std::string topic;     ///< one for each table
+    std::string sentence;  ///< empty: it is not full any more
+  };
+
+  /// One for each table that refused something since the last look, at most one for a table in `pause`, and one when it
+  /// has room again. What was refused before the first look is an earlier writer's.
+  std::vector<News> look(const Region& region, Instant now, Duration pause = std::chrono::minutes(1)) {
+    std::vector<News> news;
+    std::size_t number = 0;
     for (const auto& schema : region.schema().stores) {
       const auto store = region.store(schema.name);
-      for (TableIndex table = 0; store && table < schema.tables.size(); ++table) {
+      for (TableIndex table = 0; table < schema.tables.size(); ++table, ++number) {
+        if (!store) { continue; }
+        const std::string topic = "table-" + std::to_string(number);
         const std::uint64_t refused = store->refused_full(table);
         const auto [at, first] = told_.try_emplace({schema.name, table}, Told{refused, now - pause});
         Told& told = at->second;
+        if (told.stands && refused == told.refused && store->count(table) < store->capacity(table)) {
+          told.stands = false;
+          news.push_back({topic, ""});
+        }
         if (first || refused == told.refused || now - told.at < pause) { continue; }
-        sentences.push_back("table \"" + schema.tables[table].name + "\" of store \"" + schema.name +
-                            "\" is full: it holds " + std::to_string(store->count(table)) + " of " +
-                            std::to_string(store->capacity(table)) + " records and refused " +
-                            std::to_string(refused - told.refused) + " puts; " +
-                            advice(schema.tables[table], *store, table));
-        told = {refused, now};
+        news.push_back({topic, sentence(schema, *store, table, refused - told.refused)});
+        told = {refused, now, true};
       }
     }
-    return sentences;
+    return news;
   }
 
  private:
+  static std::string sentence(const StoreSchema& schema, const Store& store, TableIndex table, std::uint64_t refused) {
+    return "table \"" + schema.tables[table].name + "\" of store \"" + schema.name + "\" is full: it holds " +
+           std::to_string(store.count(table)) + " of " + std::to_string(store.capacity(table)) +
+           " records and refused " + std::to_string(refused) + " puts; " + advice(schema.tables[table], store, table);
+  }
   static const char* advice(const TableSchema& schema, const Store& store, TableIndex table) {
     return schema.can_grow() && store.capacity(table) == schema.capacity
                ? "its writer can rebuild it larger"
@@ -47,6 +60,7 @@ class FullTables {
   struct Told {
     std::uint64_t refused = 0;
     Instant at;
+    bool stands = false;
   };
   std::map<std::pair<std::string, TableIndex>, Told> told_;
 };
