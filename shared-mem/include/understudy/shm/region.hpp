@@ -136,7 +136,10 @@ class Store {
   };
   /// Every committed record with sequence > `after`, in no order; the visitor's spans are copies valid for
   /// the call. Records that change during the scan show their old or their new value. False stops.
-  Status scan(TableIndex table, Sequence after, const std::function<bool(const Record&)>& visit) const;
+  /// `between`: called every scan_step slots, also where nothing is visited, between two looks; false stops.
+  Status scan(TableIndex table, Sequence after, const std::function<bool(const Record&)>& visit,
+              const std::function<bool()>& between = {}) const;
+  static constexpr std::uint64_t scan_step = 4096;
   /// The table as it was at one committed sequence, which is returned: whole transactions, in the order of the keys'
   /// bytes (numbers stored big-endian come in their own order), while the writer goes on. Takes memory for a copy of
   /// the table. False stops. Expired: lapped by the journal five times. Refused: a mirror's copy that is syncing.
@@ -162,8 +165,11 @@ class Store {
 
   /// Becomes the writer under (term, epoch+1): undoes the unfinished journal tail, then writes go on. Refused:
   /// `term` below the store's, or another writer in this kernel holds the store's lock (OFD lock on the region file;
-  /// skipped where the file does not support locks). The former writer's next commit fails with Refused.
+  /// skipped where the file does not support locks). The former writer's next commit fails with Refused. Damaged: what
+  /// the store holds cannot be gone on with. Whatever is refused, the former writer may go on.
   Result<StoreWriter> become_writer(Term term) const;
+  /// Would become_writer() be refused now, and why? Changes nothing: for who wants several stores or none.
+  [[nodiscard]] Status can_become_writer(Term term) const;
 
  private:
   friend class Region;
@@ -204,6 +210,7 @@ class StoreWriter {
   /// before. BadInput: nothing was reserved. Refused: not synced. A mirror does it by itself when it needs the room.
   Status rebuild(TableIndex table);
   Status rollback();  ///< forgets the open transaction; nothing of it was ever in the region
+  [[nodiscard]] bool in_transaction() const;
 
   /// --- mirror side: the records of a sender, with the sender's sequence numbers ---
   /// Applies whole journal entries as they came from JournalReader (checks every length, index and CRC-32C).
@@ -250,7 +257,8 @@ class JournalReader {
     Sequence first;
     Sequence last;
   };
-  /// Up to `max_bytes` (at least one entry/transaction). Damaged: bytes that cannot be (hostile region).
+  /// Up to `max_bytes` (at least one entry/transaction). Every entry is of one of the store's tables and has its sizes.
+  /// Damaged: bytes that cannot be (hostile region).
   /// `memory`: of an earlier chunk, used again for this one.
   Result<Chunk> read(std::size_t max_bytes, std::vector<std::byte> memory = {});
   [[nodiscard]] Sequence position() const;
