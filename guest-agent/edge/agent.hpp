@@ -19,6 +19,7 @@
 #include "edge/durable.hpp"
 #include "edge/host_channel.hpp"
 #include "edge/load_speed.hpp"
+#include "edge/quiesce.hpp"
 #include "edge/region_memory.hpp"
 #include "place/role_place.hpp"
 #include "understudy/link/bfd_observer.hpp"
@@ -74,7 +75,7 @@ class Agent {
   void drain(Done done);
   Status install();
   void start_application(Term term, Done done);
-  void quiesce(Done done);
+  void go_on();
   void settle_later();
   void restart_application(Term term);
   void restore();
@@ -93,6 +94,8 @@ class Agent {
   std::optional<LoadSpeed> load_speed_;
   link::RunMirror mirror_;
   std::unique_ptr<place::RolePlace> place_;
+  std::unique_ptr<Quiesce> quiesce_;  ///< of place_
+  std::uint64_t marker_ = 0;          ///< of the last order to quiesce
   std::optional<net::Installer> installer_;
   std::optional<net::GracePeriod> grace_;
   std::unique_ptr<link::replication::ReplicationReceiver> receiver_;

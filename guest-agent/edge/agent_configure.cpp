@@ -92,7 +92,10 @@ Status Agent::make_place(bool with_grace) {
   auto installer = net::Installer::open(std::move(ports).value(), installing);
   if (!installer) { return installer.error(); }
   installer_.emplace(std::move(installer).value());
+  auto quiesce = std::make_unique<Quiesce>(io_, *place);
+  if (auto listening = quiesce->open(); !listening) { return listening; }
   place_ = std::move(place);
+  quiesce_ = std::move(quiesce);
   if (!with_grace) { return {}; }
   net::GraceOptions grace;
   for (const auto& port : mirror_.spec.ports) {

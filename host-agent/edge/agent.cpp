@@ -240,9 +240,11 @@ void Agent::perform(const TellGuest& effect) {
     case GuestOrder::Announce:
       sent = mirror.send(link::guest::Announce{});
       break;
-    case GuestOrder::Quiesce:
-      sent = mirror.send(link::guest::Quiesce{});
+    case GuestOrder::Quiesce: {
+      const auto moving = movements_.find(effect.role);
+      sent = mirror.send(link::guest::Quiesce{moving == movements_.end() ? 0 : moving->second->marker()});
       break;
+    }
     case GuestOrder::Resume:
       sent = mirror.send(link::guest::Resume{});
       break;
@@ -325,6 +327,7 @@ void Agent::perform(const Do& effect) {
       serve_on(role, effect.term);
       return;
     case Step::PrepareMovement:
+    case Step::SendMarkers:
     case Step::Freeze:
     case Step::Finish:
     case Step::Commit:

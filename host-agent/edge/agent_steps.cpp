@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // The agent's steps: what the blade's core asks for, done with places, guests and gates (see agent.hpp).
+#include <algorithm>
 #include <boost/asio/post.hpp>
 
 #include "edge/agent.hpp"
@@ -43,6 +44,15 @@ GuestActivity activity_of(link::guest::Activity activity) {
       return GuestActivity::Quiescing;
   }
   return GuestActivity::Idle;
+}
+
+/// A guest's words go into no alarm as they are.
+std::vector<std::string> known_ports(const link::RoleSpec& spec, const std::vector<std::string>& said) {
+  std::vector<std::string> known;
+  for (const auto& port : spec.ports) {
+    if (std::find(said.begin(), said.end(), port.name) != said.end()) { known.push_back(port.name); }
+  }
+  return known;
 }
 }  // namespace
 
@@ -301,7 +311,11 @@ void Agent::hear_guest(const RoleId& role, const link::guest::GuestEvent& event)
   if (const auto* seen = std::get_if<PeerSeen>(&event)) { handle(GuestVote{role, seen->vote}); }
   if (const auto* ready = std::get_if<Ready>(&event)) { handle(GuestReady{role, ready->term, ready->phases}); }
   if (const auto* failed = std::get_if<ActivateFailed>(&event)) { handle(GuestRefused{role, failed->detail}); }
-  if (std::holds_alternative<Quiesced>(event)) { handle(GuestQuiesced{role}); }
+  if (const auto* quiesced = std::get_if<Quiesced>(&event)) {
+    const auto moving = movements_.find(role);
+    if (moving != movements_.end()) { moving->second->heard_final(*quiesced); }
+    handle(GuestQuiesced{role, known_ports(specs_[role], quiesced->unmarked)});
+  }
   if (const auto* failed = std::get_if<QuiesceFailed>(&event)) { handle(GuestNotQuiesced{role, failed->detail}); }
   if (const auto* stopped = std::get_if<GrantsStopped>(&event)) { handle(GuestStoppedGrants{role, stopped->term}); }
   if (const auto* alarm = std::get_if<Alarm>(&event)) {

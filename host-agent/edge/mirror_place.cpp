@@ -118,6 +118,12 @@ Status MirrorPlace::stop_serving() {
   return closed;
 }
 
+std::vector<MarkedTap> MirrorPlace::marked_taps() const {
+  std::vector<MarkedTap> taps;
+  for (const auto& port : mirror_.spec.ports) { taps.push_back({port.name, tap_name(port.name), port.mac}); }
+  return taps;
+}
+
 void MirrorPlace::cut(std::function<void(Status)> done) {
   Status cut;
   for (const auto& port : mirror_.spec.ports) {

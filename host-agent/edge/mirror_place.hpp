@@ -22,6 +22,7 @@
 #include "edge/guests/accelerator.hpp"
 #include "edge/guests/guest.hpp"
 #include "edge/standby_network.hpp"
+#include "edge/tap_markers.hpp"
 
 namespace understudy::host {
 
@@ -50,6 +51,8 @@ class MirrorPlace {
   Status close_gate();
   /// The gate closes for good: the share of the CPU that a serving guest has goes back with it.
   Status stop_serving();
+  /// The service ports, for a movement's markers.
+  [[nodiscard]] std::vector<MarkedTap> marked_taps() const;
   void cut(std::function<void(Status)> done);
   /// Taps away, after the guest is gone. The region stays: after a movement it is the host's.
   void clean();

@@ -73,9 +73,11 @@ class RolePlace {
   [[nodiscard]] const link::RoleSpec& spec() const { return spec_; }
   [[nodiscard]] const shm::Region& region() const { return *region_; }
   [[nodiscard]] const PlaceOptions& options() const { return options_; }
-  /// Stops the application's part of a movement: nothing is under way any more, or Expired.
   /// Takes every event that the kernel has queued, so that the store holds all that happened until now.
-  void drain();
+  void run_dry();
+  /// run_dry(), and nothing more is written until go_on(): the store's committed sequence is final.
+  void hold_still();
+  void go_on();
   [[nodiscard]] app::Supervisor* application() { return application_.get(); }
   /// What a collector or installer of this role keeps.
   [[nodiscard]] net::FlowFilter flow_filter() const;
@@ -84,6 +86,9 @@ class RolePlace {
   [[nodiscard]] std::uint64_t region_offset() const;
   Status configure_port(net::Links& links, const link::PortSpec& port, const std::string& interface);
   void watch(boost::asio::posix::stream_descriptor& descriptor);
+  void watch_all();
+  void drain();
+  void look_at_sink(const Status& collected);
   void announce_once(int left);
   void watch_tables();
   void hear_fitness(const std::string& unfit);
@@ -99,6 +104,7 @@ class RolePlace {
   std::unique_ptr<net::StoreSink> sink_;
   std::optional<net::Collector> collector_;
   std::vector<std::unique_ptr<boost::asio::posix::stream_descriptor>> events_;
+  std::shared_ptr<int> watching_;  ///< handlers of events hold it weakly: one that is due already cannot be cancelled
   boost::asio::steady_timer announcements_;
   boost::asio::steady_timer look_at_tables_;  ///< runs while this place writes
   shm::FullTables full_tables_;
