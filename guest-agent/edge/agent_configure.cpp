@@ -84,7 +84,7 @@ Status Agent::make_place(bool with_grace) {
   callbacks.on_alarm = [this](const std::string& text) { alarm(text); };
   auto place = std::make_unique<place::RolePlace>(io_, mirror_.spec, *options, callbacks);
   if (auto configured = place->configure(); !configured) { return configured; }
-  if (auto opened = place->open_region(false); !opened) { return opened; }
+  if (auto opened = place->open_region(); !opened) { return opened; }
   auto ports = net::PortMap::resolve(options->ports);
   if (!ports) { return ports.error(); }
   net::InstallerOptions installing;

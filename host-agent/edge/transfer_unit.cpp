@@ -203,7 +203,7 @@ Status TransferUnit::finish(const FinalSequences& final) {
 }
 
 void TransferUnit::take_over(Term term, std::function<void(Status)> done) {
-  if (auto opened = place_->open_region(false); !opened) {
+  if (auto opened = place_->open_region(); !opened) {
     done(opened);
     return;
   }

@@ -117,24 +117,24 @@ Status RolePlace::configure() {
   return {};
 }
 
-Status RolePlace::open_region(bool create) {
-  const auto path = options_.region_path;
-  const auto offset = region_offset();
-  const auto size = options_.is_device || offset != 0 ? std::optional(spec_.region_bytes) : std::nullopt;
-  const auto state = shm::Region::inspect(path, size, offset);
-  if (state == shm::RegionState::Absent && create) {
-    auto made = shm::Region::create(path, spec_.region_bytes, region_schema(spec_));
-    if (!made) { return made.error(); }
-    region_.emplace(std::move(made).value());
-    return {};
-  }
-  auto opened = shm::Region::open(path, shm::Access::ReadWrite, size, offset);
+bool RolePlace::has_region_file() const {
+  return shm::Region::inspect(options_.region_path, region_size(), region_offset()) != shm::RegionState::Absent;
+}
+
+Status RolePlace::open_region() {
+  const auto& path = options_.region_path;
+  auto opened = shm::Region::open(path, shm::Access::ReadWrite, region_size(), region_offset());
   if (!opened) { return opened.error(); }
   if (!(opened->schema() == region_schema(spec_))) {
     return failure("region " + path + " was made for another version of role " + spec_.id.value, Errc::Refused);
   }
   region_.emplace(std::move(opened).value());
   return {};
+}
+
+/// What the file itself tells otherwise.
+std::optional<std::uint64_t> RolePlace::region_size() const {
+  return options_.is_device || region_offset() != 0 ? std::optional(spec_.region_bytes) : std::nullopt;
 }
 
 /// A guest's device is all region; the host's file may have an nvdimm's info block before it.

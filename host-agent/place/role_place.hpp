@@ -59,8 +59,11 @@ class RolePlace {
 
   /// MACs, addresses (no duplicate address detection, no autoconfiguration), sysctls, rule set, routes.
   Status configure();
-  /// `create`: an absent region is made; otherwise it must be there, with the role's schema.
-  Status open_region(bool create);
+  /// It must be there, with the role's schema.
+  Status open_region();
+  [[nodiscard]] bool has_region_file() const;
+  /// One that was made for this role just now.
+  void take_region(shm::Region region) { region_.emplace(std::move(region)); }
   void start_application(std::function<void(Status)> done);
   /// Becomes the writer of "net", subscribes, dumps and compares (rule 10).
   Status begin_writing(Term term);
@@ -84,6 +87,7 @@ class RolePlace {
 
  private:
   [[nodiscard]] std::uint64_t region_offset() const;
+  [[nodiscard]] std::optional<std::uint64_t> region_size() const;
   Status configure_port(net::Links& links, const link::PortSpec& port, const std::string& interface);
   void watch(boost::asio::posix::stream_descriptor& descriptor);
   void watch_all();

@@ -99,7 +99,7 @@ class MarkerTest : public StandbyBench {
     callbacks.on_alarm = [](const std::string& text) { ADD_FAILURE() << text; };
     place_ = std::make_unique<place::RolePlace>(io_, spec_, options, callbacks);
     ASSERT_OK(place_->configure());
-    ASSERT_OK(place_->open_region(false));
+    ASSERT_OK(place_->open_region());
     ASSERT_OK(place_->begin_writing(Term{2}));
     quiesce_ = std::make_unique<guest::Quiesce>(io_, *place_);
     ASSERT_OK(guest_->in([&] { return quiesce_->open(); }));
