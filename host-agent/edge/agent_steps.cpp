@@ -107,6 +107,7 @@ void Agent::prepare_host(const RoleId& role, Term term) {
     done(gate.error());
     return;
   }
+  preparing_.erase(role);
   served_.erase(role);
   served_[role] = std::make_unique<ServedRole>(
       std::make_unique<place::RolePlace>(io_, spec, place_options(spec, moved), place_callbacks(role)));
@@ -161,8 +162,9 @@ Status Agent::open_host_gate(const RoleId& role) {
 }
 
 void Agent::let_mirror_follow(const RoleId& role, Term term) {
-  const auto on_phase = [role](link::replication::SenderPhase phase, const std::string& detail) {
+  const auto on_phase = [this, role](link::replication::SenderPhase phase, const std::string& detail) {
     log::info("{}: replication {} {}", role.value, link::replication::to_string(phase), detail);
+    boost::asio::post(io_, [this] { tell_progress(); });
   };
   if (auto listens = served_.at(role)->replicate(
           io_, term, config_.address.address, config_.replication_port, config_.tls.wire, on_phase,
