@@ -2,6 +2,8 @@
 // The transfer unit: what is broken off leaves nothing, what ended on the way is started again.
 #include "edge/transfer_unit.hpp"
 
+#include <linux/neighbour.h>
+
 #include <csignal>
 
 #include "standby_bench.hpp"
@@ -137,7 +139,10 @@ TEST_F(TransferTest, ACopyThatEndsBeforeTheMirrorsLastWordIsNotServedFrom) {
   net::NeighborKey key;
   net::NeighborValue value;
   key.address = net::test::ip("10.1.2.9").bytes;
+  key.port = net::make_port_name("ext").value();
   key.family = 4;
+  value.mac = net::test::mac("02:00:00:00:77:01").bytes;
+  value.state = NUD_STALE;
   const auto last = writer->put(net::NeighborTable, shm::as_bytes_of(key), shm::as_bytes_of(value));
   ASSERT_TRUE(last.ok()) << last.error().message;
   const std::string net = net::net_store_name;

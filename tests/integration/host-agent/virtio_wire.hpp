@@ -9,6 +9,7 @@
 #include <linux/if_tun.h>
 #include <sys/ioctl.h>
 
+#include <algorithm>
 #include <boost/asio/posix/stream_descriptor.hpp>
 #include <deque>
 #include <functional>
@@ -48,7 +49,12 @@ class VirtioWire {
   }
   [[nodiscard]] std::size_t passed() const { return passed_; }
   void drop(std::function<bool(const Frame&)> which) { drops_ = std::move(which); }
-  [[nodiscard]] std::size_t waiting() const { return ring_.size(); }
+  /// Datagrams in the ring.
+  [[nodiscard]] std::size_t waiting() const {
+    return static_cast<std::size_t>(std::count_if(ring_.begin(), ring_.end(), [](const Frame& frame) {
+      return frame.size() > 24 && (frame[22] == 0x08 || frame[22] == 0x86) && frame[10] == 0x02;
+    }));
+  }
   [[nodiscard]] static bool is_marker(const Frame& frame) {
     return frame.size() > 24 && frame[22] == 0x88 && frame[23] == 0xb5;
   }
