@@ -207,7 +207,7 @@ void Group::handle(StepContext& context, const AgentReport& event) {
           auto* role = find_mutable(report.role);
           if (role != nullptr) {
             role->on_report(context, event.blade, report);
-            if (role->take_came_and_went()) { count_failure(context, event.blade); }
+            if (role->take_blade_failed()) { count_failure(context, event.blade); }
           } else {
             note_blade(context, Severity::Warning, "ignored", event.blade,
                        "a report about unknown " + report.role.value);

@@ -14,8 +14,8 @@ std::string Group::hold_out_text(const BladeId& blade) const {
     return std::to_string(std::chrono::duration_cast<std::chrono::seconds>(time).count()) + " s";
   };
   return "held out after " + std::to_string(config.failures) + " failures within " + seconds(config.within) +
-         ": it gets no mirrors until `understudy let-back " + blade.value + "`" +
-         (config.lasts > Duration{0} ? ", or " + seconds(config.lasts) + " without a failure" : "");
+         ": it gets no mirrors, and no role back that its mirror can serve, until `understudy let-back " + blade.value +
+         "`" + (config.lasts > Duration{0} ? ", or " + seconds(config.lasts) + " without a failure" : "");
 }
 
 void Group::restore_hold_outs(StepContext& context) {

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 /// Whether a blade that fails again and again is held out: it gets no mirrors, so no role's protection comes and goes
-/// with it. A person or a timer lets it back.
+/// with it, and no role back as long as the role's mirror can serve it. A person or a timer lets it back. A failure is
+/// the blade's own, or that of an application which it serves.
 ///
 ///     failure ... failure (the K-th within the window) -> held out -> let back: nothing is held against it any more
 ///

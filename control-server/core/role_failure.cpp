@@ -189,6 +189,7 @@ void RoleMachine::on_report(StepContext& context, const BladeId& blade, const li
 }
 
 void RoleMachine::application_is_down(StepContext& context, const std::string& detail) {
+  blade_failed_ = blade_failed_ || !application_failed_;  // once, however often it is told until it runs again
   application_failed_ = detail;
   raise(context, "application", own_.place.blade.value + ": " + detail);
 }

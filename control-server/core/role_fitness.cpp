@@ -61,7 +61,7 @@ void RoleMachine::on_report(StepContext& context, const BladeId& blade, const li
   if (blade == own_.place.blade && report.term == own_.term) {
     const auto word = unfit_.find(report.cause);
     if (word == unfit_.end()) { return; }
-    came_and_went_ = came_and_went_ || word->second.blamed;
+    blade_failed_ = blade_failed_ || word->second.blamed;
     unfit_.erase(word);
     note(context, link::Severity::Info, "fitness", blade, std::string("fit again: ") + link::to_string(report.cause));
   } else if (blade == standby_ && report.cause == UnfitCause::Link) {

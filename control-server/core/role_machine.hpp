@@ -130,7 +130,7 @@ class RoleMachine {
   [[nodiscard]] std::set<std::string> links_lacked() const;
   [[nodiscard]] bool has_network(const std::string& network) const;
   /// True once after its blade was unfit for it, by its own fault, and is fit again.
-  [[nodiscard]] bool take_came_and_went() { return std::exchange(came_and_went_, false); }
+  [[nodiscard]] bool take_blade_failed() { return std::exchange(blade_failed_, false); }
 
  private:
   enum class Step : std::uint8_t {
@@ -320,7 +320,7 @@ class RoleMachine {
   std::set<std::string> standby_lacks_;          ///< networks, by its own word
   std::set<std::string> lacks_alone_;            ///< networks that neither the standby nor all actives lack
   Instant lacks_alone_since_;
-  bool came_and_went_ = false;
+  bool blade_failed_ = false;
   std::optional<Instant> unfit_pause_;  ///< until then no other takeover for being unfit
   bool silent_ = false;                 ///< LOST because the blade is silent: its voice is enough to come back
   bool came_empty_ = false;             ///< the last Hello of the role's blade did not name the role at all

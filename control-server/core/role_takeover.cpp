@@ -239,9 +239,11 @@ void RoleMachine::activation_failed(StepContext& context, const std::string& why
   ++activate_tries_;
   disarm(Timer::Activation);
   raise(context, "activation", "the mirror does not take over: " + why);
-  // Where the application failed, or nothing is left of the state, it is tried only when the mirror cannot do it.
+  // Where the application failed, nothing is left of the state, or the blade fails again and again, it is tried only
+  // when the mirror cannot do it.
   const bool may_do_it = came_empty_ || !context.blades.at(standby_).gone_from(context.config.timings.agent_restart);
-  const bool mirror_first = (application_failed_ || came_empty_) && may_do_it && activate_tries_ < kActivationTries;
+  const bool rather_not = application_failed_ || came_empty_ || context.blades.at(config_.active).hold_out.held();
+  const bool mirror_first = rather_not && may_do_it && activate_tries_ < kActivationTries;
   if (!old_active_is_healthy(context) || mirror_first) {
     step_ = Step::AwaitEvidence;
     arm(Timer::Isolate, context.now + context.config.timings.retry * std::min(activate_tries_, 10U));

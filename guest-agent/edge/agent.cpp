@@ -16,9 +16,9 @@ namespace understudy::guest {
 namespace {
 constexpr auto drain_quiet = std::chrono::milliseconds(5);
 constexpr auto drain_limit = std::chrono::milliseconds(100);
+constexpr auto marker_limit = std::chrono::milliseconds(30);  ///< below the host's own
 constexpr auto install_pause = std::chrono::milliseconds(50);
-constexpr auto application_quiesce_limit = std::chrono::milliseconds(800);  ///< below the host's own
-constexpr auto memory_deadline = std::chrono::seconds(5);                   ///< until the kernel has found its devices
+constexpr auto memory_deadline = std::chrono::seconds(5);  ///< until the kernel has found its devices
 constexpr auto refusals_again = std::chrono::seconds(10);
 constexpr auto grace_time = std::chrono::seconds(2);
 
@@ -131,8 +131,14 @@ void Agent::on_order(const link::guest::GuestOrder& order) {
   if (const auto* configure = std::get_if<wire::Configure>(&order)) { on_configure(*configure); }
   if (const auto* activate = std::get_if<wire::Activate>(&order)) { handle(ActivateOrder{activate->term}); }
   if (std::holds_alternative<wire::Announce>(order)) { handle(AnnounceOrder{}); }
-  if (std::holds_alternative<wire::Quiesce>(order)) { handle(QuiesceOrder{}); }
-  if (std::holds_alternative<wire::Resume>(order)) { handle(ResumeOrder{}); }
+  if (const auto* quiesce = std::get_if<wire::Quiesce>(&order)) {
+    marker_ = quiesce->marker;
+    handle(QuiesceOrder{});
+  }
+  if (std::holds_alternative<wire::Resume>(order)) {
+    go_on();
+    handle(ResumeOrder{});
+  }
   if (const auto* allow = std::get_if<wire::AllowGrants>(&order)) { handle(AllowGrantsOrder{allow->term}); }
   if (const auto* stop = std::get_if<wire::StopGrants>(&order)) { handle(StopGrantsOrder{stop->term}); }
   if (std::holds_alternative<wire::Shutdown>(order)) { handle(ShutdownOrder{}); }
@@ -188,7 +194,7 @@ void Agent::perform(const Do& effect) {
       start_application(effect.term, std::move(done));
       return;
     case Step::Quiesce:
-      quiesce(std::move(done));
+      quiesce_->begin(marker_, marker_limit, std::move(done));
       return;
     case Step::Resume:
       start_application(effect.term, std::move(done));
@@ -231,6 +237,7 @@ void Agent::perform(const TellPhase& effect) {
 void Agent::perform(const TellQuiesced& effect) {
   link::guest::Quiesced quiesced;
   quiesced.ms = effect.ms;
+  quiesced.unmarked = quiesce_->unmarked();
   for (const auto& schema : place_->region().schema().stores) {
     if (auto store = place_->region().store(schema.name)) {
       quiesced.sequences.emplace_back(schema.name, store->committed());
@@ -301,21 +308,9 @@ void Agent::tell_refusals() {
 
 void Agent::start_application(Term term, Done done) { place_->activate(term, std::move(done)); }
 
-/// While the tap is closed every millisecond is a gap, and a store survives any instant (D5): only an application that
-/// declared that it needs quiescing is asked. What the kernel has told and nobody has written down yet must reach the
-/// region in any case.
-void Agent::quiesce(Done done) {
-  auto* application = place_->application();
-  const auto status = application == nullptr ? app::ApplicationStatus{} : application->status();
-  // One that has not connected again since this agent was restarted may be one that needs it.
-  if (!status.running || (status.connected && !status.needs_quiescing)) {
-    place_->drain();
-    return done({});
-  }
-  application->quiesce(application_quiesce_limit, [this, done = std::move(done)](const Status& quiesced) {
-    place_->drain();
-    done(quiesced);
-  });
+/// After a rollback: an end of the quiescing that comes late is nobody's.
+void Agent::go_on() {
+  if (quiesce_) { quiesce_->give_up(); }
 }
 
 void Agent::settle_later() {

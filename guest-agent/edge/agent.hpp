@@ -20,6 +20,7 @@
 #include "edge/durable.hpp"
 #include "edge/host_channel.hpp"
 #include "edge/load_speed.hpp"
+#include "edge/quiesce.hpp"
 #include "edge/region_memory.hpp"
 #include "place/role_place.hpp"
 #include "understudy/link/bfd_observer.hpp"
@@ -75,7 +76,7 @@ class Agent {
   void drain(Done done);
   Status install();
   void start_application(Term term, Done done);
-  void quiesce(Done done);
+  void go_on();
   void settle_later();
   void restart_application(Term term);
   void restore();
@@ -97,6 +98,8 @@ class Agent {
   link::RunMirror mirror_;
   std::unique_ptr<place::RolePlace> place_;
   std::map<std::string, std::string> standing_;  ///< alarms, told again with each hello
+  std::unique_ptr<Quiesce> quiesce_;  ///< of place_
+  std::uint64_t marker_ = 0;          ///< of the last order to quiesce
   std::optional<net::Installer> installer_;
   std::uint64_t refusals_at_sync_ = 0;  ///< by the kernel, when the last sync began
   std::uint64_t refusals_before_ = 0;   ///< by the kernel, of former copies

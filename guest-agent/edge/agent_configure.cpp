@@ -84,7 +84,7 @@ Status Agent::make_place(bool with_grace) {
   callbacks.on_alarm = [this](const std::string& text, const std::string& topic) { alarm(text, topic); };
   auto place = std::make_unique<place::RolePlace>(io_, mirror_.spec, *options, callbacks);
   if (auto configured = place->configure(); !configured) { return configured; }
-  if (auto opened = place->open_region(false); !opened) { return opened; }
+  if (auto opened = place->open_region(); !opened) { return opened; }
   auto ports = net::PortMap::resolve(options->ports);
   if (!ports) { return ports.error(); }
   net::InstallerOptions installing;
@@ -92,7 +92,10 @@ Status Agent::make_place(bool with_grace) {
   auto installer = net::Installer::open(std::move(ports).value(), installing);
   if (!installer) { return installer.error(); }
   installer_.emplace(std::move(installer).value());
+  auto quiesce = std::make_unique<Quiesce>(io_, *place);
+  if (auto listening = quiesce->open(); !listening) { return listening; }
   place_ = std::move(place);
+  quiesce_ = std::move(quiesce);
   if (!with_grace) { return {}; }
   net::GraceOptions grace;
   for (const auto& port : mirror_.spec.ports) {

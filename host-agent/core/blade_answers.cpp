@@ -238,7 +238,7 @@ Effects Blade::activation_failed(const RoleId& role, const std::string& detail, 
 Effects Blade::on(Instant now, const GuestQuiesced& event) {
   auto* held = find(event.role);
   if (held == nullptr || held->stage != RoleStage::Moving) { return {}; }
-  return settle_movement(event.role, held->movement.on_guest_quiesced(now));
+  return settle_movement(event.role, held->movement.on_guest_quiesced(now, event.unmarked));
 }
 
 Effects Blade::on(Instant now, const GuestNotQuiesced& event) {

@@ -35,6 +35,7 @@ enum class Step : std::uint8_t {
   QuiesceHost,  ///< of a planned switchover: the application has nothing under way any more; the gate is still open
   ShipLast,     ///< the gate is closed, the collector has written down all, and the mirror has applied it
   ServeOn,      ///< after one of these: the writer and the application go on; the gate is opened by OpenHostGate
+  SendMarkers,  ///< of a movement, behind the closed gate: sent into each tap, and back from each
 };
 
 struct OrderArrived {
@@ -85,6 +86,7 @@ struct GuestRefused {  ///< activate-failed
 };
 struct GuestQuiesced {
   RoleId role;
+  std::vector<std::string> unmarked = {};  ///< ports whose marker it has not seen
 };
 struct GuestNotQuiesced {  ///< its application, which must be quiesced, is not
   RoleId role;

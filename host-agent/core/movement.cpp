@@ -43,9 +43,13 @@ Effects Movement::on_step_done(Instant now, Step step) {
   }
   if (step == Step::CloseMirrorGate && state_ == MovementState::Blocking) {
     if (guest_dead_) { return become(now, MovementState::Finishing, Step::Finish); }
-    state_ = MovementState::Quiescing;
-    state_began_ = now;
-    return {TellGuest{role_, GuestOrder::Quiesce, guest_term_}};
+    auto effects = become(now, MovementState::Quiescing, Step::SendMarkers);
+    effects.push_back(TellGuest{role_, GuestOrder::Quiesce, guest_term_});
+    return effects;
+  }
+  if (step == Step::SendMarkers && state_ == MovementState::Quiescing) {
+    markers_back_ = true;
+    return freeze_if_dry(now);
   }
   if (step == Step::Freeze && state_ == MovementState::Freezing) {
     close_phase(now, "freeze");
@@ -103,8 +107,12 @@ Effects Movement::on_step_failed(Instant now, Step step, const std::string& deta
     case MovementState::RollingBack:
       if (step != Step::Rollback && step != Step::Discard) { break; }
       return rollback_failed(now, detail);
-    case MovementState::Idle:
     case MovementState::Quiescing:
+      if (step != Step::SendMarkers) { break; }
+      markers_back_ = true;
+      note_undry(detail);
+      return freeze_if_dry(now);
+    case MovementState::Idle:
     case MovementState::Done:
     case MovementState::Failed:
       break;
@@ -123,16 +131,30 @@ Effects Movement::rollback_failed(Instant now, const std::string& detail) {
   return effects;
 }
 
-Effects Movement::on_guest_quiesced(Instant now) {
-  if (state_ != MovementState::Quiescing) { return {}; }
+Effects Movement::on_guest_quiesced(Instant now, const std::vector<std::string>& unmarked) {
+  if (state_ != MovementState::Quiescing || quiesced_) { return {}; }
+  quiesced_ = true;
+  for (const auto& port : unmarked) { note_undry("it has seen no marker at " + port); }
+  return freeze_if_dry(now);
+}
+
+Effects Movement::freeze_if_dry(Instant now) {
+  if (!quiesced_ || !markers_back_) { return {}; }
   close_phase(now, "quiesce");
-  return become(now, MovementState::Freezing, Step::Freeze);
+  auto effects = become(now, MovementState::Freezing, Step::Freeze);
+  if (undry_.empty()) { return effects; }
+  const auto text = "mirror-" + role_.value + " is frozen before it was seen to be dry (" + undry_ +
+                    "): what it was sent in the last moments may not be in its records";
+  effects.push_back(Note{Severity::Alarm, role_, text});
+  effects.push_back(SendReport{link::MirrorWarning{role_, guest_term_, text}});
+  return effects;
 }
 
 Effects Movement::force_freeze(Instant now) {
-  auto effects = on_guest_quiesced(now);
-  effects.push_back(Note{Severity::Info, role_, "the guest missed the quiesce deadline; the freeze is forced"});
-  return effects;
+  if (!quiesced_) { note_undry("it was not quiesced in time"); }
+  if (!markers_back_) { note_undry("no marker is back in time"); }
+  quiesced_ = markers_back_ = true;
+  return freeze_if_dry(now);
 }
 
 Effects Movement::on_guest_not_quiesced(Instant now, const std::string& detail) {
@@ -179,7 +201,9 @@ Effects Movement::on_tick(Instant now) {
     return roll_back(now, "prepare took longer than its deadline");
   }
   if (state_ == MovementState::Quiescing && now - state_began_ > quiesce_limit()) {
-    if (must_quiesce_) { return roll_back(now, "the application, which needs it, was not quiesced in time"); }
+    if (must_quiesce_ && !quiesced_) {
+      return roll_back(now, "the application, which needs it, was not quiesced in time");
+    }
     return force_freeze(now);
   }
   const bool before_commit =

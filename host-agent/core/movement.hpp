@@ -19,6 +19,9 @@
 ///   I4  A guest that dies on the way is as still as a frozen one: the movement goes forward (rule 15).
 ///   I5  A missed quiesce deadline forces the freeze: a store survives any instant. With an application that needs
 ///       quiescing it rolls the movement back (rule 13).
+///   I9  The freeze waits until the markers are back and the guest has taken all that came before them. Bounded: a
+///   marker
+///       that is lost forces the freeze, and the alarm names its port.
 /// The surprising rule: the gap counts from the closing of the tap's gate, before the freeze (rule 12).
 
 #include <optional>
@@ -63,7 +66,7 @@ class Movement {
   Effects on_step_failed(Instant now, Step step, const std::string& detail);
   /// From now on a missed quiesce deadline rolls back.
   void must_quiesce() { must_quiesce_ = true; }
-  Effects on_guest_quiesced(Instant now);
+  Effects on_guest_quiesced(Instant now, const std::vector<std::string>& unmarked = {});
   Effects on_guest_not_quiesced(Instant now, const std::string& detail);
   Effects on_guest_exited(Instant now, const std::string& detail);
   Effects on_application_exited(Instant now, const std::string& detail);
@@ -80,7 +83,9 @@ class Movement {
 
  private:
   Effects become(Instant now, MovementState next, Step step);
+  Effects freeze_if_dry(Instant now);
   Effects force_freeze(Instant now);
+  void note_undry(const std::string& what) { undry_ += (undry_.empty() ? "" : ", ") + what; }
   Effects rollback_failed(Instant now, const std::string& detail);
   Effects roll_back(Instant now, const std::string& detail);
   void close_phase(Instant now, const char* phase);
@@ -99,6 +104,9 @@ class Movement {
   std::optional<Instant> retry_at_;
   bool guest_dead_ = false;
   bool must_quiesce_ = false;
+  bool quiesced_ = false;           ///< the guest has said so
+  bool markers_back_ = false;       ///< or told to be lost
+  std::string undry_;               ///< what is not known to have run dry; empty: all has
   bool application_ended_ = false;  ///< since the present try to resume began
   std::string failure_;
   std::vector<link::PhaseTime> phases_;

@@ -29,6 +29,7 @@ Agent::Agent(boost::asio::io_context& io, BladeConfig config, std::string boot_i
       blade_(config_.blade, boot_id_),
       timer_(io),
       network_(config_),
+      regions_(io),
       watchdog_(io, config_.watchdog),
       health_(io),
       link_events_(io),
@@ -40,6 +41,7 @@ Agent::~Agent() = default;
 
 /// What can be refused comes first: the gate and the exemption stay in the kernel when this program has ended.
 Status Agent::start() {
+  regions_.remove_left_behind(config_.region_dir, BladeConfig::region_prefix);
   if (auto done = start_bfd(); !done) { return done; }
   if (auto done = take_network_up(); !done) { return done; }
   if (auto done = place::exempt_from_tracking(config_.address.address); !done) { return done; }
@@ -265,9 +267,11 @@ void Agent::perform(const TellGuest& effect) {
     case GuestOrder::Announce:
       sent = mirror.send(link::guest::Announce{});
       break;
-    case GuestOrder::Quiesce:
-      sent = mirror.send(link::guest::Quiesce{});
+    case GuestOrder::Quiesce: {
+      const auto moving = movements_.find(effect.role);
+      sent = mirror.send(link::guest::Quiesce{moving == movements_.end() ? 0 : moving->second->marker()});
       break;
+    }
     case GuestOrder::Resume:
       sent = mirror.send(link::guest::Resume{});
       break;
@@ -351,6 +355,7 @@ void Agent::perform(const Do& effect) {
       serve_on(role, effect.term);
       return;
     case Step::PrepareMovement:
+    case Step::SendMarkers:
     case Step::Freeze:
     case Step::Finish:
     case Step::Commit:

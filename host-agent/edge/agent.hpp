@@ -28,6 +28,7 @@
 #include "edge/mirror_place.hpp"
 #include "edge/movement_unit.hpp"
 #include "edge/progress_pace.hpp"
+#include "edge/region_maker.hpp"
 #include "edge/served_role.hpp"
 #include "edge/standby_network.hpp"
 #include "edge/told_alarms.hpp"
@@ -112,6 +113,7 @@ class Agent {
   void let_mirror_follow(const RoleId& role, Term term);
   void stop_application(const RoleId& role);
   void prepare_host(const RoleId& role, Term term);
+  void start_serving(const RoleId& role, Term term, const std::function<void(Status)>& done);
   Status ensure_remembered(const RoleId& role);
   Status open_host_gate(const RoleId& role);
   Status close_host_gate(const RoleId& role);
@@ -145,6 +147,7 @@ class Agent {
   Blade blade_;
   boost::asio::steady_timer timer_;
   StandbyNetwork network_;
+  RegionMaker regions_;
   std::optional<net::HostGate> host_gate_;
   std::unique_ptr<link::bfd::BfdService> bfd_;
   std::vector<IpAddress> observers_;                             ///< of the group, that BFD answers
@@ -152,6 +155,7 @@ class Agent {
   std::map<RoleId, link::RoleSpec> specs_;
   std::map<RoleId, link::RunMirror> mirror_orders_;
   std::map<RoleId, std::unique_ptr<ServedRole>> served_;
+  std::map<RoleId, std::shared_ptr<int>> preparing_;  ///< regions are made for these
   std::map<RoleId, std::unique_ptr<MirrorPlace>> mirrors_;
   std::map<RoleId, std::unique_ptr<MovementUnit>> movements_;
   std::map<RoleId, link::guest::Certify> certified_;  ///< what each mirror was given last

@@ -105,7 +105,7 @@ void Agent::adopt_host(const RoleId& role, Term term) {
   // Not configured again: addresses, rules and routes are there, and connections run through them.
   auto place = std::make_unique<place::RolePlace>(io_, spec, place_options(spec, moved), place_callbacks(role));
   auto& served = *(served_[role] = std::make_unique<ServedRole>(std::move(place)));
-  if (auto opened = served.place().open_region(false); !opened) {
+  if (auto opened = served.place().open_region(); !opened) {
     done(opened);
     return;
   }
@@ -149,7 +149,8 @@ void Agent::stop_application(const RoleId& role) {
 void Agent::adopt_guest(const RoleId& role) {
   const auto done = answer(role, Step::AdoptGuest);
   auto& mirror = mirrors_[role];
-  mirror = std::make_unique<MirrorPlace>(io_, config_, network_, mirror_orders_.at(role), guest_callbacks(role));
+  mirror =
+      std::make_unique<MirrorPlace>(io_, config_, network_, regions_, mirror_orders_.at(role), guest_callbacks(role));
   if (auto adopted = mirror->adopt(); !adopted) {
     done(adopted);
     return;

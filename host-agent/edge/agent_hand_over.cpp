@@ -30,7 +30,7 @@ void Agent::ship_last(const RoleId& role) {
   for (const auto& port : gate->ports) {
     if (auto closed = gate->gate->close(port); !closed) { return done(closed); }
   }
-  served->second->place().drain();
+  served->second->place().run_dry();
   served->second->place().stop_writing();
   served->second->ship_last(ship_limit, done);
 }

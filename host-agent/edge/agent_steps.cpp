@@ -6,6 +6,7 @@
 #include "edge/agent.hpp"
 #include "edge/lease_gate.hpp"
 #include "edge/shutdown_unit.hpp"
+#include "place/region_schema.hpp"
 #include "understudy/common/boot_clock.hpp"
 #include "understudy/common/log.hpp"
 
@@ -51,6 +52,15 @@ GuestActivity activity_of(link::guest::Activity activity) {
       return GuestActivity::Quiescing;
   }
   return GuestActivity::Idle;
+}
+
+/// A guest's words go into no alarm as they are.
+std::vector<std::string> known_ports(const link::RoleSpec& spec, const std::vector<std::string>& said) {
+  std::vector<std::string> known;
+  for (const auto& port : spec.ports) {
+    if (std::find(said.begin(), said.end(), port.name) != said.end()) { known.push_back(port.name); }
+  }
+  return known;
 }
 }  // namespace
 
@@ -104,18 +114,35 @@ void Agent::prepare_host(const RoleId& role, Term term) {
     done(gate.error());
     return;
   }
+  preparing_.erase(role);
   served_.erase(role);
   tell(told_.over(role, "table-"));  // of a place that is made anew
-  auto place = std::make_unique<place::RolePlace>(io_, spec, place_options(spec, moved), place_callbacks(role));
-  for (auto* step : {+[](place::RolePlace& made) { return made.configure(); },
-                     +[](place::RolePlace& made) { return made.open_region(true); }}) {
-    if (auto status = step(*place); !status) {
-      done(status);
-      return;
-    }
+  served_[role] = std::make_unique<ServedRole>(
+      std::make_unique<place::RolePlace>(io_, spec, place_options(spec, moved), place_callbacks(role)));
+  auto& place = served_.at(role)->place();
+  if (auto configured = place.configure(); !configured) { return done(configured); }
+  if (place.has_region_file()) {
+    const auto opened = place.open_region();
+    return opened ? start_serving(role, term, done) : done(opened);
   }
-  auto& served = *(served_[role] = std::make_unique<ServedRole>(std::move(place)));
-  served.place().start_application([this, role, term, done](const Status& ready) {
+  const RegionOrder order{place.options().region_path, spec.region_bytes, place::region_schema(spec), 0, true};
+  // A later order for the role, or one to stand down, takes its place: then nobody hears of this region.
+  const auto& wanted = preparing_[role] = std::make_shared<int>(0);
+  regions_.make(order, wanted, [this, role, term, done](Result<std::optional<shm::Region>> made) {
+    preparing_.erase(role);
+    if (!made) { return done(made.error()); }
+    auto& prepared = served_.at(role)->place();
+    if (*made) {
+      prepared.take_region(std::move(**made));
+    } else if (auto opened = prepared.open_region(); !opened) {
+      return done(opened);
+    }
+    start_serving(role, term, done);
+  });
+}
+
+void Agent::start_serving(const RoleId& role, Term term, const std::function<void(Status)>& done) {
+  served_.at(role)->place().start_application([this, role, term, done](const Status& ready) {
     if (!ready) {
       done(ready);
       return;
@@ -163,6 +190,7 @@ void Agent::let_mirror_follow(const RoleId& role, Term term) {
 }
 
 Status Agent::close_host_gate(const RoleId& role) {
+  preparing_.erase(role);
   const auto& held = blade_.roles().at(role);
   auto gate = gate_of(held.spec, held.moved);
   if (!gate) { return gate.error(); }
@@ -228,7 +256,7 @@ void Agent::choose_device(Accelerator accelerator) {
   });
 }
 
-/// One in a turn of the loop: making a large region takes long, and between two of them whoever waits is answered.
+/// One in a turn of the loop: between two of them whoever waits is answered.
 void Agent::launch_guests(const Result<RegionDeviceChoice>& choice, Accelerator accelerator) {
   for (const auto& waiting : std::exchange(guests_waiting_, {})) {
     boost::asio::post(io_, [this, waiting, choice, accelerator] {
@@ -256,8 +284,9 @@ void Agent::launch_guest(const RoleId& role, Accelerator accelerator, RegionDevi
     host_gate_.reset();
   }
   auto& mirror = mirrors_[role];
-  mirror = std::make_unique<MirrorPlace>(io_, config_, network_, mirror_orders_.at(role), guest_callbacks(role));
-  done(mirror->start(accelerator, device));
+  mirror =
+      std::make_unique<MirrorPlace>(io_, config_, network_, regions_, mirror_orders_.at(role), guest_callbacks(role));
+  mirror->start(accelerator, device, done);
 }
 
 GuestCallbacks Agent::guest_callbacks(const RoleId& role) {
@@ -316,7 +345,11 @@ void Agent::hear_guest(const RoleId& role, const link::guest::GuestEvent& event)
   if (const auto* seen = std::get_if<PeerSeen>(&event)) { handle(GuestVote{role, seen->vote}); }
   if (const auto* ready = std::get_if<Ready>(&event)) { handle(GuestReady{role, ready->term, ready->phases}); }
   if (const auto* failed = std::get_if<ActivateFailed>(&event)) { handle(GuestRefused{role, failed->detail}); }
-  if (std::holds_alternative<Quiesced>(event)) { handle(GuestQuiesced{role}); }
+  if (const auto* quiesced = std::get_if<Quiesced>(&event)) {
+    const auto moving = movements_.find(role);
+    if (moving != movements_.end()) { moving->second->heard_final(*quiesced); }
+    handle(GuestQuiesced{role, known_ports(specs_[role], quiesced->unmarked)});
+  }
   if (const auto* failed = std::get_if<QuiesceFailed>(&event)) { handle(GuestNotQuiesced{role, failed->detail}); }
   if (const auto* stopped = std::get_if<GrantsStopped>(&event)) { handle(GuestStoppedGrants{role, stopped->term}); }
   if (const auto* said = std::get_if<Alarm>(&event)) {

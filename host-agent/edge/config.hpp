@@ -46,6 +46,7 @@ struct BladeConfig {
   IpPrefix address;                         ///< own address on the maintenance network
   std::vector<std::string> control;         ///< "address:port" of each control-server
   std::string run_dir = "/run/understudy";  ///< sockets, pid files, commit records; not over a reboot
+  static constexpr const char* region_prefix = "understudy-";
   std::string region_dir = "/dev/shm";
   std::uint16_t replication_port = 7410;
   std::map<std::string, std::string> networks;  ///< network name -> service interface of this blade
@@ -55,7 +56,9 @@ struct BladeConfig {
   WatchdogConfig watchdog;
   link::tls::Settings tls;
 
-  [[nodiscard]] std::string region_path(const RoleId& role) const { return region_dir + "/understudy-" + role.value; }
+  [[nodiscard]] std::string region_path(const RoleId& role) const {
+    return region_dir + "/" + region_prefix + role.value;
+  }
 };
 
 /// BadInput with file, line and what to write instead. Interfaces must exist in the present network namespace, and the

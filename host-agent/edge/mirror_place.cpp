@@ -1,12 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "edge/mirror_place.hpp"
 
-#include <sys/stat.h>
-#include <unistd.h>
-
-#include <cerrno>
-#include <cstring>
-
 #include "place/region_schema.hpp"
 #include "understudy/common/log.hpp"
 #include "understudy/shm/region.hpp"
@@ -16,17 +10,16 @@ namespace understudy::host {
 namespace {
 constexpr auto kill_deadline = std::chrono::seconds(5);
 constexpr const char* maintenance_port = "mnt";
-
-std::optional<std::pair<dev_t, ino_t>> file_identity(const std::string& path) {
-  struct stat found {};
-  if (::stat(path.c_str(), &found) != 0) { return std::nullopt; }
-  return std::pair(found.st_dev, found.st_ino);
-}
 }  // namespace
 
 MirrorPlace::MirrorPlace(boost::asio::io_context& io, const BladeConfig& config, StandbyNetwork& network,
-                         link::RunMirror mirror, GuestCallbacks callbacks)
-    : io_(io), config_(config), network_(network), mirror_(std::move(mirror)), callbacks_(std::move(callbacks)) {}
+                         RegionMaker& regions, link::RunMirror mirror, GuestCallbacks callbacks)
+    : io_(io),
+      config_(config),
+      network_(network),
+      regions_(regions),
+      mirror_(std::move(mirror)),
+      callbacks_(std::move(callbacks)) {}
 
 std::string mirror_tap_name(const link::RoleSpec& spec, const std::string& port) {
   return "m" + std::to_string(spec.number) + "-" + port;
@@ -53,15 +46,10 @@ Status MirrorPlace::make_taps(std::vector<GuestNic>& nics) {
   return network_.join_ungated(tap_name(maintenance_port), network_.maintenance_bridge());
 }
 
-Status MirrorPlace::start(Accelerator accelerator, RegionDevice device) {
+void MirrorPlace::start(Accelerator accelerator, RegionDevice device, std::function<void(Status)> done) {
   const auto& spec = mirror_.spec;
   GuestOptions options;
-  if (auto done = make_taps(options.nics); !done) { return done; }
-  const auto region_path = config_.region_path(spec.id);
-  const auto info_bytes = device == RegionDevice::Nvdimm ? shm::nvdimm_info_bytes : 0;
-  auto region = shm::Region::create(region_path, spec.region_bytes, place::region_schema(spec), info_bytes);
-  if (!region) { return region.error(); }
-  remember_region();
+  if (auto made = make_taps(options.nics); !made) { return done(made); }
   options.role = spec.id.value;
   options.run_dir = config_.run_dir;
   options.qemu = config_.mirrors.qemu;
@@ -69,11 +57,22 @@ Status MirrorPlace::start(Accelerator accelerator, RegionDevice device) {
   options.initramfs = config_.mirrors.initramfs;
   options.accelerator = accelerator;
   options.memory_mib = spec.mirror_memory_mib;
-  options.region_path = region_path;
+  options.region_path = config_.region_path(spec.id);
   options.region_bytes = spec.region_bytes;
   options.region_device = device;
   options.debug_shell = config_.mirrors.debug_shell;
-  auto guest = Guest::start(io_, options, callbacks_, config_.mirrors.boot_deadline);
+  const auto info_bytes = device == RegionDevice::Nvdimm ? shm::nvdimm_info_bytes : 0;
+  const RegionOrder order{options.region_path, spec.region_bytes, place::region_schema(spec), info_bytes};
+  regions_.make(order, alive_, [this, options, done = std::move(done)](Result<std::optional<shm::Region>> region) {
+    if (!region) { return done(region.error()); }
+    regions_.let_go(std::move(*region));
+    done(launch(options));
+  });
+}
+
+Status MirrorPlace::launch(GuestOptions options) {
+  remember_region();
+  auto guest = Guest::start(io_, std::move(options), callbacks_, config_.mirrors.boot_deadline);
   if (!guest) { return guest.error(); }
   guest_ = std::move(guest).value();
   prefer(GuestWeight::Idle);  // one that is gone already tells so itself, and why
@@ -118,6 +117,12 @@ Status MirrorPlace::stop_serving() {
   return closed;
 }
 
+std::vector<MarkedTap> MirrorPlace::marked_taps() const {
+  std::vector<MarkedTap> taps;
+  for (const auto& port : mirror_.spec.ports) { taps.push_back({port.name, tap_name(port.name), port.mac}); }
+  return taps;
+}
+
 void MirrorPlace::cut(std::function<void(Status)> done) {
   Status cut;
   for (const auto& port : mirror_.spec.ports) {
@@ -140,12 +145,7 @@ void MirrorPlace::clean() {
 
 void MirrorPlace::discard() {
   clean();
-  const auto path = config_.region_path(mirror_.spec.id);
-  if (!region_ || file_identity(path) != region_) { return; }
-  if (::unlink(path.c_str()) != 0) {
-    // NOLINTNEXTLINE(concurrency-mt-unsafe): one thread
-    log::warn("region {} of a released mirror stays and holds its memory: {}", path, std::strerror(errno));
-  }
+  regions_.remove(config_.region_path(mirror_.spec.id), region_);
 }
 
 void MirrorPlace::remember_region() { region_ = file_identity(config_.region_path(mirror_.spec.id)); }

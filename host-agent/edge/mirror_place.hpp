@@ -2,7 +2,7 @@
 #pragma once
 /// A mirror on this standby: taps behind the closed gate, a fresh region, a guest.
 ///
-///   start() ──► taps join bridges (gate closed) ──► region file ──► QEMU ──hello──► configure …
+///   start() ──► taps join bridges (gate closed) ──► region file (beside the loop) ──► QEMU ──hello──► configure …
 ///   open_gate() / close_gate(): the only thing that decides whether the mirror speaks on service networks
 ///   clean() after a movement, discard() after a release: who makes the region file is who removes it
 ///   cut(): the taps leave their bridges and the guest is killed: from here on nobody can resume it (rule 14)
@@ -21,7 +21,9 @@
 #include "edge/config.hpp"
 #include "edge/guests/accelerator.hpp"
 #include "edge/guests/guest.hpp"
+#include "edge/region_maker.hpp"
 #include "edge/standby_network.hpp"
+#include "edge/tap_markers.hpp"
 
 namespace understudy::host {
 
@@ -30,12 +32,13 @@ namespace understudy::host {
 
 class MirrorPlace {
  public:
-  MirrorPlace(boost::asio::io_context& io, const BladeConfig& config, StandbyNetwork& network, link::RunMirror mirror,
-              GuestCallbacks callbacks);
+  MirrorPlace(boost::asio::io_context& io, const BladeConfig& config, StandbyNetwork& network, RegionMaker& regions,
+              link::RunMirror mirror, GuestCallbacks callbacks);
   MirrorPlace(const MirrorPlace&) = delete;
   MirrorPlace& operator=(const MirrorPlace&) = delete;
 
-  Status start(Accelerator accelerator, RegionDevice device = RegionDevice::Ivshmem);
+  /// `done`: QEMU runs, or why not. Not called when this mirror is gone by then; nor is anything left of it.
+  void start(Accelerator accelerator, RegionDevice device, std::function<void(Status)> done);
   Status adopt();
   void hold(link::RunMirror mirror) { mirror_ = std::move(mirror); }
   [[nodiscard]] const link::RunMirror& mirror() const { return mirror_; }
@@ -50,6 +53,8 @@ class MirrorPlace {
   Status close_gate();
   /// The gate closes for good: the share of the CPU that a serving guest has goes back with it.
   Status stop_serving();
+  /// The service ports, for a movement's markers.
+  [[nodiscard]] std::vector<MarkedTap> marked_taps() const;
   void cut(std::function<void(Status)> done);
   /// Taps away, after the guest is gone. The region stays: after a movement it is the host's.
   void clean();
@@ -58,17 +63,19 @@ class MirrorPlace {
 
  private:
   void remember_region();
+  Status launch(GuestOptions options);
   Status make_taps(std::vector<GuestNic>& nics);
   [[nodiscard]] std::string tap_name(const std::string& port) const;
 
   boost::asio::io_context& io_;
   const BladeConfig& config_;
   StandbyNetwork& network_;
+  RegionMaker& regions_;
   link::RunMirror mirror_;
   GuestCallbacks callbacks_;
   std::unique_ptr<Guest> guest_;
-  /// Device and inode of the region of this mirror: a file of that name may be its successor's.
-  std::optional<std::pair<dev_t, ino_t>> region_;
+  std::optional<FileIdentity> region_;  ///< of this mirror
+  std::shared_ptr<int> alive_ = std::make_shared<int>(0);
 };
 
 }  // namespace understudy::host

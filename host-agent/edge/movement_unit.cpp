@@ -17,6 +17,8 @@ namespace understudy::host {
 namespace {
 constexpr std::size_t commit_bytes_max = 1024;
 constexpr auto qmp_deadline = std::chrono::milliseconds(1000);
+/// Below the core's own, and beyond the guest's, which tells of the same NIC from its side.
+constexpr auto marker_limit = std::chrono::milliseconds(40);
 }  // namespace
 
 void MovementUnit::perform(Step step, Term term, std::function<void(Status)> done) {
@@ -27,11 +29,16 @@ void MovementUnit::perform(Step step, Term term, std::function<void(Status)> don
     case Step::CloseMirrorGate:
       done(mirror_.close_gate());
       return;
+    case Step::SendMarkers:
+      marker_ = net::MarkerPort::make_number();
+      final_.clear();
+      markers_.send(mirror_.marked_taps(), marker_, marker_limit, std::move(done));
+      return;
     case Step::Freeze:
       freeze(std::move(done));
       return;
     case Step::Finish:
-      done(transfer_->finish());
+      done(transfer_->finish(final_));
       return;
     case Step::Commit:
       commit(term, std::move(done));

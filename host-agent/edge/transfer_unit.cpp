@@ -122,6 +122,7 @@ Status TransferUnit::preload() {
   if (!region) { return region.error(); }
   auto store = region->store(net::net_store_name);
   if (!store) { return store.error(); }
+  region_.emplace(std::move(region).value());
   net_store_.emplace(std::move(store).value());
   journal_.emplace(*net_store_, net_store_->committed());  // first the position, then the tables: nothing is missed
   auto scope = net::NamespaceScope::enter(options_.namespace_path);
@@ -166,10 +167,33 @@ void TransferUnit::follow() {
   });
 }
 
-Status TransferUnit::finish() {
+/// The kernel's records end exactly where the guest has stopped writing them; an application may have gone on until the
+/// freeze. Less is no state to serve from: what the guest has written is not what this host maps.
+Status TransferUnit::check_final(const FinalSequences& final) {
+  for (const auto& [name, told] : final) {
+    const auto store = region_->store(name);
+    if (!store) { continue; }
+    const bool net = name == net::net_store_name;
+    const auto reached = net ? journal_->position() : store->committed();
+    if (reached < told) {
+      return failure("the mirror has written its store \"" + name + "\" up to " + std::to_string(told.value) +
+                         ", this host's copy ends at " + std::to_string(reached.value),
+                     Errc::Damaged);
+    }
+    if (net && reached > told) {
+      callbacks_.on_alarm("the mirror of role " + spec_.id.value + " went on recording its kernel's state up to " +
+                          std::to_string(reached.value) + " after it had said that " + std::to_string(told.value) +
+                          " is the last: the end of its kernel's events is not known");
+    }
+  }
+  return {};
+}
+
+Status TransferUnit::finish(const FinalSequences& final) {
   following_.reset();
   follow_timer_.cancel();
   if (auto done = catch_up(); !done) { return done; }
+  if (auto checked = check_final(final); !checked) { return checked; }
   const auto& report = installer_->report();
   if (report.refused != 0) {
     callbacks_.on_alarm("the host's kernel refused " + std::to_string(report.refused) + " records of role " +
@@ -180,7 +204,7 @@ Status TransferUnit::finish() {
 }
 
 void TransferUnit::take_over(Term term, std::function<void(Status)> done) {
-  if (auto opened = place_->open_region(false); !opened) {
+  if (auto opened = place_->open_region(); !opened) {
     done(opened);
     return;
   }

@@ -26,6 +26,9 @@ namespace understudy::host {
 [[nodiscard]] place::PlaceOptions moved_place(const BladeConfig& config, const link::RoleSpec& spec);
 [[nodiscard]] std::vector<std::string> moved_gate_ports(const link::RoleSpec& spec);
 
+/// store -> the last sequence committed in it, as the guest has told when it was quiesced.
+using FinalSequences = std::vector<std::pair<std::string, Sequence>>;
+
 class TransferUnit {
  public:
   TransferUnit(boost::asio::io_context& io, const BladeConfig& config, StandbyNetwork& network, link::RoleSpec spec,
@@ -34,7 +37,8 @@ class TransferUnit {
   TransferUnit& operator=(const TransferUnit&) = delete;
 
   void prepare(std::function<void(Status)> done);
-  Status finish();
+  /// `final`: what this host's copy must reach; empty: the guest was frozen before it could tell.
+  Status finish(const FinalSequences& final = {});
   /// Host becomes the writer, application active, gate open, announced.
   void take_over(Term term, std::function<void(Status)> done);
   void discard(std::function<void(Status)> done);
@@ -54,6 +58,7 @@ class TransferUnit {
   Status make_namespace();
   Status preload();
   Status catch_up();
+  Status check_final(const FinalSequences& final);
   void follow();
   Status speak();
 
@@ -63,6 +68,7 @@ class TransferUnit {
   link::RoleSpec spec_;
   place::PlaceOptions options_;
   std::unique_ptr<place::RolePlace> place_;
+  std::optional<shm::Region> region_;  ///< as the guest writes it
   std::optional<shm::Store> net_store_;
   std::optional<shm::JournalReader> journal_;
   std::optional<net::Installer> installer_;

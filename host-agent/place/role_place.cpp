@@ -117,24 +117,24 @@ Status RolePlace::configure() {
   return {};
 }
 
-Status RolePlace::open_region(bool create) {
-  const auto path = options_.region_path;
-  const auto offset = region_offset();
-  const auto size = options_.is_device || offset != 0 ? std::optional(spec_.region_bytes) : std::nullopt;
-  const auto state = shm::Region::inspect(path, size, offset);
-  if (state == shm::RegionState::Absent && create) {
-    auto made = shm::Region::create(path, spec_.region_bytes, region_schema(spec_));
-    if (!made) { return made.error(); }
-    region_.emplace(std::move(made).value());
-    return {};
-  }
-  auto opened = shm::Region::open(path, shm::Access::ReadWrite, size, offset);
+bool RolePlace::has_region_file() const {
+  return shm::Region::inspect(options_.region_path, region_size(), region_offset()) != shm::RegionState::Absent;
+}
+
+Status RolePlace::open_region() {
+  const auto& path = options_.region_path;
+  auto opened = shm::Region::open(path, shm::Access::ReadWrite, region_size(), region_offset());
   if (!opened) { return opened.error(); }
   if (!(opened->schema() == region_schema(spec_))) {
     return failure("region " + path + " was made for another version of role " + spec_.id.value, Errc::Refused);
   }
   region_.emplace(std::move(opened).value());
   return {};
+}
+
+/// What the file itself tells otherwise.
+std::optional<std::uint64_t> RolePlace::region_size() const {
+  return options_.is_device || region_offset() != 0 ? std::optional(spec_.region_bytes) : std::nullopt;
 }
 
 /// A guest's device is all region; the host's file may have an nvdimm's info block before it.
@@ -195,8 +195,8 @@ Status RolePlace::begin_writing(Term term) {
   for (const int fd : collector_->fds()) {
     if (fd < 0) { continue; }
     events_.push_back(std::make_unique<boost::asio::posix::stream_descriptor>(io_, dup(fd)));
-    watch(*events_.back());
   }
+  watch_all();
   watch_tables();
   return {};
 }
@@ -215,33 +215,63 @@ void RolePlace::watch_tables() {
   });
 }
 
+void RolePlace::watch_all() {
+  watching_ = std::make_shared<int>(0);
+  for (auto& events : events_) { watch(*events); }
+}
+
 void RolePlace::watch(boost::asio::posix::stream_descriptor& descriptor) {
-  descriptor.async_wait(boost::asio::posix::stream_descriptor::wait_read,
-                        [this, &descriptor, alive = std::weak_ptr(alive_)](const boost::system::error_code& error) {
-                          if (error || alive.expired() || !collector_) { return; }
-                          drain();
-                          if (collector_) { watch(descriptor); }
-                        });
+  descriptor.async_wait(
+      boost::asio::posix::stream_descriptor::wait_read,
+      [this, &descriptor, watching = std::weak_ptr(watching_)](const boost::system::error_code& error) {
+        if (error || watching.expired() || !collector_) { return; }
+        drain();
+        if (!watching.expired()) { watch(descriptor); }
+      });
 }
 
 void RolePlace::drain() {
   // Bounded: a kernel that tells events faster than they are taken must not keep the loop for ever.
   for (int rounds = 0; collector_ && rounds < drain_rounds_max; ++rounds) {
     const auto more = collector_->drain(*sink_);
-    if (!more) { callbacks_.on_alarm("the collector of kernel state failed: " + log::describe(more.error()), ""); }
-    if (!sink_->health().ok()) {
-      callbacks_.on_alarm("the store \"net\" is no longer ours to write: " + log::describe(sink_->health().error()),
-                          "");
-      stop_writing();
-      return;
-    }
+    look_at_sink(more ? Status{} : Status(more.error()));
     if (!more || !*more) { break; }
   }
   if (callbacks_.on_changes) { callbacks_.on_changes(); }
 }
 
+void RolePlace::run_dry() {
+  if (collector_) { look_at_sink(collector_->run_dry(*sink_)); }
+  if (callbacks_.on_changes) { callbacks_.on_changes(); }
+}
+
+void RolePlace::look_at_sink(const Status& collected) {
+  if (!collected) {
+    callbacks_.on_alarm("the collector of kernel state failed: " + log::describe(collected.error()), "");
+  }
+  if (sink_->health().ok()) { return; }
+  callbacks_.on_alarm("the store \"net\" is no longer ours to write: " + log::describe(sink_->health().error()), "");
+  stop_writing();
+}
+
+void RolePlace::hold_still() {
+  watching_.reset();
+  for (auto& events : events_) {
+    boost::system::error_code ignored;
+    events->cancel(ignored);
+  }
+  run_dry();
+}
+
+void RolePlace::go_on() {
+  if (!collector_ || watching_) { return; }
+  drain();
+  watch_all();
+}
+
 void RolePlace::stop_writing() {
   look_at_tables_.cancel();
+  watching_.reset();
   for (auto& events : events_) {
     boost::system::error_code ignored;
     events->close(ignored);

@@ -60,8 +60,11 @@ class RolePlace {
 
   /// MACs, addresses (no duplicate address detection, no autoconfiguration), sysctls, rule set, routes.
   Status configure();
-  /// `create`: an absent region is made; otherwise it must be there, with the role's schema.
-  Status open_region(bool create);
+  /// It must be there, with the role's schema.
+  Status open_region();
+  [[nodiscard]] bool has_region_file() const;
+  /// One that was made for this role just now.
+  void take_region(shm::Region region) { region_.emplace(std::move(region)); }
   void start_application(std::function<void(Status)> done);
   /// Becomes the writer of "net", subscribes, dumps and compares (rule 10).
   Status begin_writing(Term term);
@@ -74,17 +77,23 @@ class RolePlace {
   [[nodiscard]] const link::RoleSpec& spec() const { return spec_; }
   [[nodiscard]] const shm::Region& region() const { return *region_; }
   [[nodiscard]] const PlaceOptions& options() const { return options_; }
-  /// Stops the application's part of a movement: nothing is under way any more, or Expired.
   /// Takes every event that the kernel has queued, so that the store holds all that happened until now.
-  void drain();
+  void run_dry();
+  /// run_dry(), and nothing more is written until go_on(): the store's committed sequence is final.
+  void hold_still();
+  void go_on();
   [[nodiscard]] app::Supervisor* application() { return application_.get(); }
   /// What a collector or installer of this role keeps.
   [[nodiscard]] net::FlowFilter flow_filter() const;
 
  private:
   [[nodiscard]] std::uint64_t region_offset() const;
+  [[nodiscard]] std::optional<std::uint64_t> region_size() const;
   Status configure_port(net::Links& links, const link::PortSpec& port, const std::string& interface);
   void watch(boost::asio::posix::stream_descriptor& descriptor);
+  void watch_all();
+  void drain();
+  void look_at_sink(const Status& collected);
   void announce_once(int left);
   void watch_tables();
   void hear_fitness(const std::string& unfit);
@@ -100,6 +109,7 @@ class RolePlace {
   std::unique_ptr<net::StoreSink> sink_;
   std::optional<net::Collector> collector_;
   std::vector<std::unique_ptr<boost::asio::posix::stream_descriptor>> events_;
+  std::shared_ptr<int> watching_;  ///< handlers of events hold it weakly: one that is due already cannot be cancelled
   boost::asio::steady_timer announcements_;
   boost::asio::steady_timer look_at_tables_;  ///< runs while this place writes
   shm::FullTables full_tables_;

@@ -14,6 +14,8 @@ namespace json = boost::json;
 
 constexpr std::size_t most_stores = 8;
 constexpr std::size_t most_phases = 64;
+constexpr std::size_t most_ports = 64;
+constexpr std::size_t port_bytes_max = 64;
 constexpr std::array activity_names{"idle", "mirroring", "activating", "serving", "quiescing", "quiesced"};
 constexpr std::array phase_names{"starting", "connected", "syncing", "synced", "failed"};
 constexpr std::array vote_names{"unknown", "up", "down"};
@@ -67,7 +69,7 @@ struct OrderWriter {
     return {{"order", "activate"}, {"term", order.term.value}, {"deadline_ms", order.deadline_ms}};
   }
   json::object operator()(const Announce&) const { return {{"order", "announce"}}; }
-  json::object operator()(const Quiesce&) const { return {{"order", "quiesce"}}; }
+  json::object operator()(const Quiesce& order) const { return {{"order", "quiesce"}, {"marker", order.marker}}; }
   json::object operator()(const Resume&) const { return {{"order", "resume"}}; }
   json::object operator()(const Shutdown&) const { return {{"order", "shutdown"}}; }
   json::object operator()(const AllowGrants& order) const {
@@ -110,7 +112,8 @@ struct EventWriter {
   json::object operator()(const Quiesced& event) const {
     json::object sequences;
     for (const auto& [store, sequence] : event.sequences) { sequences[store] = sequence.value; }
-    return {{"event", "quiesced"}, {"sequences", sequences}, {"ms", event.ms}};
+    json::array unmarked(event.unmarked.begin(), event.unmarked.end());
+    return {{"event", "quiesced"}, {"sequences", sequences}, {"ms", event.ms}, {"unmarked", unmarked}};
   }
   json::object operator()(const QuiesceFailed& event) const {
     return {{"event", "quiesce-failed"}, {"detail", event.detail}};
@@ -176,6 +179,12 @@ Quiesced read_quiesced(JsonFields& fields) {
     event.sequences.emplace_back(member.key(), Sequence{error ? 0 : sequence});
   }
   event.ms = fields.real("ms");
+  if (fields.find("unmarked") == nullptr) { return event; }  // an older guest, which waits for no marker
+  for (const auto& port : fields.array("unmarked", most_ports)) {
+    const auto* name = port.if_string();
+    if (name == nullptr || name->size() > port_bytes_max) { fields.problem("a port is not a short string"); }
+    if (name != nullptr) { event.unmarked.emplace_back(name->data(), name->size()); }
+  }
   return event;
 }
 
@@ -239,7 +248,7 @@ Result<GuestOrder> parse_order(std::string_view text) {
   } else if (name == "announce") {
     order = Announce{};
   } else if (name == "quiesce") {
-    order = Quiesce{};
+    order = Quiesce{fields.find("marker") == nullptr ? 0 : fields.number("marker")};
   } else if (name == "resume") {
     order = Resume{};
   } else if (name == "allow-grants") {

@@ -19,6 +19,7 @@ namespace understudy::net {
 namespace {
 constexpr unsigned char address_families[] = {AF_INET, AF_INET6};
 constexpr std::size_t event_bytes = 64 * 1024;
+constexpr int markers_max = 8;  ///< overruns in a row, each with a buffer twice as large
 enum class Read { Something, Nothing, Overrun };
 }  // namespace
 
@@ -32,12 +33,14 @@ struct Collector::Impl {
   std::optional<NetlinkSocket> flow_requests;
   CollectorCounters counters;
   std::vector<char> buffer = std::vector<char>(event_bytes);
+  std::uint32_t marker_seen = 0;  ///< number of the last marker that was read
   DumpScope dirty{false, false};  ///< what must be dumped again before the records can be believed
 
   void on_route(const nlmsghdr* message, ChangeSink& sink);
   void on_link(const nlmsghdr* message);
   void on_message(const nlmsghdr* message, ChangeSink& sink);
   Result<Read> read_events(NetlinkSocket& socket, ChangeSink& sink, std::size_t& budget);
+  Status read_to_marker(NetlinkSocket& socket, ChangeSink& sink);
   Status dump_kind(NetlinkSocket& socket, std::uint16_t type, unsigned char family, ChangeSink& sink);
   Status dump(ChangeSink& sink, DumpScope scope);
   Status overrun(NetlinkSocket& socket);
@@ -72,6 +75,9 @@ void Collector::Impl::on_message(const nlmsghdr* message, ChangeSink& sink) {
         sink.neighbor(change->key, change->gone ? nullptr : &change->value);
       }
       return;
+    case NLMSG_ERROR:  // only markers are asked for on the sockets of events
+      marker_seen = message->nlmsg_seq;
+      return;
     case RTM_NEWLINK:
     case RTM_DELLINK:
       on_link(message);
@@ -100,6 +106,25 @@ Result<Read> Collector::Impl::read_events(NetlinkSocket& socket, ChangeSink& sin
     budget -= budget > 0 ? 1 : 0;
   }
   return Read::Something;
+}
+
+/// The kernel has answered before put_marker() returns, so this waits for nobody.
+Status Collector::Impl::read_to_marker(NetlinkSocket& socket, ChangeSink& sink) {
+  for (int tries = 0; tries < markers_max; ++tries) {
+    const auto marker = socket.put_marker();
+    if (!marker) { return marker.error(); }
+    for (;;) {
+      auto unbounded = event_bytes;
+      const auto read = read_events(socket, sink, unbounded);
+      if (!read) { return read.error(); }
+      if (marker_seen == *marker) { return {}; }
+      if (*read == Read::Overrun) {
+        if (const auto noted = overrun(socket); !noted) { return noted; }
+      }
+      if (*read == Read::Nothing) { break; }  // the marker was lost with what it stood behind
+    }
+  }
+  return failure("the kernel tells events faster than they can be taken", Errc::Expired);
 }
 
 Status Collector::Impl::dump_kind(NetlinkSocket& socket, std::uint16_t type, unsigned char family, ChangeSink& sink) {
@@ -214,6 +239,16 @@ Result<bool> Collector::drain(ChangeSink& sink, std::size_t events_max) {
     if (const auto dumped = impl_->dump(sink, dirty); !dumped) { return dumped.error(); }
   }
   return budget == 0 || dirty.flows;
+}
+
+Status Collector::run_dry(ChangeSink& sink) {
+  NetlinkSocket* const sockets[] = {&impl_->route_events, impl_->flow_events ? &*impl_->flow_events : nullptr};
+  for (NetlinkSocket* socket : sockets) {
+    if (socket == nullptr) { continue; }
+    if (const auto done = impl_->read_to_marker(*socket, sink); !done) { return done; }
+  }
+  const DumpScope dirty = impl_->dirty;
+  return dirty.routes_and_neighbors || dirty.flows ? impl_->dump(sink, dirty) : Status{};
 }
 
 }  // namespace understudy::net

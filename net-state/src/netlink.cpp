@@ -83,6 +83,18 @@ Result<int> NetlinkSocket::talk(nlmsghdr* message, const std::function<void(cons
   }
 }
 
+Result<std::uint32_t> NetlinkSocket::put_marker() {
+  alignas(nlmsghdr) char memory[NLMSG_HDRLEN] = {};
+  nlmsghdr* const nothing = mnl_nlmsg_put_header(memory);
+  nothing->nlmsg_type = NLMSG_NOOP;
+  nothing->nlmsg_flags = NLM_F_REQUEST | NLM_F_ACK;
+  nothing->nlmsg_seq = ++sequence_;
+  if (mnl_socket_sendto(socket_.get(), nothing, nothing->nlmsg_len) < 0) {
+    return netlink_failure("cannot send a netlink marker", errno);
+  }
+  return sequence_;
+}
+
 Status NetlinkSocket::dump(nlmsghdr* message, const std::function<void(const nlmsghdr*)>& visit) {
   message->nlmsg_flags |= NLM_F_REQUEST | NLM_F_DUMP;
   for (int tries = 0; tries < dump_tries_max; ++tries) {

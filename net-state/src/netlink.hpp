@@ -33,6 +33,10 @@ class NetlinkSocket {
   /// Like talk, and hands every answer that is not the acknowledgement to `visit`.
   Result<int> talk(nlmsghdr* message, const std::function<void(const nlmsghdr*)>& visit);
 
+  /// Has the kernel put an empty answer behind everything that this socket has been sent already; its number. Lost, as
+  /// events are, when the socket's buffer is full: the next read tells ENOBUFS.
+  Result<std::uint32_t> put_marker();
+
   /// NLM_F_DUMP. An interrupted dump (NLM_F_DUMP_INTR) is begun again, a bounded number of times.
   Status dump(nlmsghdr* message, const std::function<void(const nlmsghdr*)>& visit);
 

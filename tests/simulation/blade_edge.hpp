@@ -119,6 +119,7 @@ struct BladeNode::Impl {
   // blade_movement.cpp
   void movement_step(unsigned role, host::Step step, Term term);
   void prepare_movement(unsigned role, const Done& done);
+  void send_markers(unsigned role, const Done& done);
   void freeze(unsigned role, const Done& done);
   void commit(unsigned role, Term term, const Done& done);
   void take_over(unsigned role, Term term, const Done& done);

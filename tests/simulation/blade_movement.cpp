@@ -44,6 +44,8 @@ void BladeNode::Impl::movement_step(unsigned role, host::Step step, Term term) {
       if (trouble()) { return done("the gate does not close"); }
       world.close_tap(role);
       return done({});
+    case host::Step::SendMarkers:
+      return send_markers(role, done);
     case host::Step::Freeze:
       return freeze(role, done);
     case host::Step::Finish:
@@ -84,6 +86,15 @@ void BladeNode::Impl::prepare_movement(unsigned role, const Done& done) {
   };
   if (!place(role).app_running) { return make(); }
   stop_application(role, make);  // of an earlier try
+}
+
+/// Back in a moment, or one is lost. A guest that stands still returns none.
+void BladeNode::Impl::send_markers(unsigned role, const Done& done) {
+  const bool lost = !world.guests[role]->machine.up || trouble();
+  const auto took = lost ? Duration(40ms) : world.random.between(500us, 20ms);
+  process.post(took, [this, role, id = movements.at(role).id, lost, done] {
+    if (same_movement(role, id)) { done(lost ? Outcome("no marker came back") : std::nullopt); }
+  });
 }
 
 void BladeNode::Impl::freeze(unsigned role, const Done& done) {

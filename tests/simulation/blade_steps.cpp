@@ -47,6 +47,7 @@ void BladeNode::Impl::perform(const host::Do& effect) {
     case host::Step::ServeOn:
       return serve_on(role, effect.term);
     case host::Step::PrepareMovement:
+    case host::Step::SendMarkers:
     case host::Step::Freeze:
     case host::Step::Finish:
     case host::Step::Commit:

@@ -44,7 +44,7 @@ struct ControlServers {
   std::vector<unsigned> states = std::vector<unsigned>(kSitesMax, 0);
   /// What was told of hold-outs, and how often each blade came: without a Hello before and after there is no failure.
   std::set<BladeId> held_now;
-  std::map<BladeId, unsigned> hellos;
+  std::map<BladeId, unsigned> failures;
   [[nodiscard]] bool several() const { return world.servers() > 1; }
   [[nodiscard]] std::optional<unsigned> leader() const;
   void tell_what_is_held();

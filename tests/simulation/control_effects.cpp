@@ -221,13 +221,13 @@ void ControlServer::perform(const Note& effect) {
   if (event.kind != "held-out") { return; }
   if (event.text.find("is let back") != std::string::npos) {
     all_.held_now.erase(event.blade);
-    all_.hellos[event.blade] = 1;
+    all_.failures[event.blade] = 1;
     return;
   }
   all_.held_now.insert(event.blade);
-  if (all_.hellos[event.blade] <= kHeldOutAfter) {
+  if (all_.failures[event.blade] <= kHeldOutAfter) {
     world.violate(Invariant::HeldOut, event.blade.value + " is held out and has come only " +
-                                          std::to_string(all_.hellos[event.blade]) + " times");
+                                          std::to_string(all_.failures[event.blade]) + " times");
   }
 }
 

@@ -193,7 +193,11 @@ void ControlServer::report(SessionId session, const link::Report& report) {
   const auto* hello = std::get_if<link::Hello>(&report);
   if (hello != nullptr && !on_hello(session, *hello)) { return; }
   const auto found = blade_of.find(session);
-  if (found != blade_of.end()) { step(AgentReport{found->second, report}); }
+  if (found == blade_of.end()) { return; }
+  const bool of_application =
+      std::holds_alternative<link::ApplicationFailed>(report) || std::holds_alternative<link::ServeFailed>(report);
+  if (of_application) { ++all_.failures[found->second]; }
+  step(AgentReport{found->second, report});
 }
 
 bool ControlServer::on_hello(SessionId session, const link::Hello& hello) {
@@ -203,7 +207,7 @@ bool ControlServer::on_hello(SessionId session, const link::Hello& hello) {
     blade_of.erase(stale);
     close(stale);
   }
-  ++all_.hellos[hello.blade];
+  ++all_.failures[hello.blade];
   blade_of[session] = hello.blade;
   session_of[hello.blade] = session;
   if (hello.blade == world.blade_id(world.standby()) && index_ == world.leading) { world.standby_heard(true); }

@@ -7,6 +7,7 @@
 #include "edge/guests/guest_record.hpp"
 #include "edge/shutdown_unit.hpp"
 #include "standby_bench.hpp"
+#include "support/held_back.hpp"
 
 namespace understudy::host {
 namespace {
@@ -35,14 +36,16 @@ class MirrorPlaceTest : public StandbyBench {
   }
 
   std::unique_ptr<Guest> guest_;
+  RegionMaker* maker_ = &regions_;
 
   std::unique_ptr<MirrorPlace> place() {
-    return std::make_unique<MirrorPlace>(
-        io_, config_, *network_, link::RunMirror{role_with({}), Term{1}, BladeId{"blade-2"}, {}, {}}, GuestCallbacks{});
+    return std::make_unique<MirrorPlace>(io_, config_, *network_, *maker_,
+                                         link::RunMirror{role_with({}), Term{1}, BladeId{"blade-2"}, {}, {}},
+                                         GuestCallbacks{});
   }
   std::unique_ptr<MirrorPlace> started() {
     auto made = place();
-    const auto done = made->start(Accelerator::Tcg);
+    const auto done = outcome([&](auto end) { made->start(Accelerator::Tcg, RegionDevice::Ivshmem, end); });
     EXPECT_TRUE(done.ok()) << done.error().message;
     return made;
   }
@@ -74,7 +77,7 @@ TEST_F(MirrorPlaceTest, AReleasedMirrorTakesItsRegionAndTapsWithIt) {
 
 TEST_F(MirrorPlaceTest, AnNvdimmsFileIsLongerByItsInfoBlockAndHasTheRegionBehindIt) {
   auto mirror = place();
-  ASSERT_OK(mirror->start(Accelerator::Tcg, RegionDevice::Nvdimm));
+  ASSERT_OK(outcome([&](auto end) { mirror->start(Accelerator::Tcg, RegionDevice::Nvdimm, end); }));
   const auto bytes = role_with({}).region_bytes;
   EXPECT_EQ(std::filesystem::file_size(region_path()), bytes + shm::nvdimm_info_bytes);
   EXPECT_EQ(shm::region_offset(region_path(), bytes), shm::nvdimm_info_bytes);
@@ -116,6 +119,30 @@ TEST_F(MirrorPlaceTest, AMovementLeavesTheRegionWhichIsTheHostsNow) {
   mirror->clean();
   mirror.reset();
   EXPECT_TRUE(has_region());
+}
+
+TEST_F(MirrorPlaceTest, WhatIsReleasedWhileItsRegionIsMadeLeavesNothingAndStartsNobody) {
+  test::HeldBack making;
+  RegionMaker slow(io_, [&](const RegionOrder& order) {
+    making.wait();
+    return RegionMaker::create_file(order);
+  });
+  maker_ = &slow;
+  auto mirror = place();
+  mirror->start(Accelerator::Tcg, RegionDevice::Ivshmem,
+                [](const Status&) { ADD_FAILURE() << "nobody asks any more"; });
+  ASSERT_TRUE(run_until([&] { return making.waits(); }));
+  ASSERT_TRUE(network_->links().state("m2-ext").ok());
+  release(std::move(mirror));
+  EXPECT_FALSE(network_->links().state("m2-ext").ok());
+  making.let_go();
+  // The next mirror's region is made behind it, and is not taken for the given up one's.
+  auto next = place();
+  ASSERT_OK(outcome([&](auto end) { next->start(Accelerator::Tcg, RegionDevice::Ivshmem, end); }));
+  EXPECT_TRUE(has_region());
+  EXPECT_EQ(recorded_roles(config_.run_dir).size(), 1U);
+  release(std::move(next));
+  EXPECT_FALSE(has_region());
 }
 
 TEST_F(MirrorPlaceTest, ADaemonThatEndsLeavesTheRegionOfAMirrorThatRunsOn) {

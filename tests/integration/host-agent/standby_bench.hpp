@@ -12,6 +12,7 @@
 
 #include "../net-state/lab.hpp"
 #include "edge/config.hpp"
+#include "edge/region_maker.hpp"
 #include "edge/standby_network.hpp"
 #include "place/region_schema.hpp"
 #include "support/run_until.hpp"
@@ -80,6 +81,7 @@ class StandbyBench : public testing::Test, protected understudy::test::Loop {
   std::vector<std::string> made_;
   BladeConfig config_;
   std::unique_ptr<StandbyNetwork> network_;
+  RegionMaker regions_{io_};
 };
 
 }  // namespace understudy::host

@@ -2,6 +2,8 @@
 // The transfer unit: what is broken off leaves nothing, what ended on the way is started again.
 #include "edge/transfer_unit.hpp"
 
+#include <linux/neighbour.h>
+
 #include <csignal>
 
 #include "standby_bench.hpp"
@@ -126,6 +128,33 @@ TEST_F(TransferTest, AnApplicationThatEndedAfterItWasPreparedIsStartedAgainByThe
   EXPECT_EQ(::testing::PrintToString(alarms_), "{}");
   EXPECT_TRUE(outcome([&](auto done) { transfer_->discard(done); }).ok());
   expect_nothing_left();
+}
+
+TEST_F(TransferTest, ACopyThatEndsBeforeTheMirrorsLastWordIsNotServedFrom) {
+  ASSERT_OK(outcome([&](auto done) { transfer_->prepare(done); }));
+  auto guest = shm::Region::open(region_path(), shm::Access::ReadWrite, spec_.region_bytes);
+  ASSERT_TRUE(guest.ok()) << guest.error().message;
+  auto writer = guest->store(net::net_store_name).value().become_writer(Term{2});
+  ASSERT_TRUE(writer.ok()) << writer.error().message;
+  net::NeighborKey key;
+  net::NeighborValue value;
+  key.address = net::test::ip("10.1.2.9").bytes;
+  key.port = net::make_port_name("ext").value();
+  key.family = 4;
+  value.mac = net::test::mac("02:00:00:00:77:01").bytes;
+  value.state = NUD_STALE;
+  const auto last = writer->put(net::NeighborTable, shm::as_bytes_of(key), shm::as_bytes_of(value));
+  ASSERT_TRUE(last.ok()) << last.error().message;
+  const std::string net = net::net_store_name;
+
+  const auto less = transfer_->finish({{net, Sequence{last->value + 1}}});
+  EXPECT_NE(less.error().message.find("\"net\""), std::string::npos) << less.error().message;
+  EXPECT_EQ(::testing::PrintToString(alarms_), "{}");
+  EXPECT_TRUE(transfer_->finish({{net, *last}, {"of the guest's own making", Sequence{9}}}).ok());
+  EXPECT_EQ(::testing::PrintToString(alarms_), "{}");
+  EXPECT_TRUE(transfer_->finish({{net, Sequence{}}}).ok());
+  EXPECT_EQ(alarms_.size(), 1U) << "it wrote on after its last word";
+  EXPECT_TRUE(outcome([&](auto done) { transfer_->discard(done); }).ok());
 }
 
 }  // namespace

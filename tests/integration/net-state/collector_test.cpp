@@ -129,6 +129,21 @@ TEST_F(CollectorTest, ANeighborThatAnnouncesItselfIsRecordedWithItsMac) {
   EXPECT_TRUE(drains_until(sut, [&] { return !store_->find<NeighborKey, NeighborValue>(NeighborTable, key); }));
 }
 
+TEST_F(CollectorTest, RunsDryOfAllThatTheKernelHasQueuedAlsoWhenItWasTooMuch) {
+  CollectorOptions small;
+  small.event_buffer_bytes = 4096;  // less than the first flows' events
+  for (const bool overruns : {false, true}) {
+    auto sut = open(overruns ? small : CollectorOptions{});
+    ASSERT_OK(sut.dump(*sink_));
+    auto by = installer();
+    make_flows(by, overruns ? 3000 : 1000, 500);
+    ASSERT_OK(sut.run_dry(*sink_));
+    EXPECT_EQ(store_->store().count(FlowTable), overruns ? 1000U : 500U);
+    EXPECT_EQ(sut.counters().overruns > 0, overruns);
+    ASSERT_OK(sut.run_dry(*sink_));  // nothing is queued
+  }
+}
+
 TEST_F(CollectorTest, FlowsComeAndGoByEvents) {
   auto sut = open();
   ASSERT_OK(sut.dump(*sink_));

@@ -147,6 +147,63 @@ TEST(HoldOut, FailuresThatAreFarApartAndRestartsOfADaemonAreNone) {
   EXPECT_EQ(chassis.group->status().blades[1].detail, "");
 }
 
+/// Of an active, as far as it can be: nobody else is there to serve its role.
+void crash(Chassis& chassis) {
+  const link::ApplicationFailed failed{RoleId{"role-1"}, chassis.own(1).term, "killed by signal 11"};
+  chassis.report(BladeId{"blade-1"}, failed);
+  chassis.report(BladeId{"blade-1"}, failed);  // told again until it runs
+  chassis.pass(10s);
+}
+
+TEST(HoldOut, AnApplicationThatCrashesAgainAndAgainHoldsItsBladeOutAndIsServedOn) {
+  Chassis chassis(strict());
+  chassis.bring_up();
+  chassis.mirror_state(1, MirrorPhase::Syncing);
+  for (int i = 0; i < 2; ++i) { crash(chassis); }
+  EXPECT_EQ(chassis.group->status().blades[0].detail, "");
+  crash(chassis);
+  EXPECT_NE(chassis.group->status().blades[0].detail.find("held out after 3 failures within 600 s"), std::string::npos);
+  EXPECT_EQ(chassis.group->status().blades[1].detail, "") << "the standby has not failed";
+  EXPECT_EQ(chassis.state(1), RoleState::Exposed) << "there is nobody else";
+  chassis.restart_control_server();
+  EXPECT_NE(chassis.group->status().blades[0].detail.find("held out"), std::string::npos);
+  ASSERT_TRUE(chassis.group->check_let_back(BladeId{"blade-1"}).ok());
+  chassis.step(OperatorLetBack{BladeId{"blade-1"}});
+  EXPECT_EQ(chassis.group->status().blades[0].detail, "");
+}
+
+TEST(HoldOut, AnActiveThatIsHeldOutGetsNoRoleBackThatItsMirrorCanServe) {
+  for (const bool held : {false, true}) {
+    Chassis chassis(strict());
+    chassis.bring_up();
+    chassis.mirror_state(1, MirrorPhase::Syncing);
+    for (int i = 0; i < (held ? 3 : 2); ++i) { crash(chassis); }
+    chassis.mirror_vote(1, Vote::Up);
+    chassis.mirror_state(1, MirrorPhase::Synced);
+    ASSERT_EQ(chassis.state(1), RoleState::Protected);
+    chassis.power_works = false;
+    chassis.silent_agents.insert(chassis.standby());
+    chassis.silence(1);
+    chassis.pass(1s);
+    ASSERT_EQ(chassis.state(1), RoleState::TakingOver);
+    chassis.own_vote(BladeId{"blade-1"}, Vote::Up);  // it was its network, and is well again
+    chassis.mirror_vote(1, Vote::Up);
+    chassis.forget();
+    const auto fails = [&] {
+      chassis.report(chassis.standby(), link::ActivateFailed{RoleId{"role-1"}, chassis.own(1).term, "x"});
+    };
+    fails();
+    chassis.pass(1s);
+    EXPECT_EQ(chassis.orders<link::StandDown>().empty(), held) << "the mirror makes way for who is healthy";
+    if (!held) { continue; }
+    for (int i = 0; i < 5; ++i) {
+      fails();
+      chassis.pass(20s);
+    }
+    EXPECT_FALSE(chassis.orders<link::StandDown>().empty()) << "a mirror that cannot do it makes way all the same";
+  }
+}
+
 TEST(HoldOut, LastsFromTheLastFailureEvenWhenThatComesAlone) {
   const HoldOutConfig config{.failures = 3, .within = 10min, .lasts = 1h};
   HoldOut hold_out;

@@ -70,7 +70,9 @@ TEST_F(AdoptTest, EveryStageIsWrittenDownBeforeItBegins) {
   EXPECT_EQ(sut_.record_of(role)->stage, RoleStage::ServingMirror);
   expect_remembered_first(order(link::Move{role, Term{3}}));
   EXPECT_EQ(sut_.record_of(role)->move_term, Term{3});
-  for (const auto one : {Step::PrepareMovement, Step::CloseMirrorGate}) { (void)step(StepDone{role, one}); }
+  for (const auto one : {Step::PrepareMovement, Step::CloseMirrorGate, Step::SendMarkers}) {
+    (void)step(StepDone{role, one});
+  }
   (void)step(GuestQuiesced{role});
   for (const auto one : {Step::Freeze, Step::Finish, Step::Commit}) { (void)step(StepDone{role, one}); }
   expect_remembered_first(step(StepDone{role, Step::Resume}));

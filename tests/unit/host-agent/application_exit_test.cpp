@@ -71,7 +71,10 @@ class ApplicationExitTest : public testing::Test {
       if (movement() == state) { return; }
       (void)done(one);
       if (movement() == state) { return; }
-      if (one == Step::CloseMirrorGate) { (void)step(GuestQuiesced{role}); }
+      if (one == Step::CloseMirrorGate) {
+        (void)done(Step::SendMarkers);
+        (void)step(GuestQuiesced{role});
+      }
     }
     ASSERT_EQ(movement(), state);
   }

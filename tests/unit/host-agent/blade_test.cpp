@@ -248,7 +248,7 @@ TEST_F(BladeTest, AGuestThatWasAboutToBeStartedAgainWhenToldToStandDownIsStarted
 TEST_F(BladeTest, AMovedRoleIsServedByTheHostUnderTheReservedTerm) {
   mirror_serves();
   (void)order(link::Move{role, Term{3}});
-  for (const auto step : {Step::PrepareMovement, Step::CloseMirrorGate}) { (void)done(step); }
+  for (const auto step : {Step::PrepareMovement, Step::CloseMirrorGate, Step::SendMarkers}) { (void)done(step); }
   (void)sut_.step(at(++now_), GuestQuiesced{role});
   for (const auto step : {Step::Freeze, Step::Finish, Step::Commit, Step::Resume}) { (void)done(step); }
   EXPECT_EQ(stage(), RoleStage::ServingHost);

@@ -21,7 +21,10 @@ class MovementTest : public testing::Test {
       if (movement.state() == state) { return movement; }
       (void)movement.on_step_done(at(++now_), step);
       if (movement.state() == state) { return movement; }
-      if (step == Step::CloseMirrorGate && !guest_dead) { (void)movement.on_guest_quiesced(at(++now_)); }
+      if (step == Step::CloseMirrorGate && !guest_dead) {
+        (void)movement.on_step_done(at(++now_), Step::SendMarkers);
+        (void)movement.on_guest_quiesced(at(++now_));
+      }
     }
     return movement;
   }
@@ -136,6 +139,64 @@ TEST_F(MovementTest, AnApplicationThatIsNotQuiescedRollsBackAtOnceIfItNeedsIt) {
   EXPECT_TRUE(has(effects, TellGuest{RoleId{"role-2"}, GuestOrder::Resume, Term{2}}));
   auto frozen = in(MovementState::Freezing);
   EXPECT_TRUE(frozen.on_guest_not_quiesced(at(now_ + 1), "busy").empty());
+}
+
+/// The events of quiescing in `order`: m the markers are back, l they are lost, g the guest has taken all, u it lacks
+/// one.
+Effects quiesces(Movement& movement, const std::string& order, int now) {
+  Effects all;
+  for (const char event : order) {
+    ++now;
+    Effects effects;
+    if (event == 'm') { effects = movement.on_step_done(at(now), Step::SendMarkers); }
+    if (event == 'l') { effects = movement.on_step_failed(at(now), Step::SendMarkers, "no marker came back from ext"); }
+    if (event == 'g') { effects = movement.on_guest_quiesced(at(now)); }
+    if (event == 'u') { effects = movement.on_guest_quiesced(at(now), {"int"}); }
+    all.insert(all.end(), effects.begin(), effects.end());
+  }
+  return all;
+}
+
+std::string warning_in(const Effects& effects) {
+  for (const auto& effect : effects) {
+    const auto* report = std::get_if<SendReport>(&effect);
+    const auto* warning = report == nullptr ? nullptr : std::get_if<link::MirrorWarning>(&report->report);
+    if (warning != nullptr) { return warning->detail; }
+  }
+  return {};
+}
+
+TEST_F(MovementTest, TheMarkersGoBehindTheClosedGateBeforeTheGuestIsTold) {
+  auto movement = in(MovementState::Blocking);
+  EXPECT_EQ(movement.on_step_done(at(9), Step::CloseMirrorGate),
+            (Effects{Do{RoleId{"role-2"}, Step::SendMarkers, Term{3}},
+                     TellGuest{RoleId{"role-2"}, GuestOrder::Quiesce, Term{2}}}));
+}
+
+TEST_F(MovementTest, FreezesOnlyWhenTheMarkersAreBackAndTheGuestHasTakenAllBeforeThem) {
+  for (const std::string order : {"mg", "gm"}) {
+    auto movement = in(MovementState::Quiescing);
+    EXPECT_TRUE(quiesces(movement, order.substr(0, 1), now_).empty()) << order;
+    EXPECT_EQ(movement.state(), MovementState::Quiescing) << order;
+    EXPECT_EQ(quiesces(movement, order.substr(1), now_ + 1), (Effects{Do{RoleId{"role-2"}, Step::Freeze, Term{3}}}));
+  }
+}
+
+TEST_F(MovementTest, ALostMarkerForcesTheFreezeAndTheWarningNamesItsPort) {
+  for (const auto& [order, port] :
+       std::vector<std::pair<std::string, std::string>>{{"lg", "ext"}, {"gl", "ext"}, {"um", "int"}, {"lu", "int"}}) {
+    auto movement = in(MovementState::Quiescing);
+    const auto effects = quiesces(movement, order, now_);
+    EXPECT_TRUE(has(effects, Do{RoleId{"role-2"}, Step::Freeze, Term{3}})) << order;
+    EXPECT_NE(warning_in(effects).find(port), std::string::npos) << order << ": " << warning_in(effects);
+  }
+  for (const std::string order : {"m", "g", ""}) {
+    auto movement = in(MovementState::Quiescing);
+    (void)quiesces(movement, order, now_);
+    const auto effects = movement.on_tick(movement.next_deadline().value() + milliseconds(1));
+    EXPECT_TRUE(has(effects, Do{RoleId{"role-2"}, Step::Freeze, Term{3}})) << order;
+    EXPECT_NE(warning_in(effects), "") << order;
+  }
 }
 
 TEST_F(MovementTest, AHandoverPastItsDeadlineRollsBack) {

@@ -117,7 +117,7 @@ const std::array kSteps{"PrepareHost",     "OpenHostGate",  "CloseHostGate", "St
                         "CloseMirrorGate", "StopGuest",     "AdoptHost",     "AdoptGuest", "PrepareMovement",
                         "Freeze",          "Finish",        "Commit",        "Resume",     "Rollback",
                         "Discard",         "ReleaseGuests", "UntimeGate",    "TimeGate",   "QuiesceHost",
-                        "ShipLast",        "ServeOn"};
+                        "ShipLast",        "ServeOn",       "SendMarkers"};
 
 std::vector<Row> rows() {
   const Term newer{7};
@@ -268,6 +268,8 @@ ShipLast done            -- ph oh sh ho ch sg mi ac om sm mo cm
 ShipLast failed          -- ph oh sh ho ch sg mi ac om sm mo cm
 ServeOn done             -- ph oh sh ho ch sg mi ac om sm mo cm
 ServeOn failed           -- ph oh sh ho ch sg mi ac om sm mo cm
+SendMarkers done         -- ph oh sh ho ch sg mi ac om sm mo cm
+SendMarkers failed       -- ph oh sh ho ch sg mi ac om sm mo cm
 )";
 // clang-format on
 

@@ -22,6 +22,7 @@ TEST(GuestChannel, EveryOrderSurvivesItsLine) {
                                        Activate{Term{9}, 1500},
                                        Announce{},
                                        Quiesce{},
+                                       Quiesce{~0ULL},
                                        Resume{},
                                        Shutdown{}};
   for (const auto& order : orders) {
@@ -41,7 +42,7 @@ TEST(GuestChannel, EveryEventSurvivesItsLine) {
       Ready{Term{9}, {{"drain", 1.5}, {"install", 0.25}}},
       ActivateFailed{"no"},
       Announced{},
-      Quiesced{{{"net", Sequence{~0ULL}}, {"sessions", Sequence{3}}}, 2.5},
+      Quiesced{{{"net", Sequence{~0ULL}}, {"sessions", Sequence{3}}}, 2.5, {"ext", "int"}},
       Alarm{"slow"},
       Alarm{"the application ended", "application"}};
   for (const auto& event : events) {

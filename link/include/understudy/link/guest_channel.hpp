@@ -61,7 +61,11 @@ struct Activate {  ///< make everything ready to serve under `term`, answer Read
 struct Announce {  ///< the gate is open: gratuitous ARP and unsolicited neighbour advertisements
   bool operator==(const Announce&) const = default;
 };
-struct Quiesce {  ///< the gate is blocked: drain, tell the final sequences, write nothing any more
+/// The gate is blocked: take what has arrived before the marker, tell the final sequences, write nothing any more.
+struct Quiesce {
+  /// Of the frame that the host sends to each service NIC behind all others, and that is to be sent back; 0: of a host
+  /// that sends none.
+  std::uint64_t marker = 0;
   bool operator==(const Quiesce&) const = default;
 };
 struct Resume {  ///< the movement was rolled back: serve on under the old term
@@ -129,6 +133,7 @@ struct Announced {
 struct Quiesced {
   std::vector<std::pair<std::string, Sequence>> sequences;  ///< store -> last committed
   double ms = 0;
+  std::vector<std::string> unmarked = {};  ///< ports whose marker did not come in time: what they held may be lost
   bool operator==(const Quiesced&) const = default;
 };
 struct QuiesceFailed {  ///< the application, which must be quiesced, was not in time: the movement must roll back

@@ -76,6 +76,10 @@ class Collector {
   /// Takes at most about `events_max` queued events without waiting. True: there may be more.
   Result<bool> drain(ChangeSink& sink, std::size_t events_max = 4096);
 
+  /// Takes every event that the kernel had queued when this was called, however many: a marker in each queue tells
+  /// where that ends. Events that come meanwhile are not waited for.
+  Status run_dry(ChangeSink& sink);
+
   [[nodiscard]] const CollectorCounters& counters() const;
 
  private:
