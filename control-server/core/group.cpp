@@ -67,7 +67,7 @@ std::optional<Instant> Group::next_deadline() const {
   for (const auto& [id, blade] : blades_.all()) {
     const auto until = blade.hold_out.until(config_.hold_out);
     const auto doubt = blade.off_is_doubted_at(config_.timings.vote_settle());
-    for (const auto& one : {until, doubt, blade.ports_again_at}) {
+    for (const auto& one : {until, doubt, blade.ports_again_at, blade.ports_look_at}) {
       if (one && (!next || *one < *next)) { next = one; }
     }
   }
@@ -266,7 +266,11 @@ void Group::on_hello(StepContext& context, const link::Hello& hello) {
       // A blade in the middle of a movement holds both; the higher term is the later truth.
       if (one.role == role.id() && (!held || one.term > held->term)) { held = one; }
     }
-    role.on_hello(context, hello.blade, held);
+    Term known;
+    for (const auto& one : hello.known) {
+      if (one.role == role.id()) { known = std::max(known, one.term); }
+    }
+    role.on_hello(context, hello.blade, held, known);
   }
   if (hello.blade == blades_.standby() && mirrors && !standby_free()) { release_mirrors(context); }
 }
@@ -274,7 +278,7 @@ void Group::on_hello(StepContext& context, const link::Hello& hello) {
 void Group::release_mirrors(StepContext& context) {
   link::ReleaseMirrors order;
   for (auto& role : roles_) {
-    if (role.spares_its_mirror()) {
+    if (role.spares_its_mirror(context)) {
       order.except.push_back(role.id());
     } else {
       role.on_mirrors_released(context, blades_.standby());

@@ -7,6 +7,11 @@ namespace understudy::control {
 
 void Group::open_standby(StepContext& context) {
   auto& standby = blades_.at(blades_.standby());
+  // As the first look may be answered by nobody, and a person or a restarted switch may change them at any time.
+  if (!standby.ports_look_at || context.now >= *standby.ports_look_at) {
+    if (standby.ports_look_at) { context.look_at_ports(blades_.standby()); }
+    standby.ports_look_at = context.now + config_.timings.ports_look;
+  }
   if (!standby.maybe_closed() || !standby.connected || standby.ports.awaited(PortOrders::Kind::Isolate)) {
     standby.ports_again_at.reset();
     return;

@@ -163,10 +163,8 @@ void RoleMachine::send_activate(StepContext& context) {
 }
 
 void RoleMachine::on_report(StepContext& context, const BladeId& blade, const link::Activated& report) {
-  if (blade == standby_ && report.term > own_.highest() && !pending_ && !frozen_) {
-    if (!claim_counts(context, blade, {id(), report.term, PlaceKind::Mirror, true})) { return; }
-    activated_under_a_forgotten_term(context, report.term);
-    return;
+  if (blade == standby_ && report.term > own_.highest()) {
+    return serves_under_a_forgotten_term(context, {id(), report.term, PlaceKind::Mirror, true});
   }
   const bool ours = blade == standby_ && own_.place.kind == PlaceKind::Mirror && report.term == own_.term && !pending_;
   if (!ours || (state_ != RoleState::TakingOver && state_ != RoleState::Lost) || step_ == Step::AwaitGiveBack) {
@@ -178,11 +176,13 @@ void RoleMachine::on_report(StepContext& context, const BladeId& blade, const li
   now_on_mirror(context);
 }
 
-/// The store has lost the term while the mirror was being activated: what Hello told was no claim yet, this is one.
-void RoleMachine::activated_under_a_forgotten_term(StepContext& context, Term term) {
-  const link::HeldRole serves{id(), term, PlaceKind::Mirror, true};
+/// The store has lost the term while the mirror was being activated, or moved: what Hello told is not true any more, or
+/// was no claim yet; this is one.
+void RoleMachine::serves_under_a_forgotten_term(StepContext& context, const link::HeldRole& serves) {
+  if (frozen_ || !claim_counts(context, standby_, serves)) { return; }
   held_[standby_] = serves;
-  seen_ = std::max(seen_, term);
+  seen_ = std::max(seen_, serves.term);
+  if (pending_) { return; }  // adopted() looks at it
   if (own_.term.value == 0) {
     consider_first_term(context);  // whoever else may serve is heard first
   } else {

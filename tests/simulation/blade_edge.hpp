@@ -26,6 +26,7 @@ struct BladeNode::Impl {
 
   // --- /run: outlives the daemon, not the power ---
   std::map<RoleId, host::HeldRecord> records;
+  std::map<RoleId, host::GivenUp> given_up;
   link::HeardLeader heard;
 
   // --- the daemon ---

@@ -88,6 +88,7 @@ void BladeNode::Impl::perform(const host::Remember& effect) {
   if (record) {
     records[effect.role] = *record;
   } else {
+    given_up[effect.role] = core->given_up_of(effect.role);
     records.erase(effect.role);
   }
 }
@@ -264,6 +265,7 @@ void BladeNode::start() { impl_->start(); }
 void BladeNode::crash() { impl_->crash(); }
 void BladeNode::on_power_lost() {
   impl_->records.clear();
+  impl_->given_up.clear();
   impl_->heard = {};
 }
 

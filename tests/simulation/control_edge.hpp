@@ -97,7 +97,8 @@ class ControlServer {
   void stop_deciding(const std::string& why);
   /// One after the other, while this leadership lasts; `op` at etcd, `done` here.
   void on_store(Action op, std::function<void(bool answered)> done);
-  void on_store_when_it_begins(std::function<Action()> begin, std::function<void(bool answered)> done);
+  void on_store_when_it_begins(std::function<Action()> begin, std::function<void(bool answered)> done,
+                               bool first = false);
   void next_store_job();
   void persist_in_etcd(const control::Persist& effect);
 
@@ -110,6 +111,8 @@ class ControlServer {
   void perform(const control::Persist& effect);
   void perform(const control::KeepHoldOut& effect);
   void perform(const control::KeepProtection& effect);
+  void write_latest(const std::string& key, const char* what, Action change, std::function<void(bool)> done,
+                    bool again = false);
   void protection_kept(const control::KeepProtection& effect, bool came);
   void perform(const control::Isolate& effect);
   void perform(const control::Readmit& effect);
@@ -136,6 +139,7 @@ class ControlServer {
   std::map<BladeId, link::Vote> votes_;
   std::uint64_t reign_ = 0;  ///< what an earlier one asked for is nobody's
   std::map<RoleId, bool> unwritten_;
+  std::map<std::string, std::int64_t> revisions_;
   std::map<RoleId, control::StoredOwnership> book_;
   struct StoreJob {
     std::function<Action()> begin;  ///< called when it is sent; what it returns runs at etcd

@@ -83,11 +83,28 @@ void ControlServer::perform(const KeepHoldOut& effect) {
     all_.disk.hold_outs[effect.blade] = kept;
     return;
   }
-  on_store(
-      [this, kept, blade = effect.blade, by = token] {
-        if (all_.etcd.fenced_in(by, "that a blade failed")) { all_.etcd.state.hold_outs[blade] = kept; }
-      },
-      [](bool) {});
+  write_latest(
+      "kept/" + effect.blade.value, "that a blade failed",
+      [this, kept, blade = effect.blade] { all_.etcd.state.hold_outs[blade] = kept; }, [](bool) {});
+}
+
+/// A request that is given up may come to etcd after the next one. One that finds another revision than was known has
+/// learnt it, and is made once more at once.
+void ControlServer::write_latest(const std::string& key, const char* what, Action change,
+                                 std::function<void(bool)> done, bool again) {
+  const auto result = std::make_shared<std::pair<bool, std::int64_t>>();
+  const auto begin = [this, key, what, change, result, by = token]() -> Action {
+    return [this, key, what, change, result, by, known = revisions_[key]] {
+      *result = all_.etcd.latest(by, key, known, what);
+      if (result->first) { change(); }
+    };
+  };
+  const auto ended = [this, key, what, change, done, result, again](bool came) {
+    if (came) { revisions_[key] = result->second; }
+    if (!came || result->first || again) { return done(came && result->first); }
+    write_latest(key, what, change, done, true);
+  };
+  on_store_when_it_begins(begin, ended, again);  // a second try comes before whatever was said since
 }
 
 void ControlServer::perform(const KeepProtection& effect) {
@@ -100,10 +117,9 @@ void ControlServer::perform(const KeepProtection& effect) {
   };
   if (all_.several()) {
     unwritten_[effect.role] = effect.is;
-    return on_store(
-        [this, keep, by = token] {
-          if (all_.etcd.fenced_in(by, "that a role is protected")) { keep(all_.etcd.state.is_protected); }
-        },
+    return write_latest(
+        "protected/" + effect.role.value, "that a role is protected",
+        [this, keep] { keep(all_.etcd.state.is_protected); },
         [this, effect](bool came) { protection_kept(effect, came); });
   }
   keep(all_.disk.is_protected);

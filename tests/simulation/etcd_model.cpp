@@ -71,6 +71,14 @@ std::uint64_t EtcdModel::campaign(unsigned server, std::int64_t lease) {
   return token_;
 }
 
+std::pair<bool, std::int64_t> EtcdModel::latest(std::uint64_t token, const std::string& key, std::int64_t known,
+                                                const char* what) {
+  auto& revision = state.revisions[key];
+  if (!fenced_in(token, what) || revision != known) { return {false, revision}; }
+  revision = ++revision_;
+  return {true, revision};
+}
+
 bool EtcdModel::fenced_in(std::uint64_t token, const char* what) {
   expire();
   if (token == token_) { return true; }

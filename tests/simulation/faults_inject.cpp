@@ -65,7 +65,11 @@ void Faults::inject_network(const Plan::Item& item) {
   };
   note(item.fault,
        "of site " + std::to_string(centre + 1) + (cable ? ", its cable" : ", to " + std::to_string(peer + 1)));
-  if (plan_.single) { observers_only_ = cable && centre >= world_.standby(); }
+  // Two observers on one cable that loses packets are one vote: what they tell may look like a dead active to the last
+  // packet. Only a control-server elsewhere tells them apart (docs/SIMULATION.md).
+  const bool one_vote = item.fault == Fault::Loss && centre == world_.standby() &&
+                        world_.control_site(world_.leading) == world_.standby();
+  if (plan_.single) { observers_only_ = cable && centre >= world_.standby() && !one_vote; }
   if (centre < world_.roles()) {
     count(item.fault, centre);
   } else {

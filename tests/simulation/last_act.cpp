@@ -117,7 +117,8 @@ void LastAct::on_activate(unsigned role) {
   if (kind_ != Kind::Activating || role != role_ || !std::exchange(struck_, false)) { return; }
   world_.scheduler.after(random_.between(0ns, 5ms), [this] {
     constexpr unsigned taking_over = 3;
-    too_late_ = chassis_.control.state(role_) != taking_over;  // a mirror that has served is another history
+    // A mirror that has served is another history, also when the control-server has not heard of it yet.
+    too_late_ = chassis_.control.state(role_) != taking_over || world_.guests[role_]->tap_open;
     if (!too_late_) { faults_.leave_dead(world_.standby(), false); }
   });
 }
