@@ -96,6 +96,7 @@ void BladeNode::Impl::activate_application(unsigned role, Term term, const Done&
     place(role).app_active = term;
     world.touch();
     done({});
+    hear_application(role);
   });
 }
 

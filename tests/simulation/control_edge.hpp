@@ -6,6 +6,7 @@
 #include <set>
 
 #include "control_node.hpp"
+#include "core/echo_run.hpp"
 #include "core/group.hpp"
 #include "core/leading.hpp"
 #include "etcd_model.hpp"
@@ -83,6 +84,9 @@ class ControlServer {
   void close(SessionId session);
   void close_all();
   void watch_blades();
+  void watch_witnesses();
+  void send_echo(unsigned which);
+  void tell_of_witness(unsigned which);
   void begin_deciding(const std::vector<control::Ownership>& stored, const std::set<RoleId>& was_protected,
                       const std::map<BladeId, KeptHoldOut>& kept);
 
@@ -137,6 +141,12 @@ class ControlServer {
   // --- of several ---
   std::optional<control::Leading> leading_;
   std::map<BladeId, link::Vote> votes_;
+  struct Echo {
+    control::EchoRun run;
+    std::string name;
+    Duration interval;
+  };
+  std::vector<Echo> echoes_;
   std::uint64_t reign_ = 0;  ///< what an earlier one asked for is nobody's
   std::map<RoleId, bool> unwritten_;
   std::map<std::string, std::int64_t> revisions_;

@@ -53,7 +53,7 @@ void ControlServer::perform(const Persist& effect) {
   if (all_.several()) { return persist_in_etcd(effect); }
   const auto& next = effect.next;
   auto& disk = all_.disk;
-  if (world.fails(world.troubles.store_refuses)) {
+  if (world.fails(world.troubles.store_refuses, Fault::StoreRefuses)) {
     queue.push_back(StoreFailed{next.role, next.highest(), false, "disk full"});
     return;
   }
@@ -149,8 +149,8 @@ void ControlServer::perform(const Isolate& effect) {
     queue.push_back(IsolateDone{effect.blade});
     return;
   }
-  const bool hangs = world.fails(world.troubles.switch_hangs);
-  const bool fails = world.device_fails(world.troubles.switch_fails);
+  const bool hangs = world.fails(world.troubles.switch_hangs, Fault::SwitchHangs);
+  const bool fails = world.device_fails(world.troubles.switch_fails, Fault::SwitchFails);
   on_worker(switch_worker, hangs ? command_limit : world.random.between(1ms, 8ms),
             [this, site, hangs, fails]() -> Event {
               const auto& id = world.blade_id(site);
@@ -164,8 +164,8 @@ void ControlServer::perform(const Isolate& effect) {
 
 void ControlServer::perform(const Readmit& effect) {
   const unsigned site = world.site_of(effect.blade);
-  const bool hangs = world.fails(world.troubles.switch_hangs);
-  const bool fails = world.device_fails(world.troubles.switch_fails);
+  const bool hangs = world.fails(world.troubles.switch_hangs, Fault::SwitchHangs);
+  const bool fails = world.device_fails(world.troubles.switch_fails, Fault::SwitchFails);
   on_worker(switch_worker, hangs ? command_limit : world.random.between(1ms, 8ms),
             [this, site, hangs, fails]() -> Event {
               const auto& id = world.blade_id(site);
@@ -191,9 +191,9 @@ void ControlServer::look_at_ports(unsigned site) {
 void ControlServer::perform(const PowerOff& effect) {
   const unsigned wanted = world.site_of(effect.blade);
   const unsigned site = world.has(Bug::ShootTheNeighbour) ? (wanted + 1) % world.roles() : wanted;
-  const bool hangs = world.fails(world.troubles.fence_hangs);
-  const bool fails = world.device_fails(world.troubles.fence_fails);
-  const bool lies = world.fails(world.troubles.fence_lies);
+  const bool hangs = world.fails(world.troubles.fence_hangs, Fault::FenceHangs);
+  const bool fails = world.device_fails(world.troubles.fence_fails, Fault::FenceFails);
+  const bool lies = world.fails(world.troubles.fence_lies, Fault::FenceLies);
   const auto takes = hangs ? command_limit : world.random.between(300ms, 2s);
   on_worker(power_worker, takes, [this, wanted, site, hangs, fails, lies]() -> Event {
     const auto& id = world.blade_id(wanted);
