@@ -46,7 +46,7 @@ GroupConfig control_config(const World& world, unsigned server) {
   // A blade that is unfit again and again is held out too, without ever having been away.
   if (world.settings.switchovers && !world.settings.words) { config.hold_out = {kHeldOutAfter, 10min, 20s}; }
   config.leases = world.settings.leases;
-  config.control_shares_standby_blade = world.server_on_standby(server);
+  if (world.server_on_standby(server)) { config.control_blade = world.blade_id(world.standby()); }
   return config;
 }
 

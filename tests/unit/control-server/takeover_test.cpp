@@ -65,7 +65,7 @@ TEST(Takeover, NothingIsStoredWhileTheSwitchHasNotAnswered) {
 
 TEST(Takeover, WhenTheObserversCableComesBackTheFirstVoiceAccusesNobody) {
   auto group = config(3);
-  group.control_shares_standby_blade = true;
+  group.control_blade = group.standbys().front();
   Chassis chassis(group);
   chassis.bring_up();
   chassis.pass(10s);
@@ -84,7 +84,7 @@ TEST(Takeover, WhenTheObserversCableComesBackTheFirstVoiceAccusesNobody) {
 
 TEST(Takeover, OnOneCableABladeIsNotDeadBeforeTheOthersWereHeardOn) {
   auto group = config(2);
-  group.control_shares_standby_blade = true;
+  group.control_blade = group.standbys().front();
   Chassis chassis(group);
   chassis.bring_up();
   chassis.pass(10s);
@@ -113,7 +113,7 @@ TEST(Takeover, ACopyIsNotGivenUpWhileTheSecondObserversSilenceSettles) {
 
 TEST(Takeover, OnOneCableAMirrorThatLosesAnotherActiveAccusesTheCable) {
   auto group = config(3);
-  group.control_shares_standby_blade = true;
+  group.control_blade = group.standbys().front();
   Chassis chassis(group);
   chassis.bring_up();
   chassis.pass(10s);
@@ -266,7 +266,7 @@ TEST(Takeover, TheOnlyActiveNeedsAWitness) {
 
 TEST(Takeover, AStandbyThatHostsTheControlServerIsNoWitness) {
   auto shared = config(1);
-  shared.control_shares_standby_blade = true;
+  shared.control_blade = shared.standbys().front();
   Chassis chassis(shared);
   chassis.bring_up();
   chassis.silence(1);
