@@ -51,6 +51,7 @@ struct Blade {
   bool half_closed = false;           ///< an isolation failed: it is none, but some port may be closed
   PortOrders ports;
   std::optional<Instant> ports_again_at;  ///< closed though they should be open: looked after then
+  std::optional<Instant> ports_look_at;   ///< the standby's are looked at again then
   bool looking = false;                   ///< a look at its ports is under way
   bool powered_off = false;               ///< confirmed, and not heard of since
   Instant powered_off_at;

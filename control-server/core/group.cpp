@@ -75,7 +75,7 @@ std::optional<Instant> Group::next_deadline() const {
   for (const auto& [id, blade] : blades_.all()) {
     const auto until = blade.hold_out.until(config_.hold_out);
     const auto doubt = blade.off_is_doubted_at(config_.timings.vote_settle());
-    for (const auto& one : {until, doubt, blade.ports_again_at}) {
+    for (const auto& one : {until, doubt, blade.ports_again_at, blade.ports_look_at}) {
       if (one && (!next || *one < *next)) { next = one; }
     }
   }
@@ -254,7 +254,11 @@ void Group::on_hello(StepContext& context, const link::Hello& hello) {
       // A blade in the middle of a movement holds both; the higher term is the later truth.
       if (one.role == role.id() && (!held || one.term > held->term)) { held = one; }
     }
-    role.on_hello(context, hello.blade, held);
+    Term known;
+    for (const auto& one : hello.known) {
+      if (one.role == role.id()) { known = std::max(known, one.term); }
+    }
+    role.on_hello(context, hello.blade, held, known);
   }
   if (!blades_.is_standby(hello.blade)) { return; }
   if (foreign || (mirrors && taken().contains(hello.blade))) { release_mirrors(context, hello.blade); }
@@ -267,7 +271,7 @@ void Group::release_mirrors(StepContext& context, const BladeId& standby) {
   link::ReleaseMirrors order;
   for (auto& role : roles_) {
     if (role.standby() != standby) { continue; }
-    if (!active || role.spares_its_mirror()) {
+    if (!active || role.spares_its_mirror(context)) {
       order.except.push_back(role.id());
     } else {
       role.on_mirrors_released(context, standby);

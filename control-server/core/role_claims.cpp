@@ -32,6 +32,23 @@ bool RoleMachine::claim_counts(StepContext& context, const BladeId& blade, const
   return true;
 }
 
+/// A number to stay above, nothing more: what was written under it may be somewhere still. False: it is not believed.
+bool RoleMachine::known_term_counts(StepContext& context, const BladeId& blade, Term known) {
+  if (blade != config_.active && !context.blades.is_standby(blade) && blade != own_.place.blade) { return true; }
+  if (known.value > own_.highest().value + terms_ahead_max) {
+    raise(context, "claim of " + blade.value,
+          blade.value + " says that it has known term " + std::to_string(known.value) +
+              " of the role, far beyond term " + std::to_string(own_.highest().value) +
+              " of the state store; not believed: remove the records of the role on that blade (held-" + id().value +
+              ".json, given-up-" + id().value + ".json) and restart its host-agent, or restore the store");
+    distrusted_.insert(blade);
+    held_.erase(blade);
+    return false;
+  }
+  seen_ = std::max(seen_, known);
+  return true;
+}
+
 void RoleMachine::claim_is_over(StepContext& context, const BladeId& blade) {
   distrusted_.erase(blade);
   clear(context, "claim of " + blade.value);

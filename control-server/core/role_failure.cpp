@@ -136,9 +136,10 @@ void RoleMachine::on_mirrors_released(StepContext& context, const BladeId& blade
   if (state_ == RoleState::Protected) { become(context, RoleState::Exposed, why); }
 }
 
-bool RoleMachine::spares_its_mirror() {
+bool RoleMachine::spares_its_mirror(const StepContext& context) {
   if (state_ == RoleState::TakingOver || state_ == RoleState::OnMirror || state_ == RoleState::Moving) { return true; }
-  const bool unserved = state_ == RoleState::Starting || state_ == RoleState::Lost;
+  const bool silent = context.blades.at(config_.active).silent() || mirror_ballot_.vote == Vote::Down;
+  const bool unserved = state_ == RoleState::Starting || state_ == RoleState::Lost || silent;
   const bool untold = !sync_.phase() && sync_.followed();  // its host-agent has just said Hello
   const bool may_have_it = untold || sync_.says(MirrorPhase::Synced) || sync_.says(MirrorPhase::Connected);
   spared_ = unserved && on_own_blade() && may_have_it;
@@ -273,6 +274,9 @@ void RoleMachine::act_on(StepContext& context, Verdict verdict) {
     case Verdict::Healthy:
       clear(context, "observers");
       clear(context, "silent");
+      if (state_ == RoleState::Exposed || state_ == RoleState::Protected) {
+        moved_ = std::exchange(spared_, false) || moved_;  // its blade was only not heard
+      }
       if (std::exchange(silent_, false) && state_ == RoleState::Lost) {
         become(context, on_own_blade() ? RoleState::Exposed : RoleState::OnHost, blade + " is heard again");
       }

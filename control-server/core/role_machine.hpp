@@ -59,7 +59,8 @@ class RoleMachine {
   /// Before anything else: PROTECTED was the last word of a former life.
   void was_protected() { was_protected_ = true; }
   void on_started(StepContext& context);
-  void on_hello(StepContext& context, const BladeId& blade, const std::optional<link::HeldRole>& held);
+  /// `known`: the highest term that the blade ever held or gave up of the role.
+  void on_hello(StepContext& context, const BladeId& blade, const std::optional<link::HeldRole>& held, Term known = {});
   void on_agent_lost(StepContext& context, const BladeId& blade);
   void on_report(StepContext& context, const BladeId& blade, const link::Serving& report);
   void on_report(StepContext& context, const BladeId& blade, const link::ServeFailed& report);
@@ -119,8 +120,8 @@ class RoleMachine {
   /// True once after a movement was stored: the standby's guests are to be released.
   [[nodiscard]] bool take_moved() { return std::exchange(moved_, false); }
   /// True: a release must leave its mirror alone. It serves, is about to, or has the only copy of a role that nobody
-  /// serves; then the release is asked for once more when the role is served.
-  [[nodiscard]] bool spares_its_mirror();
+  /// serves, or whose blade is not heard; then the release is asked for once more when the role is served and heard.
+  [[nodiscard]] bool spares_its_mirror(const StepContext& context);
   [[nodiscard]] bool awaits_give_back() const {
     return state_ == RoleState::TakingOver && step_ == Step::AwaitGiveBack;
   }
@@ -230,7 +231,7 @@ class RoleMachine {
   void retry_takeover(StepContext& context);
   [[nodiscard]] bool standby_died_activating(StepContext& context);
   [[nodiscard]] bool active_has_nothing(const StepContext& context) const;
-  void activated_under_a_forgotten_term(StepContext& context, Term term);
+  void serves_under_a_forgotten_term(StepContext& context, const BladeId& blade, const link::HeldRole& serves);
   void now_on_mirror(StepContext& context);
   [[nodiscard]] bool old_active_is_healthy(const StepContext& context) const;
 
@@ -243,6 +244,7 @@ class RoleMachine {
   void forget_told(const BladeId& blade);  ///< role_told.cpp
 
   // role_claims.cpp
+  [[nodiscard]] bool known_term_counts(StepContext& context, const BladeId& blade, Term known);
   [[nodiscard]] bool claim_counts(StepContext& context, const BladeId& blade, const link::HeldRole& held);
   void claim_is_over(StepContext& context, const BladeId& blade);
   // role_switchover.cpp

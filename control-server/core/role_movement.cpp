@@ -36,6 +36,9 @@ void RoleMachine::consider_movement(StepContext& context, const Neighbours& neig
 }
 
 void RoleMachine::on_report(StepContext& context, const BladeId& blade, const link::Moved& report) {
+  if (context.blades.is_standby(blade) && report.term > own_.highest()) {
+    return serves_under_a_forgotten_term(context, blade, {id(), report.term, PlaceKind::Host, true});
+  }
   const bool ours = blade == standby_ && own_.place.kind == PlaceKind::Mirror && report.term > own_.term &&
                     report.term <= own_.reserved && !pending_;
   if (!ours) {

@@ -53,10 +53,11 @@ void RoleMachine::on_started(StepContext& context) {
   if (own_.place.blade != config_.active) { context.isolate(config_.active); }
 }
 
-void RoleMachine::on_hello(StepContext& context, const BladeId& blade, const std::optional<HeldRole>& held) {
+void RoleMachine::on_hello(StepContext& context, const BladeId& blade, const std::optional<HeldRole>& held,
+                           Term known) {
   forget_fitness(blade);
   forget_told(blade);
-  if (held && !claim_counts(context, blade, *held)) {
+  if ((held && !claim_counts(context, blade, *held)) || !known_term_counts(context, blade, known)) {
     if (blade == standby_) { on_agent_lost(context, blade); }
     return;
   }
@@ -175,6 +176,10 @@ void RoleMachine::newer_than_the_store(StepContext& context, const BladeId& blad
 
 void RoleMachine::adopted(StepContext& context) {
   step_ = Step::None;
+  const auto newest = held_.find(own_.place.blade);  // it was moved on, or activated, while this was being stored
+  if (newest != held_.end() && newest->second.serving && newest->second.term > own_.highest()) {
+    return newer_than_the_store(context, newest->first, HeldRole(newest->second));
+  }
   lease_ = {};
   become(context, RoleState::Starting, "adopted " + to_string(own_.place));
   if (own_.place.kind == PlaceKind::Mirror) {

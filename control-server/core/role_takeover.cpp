@@ -169,10 +169,8 @@ void RoleMachine::send_activate(StepContext& context) {
 }
 
 void RoleMachine::on_report(StepContext& context, const BladeId& blade, const link::Activated& report) {
-  if (blade == standby_ && report.term > own_.highest() && !pending_ && !frozen_) {
-    if (!claim_counts(context, blade, {id(), report.term, PlaceKind::Mirror, true})) { return; }
-    activated_under_a_forgotten_term(context, report.term);
-    return;
+  if (context.blades.is_standby(blade) && report.term > own_.highest()) {
+    return serves_under_a_forgotten_term(context, blade, {id(), report.term, PlaceKind::Mirror, true});
   }
   const bool ours = blade == standby_ && own_.place.kind == PlaceKind::Mirror && report.term == own_.term && !pending_;
   if (!ours || (state_ != RoleState::TakingOver && state_ != RoleState::Lost) || step_ == Step::AwaitGiveBack) {
@@ -184,15 +182,18 @@ void RoleMachine::on_report(StepContext& context, const BladeId& blade, const li
   now_on_mirror(context);
 }
 
-/// The store has lost the term while the mirror was being activated: what Hello told was no claim yet, this is one.
-void RoleMachine::activated_under_a_forgotten_term(StepContext& context, Term term) {
-  const link::HeldRole serves{id(), term, PlaceKind::Mirror, true};
-  held_[standby_] = serves;
-  seen_ = std::max(seen_, term);
+/// The store has lost the term while the mirror was being activated, or moved: what Hello told is not true any more, or
+/// was no claim yet; this is one.
+void RoleMachine::serves_under_a_forgotten_term(StepContext& context, const BladeId& blade,
+                                                const link::HeldRole& serves) {
+  if (frozen_ || !claim_counts(context, blade, serves)) { return; }
+  held_[blade] = serves;
+  seen_ = std::max(seen_, serves.term);
+  if (pending_) { return; }  // adopted() looks at it
   if (own_.term.value == 0) {
     consider_first_term(context);  // whoever else may serve is heard first
   } else {
-    newer_than_the_store(context, standby_, serves);
+    newer_than_the_store(context, blade, serves);
   }
 }
 

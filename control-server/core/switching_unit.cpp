@@ -93,6 +93,11 @@ void SwitchingUnit::open_standbys() {
 
 void SwitchingUnit::open_standby(const BladeId& id) {
   auto& standby = context_.blades.at(id);
+  // As the first look may be answered by nobody, and a person or a restarted switch may change them at any time.
+  if (!standby.ports_look_at || context_.now >= *standby.ports_look_at) {
+    if (standby.ports_look_at) { context_.look_at_ports(id); }
+    standby.ports_look_at = context_.now + context_.config.timings.ports_look;
+  }
   if (!standby.maybe_closed() || !standby.connected || standby.ports.awaited(PortOrders::Kind::Isolate)) {
     standby.ports_again_at.reset();
     return;

@@ -52,6 +52,7 @@ Judgement judge(const Ballot& own, const Ballot& mirror, const Surroundings& sur
 }
 
 std::optional<Instant> judgement_is_due(const Ballot& own, const Ballot& mirror) {
+  if (own.vote == Vote::Down && mirror.vote == Vote::Down) { return std::max(own.since, mirror.since); }
   if (own.vote == Vote::Down && mirror.vote == Vote::Unknown) { return mirror.since + link::kVoteUnknownMax; }
   if (mirror.vote == Vote::Down && own.vote == Vote::Unknown) { return own.since + link::kVoteUnknownMax; }
   return std::nullopt;

@@ -130,15 +130,36 @@ Status EtcdStore::look_why(const RoleId& role, const Ownership& next, const json
   return judge_refusal(role, next, leadership_.token, token, stored);
 }
 
-Status EtcdStore::write_leading(const json::object& change) {
-  const auto answer = etcd_.call("kv/txn", etcd::transaction({we_lead()}, {change}, {}));
-  if (!answer) { return answer.error(); }
-  return etcd::succeeded(*answer) ? Status{} : Status{deposed()};
+/// A request that was given up may be under way still, and come to etcd after the next one: it is compared with the
+/// revision that was known before it, so that what was said last stays. Nothing is deleted: a key that is not there has
+/// always the same revision.
+Status EtcdStore::write_latest(const std::string& path, const std::string& value) {
+  const auto key = etcd_.settings().at(path);
+  auto& known = revisions_[path];
+  constexpr int tries = 2;  // the first of this leadership learns the revision
+  for (int i = 0; i < tries; ++i) {
+    const auto answer = etcd_.call(
+        "kv/txn",
+        etcd::transaction({we_lead(), etcd::equals(key, "MOD", known)}, {etcd::put(key, value)},
+                          {json::object{{"request_range", etcd::range_one(key)}},
+                           json::object{{"request_range", etcd::range_one(etcd_.settings().at("who/leader"))}}}));
+    if (!answer) { return answer.error(); }
+    if (etcd::succeeded(*answer)) {
+      known = etcd::revision_of(*answer);
+      return {};
+    }
+    const auto found = etcd::key_values(*answer, 0);
+    const auto leader = etcd::key_values(*answer, 1);
+    if (!found) { return found.error(); }
+    if (!leader) { return leader.error(); }
+    const auto token = leader->empty() ? 0 : static_cast<std::uint64_t>(leader->front().create_revision);
+    if (token != leadership_.token) { return deposed(); }
+    known = found->empty() ? 0 : found->front().mod_revision;
+  }
+  return failure("etcd's key " + key + " is changed by somebody else again and again");
 }
 
-Status EtcdStore::keep(const std::string& key, const std::string& value) {
-  return write_leading(etcd::put(etcd_.settings().at("kept/" + key), value));
-}
+Status EtcdStore::keep(const std::string& key, const std::string& value) { return write_latest("kept/" + key, value); }
 
 Result<std::map<std::string, std::string>> EtcdStore::kept(const std::string& prefix) {
   return all_below("kept/" + prefix);
@@ -156,16 +177,17 @@ Result<std::map<std::string, std::string>> EtcdStore::all_below(const std::strin
 }
 
 Result<std::set<RoleId>> EtcdStore::protected_roles() {
-  const auto found = all_below("protected/");
+  const auto found = all_below("protection/");
   if (!found) { return found.error(); }
   std::set<RoleId> roles;
-  for (const auto& [role, value] : *found) { roles.insert(RoleId{role}); }
+  for (const auto& [role, value] : *found) {
+    if (value == "yes") { roles.insert(RoleId{role}); }
+  }
   return roles;
 }
 
 Status EtcdStore::set_protected(const RoleId& role, bool is) {
-  const auto key = etcd_.settings().at("protected/" + role.value);
-  return write_leading(is ? etcd::put(key, "{}") : json::object{{"request_delete_range", etcd::range_one(key)}});
+  return write_latest("protection/" + role.value, is ? "yes" : "no");
 }
 
 Result<std::uint64_t> EtcdStore::last_event_id() {

@@ -3,15 +3,16 @@
 /// The state of a group in etcd, as the leader of several control-servers writes it.
 ///
 ///     PREFIX/owner/ROLE       one ownership, JSON
-///     PREFIX/protected/ROLE   there while its mirror is synced: what the leader said last
+///     PREFIX/protection/ROLE  whether its mirror is synced, what the leader said last: yes or no; not there: no
 ///     PREFIX/event/LAST-ID    a batch of events, JSON, by the id of its last one
 ///     PREFIX/kept/KEY         what is kept beside: blades that failed, the movement policy that an operator chose
 ///     PREFIX/state_id         identity
 ///     PREFIX/who/...          who leads, who is there (election.hpp)
 ///
-/// Invariants: each write is one transaction that compares the key of the leadership (created at our token) and, for an
-/// ownership, the revision at which it was read, so that a deposed leader, paused for however long, writes nothing.
-/// Every call blocks until etcd answers or each endpoint has had its deadline: never on the loop's thread.
+/// Invariants: each write is one transaction that compares the key of the leadership (created at our token) and, for
+/// all but events, the revision that was known, so that an older request that comes late changes nothing, and a deposed
+/// leader, paused for however long, writes nothing. Every call blocks until etcd answers or each endpoint has had its
+/// deadline: never on the loop's thread.
 
 #include <map>
 #include <optional>
@@ -50,8 +51,8 @@ class EtcdStore : public StateStore {
  private:
   Result<StoredOwnership> read(const std::string& key, const std::string& value, std::int64_t revision) const;
   [[nodiscard]] boost::json::object we_lead() const;
-  /// One change that nothing but the leadership is compared for. Expired: we do not lead any more.
-  Status write_leading(const boost::json::object& change);
+  /// What is said last counts, whatever becomes of the requests before. Expired: we do not lead any more.
+  Status write_latest(const std::string& path, const std::string& value);
   /// Every key below PREFIX/`path`, without that, and its value.
   Result<std::map<std::string, std::string>> all_below(const std::string& path);
   Status look_why(const RoleId& role, const Ownership& next, const boost::json::value& answer);
@@ -59,7 +60,8 @@ class EtcdStore : public StateStore {
   EtcdClient etcd_;
   const Leadership leadership_;
   std::map<RoleId, StoredOwnership> known_;
-  std::uint64_t trimmed_ = 0;  ///< events up to this one were deleted
+  std::map<std::string, std::int64_t> revisions_;  ///< of what write_latest has written
+  std::uint64_t trimmed_ = 0;                      ///< events up to this one were deleted
 };
 
 }  // namespace understudy::control

@@ -44,7 +44,17 @@ Blade::Blade(BladeId blade, std::string boot_id, MovementLimits limits)
 Effects Blade::step(Instant now, const Event& event) {
   auto effects = std::visit([&](const auto& concrete) { return on(now, concrete); }, event);
   append(effects, settle_fitness(now));
+  note_terms();
   return effects;
+}
+
+/// After each step: whatever was written under a term, by this host or a guest of it, was held here when a step ended.
+void Blade::note_terms() {
+  for (const auto& [role, held] : roles_) {
+    const Term moving = held.stage == RoleStage::Moving ? held.movement.host_term() : Term{};
+    auto& highest = highest_[role];
+    highest = std::max({highest, held.term, held.spent, moving});
+  }
 }
 
 HeldRoleState* Blade::find(const RoleId& role) {
@@ -73,6 +83,7 @@ Effects Blade::on(Instant now, const ControlConnected& event) {
       mirrors.push_back(SendReport{link::PeerVote{role, BladeId{}, held.vote}});
     }
   }
+  for (const auto& [role, term] : highest_) { hello.known.push_back({role, term}); }
   Effects effects{SendReport{hello}};
   fitness_.tell_again();
   append(effects, settle_fitness(now));  // before what makes a takeover possible
@@ -137,7 +148,7 @@ Effects Blade::settle_movement(const RoleId& role, Effects effects) {
 Effects Blade::mirror_state(const RoleId& role, const std::string& detail) const {
   const auto& held = roles_.at(role);
   // Its gate may be open still, and what it said would pass for the word of a mirror that follows.
-  if (held.stage == RoleStage::ClosingMirror) { return {}; }
+  if (held.stage == RoleStage::ClosingMirror || held.refused) { return {}; }
   const bool whole = held.whole_copy && held.mirror && held.mirror->term == held.term;
   return {SendReport{link::MirrorState{role, held.term, held.phase, held.boot_nonce, detail, whole}}};
 }

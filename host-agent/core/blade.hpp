@@ -88,8 +88,10 @@ class Blade {
 
   /// After a restart of the daemon, before the first step: what the former one had written down, and what was found.
   Effects adopt(Instant now, const HeldRecord& record, const HostFindings& found);
-  /// What to write down of a role; none: it is not held, the record goes.
+  void adopt(const GivenUp& former);
+  /// What to write down of a role; none: it is not held, and what it leaves is written down instead.
   [[nodiscard]] std::optional<HeldRecord> record_of(const RoleId& role) const;
+  [[nodiscard]] GivenUp given_up_of(const RoleId& role) const;
 
  private:
   Effects on_order(Instant now, const link::ServeRole& order);
@@ -147,6 +149,7 @@ class Blade {
   Effects activation_failed(const RoleId& role, const std::string& detail, ItsGuest guest = ItsGuest::GoesOn);
   Effects settle_movement(const RoleId& role, Effects effects);
   HeldRoleState* find(const RoleId& role);
+  void note_terms();
 
   BladeId blade_;
   std::string boot_id_;
@@ -154,6 +157,7 @@ class Blade {
   std::map<RoleId, HeldRoleState> roles_;
   /// What was let go of on this stream, and under which term: an older order to serve may have crossed that word.
   std::map<RoleId, Term> let_go_;
+  std::map<RoleId, Term> highest_;  ///< that was ever held or given up; a role that is not held any more stays here
   Fitness fitness_;
   std::optional<Instant> release_began_;
   std::vector<RoleId> releasing_;  ///< their records go when their guests are gone

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // The blade's core: going on where a former daemon stopped (D13). What serves is left as it is: its gate is the
 // kernel's.
+#include <algorithm>
+
 #include "core/blade.hpp"
 #include "core/blade_words.hpp"
 
@@ -19,11 +21,23 @@ std::optional<HeldRecord> Blade::record_of(const RoleId& role) const {
   HeldRecord record{held.spec,  held.stage,   held.term,         {}, held.moved, held.mirror,
                     held.spent, held.spoiled, held.lease.order()};
   if (held.stage == RoleStage::Moving) { record.move_term = held.movement.host_term(); }
+  record.highest = given_up_of(role).highest;
   return record;
+}
+
+GivenUp Blade::given_up_of(const RoleId& role) const {
+  const auto found = highest_.find(role);
+  return {role, found != highest_.end() ? found->second : Term{}};
+}
+
+void Blade::adopt(const GivenUp& former) {
+  auto& highest = highest_[former.role];
+  highest = std::max(highest, former.highest);
 }
 
 Effects Blade::adopt(Instant now, const HeldRecord& record, const HostFindings& found) {
   const RoleId& role = record.spec.id;
+  adopt(GivenUp{role, std::max({record.highest, record.term, record.spent, record.move_term})});
   auto& held = roles_[role];
   held.spec = record.spec;
   held.term = record.term;

@@ -41,7 +41,9 @@ Effects Blade::on(Instant now, const StepDone& event) {
   }
   if (event.step == Step::CloseHostGate && held->stage == RoleStage::ClosingHost) { return host_closed(*held); }
   if (event.step == Step::CloseMirrorGate && held->refused) {
-    return {SendReport{*std::exchange(held->refused, std::nullopt)}};
+    Effects effects{SendReport{*std::exchange(held->refused, std::nullopt)}};
+    append(effects, mirror_state(event.role));  // was kept back: the gate was not closed yet
+    return effects;
   }
   if (event.step == Step::CloseMirrorGate && held->stage == RoleStage::ClosingMirror) {
     Effects effects{SendReport{link::Stopped{event.role, held->term}}};

@@ -36,7 +36,16 @@ struct HeldRecord {
   Term spent = {};                           ///< of an activation that failed: nobody else may have it
   bool spoiled = false;                      ///< its guest wrote its region itself: it is no mirror any more
   std::optional<link::ArmLease> lease = {};  ///< ServingHost: what keeps its gate open
+  Term highest = {};                         ///< that this blade ever held or gave up of the role, in this boot
   bool operator==(const HeldRecord&) const = default;
+};
+
+/// What is left to remember of a role that is not held any more: its state store may be lost, and must not give the
+/// same term again while a region that was written under it may be there. A reboot takes the regions, and this too.
+struct GivenUp {
+  RoleId role;
+  Term highest;
+  bool operator==(const GivenUp&) const = default;
 };
 
 /// What the edge found besides the record, before it adopts.

@@ -207,7 +207,11 @@ void Agent::perform(const Remember& effect) {
   const auto record = blade_.record_of(effect.role);
   unremembered_.erase(effect.role);
   if (!record) {
-    forget_held(config_.run_dir, effect.role);
+    const auto given_up = give_up_held(config_.run_dir, boot_id_, blade_.given_up_of(effect.role));
+    if (!given_up) {
+      log::error("{}: a restarted host-agent would believe that it is still held here: {}", effect.role.value,
+                 given_up.error().message);
+    }
     return;
   }
   if (auto written = write_held(config_.run_dir, boot_id_, *record); !written) {

@@ -45,6 +45,7 @@ void Agent::adopt_roles() {
   for (const auto& problem : found.problems) {
     log::error("what a former host-agent wrote down is lost, its role is left as it is: {}", problem);
   }
+  for (const auto& left : found.given_up) { blade_.adopt(left); }
   for (const auto& record : found.records) {
     const auto findings = look_at(record);
     log::info("{}: adopting what a former host-agent left {} under term {}", record.spec.id.value,

@@ -183,7 +183,8 @@ Status TransferUnit::check_final(const FinalSequences& final) {
     if (net && reached > told) {
       callbacks_.on_alarm("the mirror of role " + spec_.id.value + " went on recording its kernel's state up to " +
                           std::to_string(reached.value) + " after it had said that " + std::to_string(told.value) +
-                          " is the last: the end of its kernel's events is not known");
+                          " is the last: the end of its kernel's events is not known",
+                          "");
     }
   }
   return {};

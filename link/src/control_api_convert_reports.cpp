@@ -49,11 +49,16 @@ Result<Report> read_hello(const pb::Hello& from) {
   Hello plain{BladeId{check.name(from.blade(), "blade")},
               check.text(from.boot_id(), "boot_id"),
               {},
-              check.text(from.state_before(), "state_before")};
+              check.text(from.state_before(), "state_before"),
+              {}};
   check.count(from.held_size(), "held", bounds::kRoles);
   for (const auto& held : from.held()) {
     plain.held.push_back({RoleId{check.name(held.role(), "held.role")}, check.term(held.term(), "held.term"),
                           from_wire(check, kPlace, held.kind(), "held.kind"), held.serving()});
+  }
+  check.count(from.known_size(), "known", bounds::kRoles);
+  for (const auto& known : from.known()) {
+    plain.known.push_back({RoleId{check.name(known.role(), "known.role")}, check.term(known.term(), "known.term")});
   }
   return check.result<Report>(std::move(plain));
 }
@@ -119,6 +124,7 @@ pb::Report to_proto(const Report& report) {
                             one.set_kind(to_wire(kPlace, held.kind));
                             one.set_serving(held.serving);
                           }
+                          for (const auto& known : r.known) { fill(*to.add_known(), known.role, known.term); }
                         },
                         [&](const Serving& r) { fill(*wire.mutable_serving(), r.role, r.term); },
                         [&](const ServeFailed& r) { fill_failure(*wire.mutable_serve_failed(), r); },

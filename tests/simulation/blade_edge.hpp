@@ -26,6 +26,7 @@ struct BladeNode::Impl {
 
   // --- /run: outlives the daemon, not the power ---
   std::map<RoleId, host::HeldRecord> records;
+  std::map<RoleId, host::GivenUp> given_up;
   link::HeardLeader heard;
 
   // --- the daemon ---
@@ -79,7 +80,9 @@ struct BladeNode::Impl {
   void perform(const host::TellGuest& effect);
   void perform(const host::SendReport& effect);
   void perform(const host::Note& effect) { (void)effect; }
-  void perform(const host::CheckHealth& effect) { (void)effect; }  // no role here has a command
+  void perform(const host::CheckHealth& effect);
+  void look_at_links();
+  void hear_application(unsigned role);
   void perform(const host::AskGrant& effect);
   void perform(const host::TimeGate& effect);
   void arm_timer();
@@ -129,7 +132,7 @@ struct BladeNode::Impl {
   [[nodiscard]] bool same_attempt(unsigned role, std::uint64_t id, std::uint64_t attempt) const;
   [[nodiscard]] bool same_movement(unsigned role, std::uint64_t id) const;
 
-  [[nodiscard]] bool trouble() { return world.fails(world.troubles.steps_fail); }
+  [[nodiscard]] bool trouble() { return world.fails(world.troubles.steps_fail, Fault::FailedStep); }
   [[nodiscard]] std::string name() const { return world.blade_id(site).value; }
 };
 

@@ -105,7 +105,7 @@ void BladeNode::Impl::freeze(unsigned role, const Done& done) {
     movement.frozen = before;
     return done("QEMU's monitor is closed");
   }
-  const bool fails = world.fails(world.troubles.freeze_fails);
+  const bool fails = world.fails(world.troubles.freeze_fails, Fault::FailedFreeze);
   const bool stops = !fails || world.random.chance(0.5);
   const auto stop_after = fails ? world.random.between(1ms, 3s) : world.random.between(300us, 2ms);
   if (stops) {
@@ -172,7 +172,7 @@ void BladeNode::Impl::roll_back(unsigned role, const Done& done) {
   }
   const auto now = world.scheduler.now();
   const auto at = std::max(now, monitor_busy[role]) + world.random.between(200us, 2ms);
-  const bool asked_to_fail = world.fails(world.troubles.cont_fails);
+  const bool asked_to_fail = world.fails(world.troubles.cont_fails, Fault::FailedCont);
   const bool fails = asked_to_fail || at > now + qmp_deadline;
   const bool goes_on = !asked_to_fail || world.random.chance(0.3);
   if (goes_on) {

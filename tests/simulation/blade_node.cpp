@@ -38,6 +38,7 @@ void BladeNode::Impl::start() {
     place(site).configured = place(site).gate_open = true;
   }
   adopt_roles();
+  if (process.alive()) { look_at_links(); }
   if (process.alive()) { try_connect(); }
 }
 
@@ -88,12 +89,43 @@ void BladeNode::Impl::perform(const host::Remember& effect) {
   if (record) {
     records[effect.role] = *record;
   } else {
+    given_up[effect.role] = core->given_up_of(effect.role);
     records.erase(effect.role);
   }
 }
 
+/// What host-agent/edge/agent_fitness.cpp does.
+void BladeNode::Impl::perform(const host::CheckHealth& effect) {
+  const unsigned role = world.role_of(effect.role);
+  process.post(world.random.between(1ms, 20ms), [this, role] {
+    const bool fails = site == role && world.unhealthy[role];
+    handle(host::HealthAnswered{world.role_id(role), fails ? "exit status 1" : ""});
+  });
+}
+
+void BladeNode::Impl::look_at_links() {
+  if (!world.settings.words) { return; }
+  for (unsigned segment = 0; segment < kSegments && process.alive(); ++segment) {
+    handle(host::LinkChanged{kNetworks[segment], blade.links[segment]});
+  }
+}
+
+void BladeNode::Impl::hear_application(unsigned role) {
+  if (!world.settings.words || site != role || !place(role).app_running) { return; }
+  process.post(world.random.between(50us, 1ms), [this, role] {
+    handle(host::ApplicationUnfit{world.role_id(role), world.unfit[role] ? "a sensor is out of range" : ""});
+  });
+}
+
 void BladeNode::Impl::perform(const host::SendReport& effect) {
   if (!connected || !stream) { return; }
+  if (const auto* unfit = std::get_if<link::RoleUnfit>(&effect.report)) {
+    const bool standby = site == world.standby();
+    world.bite(unfit->cause == link::UnfitCause::Health      ? Fault::HealthFails
+               : unfit->cause == link::UnfitCause::Apparatus ? Fault::ApplicationUnfit
+               : standby                                     ? Fault::StandbyLacks
+                                                             : Fault::LinkLost);
+  }
   auto report = effect.report;
   if (auto* vote = std::get_if<link::PeerVote>(&report)) { vote->peer = mirror_orders[vote->role].active; }
   stream->send(0, [this, at = server, to = session, report] { chassis.control.report(at, to, report); });
@@ -264,6 +296,7 @@ void BladeNode::start() { impl_->start(); }
 void BladeNode::crash() { impl_->crash(); }
 void BladeNode::on_power_lost() {
   impl_->records.clear();
+  impl_->given_up.clear();
   impl_->heard = {};
 }
 
@@ -329,6 +362,15 @@ void BladeNode::application_died(unsigned role) {
   const bool ours = (served != impl_->served.end() && served->second.supervises) ||
                     (moving != impl_->movements.end() && moving->second.supervises);
   if (ours) { impl_->handle(host::ApplicationExited{impl_->world.role_id(role), "killed"}); }
+}
+
+void BladeNode::links_changed() {
+  if (!impl_->process.alive()) { return; }
+  impl_->process.deliver([this] { impl_->look_at_links(); });
+}
+
+void BladeNode::application_said(unsigned role) {
+  if (impl_->process.alive()) { impl_->hear_application(role); }
 }
 
 std::optional<Term> BladeNode::replicates(unsigned role) const {

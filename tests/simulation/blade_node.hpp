@@ -29,6 +29,9 @@ class BladeNode {
   void granted(unsigned role, Term term, std::uint64_t nonce);
   /// The process on this host has ended.
   void application_died(unsigned role);
+  /// The carriers of its service interfaces are others than before; its role's application has changed its mind.
+  void links_changed();
+  void application_said(unsigned role);
   /// Under which term its replication listens for a mirror of the role; none: it does not.
   [[nodiscard]] std::optional<Term> replicates(unsigned role) const;
 

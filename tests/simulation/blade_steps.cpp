@@ -97,6 +97,7 @@ void BladeNode::Impl::activate_application(unsigned role, Term term, const Done&
     place(role).app_active = term;
     world.touch();
     done({});
+    hear_application(role);
   });
 }
 
@@ -160,6 +161,7 @@ Outcome BladeNode::Impl::close_host_gate(unsigned role) {
 void BladeNode::Impl::adopt_roles() {
   const auto found = records;
   const auto life = process.life();
+  for (const auto& [id, left] : given_up) { core->adopt(left); }
   for (const auto& [id, record] : found) {
     const unsigned role = world.role_of(id);
     host::HostFindings findings;

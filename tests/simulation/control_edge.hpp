@@ -6,6 +6,7 @@
 #include <set>
 
 #include "control_node.hpp"
+#include "core/echo_run.hpp"
 #include "core/group.hpp"
 #include "core/leading.hpp"
 #include "etcd_model.hpp"
@@ -83,6 +84,9 @@ class ControlServer {
   void close(SessionId session);
   void close_all();
   void watch_blades();
+  void watch_witnesses();
+  void send_echo(unsigned which);
+  void tell_of_witness(unsigned which);
   void begin_deciding(const std::vector<control::Ownership>& stored, const std::set<RoleId>& was_protected,
                       const std::map<BladeId, KeptHoldOut>& kept);
 
@@ -97,7 +101,8 @@ class ControlServer {
   void stop_deciding(const std::string& why);
   /// One after the other, while this leadership lasts; `op` at etcd, `done` here.
   void on_store(Action op, std::function<void(bool answered)> done);
-  void on_store_when_it_begins(std::function<Action()> begin, std::function<void(bool answered)> done);
+  void on_store_when_it_begins(std::function<Action()> begin, std::function<void(bool answered)> done,
+                               bool first = false);
   void next_store_job();
   void persist_in_etcd(const control::Persist& effect);
 
@@ -110,6 +115,8 @@ class ControlServer {
   void perform(const control::Persist& effect);
   void perform(const control::KeepHoldOut& effect);
   void perform(const control::KeepProtection& effect);
+  void write_latest(const std::string& key, const char* what, Action change, std::function<void(bool)> done,
+                    bool again = false);
   void protection_kept(const control::KeepProtection& effect, bool came);
   void perform(const control::Isolate& effect);
   void perform(const control::Readmit& effect);
@@ -134,8 +141,15 @@ class ControlServer {
   // --- of several ---
   std::optional<control::Leading> leading_;
   std::map<BladeId, link::Vote> votes_;
+  struct Echo {
+    control::EchoRun run;
+    std::string name;
+    Duration interval;
+  };
+  std::vector<Echo> echoes_;
   std::uint64_t reign_ = 0;  ///< what an earlier one asked for is nobody's
   std::map<RoleId, bool> unwritten_;
+  std::map<std::string, std::int64_t> revisions_;
   std::map<RoleId, control::StoredOwnership> book_;
   struct StoreJob {
     std::function<Action()> begin;  ///< called when it is sent; what it returns runs at etcd

@@ -53,7 +53,7 @@ void ControlServer::perform(const Persist& effect) {
   if (all_.several()) { return persist_in_etcd(effect); }
   const auto& next = effect.next;
   auto& disk = all_.disk;
-  if (world.fails(world.troubles.store_refuses)) {
+  if (world.fails(world.troubles.store_refuses, Fault::StoreRefuses)) {
     queue.push_back(StoreFailed{next.role, next.highest(), false, "disk full"});
     return;
   }
@@ -83,11 +83,28 @@ void ControlServer::perform(const KeepHoldOut& effect) {
     all_.disk.hold_outs[effect.blade] = kept;
     return;
   }
-  on_store(
-      [this, kept, blade = effect.blade, by = token] {
-        if (all_.etcd.fenced_in(by, "that a blade failed")) { all_.etcd.state.hold_outs[blade] = kept; }
-      },
-      [](bool) {});
+  write_latest(
+      "kept/" + effect.blade.value, "that a blade failed",
+      [this, kept, blade = effect.blade] { all_.etcd.state.hold_outs[blade] = kept; }, [](bool) {});
+}
+
+/// A request that is given up may come to etcd after the next one. One that finds another revision than was known has
+/// learnt it, and is made once more at once.
+void ControlServer::write_latest(const std::string& key, const char* what, Action change,
+                                 std::function<void(bool)> done, bool again) {
+  const auto result = std::make_shared<std::pair<bool, std::int64_t>>();
+  const auto begin = [this, key, what, change, result, by = token]() -> Action {
+    return [this, key, what, change, result, by, known = revisions_[key]] {
+      *result = all_.etcd.latest(by, key, known, what);
+      if (result->first) { change(); }
+    };
+  };
+  const auto ended = [this, key, what, change, done, result, again](bool came) {
+    if (came) { revisions_[key] = result->second; }
+    if (!came || result->first || again) { return done(came && result->first); }
+    write_latest(key, what, change, done, true);
+  };
+  on_store_when_it_begins(begin, ended, again);  // a second try comes before whatever was said since
 }
 
 void ControlServer::perform(const KeepProtection& effect) {
@@ -100,10 +117,9 @@ void ControlServer::perform(const KeepProtection& effect) {
   };
   if (all_.several()) {
     unwritten_[effect.role] = effect.is;
-    return on_store(
-        [this, keep, by = token] {
-          if (all_.etcd.fenced_in(by, "that a role is protected")) { keep(all_.etcd.state.is_protected); }
-        },
+    return write_latest(
+        "protected/" + effect.role.value, "that a role is protected",
+        [this, keep] { keep(all_.etcd.state.is_protected); },
         [this, effect](bool came) { protection_kept(effect, came); });
   }
   keep(all_.disk.is_protected);
@@ -133,8 +149,8 @@ void ControlServer::perform(const Isolate& effect) {
     queue.push_back(IsolateDone{effect.blade});
     return;
   }
-  const bool hangs = world.fails(world.troubles.switch_hangs);
-  const bool fails = world.device_fails(world.troubles.switch_fails);
+  const bool hangs = world.fails(world.troubles.switch_hangs, Fault::SwitchHangs);
+  const bool fails = world.device_fails(world.troubles.switch_fails, Fault::SwitchFails);
   on_worker(switch_worker, hangs ? command_limit : world.random.between(1ms, 8ms),
             [this, site, hangs, fails]() -> Event {
               const auto& id = world.blade_id(site);
@@ -148,8 +164,8 @@ void ControlServer::perform(const Isolate& effect) {
 
 void ControlServer::perform(const Readmit& effect) {
   const unsigned site = world.site_of(effect.blade);
-  const bool hangs = world.fails(world.troubles.switch_hangs);
-  const bool fails = world.device_fails(world.troubles.switch_fails);
+  const bool hangs = world.fails(world.troubles.switch_hangs, Fault::SwitchHangs);
+  const bool fails = world.device_fails(world.troubles.switch_fails, Fault::SwitchFails);
   on_worker(switch_worker, hangs ? command_limit : world.random.between(1ms, 8ms),
             [this, site, hangs, fails]() -> Event {
               const auto& id = world.blade_id(site);
@@ -175,9 +191,9 @@ void ControlServer::look_at_ports(unsigned site) {
 void ControlServer::perform(const PowerOff& effect) {
   const unsigned wanted = world.site_of(effect.blade);
   const unsigned site = world.has(Bug::ShootTheNeighbour) ? (wanted + 1) % world.roles() : wanted;
-  const bool hangs = world.fails(world.troubles.fence_hangs);
-  const bool fails = world.device_fails(world.troubles.fence_fails);
-  const bool lies = world.fails(world.troubles.fence_lies);
+  const bool hangs = world.fails(world.troubles.fence_hangs, Fault::FenceHangs);
+  const bool fails = world.device_fails(world.troubles.fence_fails, Fault::FenceFails);
+  const bool lies = world.fails(world.troubles.fence_lies, Fault::FenceLies);
   const auto takes = hangs ? command_limit : world.random.between(300ms, 2s);
   on_worker(power_worker, takes, [this, wanted, site, hangs, fails, lies]() -> Event {
     const auto& id = world.blade_id(wanted);

@@ -116,8 +116,8 @@ void ControlServer::on_store(Action op, std::function<void(bool)> done) {
   on_store_when_it_begins([op = std::move(op)] { return op; }, std::move(done));
 }
 
-void ControlServer::on_store_when_it_begins(std::function<Action()> begin, std::function<void(bool)> done) {
-  store_jobs_.push_back({std::move(begin), std::move(done)});
+void ControlServer::on_store_when_it_begins(std::function<Action()> begin, std::function<void(bool)> done, bool first) {
+  store_jobs_.insert(first ? store_jobs_.begin() : store_jobs_.end(), StoreJob{std::move(begin), std::move(done)});
   next_store_job();
 }
 

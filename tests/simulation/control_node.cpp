@@ -44,18 +44,22 @@ void ControlNode::on_takeover(std::function<void(unsigned)> callback) { impl_->o
 void ControlNode::on_state(std::function<void(unsigned, unsigned)> callback) { impl_->on_state = std::move(callback); }
 unsigned ControlNode::state(unsigned role) const { return impl_->states[role]; }
 
-void ControlNode::lose_store() {
+bool ControlNode::lose_store() {
+  const bool had_any = !impl_->disk.store.empty();
   impl_->disk = {};
   impl_->held_now.clear();
   impl_->tell_what_is_held();
+  return had_any;
 }
-void ControlNode::tear_store(unsigned writes) {
+bool ControlNode::tear_store(unsigned writes) {
   auto& disk = impl_->disk;
+  const bool had_any = !disk.former.empty();
   for (; writes > 0 && !disk.former.empty(); --writes) {
     disk.store = disk.former.back();
     disk.former.pop_back();
   }
   impl_->tell_what_is_held();
+  return had_any;
 }
 
 RoleView ControlNode::view(unsigned role) const {
@@ -74,29 +78,32 @@ RoleView ControlNode::view(unsigned role) const {
   return view;
 }
 
-void ControlNode::operator_move(unsigned role) {
+bool ControlNode::operator_move(unsigned role) {
   const auto leader = impl_->leader();
-  if (!leader) { return; }
+  if (!leader) { return false; }
   auto& server = *impl_->servers[*leader];
-  if (!server.process.runs() || !server.group->check_move(impl_->world.role_id(role))) { return; }
+  if (!server.process.runs() || !server.group->check_move(impl_->world.role_id(role))) { return false; }
   server.step(OperatorMove{impl_->world.role_id(role)});
+  return true;
 }
-void ControlNode::operator_switchover(unsigned role, bool force) {
+bool ControlNode::operator_switchover(unsigned role, bool force) {
   const auto leader = impl_->leader();
-  if (!leader) { return; }
+  if (!leader) { return false; }
   auto& server = *impl_->servers[*leader];
   const auto& id = impl_->world.role_id(role);
-  if (!server.process.runs() || !server.group->check_switchover(id, force)) { return; }
+  if (!server.process.runs() || !server.group->check_switchover(id, force)) { return false; }
   server.step(OperatorSwitchover{id, force});
+  return true;
 }
-void ControlNode::operator_policy(bool always) {
+bool ControlNode::operator_policy(bool always) {
   const auto leader = impl_->leader();
-  if (!leader) { return; }
+  if (!leader) { return false; }
   auto& server = *impl_->servers[*leader];
-  if (!server.process.runs()) { return; }
+  if (!server.process.runs()) { return false; }
   const auto policy = always ? link::MovementPolicy::Always : link::MovementPolicy::Manual;
   if (impl_->several()) { impl_->etcd.state.policy = policy; }
   server.step(OperatorPolicy{policy});
+  return true;
 }
 
 bool ControlNode::decides(unsigned server) const {

@@ -35,15 +35,17 @@ class ControlNode {
   /// Its machine has lost its power already: nothing is closed.
   void power_lost(unsigned server);
   /// The disk of the only one loses what was written last, or all of it. It must be down.
-  void lose_store();
-  void tear_store(unsigned writes);
+  /// False: it had nothing to lose.
+  bool lose_store();
+  bool tear_store(unsigned writes);
   [[nodiscard]] Process& process(unsigned server);
   /// Who decides at this moment, by its own belief, under the highest token; none: nobody.
   [[nodiscard]] std::optional<unsigned> leader() const;
   [[nodiscard]] RoleView view(unsigned role) const;
-  void operator_move(unsigned role);
-  void operator_switchover(unsigned role, bool force);
-  void operator_policy(bool always);
+  /// False: it was refused, or nobody was there to hear it.
+  bool operator_move(unsigned role);
+  bool operator_switchover(unsigned role, bool force);
+  bool operator_policy(bool always);
   /// Called when a mirror is told to take over, and when a role's state is another one than before.
   void on_activate(std::function<void(unsigned role, Term term)> callback);
   /// Before the orders of the step in which a takeover is decided.

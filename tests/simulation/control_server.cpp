@@ -21,12 +21,30 @@ GroupConfig control_config(const World& world, unsigned server) {
     spec.id = world.role_id(role);
     spec.number = role + 1;
     spec.version = "1";
+    if (world.settings.words) {
+      for (const auto* network : kNetworks) {
+        link::PortSpec port;
+        port.name = port.network = network;
+        spec.ports.push_back(port);
+      }
+      spec.health.command = {"/usr/bin/check-role"};
+      spec.health.interval_ms = 500;
+      spec.health.failures = 2;
+    }
     const auto priority = world.priority_of(role);
     config.roles.push_back({spec, world.blade_id(role), world.has(Bug::LowerFirst) ? 1000 - priority : priority});
   }
   config.movement = world.settings.always_move ? link::MovementPolicy::Always : link::MovementPolicy::Manual;
   config.has_power = true;
-  if (world.settings.switchovers) { config.hold_out = {kHeldOutAfter, 10min, 20s}; }
+  for (unsigned witness = 0; witness < world.settings.witnesses; ++witness) {
+    WitnessConfig one;
+    one.name = "witness-" + std::to_string(witness + 1);
+    one.address = IpAddress::parse("192.168.1." + std::to_string(200 + witness)).value();
+    if (witness == 0) { one.interval = 20ms; }
+    config.witnesses.push_back(one);
+  }
+  // A blade that is unfit again and again is held out too, without ever having been away.
+  if (world.settings.switchovers && !world.settings.words) { config.hold_out = {kHeldOutAfter, 10min, 20s}; }
   config.leases = world.settings.leases;
   if (world.server_on_standby(server)) { config.control_blade = world.blade_id(world.standby()); }
   return config;
@@ -61,6 +79,7 @@ void ControlServer::start() {
   blade_of.clear();
   session_of.clear();
   votes_.clear();
+  echoes_.clear();
   store_jobs_.clear();
   store_busy_ = false;
   if (!all_.several()) {
@@ -68,9 +87,11 @@ void ControlServer::start() {
     for (const auto& [role, ownership] : all_.disk.store) { stored.push_back(ownership); }
     begin_deciding(stored, all_.disk.is_protected, all_.disk.hold_outs);
     if (process.alive()) { watch_blades(); }
+    if (process.alive()) { watch_witnesses(); }
     return;
   }
   watch_blades();
+  watch_witnesses();
   const Duration patience = world.server_on_standby(index_) ? Duration(1500ms) : Duration(0);
   leading_.emplace(Leading::Timings{4s, 1500ms, patience});
   round();
@@ -88,11 +109,57 @@ void ControlServer::begin_deciding(const std::vector<Ownership>& stored, const s
   group.emplace(control_config(world, index_), stored, was_protected, std::move(held_out));
   step(Started{});
   if (!process.alive()) { return; }
+  for (unsigned witness = 0; witness < echoes_.size() && group; ++witness) { tell_of_witness(witness); }
   for (const auto& [blade, vote] : votes_) {
     if (vote != link::Vote::Unknown && group) { step(BfdChanged{blade, vote}); }
     if (!process.alive()) { return; }
   }
   for (unsigned site = 0; site <= world.standby() && group; ++site) { look_at_ports(site); }
+}
+
+/// control-server/edge/service_witnesses.cpp and icmp_watch.cpp: an echo at each interval, whatever became of the last.
+void ControlServer::watch_witnesses() {
+  echoes_.clear();
+  for (const auto& witness : control_config(world, index_).witnesses) {
+    echoes_.push_back({EchoRun(witness.count, witness.spacing()), witness.name, witness.interval});
+  }
+  for (unsigned witness = 0; witness < echoes_.size(); ++witness) { send_echo(witness); }
+}
+
+void ControlServer::send_echo(unsigned which) {
+  auto& echo = echoes_[which];
+  const auto number = echo.run.send(process.machine().clock());
+  if (echo.run.take_changed()) { tell_of_witness(which); }
+  if (!process.alive()) { return; }
+  const unsigned here = world.control_site(index_);
+  const unsigned there = world.witness_site(which);
+  auto& witness = *world.witnesses[which];
+  if (!witness.machine.up) { world.bite(Fault::WitnessLost); }
+  process.post(echo.interval, [this, which] { send_echo(which); });
+  if (world.network.calm(here, there) && witness.process.runs() && !world.troubles.witness_late) {
+    echo.run.answered(number);  // within a millisecond: nobody could tell
+    if (echo.run.take_changed()) { tell_of_witness(which); }
+    return;
+  }
+  world.network.datagram(here, there, witness.process, [this, which, here, there, number, life = process.life()] {
+    const bool late = world.fails(world.troubles.witness_late, Fault::WitnessLate);
+    world.scheduler.after(late ? world.random.between(30ms, 3s) : 0ms, [this, which, here, there, number, life] {
+      world.network.datagram(there, here, process, [this, which, number, life] {
+        if (process.life() != life) { return; }
+        echoes_[which].run.answered(number);
+        if (echoes_[which].run.take_changed()) { tell_of_witness(which); }
+      });
+    });
+  });
+}
+
+void ControlServer::tell_of_witness(unsigned which) {
+  const auto& echo = echoes_[which];
+  if (world.has(Bug::WitnessAlwaysUp)) {
+    if (group) { step(WitnessSeen{echo.name, link::Vote::Up, Instant{1h}}); }
+    return;
+  }
+  if (group) { step(WitnessSeen{echo.name, echo.run.vote(), echo.run.answered_since()}); }
 }
 
 void ControlServer::watch_blades() {

@@ -16,10 +16,17 @@ void EtcdModel::call(unsigned server, Process& process, Action op, std::function
     if (!std::exchange(*answered, true)) { done(false); }
   });
   const auto lost = [this, server](double chance) {
-    return world_.store_cut[server] || (world_.troubles.store_loses && world_.random.chance(chance));
+    if (world_.store_cut[server]) {
+      world_.bite(Fault::StorePartition);
+      return true;
+    }
+    const bool bites = world_.troubles.store_loses && world_.random.chance(chance);
+    if (bites) { world_.bite(Fault::StoreLoses); }
+    return bites;
   };
   const auto takes = [this] {
     const bool late = world_.troubles.store_late && world_.random.chance(0.4);
+    if (late) { world_.bite(Fault::StoreLate); }
     return late ? world_.random.between(100ms, 8s) : world_.random.between(500us, 4ms);
   };
   if (lost(0.15)) { return; }
@@ -69,6 +76,14 @@ std::uint64_t EtcdModel::campaign(unsigned server, std::int64_t lease) {
   leading_server_ = server;
   world_.trace("etcd", "server " + std::to_string(server + 1) + " leads under token " + std::to_string(token_));
   return token_;
+}
+
+std::pair<bool, std::int64_t> EtcdModel::latest(std::uint64_t token, const std::string& key, std::int64_t known,
+                                                const char* what) {
+  auto& revision = state.revisions[key];
+  if (!fenced_in(token, what) || revision != known) { return {false, revision}; }
+  revision = ++revision_;
+  return {true, revision};
 }
 
 bool EtcdModel::fenced_in(std::uint64_t token, const char* what) {

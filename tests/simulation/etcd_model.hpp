@@ -30,6 +30,7 @@ class EtcdModel {
     std::set<RoleId> is_protected;
     std::map<BladeId, KeptHoldOut> hold_outs;
     std::optional<link::MovementPolicy> policy;
+    std::map<std::string, std::int64_t> revisions;  ///< of what is said anew again and again, by its key
   };
   /// `op` runs at etcd; `done` in the asker's process, false: no answer came in time.
   void call(unsigned server, Process& process, Action op, std::function<void(bool answered)> done);
@@ -46,6 +47,9 @@ class EtcdModel {
   /// Whether a change that is compared with this token is made.
   [[nodiscard]] bool fenced_in(std::uint64_t token, const char* what);
   [[nodiscard]] std::int64_t next_revision() { return ++revision_; }
+  /// Whether a change of this key is made, by what was known of it when it was sent; the revision that it has then.
+  std::pair<bool, std::int64_t> latest(std::uint64_t token, const std::string& key, std::int64_t known,
+                                       const char* what);
   State state;
 
  private:

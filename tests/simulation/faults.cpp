@@ -26,8 +26,15 @@ Plan make_plan(World& world, Random& random, Instant from) {
   };
   const bool several = world.servers() > 1;
   const auto some_fault = [&] {
+    if (world.settings.words && random.chance(0.7)) {
+      constexpr unsigned long words = kFaults - kFaultsBeforeWords;
+      auto fault = static_cast<Fault>(kFaultsBeforeWords + random.below(words));
+      const bool of_witness = fault <= Fault::WitnessBack;
+      if (of_witness && world.settings.witnesses == 0) { fault = Fault::LinkLost; }
+      return fault;
+    }
     if (several && random.chance(0.45)) {
-      return static_cast<Fault>(kFaultsBeforeServers + random.below(kFaults - kFaultsBeforeServers));
+      return static_cast<Fault>(kFaultsBeforeServers + random.below(kFaultsBeforeWords - kFaultsBeforeServers));
     }
     if (several) {  // etcd's disks are on a majority: they are not lost, nor torn
       auto fault = Fault::StoreLost;
@@ -146,7 +153,11 @@ void Faults::start() {
 }
 
 /// That its application has ended, or its blade has lost it, may be long ago: it is told when it can be.
-bool Faults::doubted(unsigned role) const { return !world_.blades[role]->places[role].app_running || suspect(role); }
+bool Faults::doubted(unsigned role) const {
+  const auto& blade = *world_.blades[role];
+  const bool unfit = world_.unhealthy[role] || world_.unfit[role] || !blade.links[0] || !blade.links[1];
+  return !blade.places[role].app_running || unfit || suspect(role);
+}
 
 void Faults::on_state(unsigned role, unsigned state) {
   const bool settled = state != kStarting && state != kTakingOver && state != kLost;
@@ -212,6 +223,15 @@ void Faults::inject(const Plan::Item& item) {
     case Fault::LeaderFreeze:
     case Fault::LeaderStalls:
       return inject_servers(item);
+    case Fault::WitnessLost:
+    case Fault::WitnessLate:
+    case Fault::WitnessBack:
+      return inject_witness(item);
+    case Fault::HealthFails:
+    case Fault::ApplicationUnfit:
+    case Fault::LinkLost:
+    case Fault::StandbyLacks:
+      return inject_words(item);
   }
 }
 
@@ -240,11 +260,13 @@ bool Faults::suspect(unsigned role) const {
   const auto now = world_.scheduler.now();
   if (decided_in_doubt_[role]) { return true; }  // what stops the old place may take long to prove
   const auto& with = world_.settings;            // a fault lasts for 25 s there
-  const auto suspicion = with.switchovers || with.leases || with.servers > 1 ? 2 * kSuspicion : kSuspicion;
+  const auto suspicion =
+      with.switchovers || with.leases || with.words || with.servers > 1 ? 2 * kSuspicion : kSuspicion;
   return now - accused_[role][0] < suspicion && now - accused_[role][1] < suspicion;
 }
 
 void Faults::note(Fault fault, const std::string& whom) {
+  ++injected_[static_cast<std::size_t>(fault)];
   world_.trace("FAULT", std::string(to_string(fault)) + " " + whom);
 }
 
@@ -263,11 +285,17 @@ void Faults::accuse_active(unsigned role) {
 }
 
 void Faults::leave_dead(unsigned site, bool frozen) {
-  left_dead_ = site;
+  left_dead_.insert(site);
   observers_only_ = false;
   accuse_site(site);
   if (frozen) { return world_.freeze(site); }
   world_.power_off(site);
+}
+
+void Faults::bring_back(unsigned site) {
+  left_dead_.erase(site);
+  accuse_site(site);
+  power_back(site, 0s);
 }
 
 void Faults::heal() {
@@ -278,6 +306,10 @@ void Faults::heal() {
     if (undo_[i]) { std::exchange(undo_[i], nullptr)(); }
   }
   world_.troubles = {};
+  for (auto& witness : world_.witnesses) {
+    if (!witness->machine.up) { witness->machine.power_on(); }
+    witness->process.start();
+  }
   for (unsigned site = 0; site <= world_.standby(); ++site) {
     world_.thaw(site);
     if (!world_.blades[site]->machine.up) {

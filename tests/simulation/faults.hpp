@@ -7,6 +7,7 @@
 /// devices that prove the stop would be broken).
 
 #include <functional>
+#include <set>
 
 #include "chassis.hpp"
 
@@ -14,6 +15,8 @@ namespace understudy::sim {
 
 /// How often each fault was met by a role in each state.
 using Matrix = std::array<std::array<std::uint64_t, kStates>, kFaults>;
+/// How often each was done to the chassis, or changed something.
+using Tally = std::array<std::uint64_t, kFaults>;
 
 struct Plan {
   struct Item {
@@ -49,6 +52,9 @@ class Faults {
   void on_activate();
   void restart_agent(unsigned site, Duration after);
   [[nodiscard]] const Matrix& met() const { return met_; }
+  [[nodiscard]] const Tally& injected() const { return injected_; }
+  /// What was left dead is mended after all.
+  void bring_back(unsigned site);
   [[nodiscard]] bool single() const { return plan_.single; }
   /// An operator has moved a role, or changed when they move.
   [[nodiscard]] bool operator_moved() const { return operator_moved_; }
@@ -71,6 +77,9 @@ class Faults {
   void inject_trouble(const Plan::Item& item);
   void inject_other(const Plan::Item& item);
   void inject_servers(const Plan::Item& item);  ///< faults_servers.cpp
+  void inject_words(const Plan::Item& item);    ///< faults_words.cpp
+  void inject_witness(const Plan::Item& item);
+  void lose_link(unsigned site, Duration lasts);
   void leader_stalls(unsigned server);
   void cut_cable(unsigned server, bool cut);
   /// Who leads, mostly.
@@ -86,6 +95,7 @@ class Faults {
   void count_all(Fault fault);
   void accuse(unsigned role, bool control, bool mirror);
   void accuse_site(unsigned site);
+  /// Of each that is done.
   void note(Fault fault, const std::string& whom);
   [[nodiscard]] unsigned some_site();
 
@@ -94,13 +104,14 @@ class Faults {
   Random random_;
   Plan plan_;
   Matrix met_{};
+  Tally injected_{};
   bool healing_ = false;
   bool store_damaged_ = false;
   bool operator_moved_ = false;
   std::function<void(unsigned, unsigned)> on_state_ = [](unsigned, unsigned) {};
   bool observers_only_ = false;
-  std::optional<unsigned> left_dead_;  ///< a site
-  std::optional<unsigned> left_off_;   ///< a control-server
+  std::set<unsigned> left_dead_;      ///< sites
+  std::optional<unsigned> left_off_;  ///< a control-server
   std::vector<Action> undo_;
   std::vector<std::array<Instant, 2>> accused_;  ///< role: by control-server, by mirror
   std::vector<bool> decided_in_doubt_;           ///< role: since it is being taken over

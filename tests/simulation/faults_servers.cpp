@@ -18,6 +18,7 @@ void Faults::on_activate() {
     if (healing_ || !world_.blades[world_.standby()]->machine.up) { return; }
     note(Fault::PowerLoss, "of the standby, which is about to take over");
     count_all(Fault::PowerLoss);
+    world_.bite(Fault::PowerLoss);
     accuse_site(world_.standby());
     world_.power_off(world_.standby());
     power_back(world_.standby(), random_.between(200ms, 20s));
@@ -69,6 +70,7 @@ void Faults::inject_servers(const Plan::Item& item) {
     case Fault::LeaderFreeze: {
       auto& machine = world_.control_machine(server);
       if (!machine.up) { return; }
+      if (!machine.frozen()) { world_.bite(item.fault); }
       world_.network.before_change();
       machine.freeze();
       world_.touch();
@@ -89,6 +91,7 @@ void Faults::inject_servers(const Plan::Item& item) {
 /// Its clock nearly stands still, so that it believes for long that it leads; etcd has forgotten it; the host-agents
 /// find the next leader, lose that one too, and ask the first once more.
 void Faults::leader_stalls(unsigned server) {
+  if (chassis_.control.process(server).alive()) { world_.bite(Fault::LeaderStalls); }
   if (world_.server_on_standby(server)) { return cut_from_store(server, random_.between(5s, 9s)); }
   auto& machine = *world_.control_boxes[server];
   world_.network.before_change();

@@ -46,9 +46,11 @@ struct GuestNode::Impl {
 
   [[nodiscard]] std::string name() const { return guest.machine.name; }
   [[nodiscard]] std::optional<Copy>& copy() { return world.blades[world.standby()]->regions[role]; }
-  [[nodiscard]] bool trouble() { return world.fails(world.troubles.steps_fail); }
+  [[nodiscard]] bool trouble() { return world.fails(world.troubles.steps_fail, Fault::FailedStep); }
   [[nodiscard]] Duration pace(Duration low, Duration high) {
-    return world.troubles.slow_guests ? world.random.between(high, high * 60) : world.random.between(low, high);
+    if (!world.troubles.slow_guests) { return world.random.between(low, high); }
+    world.bite(Fault::SlowGuest);
+    return world.random.between(high, high * 60);
   }
 
   Receiver::Host receiver_host() {

@@ -7,12 +7,14 @@ namespace understudy::sim {
 bool World::host_speaks(unsigned site, unsigned role, unsigned segment) const {
   const auto& blade = *blades[site];
   const auto& place = blade.places[role];
-  return blade.machine.runs() && place.configured && place.gate_open && blade.ports_open[segment];
+  return blade.machine.runs() && place.configured && place.gate_open && blade.ports_open[segment] &&
+         blade.links[segment];
 }
 
 bool World::mirror_speaks(unsigned role, unsigned segment) const {
   const auto& guest = *guests[role];
-  return guest.machine.runs() && guest.configured && guest.tap_open && blades[standby()]->ports_open[segment];
+  return guest.machine.runs() && guest.configured && guest.tap_open && blades[standby()]->ports_open[segment] &&
+         blades[standby()]->links[segment];
 }
 
 bool World::served(unsigned role) const {

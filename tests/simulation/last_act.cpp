@@ -7,13 +7,14 @@ LastAct::LastAct(Chassis& chassis, Faults& faults)
     : chassis_(chassis), world_(chassis.world), faults_(faults), random_(chassis.world.settings.seed ^ 0x1a57U) {}
 
 const char* LastAct::kind() const {
-  constexpr std::array<const char*, 7> words{"while the control-server was away",
+  constexpr std::array<const char*, 8> words{"while the control-server was away",
                                              "while the switch did not obey",
                                              "while neither switch nor power obeyed",
                                              "with the control-server that led",
                                              "while the control-server that led stood still",
                                              "while the control-server that led did not reach etcd",
-                                             "in its application, and the standby while it took over,"};
+                                             "in its application, and the standby while it took over,",
+                                             "and has moved to the standby, which died too,"};
   return words[static_cast<std::size_t>(kind_)];
 }
 
@@ -35,8 +36,8 @@ bool LastAct::begin() {
   if (settings.actives == 1) { return false; }  // nobody else may be there to witness that our network works
   if (settings.servers > 1) {
     if (!chassis_.control.leader()) { return false; }
-    kind_ =
-        static_cast<Kind>(static_cast<unsigned>(Kind::LeaderOff) + random_.below(settings.control_on_standby ? 3 : 4));
+    kind_ = static_cast<Kind>(static_cast<unsigned>(Kind::LeaderOff) + random_.below(4));
+    if (settings.control_on_standby && kind_ == Kind::Activating) { kind_ = Kind::MovedStandby; }
   } else {
     kind_ = static_cast<Kind>(random_.below(settings.leases && !settings.control_on_standby ? 3 : 2));
   }
@@ -70,6 +71,8 @@ void LastAct::strike() {
     case Kind::Frozen:
       world_.troubles.switch_fails = world_.troubles.fence_fails = true;
       break;
+    case Kind::MovedStandby:
+      break;
     case Kind::Activating:
       scheduler.after(at, [this] { strike_application(); });
       return;
@@ -81,6 +84,46 @@ void LastAct::strike() {
     world_.trace("FAULT", world_.blade_id(role_).value + " is gone for good, " + kind());
     faults_.leave_dead(role_, kind_ == Kind::Frozen);
   });
+}
+
+bool LastAct::step(const Serves& serves) {
+  auto& control = chassis_.control;
+  const unsigned standby = world_.standby();
+  const auto view = control.view(role_);
+  switch (scene_) {
+    case Scene::TakenOver:
+      if (view.name == "on-mirror") { (void)control.operator_move(role_); }
+      if (view.name == "on-host" && serves(role_, view)) { scene_ = Scene::Moved; }
+      return false;
+    case Scene::Moved:
+      world_.trace("FAULT", world_.blade_id(standby).value + ", an active now, dies with the control-server on it");
+      faults_.leave_dead(standby, false);
+      scene_ = Scene::Died;
+      return false;
+    case Scene::Died: {
+      const auto leader = control.leader();
+      bool others = leader && !world_.server_on_standby(*leader) && view.name == "lost";
+      for (unsigned other = 0; other < world_.roles(); ++other) {
+        if (other != role_) { others = others && serves(other, control.view(other)); }
+      }
+      if (!others) { return false; }
+      faults_.bring_back(standby);
+      scene_ = Scene::IsBack;
+      return false;
+    }
+    case Scene::IsBack:
+      return view.place == Place{world_.blade_id(standby), PlaceKind::Host} && serves(role_, view);
+  }
+  return false;
+}
+
+std::string LastAct::waits_for() const {
+  constexpr std::array<const char*, 4> scenes{"the role has moved to the standby's host", "the standby dies",
+                                              "another leads, tells that the role is lost, and all others are served",
+                                              "the standby, which is back, serves the role again"};
+  const auto view = chassis_.control.view(role_);
+  return world_.role_id(role_).value + " is " + view.name + " at " + to_string(view.place) +
+         "; awaited in vain: " + scenes[static_cast<std::size_t>(scene_)] + "; " + view.detail;
 }
 
 void LastAct::strike_leader(Duration at) {
@@ -117,7 +160,8 @@ void LastAct::on_activate(unsigned role) {
   if (kind_ != Kind::Activating || role != role_ || !std::exchange(struck_, false)) { return; }
   world_.scheduler.after(random_.between(0ns, 5ms), [this] {
     constexpr unsigned taking_over = 3;
-    too_late_ = chassis_.control.state(role_) != taking_over;  // a mirror that has served is another history
+    // A mirror that has served is another history, also when the control-server has not heard of it yet.
+    too_late_ = chassis_.control.state(role_) != taking_over || world_.guests[role_]->tap_open;
     if (!too_late_) { faults_.leave_dead(world_.standby(), false); }
   });
 }

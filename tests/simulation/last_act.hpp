@@ -14,6 +14,10 @@
 ///   LeaderFrozen  it stands still for twelve seconds, and goes on
 ///   LeaderCut     it does not reach etcd any more
 ///   Activating    only the application dies; the standby loses its power between Activate and its answer
+///   MovedStandby  one of them is on the standby. An active dies, its role moves to the standby's host, which so
+///   becomes
+///                 an active, and that one dies with the control-server on it. The others must be served, one of the
+///                 other control-servers lead and tell that the role is lost; when the standby is back, it serves it.
 ///
 /// Invariant: within bound() its role is served by the standby; Activating: by its own blade.
 
@@ -33,13 +37,31 @@ class LastAct {
   bool begin();
   [[nodiscard]] unsigned role() const { return role_; }
   [[nodiscard]] const char* kind() const;
-  [[nodiscard]] Duration bound() const { return world_.servers() > 1 ? kLastActOfSeveral : kLastAct; }
+  [[nodiscard]] Duration bound() const {
+    if (is_moved_standby()) { return 3 * kLastActOfSeveral; }
+    return world_.servers() > 1 ? kLastActOfSeveral : kLastAct;
+  }
   /// Where the role must be served.
   [[nodiscard]] unsigned site() const { return kind_ == Kind::Activating && !too_late_ ? role_ : world_.standby(); }
   void on_activate(unsigned role);
+  /// MovedStandby: looks what the next scene needs, and does it. True: the last one has ended well.
+  using Serves = std::function<bool(unsigned role, const RoleView& view)>;
+  [[nodiscard]] bool is_moved_standby() const { return kind_ == Kind::MovedStandby; }
+  [[nodiscard]] bool step(const Serves& serves);
+  [[nodiscard]] std::string waits_for() const;
 
  private:
-  enum class Kind : std::uint8_t { Away, NoSwitch, Frozen, LeaderOff, LeaderFrozen, LeaderCut, Activating };
+  enum class Kind : std::uint8_t {
+    Away,
+    NoSwitch,
+    Frozen,
+    LeaderOff,
+    LeaderFrozen,
+    LeaderCut,
+    Activating,
+    MovedStandby
+  };
+  enum class Scene : std::uint8_t { TakenOver, Moved, Died, IsBack };
   [[nodiscard]] std::vector<unsigned> candidates() const;
   void strike();
   void strike_leader(Duration at);
@@ -53,6 +75,7 @@ class LastAct {
   unsigned role_ = 0;
   bool struck_ = false;
   bool too_late_ = false;
+  Scene scene_ = Scene::TakenOver;
 };
 
 }  // namespace understudy::sim

@@ -17,8 +17,9 @@
 namespace understudy::sim {
 namespace {
 
-/// Plain ones, with leases, with switchovers, with a last act, with several control-servers (docs/SIMULATION.md).
-constexpr std::uint64_t kKindsOfHistories = 5;
+/// Plain ones, with leases, with switchovers, with a last act, with several control-servers, with witnesses and blades'
+/// own words (docs/SIMULATION.md).
+constexpr std::uint64_t kKindsOfHistories = 6;
 constexpr std::uint64_t kSeedsOfAKind = 1'000'000'000'000;
 
 struct Options {
@@ -46,6 +47,8 @@ struct Sum {
   double simulated_s = 0;
   double way_back_worst_s = 0;
   Matrix met{};
+  Tally injected{};
+  Tally bites{};
   void add(const Report& report) {
     ++runs;
     steps += report.steps;
@@ -57,6 +60,8 @@ struct Sum {
     simulated_s += static_cast<double>(report.simulated.count()) / 1e9;
     way_back_worst_s = std::max(way_back_worst_s, static_cast<double>(report.way_back.count()) / 1e9);
     for (std::size_t f = 0; f < kFaults; ++f) {
+      injected[f] += report.injected[f];
+      bites[f] += report.bites[f];
       for (std::size_t s = 0; s < kStates; ++s) { met[f][s] += report.met[f][s]; }
     }
   }
@@ -71,6 +76,8 @@ struct Sum {
     simulated_s += other.simulated_s;
     way_back_worst_s = std::max(way_back_worst_s, other.way_back_worst_s);
     for (std::size_t f = 0; f < kFaults; ++f) {
+      injected[f] += other.injected[f];
+      bites[f] += other.bites[f];
       for (std::size_t s = 0; s < kStates; ++s) { met[f][s] += other.met[f][s]; }
     }
   }
@@ -121,25 +128,33 @@ bool run_all(const std::vector<std::uint64_t>& seeds, unsigned jobs, Sum& sum) {
 }
 
 void show_matrix(const Sum& sum) {
-  std::printf("\n%-18s", "fault met in");
+  std::printf("\n%-18s%10s%12s", "fault", "injected", "has bitten");
   for (const auto* state : kStateNames) { std::printf("%12s", state); }
   std::printf("\n");
   for (std::size_t f = 0; f < kFaults; ++f) {
-    std::printf("%-18s", to_string(static_cast<Fault>(f)));
+    std::printf("%-18s%10llu%12llu", to_string(static_cast<Fault>(f)), static_cast<unsigned long long>(sum.injected[f]),
+                static_cast<unsigned long long>(sum.bites[f]));
     for (std::size_t s = 0; s < kStates; ++s) { std::printf("%12llu", static_cast<unsigned long long>(sum.met[f][s])); }
     std::printf("\n");
   }
 }
 
-/// Every kind of fault, in every state of a role; where several control-servers are, those that are theirs.
+/// Every kind of fault, in every state of a role, and it has changed something; where several control-servers are,
+/// those that are theirs, and where there are witnesses and blades' own words, those.
 bool check_matrix(const Sum& sum, std::uint64_t last_seed) {
   bool all = true;
-  const bool servers = last_seed >= kFirstServersSeed;
-  const std::size_t from = servers ? kFaultsBeforeServers : 0;
-  const std::size_t to = servers                             ? kFaults
+  const bool words = last_seed >= kFirstWordsSeed;
+  const bool servers = last_seed >= kFirstServersSeed && !words;
+  const std::size_t from = words ? kFaultsBeforeWords : servers ? kFaultsBeforeServers : 0;
+  const std::size_t to = words                               ? kFaults
+                         : servers                           ? kFaultsBeforeWords
                          : last_seed >= kFirstSwitchoverSeed ? kFaultsBeforeServers
                                                              : kFaultsBeforeSwitchovers;
   for (std::size_t f = from; f < to; ++f) {
+    if (sum.bites[f] == 0) {
+      std::printf("%s has never changed anything\n", to_string(static_cast<Fault>(f)));
+      all = false;
+    }
     for (std::size_t s = 0; s < kStates; ++s) {
       if (sum.met[f][s] != 0) { continue; }
       std::printf("%s was never met by a role that is %s\n", to_string(static_cast<Fault>(f)), kStateNames[s]);
@@ -220,7 +235,8 @@ int usage() {
       "  --seeds K      the seeds F, F+1, ... F+K-1 (F is 1), on --jobs J processes (as many as there are processors)\n"
       "  --seed-file    and those of a file, one a line, # begins a remark; --fresh: of every kind, where nobody was "
       "before\n"
-      "  --matrix       shows how often each fault was met in each state of a role, and fails where one never was\n"
+      "  --matrix       shows how often each fault was injected, has bitten, and was met in each state of a role; "
+      "fails where never\n"
       "  --planted      shows that it can fail: finds each planted bug (with --bug NAME: that one; also with "
       "--seed)\n");
   return 2;

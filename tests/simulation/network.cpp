@@ -24,7 +24,10 @@ bool Stream::send(unsigned from, Action action) {
   if (!sender.open) { return false; }
   auto wait = network_.latency(sender.site, ends_[to].site);
   const auto& path = network_.path(sender.site, ends_[to].site);
-  if (sender.site != ends_[to].site && network_.random().chance(path.loss)) { wait += retransmission; }
+  if (sender.site != ends_[to].site && network_.random().chance(path.loss)) {
+    wait += retransmission;
+    network_.on_bite(Fault::Loss);
+  }
   auto& scheduler = network_.scheduler();
   ends_[to].last_arrival = std::max(ends_[to].last_arrival, scheduler.now() + wait);
   scheduler.at(ends_[to].last_arrival,
@@ -36,6 +39,7 @@ void Stream::arrive(unsigned to, const Action& action) {
   auto& end = ends_[to];
   if (!end.open) { return; }
   if (!end.held.empty() || !network_.passes(ends_[1 - to].site, end.site)) {
+    if (end.held.empty()) { network_.cut_bites(ends_[1 - to].site, end.site); }
     end.held.push_back(action);
     return;
   }
@@ -105,6 +109,7 @@ void Stream::look() {
 Duration Network::latency(unsigned from, unsigned to) {
   if (from == to) { return random_.between(20us, 100us); }
   const auto& path = paths_[from][to];
+  if (path.delay != 0ns) { on_bite(Fault::Delay); }
   return path.delay + random_.between(100us, 400us) + random_.between(0ns, path.spread + 1ns);
 }
 
@@ -121,11 +126,16 @@ void Network::after_change() {
 }
 
 void Network::datagram(unsigned from, unsigned to, Process& receiver, const Action& action) {
-  const auto& path = paths_[from][to];
-  if (from != to && (path.cuts != 0 || random_.chance(path.loss))) { return; }
+  auto& path = paths_[from][to];
+  if (from != to && path.cuts != 0) { return cut_bites(from, to); }
+  if (from != to && random_.chance(path.loss)) { return on_bite(Fault::Loss); }
   const unsigned copies = from != to && random_.chance(path.twice) ? 2 : 1;
+  if (copies > 1) { on_bite(Fault::Duplicate); }
   for (unsigned i = 0; i < copies; ++i) {
-    scheduler_.after(latency(from, to), [this, from, to, &receiver, life = receiver.life(), action] {
+    const Instant arrival = scheduler_.now() + latency(from, to);
+    if (path.spread != 0ns && arrival < path.newest) { on_bite(Fault::Reorder); }
+    path.newest = std::max(path.newest, arrival);
+    scheduler_.at(arrival, [this, from, to, &receiver, life = receiver.life(), action] {
       if (life != 0 && passes(from, to) && receiver.life() == life) {
         receiver.machine().run([&receiver, life, action] {
           if (receiver.life() == life) { action(); }

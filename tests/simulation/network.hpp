@@ -15,10 +15,11 @@
 #include <vector>
 
 #include "engine.hpp"
+#include "words.hpp"
 
 namespace understudy::sim {
 
-inline constexpr unsigned kSitesMax = 8;
+inline constexpr unsigned kSitesMax = 10;
 
 /// From one site to another, one way.
 struct Path {
@@ -27,6 +28,7 @@ struct Path {
   double twice = 0;
   Duration delay{0};
   Duration spread{0};  ///< more than the time between two packets: they overtake each other
+  Instant newest;      ///< arrival of a datagram
   [[nodiscard]] bool calm() const { return cuts == 0 && loss == 0 && twice == 0 && delay == 0ns && spread == 0ns; }
 };
 
@@ -89,6 +91,11 @@ class Network {
   void datagram(unsigned from, unsigned to, Process& receiver, const Action& action);
   std::shared_ptr<Stream> connect(Stream::End a, Stream::End b);
   Duration latency(unsigned from, unsigned to);
+  /// Something came to pass because of a fault.
+  std::function<void(Fault)> on_bite = [](Fault) {};
+  void cut_bites(unsigned from, unsigned to) {
+    on_bite(paths_[to][from].cuts != 0 ? Fault::Partition : Fault::OneWayPartition);
+  }
   Scheduler& scheduler() { return scheduler_; }
   Random& random() { return random_; }
 

@@ -69,8 +69,16 @@ class Run {
     while (world_.scheduler.now() < end) {
       if (!until(world_.scheduler.now() + 1s)) { return; }
       if (world_.scheduler.now() < end - act.bound()) { continue; }
+      if (act.is_moved_standby()) {
+        if (act.step([this](unsigned role, const RoleView& of) { return serves(role, of); })) { return; }
+        continue;
+      }
       view = chassis_.control.view(act.role());
       if (view.place.blade == world_.blade_id(act.site()) && serves(act.role(), view)) { return; }
+    }
+    if (act.is_moved_standby()) {
+      world_.violate(Invariant::WayBack, act.waits_for());
+      return;
     }
     world_.violate(Invariant::WayBack, world_.role_id(act.role()).value + ", whose blade has died " + act.kind() +
                                            ", is " + view.name + " at " + to_string(view.place) +
@@ -87,6 +95,10 @@ class Run {
             chassis_.blades[site]->start();
           }
         });
+      }
+      for (auto& witness : world_.witnesses) {
+        witness->machine.power_on();
+        witness->process.start();
       }
       for (unsigned server = 0; server < world_.servers(); ++server) {
         if (!world_.server_on_standby(server)) { world_.control_boxes[server]->power_on(); }
@@ -195,6 +207,8 @@ class Run {
   Report report() {
     report_.violation = world_.violation();
     report_.met = faults_.met();
+    report_.injected = faults_.injected();
+    report_.bites = world_.bites;
     report_.left_behind = world_.left_behind();
     report_.steps = world_.scheduler.steps();
     report_.simulated = world_.scheduler.now() - Instant{1h};
@@ -230,9 +244,18 @@ Settings settings_of(std::uint64_t seed, bool trace, Bug bug) {
     settings.last_act = random.chance(0.6);
     settings.control_on_standby = random.chance(0.3);
   }
+  if (seed >= kFirstWordsSeed) {
+    settings.words = true;
+    settings.witnesses = random.below(3);
+    settings.servers = random.chance(0.3) ? 2 + random.below(2) : 1;
+    settings.last_act = random.chance(0.4);
+    settings.switchovers = !settings.last_act && settings.servers == 1 && random.chance(0.3);
+    if (random.chance(0.5)) { settings.ring = 12; }
+  }
   settings.leases = seed >= kFirstLeaseSeed;
   if (settings.switchovers) { settings.leases = random.chance(0.3); }
   if (settings.last_act) { settings.leases = random.chance(0.5); }
+  if (settings.words) { settings.leases = random.chance(0.3); }
   settings.priorities = settings.switchovers && random.chance(0.7);
   settings.trace = trace;
   settings.bug = bug;

@@ -20,6 +20,8 @@ inline constexpr Duration kWayBack = 60s;
 struct Report {
   std::optional<Violation> violation;
   Matrix met{};
+  Tally injected{};
+  Tally bites{};
   std::uint64_t steps = 0;
   Duration simulated{0};
   Duration way_back{0};

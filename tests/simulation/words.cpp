@@ -10,7 +10,9 @@ constexpr std::array<const char*, kFaults> fault_names{
     "slow-clock",    "clock-jump",    "store-refuses",    "store-lost",      "store-torn",    "qemu-death",
     "failed-freeze", "failed-cont",   "fence-fails",      "fence-lies",      "fence-hangs",   "switch-fails",
     "switch-hangs",  "application",   "failed-step",      "slow-guest",      "operator-move", "operator-policy",
-    "switchover",    "store-late",    "store-loses",      "store-partition", "leader-freeze", "leader-stalls"};
+    "switchover",    "store-late",    "store-loses",      "store-partition", "leader-freeze", "leader-stalls",
+    "witness-lost",  "witness-late",  "witness-back",     "health-fails",    "app-unfit",     "link-lost",
+    "standby-lacks"};
 constexpr std::array<const char*, kInvariants> invariant_names{
     "one-owner", "one-role",     "term-once", "mirrored-kept", "installed-first", "old-place-silent", "standby-kept",
     "way-back",  "stored-first", "held-out",  "higher-first",  "one-leader",      "edge-holds"};
@@ -47,6 +49,8 @@ constexpr std::array<BugWord, kBugs> bugs{{
     {"write-unfenced", Invariant::OneLeader},
     {"stale-record", Invariant::WayBack},
     {"forget-protection", Invariant::WayBack},
+    {"witness-always-up", Invariant::StandbyKept},
+    {"forget-deletions", Invariant::MirroredKept},
 }};
 }  // namespace
 

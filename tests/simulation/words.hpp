@@ -47,8 +47,16 @@ enum class Fault : std::uint8_t {
   StorePartition,
   LeaderFreeze,
   LeaderStalls,
+  WitnessLost,
+  WitnessLate,
+  WitnessBack,
+  HealthFails,
+  ApplicationUnfit,
+  LinkLost,
+  StandbyLacks,
 };
-inline constexpr std::size_t kFaults = 36;
+inline constexpr std::size_t kFaults = 43;
+inline constexpr std::size_t kFaultsBeforeWords = 36;
 inline constexpr std::size_t kFaultsBeforeServers = 31;
 inline constexpr std::size_t kFaultsBeforeSwitchovers = 30;
 [[nodiscard]] const char* to_string(Fault fault);
@@ -101,8 +109,10 @@ enum class Bug : std::uint8_t {
   WriteUnfenced,
   StaleRecord,
   ForgetProtection,
+  WitnessAlwaysUp,
+  ForgetDeletions,
 };
-inline constexpr std::size_t kBugs = 28;
+inline constexpr std::size_t kBugs = 30;
 /// Histories from this seed on have leases; those below are what they were before there were any.
 inline constexpr std::uint64_t kFirstLeaseSeed = 1'000'000'000'001;
 /// Histories from this seed on have switchovers too, some of them leases.
@@ -111,7 +121,11 @@ inline constexpr std::uint64_t kFirstSwitchoverSeed = 2'000'000'000'001;
 inline constexpr std::uint64_t kFirstLastActSeed = 3'000'000'000'001;
 /// Histories from this seed on have several control-servers and etcd.
 inline constexpr std::uint64_t kFirstServersSeed = 4'000'000'000'001;
+/// Histories from this seed on have witnesses, and blades that say of themselves that they are no good place; some of
+/// them switchovers, several control-servers, leases, a last act.
+inline constexpr std::uint64_t kFirstWordsSeed = 5'000'000'000'001;
 [[nodiscard]] constexpr std::uint64_t first_seed_of(Bug bug) {
+  if (bug >= Bug::WitnessAlwaysUp) { return kFirstWordsSeed; }
   if (bug >= Bug::ObeyAnyLeader) { return kFirstServersSeed; }
   if (bug >= Bug::HandOverUnshipped) { return kFirstSwitchoverSeed; }
   return bug >= Bug::ForgetTheLease ? kFirstLeaseSeed : 1;

@@ -22,12 +22,18 @@ World::World(const Settings& with)
       network(scheduler, random),
       control_bfd(with.servers),
       store_cut(with.servers, false),
+      unhealthy(with.actives, false),
+      unfit(with.actives, false),
       outages_(with.actives, false),
       promised_(with.actives),
       heard_leader_(with.actives + 1, 0),
       highest_stored_(with.actives),
       highest_spoken_(with.actives),
       term_users_(with.actives) {
+  network.on_bite = [this](Fault fault) { bite(fault); };
+  for (unsigned witness = 0; witness < settings.witnesses; ++witness) {
+    witnesses.push_back(std::make_unique<Witness>(scheduler, "witness-" + std::to_string(witness + 1)));
+  }
   for (unsigned site = 0; site <= settings.actives; ++site) {
     blade_ids_.push_back(BladeId{"blade-" + std::to_string(site + 1)});
     blades.push_back(std::make_unique<Blade>(scheduler, blade_ids_.back().value, settings.actives));
@@ -213,19 +219,24 @@ void World::announce_from_guest(unsigned role) {
 
 void World::promise(unsigned role, Record record) { promised_[role] = record; }
 
+/// Each seventh change is a deletion.
+void World::commit(Copy& region) {
+  if (++region.committed % 7 == 0) { region.purged = region.committed; }
+}
+
 void World::write(unsigned role) {
   for (auto& blade : blades) {
     auto& place = blade->places[role];
     auto& region = blade->regions[role];
     if (blade->machine.runs() && place.app_running && region && place.app_active == region->writer && place.gate_open) {
-      ++region->committed;
+      commit(*region);
       if (place.moved) { ++place.installed; }
     }
   }
   auto& guest = *guests[role];
   auto& region = blades[standby()]->regions[role];
   if (guest.machine.runs() && guest.app_running && region && guest.app_active == region->writer && guest.tap_open) {
-    ++region->committed;
+    commit(*region);
     ++guest.installed;
   }
 }

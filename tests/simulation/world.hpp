@@ -22,12 +22,14 @@
 namespace understudy::sim {
 
 inline constexpr unsigned kSegments = 2;  ///< service networks: both sides of a gateway
+inline constexpr std::array<const char*, kSegments> kNetworks{"external", "internal"};
 
 /// What a region holds: every record up to `committed`, by who wrote it.
 struct Copy {
   std::uint64_t id = 0;  ///< of this file
   std::vector<shm::TermStart> history;
   std::uint64_t committed = 0;
+  std::uint64_t purged = 0;  ///< deletions up to here are found by no scan
   bool syncing = false;
   bool trusted = true;  ///< a mirror's: it was whole once, and what could take over from it is there
   Term writer;
@@ -78,6 +80,14 @@ struct Blade {
   std::vector<std::optional<Copy>> regions;
   std::map<unsigned, Term> commits;  ///< records of movements
   bool ports_open[kSegments] = {true, true};
+  bool links[kSegments] = {true, true};  ///< the carriers of its service interfaces
+};
+
+/// A machine that is no blade and answers echoes: a switch, a router.
+struct Witness {
+  Witness(Scheduler& scheduler, const std::string& name) : machine(scheduler, name), process(scheduler, machine) {}
+  Machine machine;
+  Process process;
 };
 
 /// What a fault has set for the daemons' calls to fail, each with a chance.
@@ -94,6 +104,7 @@ struct Troubles {
   bool slow_guests = false;
   bool store_late = false;   ///< etcd's
   bool store_loses = false;  ///< requests, and answers to what was done
+  bool witness_late = false;
 };
 
 enum class Daemon : std::uint8_t { Control, Host, Guest };
@@ -114,6 +125,9 @@ struct Settings {
   bool last_act = false;
   bool switchovers = false;
   bool priorities = false;  ///< the last role comes first
+  bool words = false;       ///< blades say of themselves that they are no good place
+  unsigned witnesses = 0;
+  std::uint64_t ring = 1'000'000;  ///< so many changes a journal holds
   bool trace = false;
   Bug bug = Bug::None;
 };
@@ -137,6 +151,11 @@ class World {
   unsigned leading = 0;                                            ///< the server that leads, or did last
   std::vector<std::unique_ptr<BfdPair>> mirror_bfd;
   Troubles troubles;
+  std::vector<std::unique_ptr<Witness>> witnesses;
+  std::vector<bool> unhealthy;                 ///< role: its health command fails on its own blade
+  std::vector<bool> unfit;                     ///< role: its application says so there
+  std::array<std::uint64_t, kFaults> bites{};  ///< how often a fault changed something
+  void bite(Fault fault) { ++bites[static_cast<std::size_t>(fault)]; }
   double lost_grants = 0;
   double late_grants = 0;
 
@@ -150,10 +169,13 @@ class World {
     return server_on_standby(server) ? standby() : standby() + 1 + server;
   }
   [[nodiscard]] bool is_control_site(unsigned site) const {
-    return site > standby() || (settings.control_on_standby && site == standby());
+    return (site > standby() && site < witness_site(0)) || (settings.control_on_standby && site == standby());
   }
-  /// Of blades, and of control-servers that live elsewhere.
-  [[nodiscard]] unsigned sites() const { return standby() + 1 + servers() - (settings.control_on_standby ? 1 : 0); }
+  [[nodiscard]] unsigned witness_site(unsigned witness) const {
+    return standby() + 1 + servers() - (settings.control_on_standby ? 1 : 0) + witness;
+  }
+  /// Of blades, of control-servers that live elsewhere, and of witnesses.
+  [[nodiscard]] unsigned sites() const { return witness_site(settings.witnesses); }
   [[nodiscard]] Machine& control_machine(unsigned server) {
     return server_on_standby(server) ? blades[standby()]->machine : *control_boxes[server];
   }
@@ -196,6 +218,7 @@ class World {
   void promise(unsigned role, Record record);
   /// The serving application changes something.
   void write(unsigned role);
+  void commit(Copy& region);
 
   // --- invariants ---
   void violate(Invariant invariant, const std::string& text);
@@ -234,9 +257,17 @@ class World {
   /// Whether the daemon dies now, before this effect.
   [[nodiscard]] bool dies(Daemon daemon, unsigned which);
   std::function<void(const Doom&)> on_doom;
-  [[nodiscard]] bool fails(bool trouble) { return trouble && random.chance(0.6); }
+  [[nodiscard]] bool fails(bool trouble, Fault fault) {
+    const bool bites_now = trouble && random.chance(0.6);
+    if (bites_now) { bite(fault); }
+    return bites_now;
+  }
   /// A switch or a fence agent: where there are leases it fails for good, else no lease would ever be counted out.
-  [[nodiscard]] bool device_fails(bool trouble) { return trouble && (settings.leases || random.chance(0.6)); }
+  [[nodiscard]] bool device_fails(bool trouble, Fault fault) {
+    const bool bites_now = trouble && (settings.leases || random.chance(0.6));
+    if (bites_now) { bite(fault); }
+    return bites_now;
+  }
 
  private:
   void check_owners(unsigned role);

@@ -3,7 +3,9 @@
 /// Covers: control-server/edge/election.cpp, control-server/edge/etcd_store.cpp, control-server/edge/etcd_client.cpp
 /// Covers: control-server/edge/etcd_values.cpp
 #include <gtest/gtest.h>
+#include <netinet/in.h>
 #include <sched.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include "edge/election.hpp"
@@ -43,6 +45,49 @@ struct Candidate {
   Instant lost_at;
   int times = 0;
   std::optional<Election> election;
+};
+
+/// Takes one request and keeps it until it is told to hand it on, as a line does on which nothing moves for seconds.
+class LateDoor {
+ public:
+  LateDoor() : listener_(socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0)) {
+    const int on = 1;
+    setsockopt(listener_, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
+    auto at = address(kPort);
+    EXPECT_EQ(bind(listener_, reinterpret_cast<sockaddr*>(&at), sizeof at), 0);
+    EXPECT_EQ(listen(listener_, 4), 0);
+  }
+  ~LateDoor() { close(listener_); }
+  LateDoor(const LateDoor&) = delete;
+  LateDoor& operator=(const LateDoor&) = delete;
+  static std::string endpoint() { return "http://127.0.0.1:" + std::to_string(kPort); }
+  /// To etcd at this port; its answer's first line.
+  std::string hand_on(std::uint16_t port) const {
+    const int from =
+        accept4(listener_, nullptr, nullptr, SOCK_CLOEXEC);  // the kernel has kept it, and what was written
+    std::string request(64 * 1024, '\0');
+    request.resize(static_cast<std::size_t>(std::max<ssize_t>(0, recv(from, request.data(), request.size(), 0))));
+    close(from);
+    const int to = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    auto at = address(port);
+    EXPECT_EQ(connect(to, reinterpret_cast<sockaddr*>(&at), sizeof at), 0);
+    EXPECT_EQ(send(to, request.data(), request.size(), 0), static_cast<ssize_t>(request.size()));
+    std::string answer(4096, '\0');
+    answer.resize(static_cast<std::size_t>(std::max<ssize_t>(0, recv(to, answer.data(), answer.size(), 0))));
+    close(to);
+    return answer.substr(0, answer.find('\r'));
+  }
+
+ private:
+  static constexpr std::uint16_t kPort = 2999;
+  static sockaddr_in address(std::uint16_t port) {
+    sockaddr_in at{};
+    at.sin_family = AF_INET;
+    at.sin_port = htons(port);
+    at.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    return at;
+  }
+  const int listener_;
 };
 
 class EtcdTest : public testing::Test, protected test::Loop {
@@ -193,6 +238,29 @@ TEST_F(EtcdTest, TheComparisonDecidesAndALostAnswerIsLookedUp) {
   const auto vanished = one.compare_and_set(Term{1}, Term{2}, owned(2));
   ASSERT_FALSE(vanished.ok());
   EXPECT_NE(vanished.error().message.find("has vanished"), std::string::npos) << vanished.error().message;
+}
+
+/// Whether a role was protected decides whether an old copy counts: the word that was said last stays.
+TEST_F(EtcdTest, AWordThatComesToEtcdAfterALaterOneChangesNothing) {
+  start_etcd(1);
+  std::optional<Candidate> a;
+  lead(a, "10.0.0.1:7400");
+  LateDoor door;
+  auto settings = etcd_->settings();
+  settings.endpoints.insert(settings.endpoints.begin(), LateDoor::endpoint());
+  EtcdStore store(settings, a->leadership);
+  const RoleId role{"role-1"};
+  const auto first = store.set_protected(role, true);  // by the second endpoint, when the first has not answered
+  ASSERT_TRUE(first.ok()) << first.error().message;
+  EXPECT_EQ(store.protected_roles().value(), std::set<RoleId>{role});
+  ASSERT_TRUE(store.set_protected(role, false).ok());
+  EXPECT_EQ(door.hand_on(2379), "HTTP/1.1 200 OK");
+  EXPECT_TRUE(store.protected_roles().value().empty());
+  EXPECT_TRUE(store.set_protected(role, true).ok());
+  EtcdStore same(etcd_->settings(), a->leadership);  // knows no revision yet
+  EXPECT_TRUE(same.set_protected(role, false).ok());
+  EXPECT_TRUE(store.set_protected(role, true).ok());
+  EXPECT_EQ(same.protected_roles().value(), std::set<RoleId>{role});
 }
 
 TEST_F(EtcdTest, AnOwnershipThatNobodyCanHaveWrittenIsToldAsDamaged) {

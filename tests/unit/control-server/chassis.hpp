@@ -124,8 +124,8 @@ class Chassis {
   }
 
   // --- agents ---
-  void hello(const BladeId& blade, std::vector<link::HeldRole> held = {}) {
-    report(blade, link::Hello{blade, "boot-of-" + blade.value, std::move(held)});
+  void hello(const BladeId& blade, std::vector<link::HeldRole> held = {}, std::vector<link::KnownTerm> known = {}) {
+    report(blade, link::Hello{blade, "boot-of-" + blade.value, std::move(held), {}, std::move(known)});
   }
   void report(const BladeId& blade, link::Report report) { step(AgentReport{blade, std::move(report)}); }
   void own_vote(const BladeId& blade, Vote vote) { step(BfdChanged{blade, vote}); }

@@ -41,6 +41,26 @@ TEST(Claims, ATermFarBeyondTheStoreIsNotBelievedOfAnybody) {
   }
 }
 
+TEST(Claims, ATermThatWasGivenUpFarBeyondTheStoreIsNotBelieved) {
+  Chassis chassis(1);
+  const BladeId active = Chassis::blade_id(1);
+  const RoleId role = Chassis::role_id(1);
+  chassis.hello(chassis.standby());
+  chassis.hello(active, {}, {{role, Term{1ULL << 60}}});
+  EXPECT_TRUE(chassis.orders<link::ServeRole>().empty()) << "its term could be one that was used";
+  EXPECT_TRUE(chassis.noted("alarm", "given-up-role-1.json"));
+  chassis.hello(active, {}, {{role, Term{7}}});
+  EXPECT_EQ(chassis.own(1).term, Term{8});
+}
+
+TEST(Claims, AnotherRolesBladeRaisesNoCountByWhatItHasGivenUp) {
+  Chassis chassis(2);
+  chassis.hello(Chassis::blade_id(2), {}, {{Chassis::role_id(1), Term{9}}});
+  chassis.hello(Chassis::blade_id(1));
+  chassis.hello(chassis.standby());
+  EXPECT_EQ(chassis.own(1).term, Term{1});
+}
+
 TEST(Claims, AnActivationUnderATermThatNobodyCanHaveGivenIsNotAdopted) {
   Chassis chassis(2);
   chassis.bring_up();

@@ -86,6 +86,16 @@ TEST_F(GiveBack, AnEmptyStandbyIsHeardOutsideAgain) {
   EXPECT_FALSE(sut_.orders<link::RunMirror>().empty());
 }
 
+/// The switch did not answer when the control-server was started, or somebody has changed it since.
+TEST(StandbyPorts, AreLookedAtAgainAndOpened) {
+  Chassis chassis(2);
+  chassis.bring_up();
+  chassis.pass(5s);
+  chassis.isolated.insert(chassis.standby());
+  chassis.pass(chassis.config.timings.ports_look + chassis.config.timings.retry);
+  EXPECT_FALSE(chassis.isolated.contains(chassis.standby())) << "a mirror that takes over would be heard by nobody";
+}
+
 /// It was cut off, not dead, and its mirror serves for all it knows.
 TEST_F(GiveBack, AStandbyWhoseMirrorMaySpeakStaysBehindItsPortsUntilItHasStoodDown) {
   the_standby_dies();

@@ -195,6 +195,37 @@ TEST(Movement, AfterARestartTheStandbyThatBecameAnActiveGetsNoMirrors) {
   EXPECT_EQ(chassis.orders<link::ReleaseMirrors>().size(), 1U) << "what a crash left behind is finished";
 }
 
+/// Nobody knows yet whether its blade is dead: the observers may have failed, and then it has all of it; or it is, and
+/// the copy is the last one.
+TEST(Movement, AReleaseSparesTheCopyOfARoleWhoseBladeIsNotHeard) {
+  for (const bool dead : {false, true}) {
+    Chassis chassis(2);
+    chassis.bring_up();
+    chassis.silence(1);
+    ASSERT_EQ(chassis.state(1), RoleState::OnMirror);
+    chassis.pass(10s);
+    chassis.own_vote(chassis.standby(), Vote::Unknown);
+    chassis.own_vote(BladeId{"blade-2"}, Vote::Down);  // and nobody else is heard: no failover by silence alone
+    chassis.mirror_vote(2, Vote::Down);
+    chassis.mirror_state(2, MirrorPhase::Connected);
+    chassis.step(OperatorMove{RoleId{"role-1"}});
+    ASSERT_EQ(chassis.state(1), RoleState::OnHost);
+    ASSERT_EQ(chassis.orders<link::ReleaseMirrors>().size(), 1U);
+    EXPECT_EQ(chassis.orders<link::ReleaseMirrors>()[0].second.except, std::vector<RoleId>{RoleId{"role-2"}});
+    chassis.forget();
+    if (dead) {
+      chassis.hello(BladeId{"blade-2"});  // it was, and has nothing of the role
+      chassis.pass(5s);
+      EXPECT_EQ(chassis.state(2), RoleState::OnMirror);
+    } else {
+      chassis.own_vote(BladeId{"blade-2"}, Vote::Up);
+      chassis.mirror_vote(2, Vote::Up);
+      EXPECT_EQ(chassis.orders<link::ReleaseMirrors>().size(), 1U) << "what was spared is not needed any more";
+      EXPECT_EQ(chassis.state(2), RoleState::Exposed);
+    }
+  }
+}
+
 TEST(Movement, AReleaseSparesTheOnlyCopyOfARoleThatNobodyServes) {
   Chassis chassis(2);
   chassis.bring_up();

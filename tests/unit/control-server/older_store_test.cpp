@@ -121,6 +121,48 @@ TEST(OlderStore, AnEmptyStoreHearsTheActiveBeforeItBelievesAnActivation) {
   EXPECT_EQ(chassis.own(1).place, (Place{kActive, PlaceKind::Host}));
 }
 
+/// The movement ended between Hello and the active's.
+TEST(OlderStore, AMovementThatEndsUnderAForgottenTermIsAdopted) {
+  for (const bool being_stored : {false, true}) {
+    auto chassis = with_an_older_store();
+    chassis.store.clear();
+    chassis.restart_control_server();
+    chassis.hello(chassis.standby(), {kMirrorServes});
+    chassis.store_answers = !being_stored;
+    if (being_stored) { chassis.hello(kActive); }
+    chassis.report(chassis.standby(), link::Moved{kRole, Term{3}, {}});
+    chassis.store_answers = true;
+    if (being_stored) {
+      chassis.store[kRole] = {kRole, Term{2}, {chassis.standby(), PlaceKind::Mirror}, link::StopEvidence::None, Term{}};
+      chassis.step(StoreDone{kRole, Term{2}});
+    } else {
+      chassis.hello(kActive);
+    }
+    chassis.pass(5s);
+    EXPECT_EQ(chassis.state(1), RoleState::OnHost) << being_stored;
+    EXPECT_EQ(chassis.own(1).term, Term{3});
+    EXPECT_EQ(chassis.own(1).place, (Place{chassis.standby(), PlaceKind::Host}));
+    EXPECT_TRUE(chassis.orders<link::Move>().empty());
+  }
+}
+
+/// Its blade could not serve under its newest terms and gave the role up: it holds nothing, and has written under them.
+TEST(OlderStore, ATermThatABladeHasGivenUpIsNotUsedAgain) {
+  for (const unsigned stored : {0U, 1U}) {
+    auto chassis = with_an_older_store();
+    if (stored == 0) {
+      chassis.store.clear();
+      chassis.restart_control_server();
+    }
+    chassis.hello(kActive, {}, {{kRole, Term{5}}});
+    chassis.hello(chassis.standby(), {{kRole, Term{1}, PlaceKind::Mirror, false}}, {{kRole, Term{1}}});
+    chassis.mirror_state(1, MirrorPhase::Connected, "nonce", 1);
+    chassis.pass(chassis.config.timings.mirror_wait + 1ms);
+    EXPECT_EQ(chassis.state(1), RoleState::OnMirror);
+    EXPECT_EQ(chassis.own(1).term, Term{6}) << "with term " << stored << " in the store";
+  }
+}
+
 TEST(OlderStore, ABladeThatObeyedAnotherStoreIsAnAlarm) {
   Chassis chassis(1);
   chassis.hello(Chassis::blade_id(1));

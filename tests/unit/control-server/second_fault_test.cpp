@@ -153,7 +153,7 @@ TEST(SecondFault, PortsAreLookedAtOnceBeforeTheSwitchHasAnswered) {
   chassis.silent_looks = true;
   chassis.forget();
   chassis.pass(60s);
-  EXPECT_EQ(chassis.all<LookAtPorts>().size(), 2U) << "of each blade that serves";
+  EXPECT_EQ(chassis.all<LookAtPorts>().size(), 3U) << "of each blade that serves, and of the standby";
 }
 
 /// The switch hangs, the mirror cannot take over, and the active has rebooted: it is all that the role has left.

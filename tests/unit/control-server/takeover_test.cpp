@@ -95,6 +95,22 @@ TEST(Takeover, OnOneCableABladeIsNotDeadBeforeTheOthersWereHeardOn) {
   EXPECT_TRUE(chassis.isolated.empty());
 }
 
+/// The copy's last moment of grace is the one in which the second observer has lost the active, and that has to settle.
+TEST(Takeover, ACopyIsNotGivenUpWhileTheSecondObserversSilenceSettles) {
+  auto group = config(2);
+  group.control_shares_standby_blade = true;
+  Chassis chassis(group);
+  chassis.bring_up();
+  chassis.pass(10s);
+  chassis.mirror_vote(1, Vote::Down);
+  chassis.mirror_state(1, MirrorPhase::Connected);
+  chassis.pass(chassis.config.timings.sync_grace - 10ms);
+  chassis.own_vote(BladeId{"blade-1"}, Vote::Down);
+  EXPECT_EQ(chassis.state(1), RoleState::Protected);
+  chassis.pass(1s);
+  EXPECT_EQ(chassis.state(1), RoleState::OnMirror);
+}
+
 TEST(Takeover, OnOneCableAMirrorThatLosesAnotherActiveAccusesTheCable) {
   auto group = config(3);
   group.control_blade = group.standbys().front();

@@ -158,7 +158,7 @@ TEST(Takeover, StaleAndForeignReportsAreIgnoredWithANote) {
       {BladeId{"blade-1"}, link::ApplicationFailed{RoleId{"role-1"}, Term{1}, "late"}},
       {BladeId{"blade-2"}, link::Activated{RoleId{"role-1"}, Term{2}, {}}},
       {chassis.standby(), link::Activated{RoleId{"role-1"}, Term{1}, {}}},
-      {chassis.standby(), link::Moved{RoleId{"role-1"}, Term{9}, {}}},
+      {chassis.standby(), link::Moved{RoleId{"role-1"}, Term{2}, {}}},
       {chassis.standby(), link::MoveFailed{RoleId{"role-1"}, Term{3}, "late"}},
       {BladeId{"blade-2"}, link::MirrorState{RoleId{"role-2"}, Term{1}, MirrorPhase::Failed, "x", ""}},
       {BladeId{"blade-2"}, link::PeerVote{RoleId{"role-2"}, BladeId{"blade-2"}, Vote::Down}},

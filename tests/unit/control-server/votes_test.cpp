@@ -70,7 +70,7 @@ TEST(Votes, AJudgementIsDueWhenTheUndecidedObserverMustHaveDecided) {
   const Ballot unknown{Vote::Unknown, kThen};
   EXPECT_EQ(judgement_is_due(down, unknown), kThen + link::kVoteUnknownMax);
   EXPECT_EQ(judgement_is_due(unknown, down), kThen + link::kVoteUnknownMax);
-  EXPECT_FALSE(judgement_is_due(down, down));
+  EXPECT_EQ(judgement_is_due(down, {Vote::Down, kThen}), kThen + 2s) << "both have lost it, the later one just now";
   EXPECT_FALSE(judgement_is_due(unknown, unknown));
   EXPECT_FALSE(judgement_is_due(down, {Vote::Up, kThen}));
 }

@@ -204,6 +204,7 @@ TEST_F(AdoptTest, AGuestThatWroteItsRegionIsStillNoMirror) {
   EXPECT_EQ(sut_.record_of(role), [&] {
     auto same = record;
     same.stage = RoleStage::StartingGuest;
+    same.highest = Term{2};
     return same;
   }());
   EXPECT_TRUE(does(order(link::RunMirror{spec(), Term{3}, BladeId{"blade-2"}, {}, {}}), Step::StopGuest));

@@ -228,6 +228,15 @@ TEST_F(BladeTest, TheMirrorGateOpensOnlyWhenTheGuestIsReadyForThisTerm) {
   EXPECT_EQ(reports<link::Activated>(opened).size(), 1U);
 }
 
+TEST_F(BladeTest, AMirrorSaysNothingOfItselfBetweenARefusalAndTheClosingOfItsGate) {
+  mirror_synced();
+  (void)order(link::Activate{role, Term{2}, link::StopEvidence::Isolated, 100});
+  (void)sut_.step(at(now_ + 101), Tick{});
+  const auto early = sut_.step(at(now_ + 102), GuestPhase{role, link::MirrorPhase::Synced, "", Term{1}});
+  EXPECT_TRUE(reports<link::MirrorState>(early).empty()) << "it would pass for one that follows, and its gate is open";
+  EXPECT_EQ(reports<link::MirrorState>(done(Step::CloseMirrorGate)).size(), 1U);
+}
+
 TEST_F(BladeTest, AnActivationPastItsDeadlineClosesTheGate) {
   mirror_synced();
   (void)order(link::Activate{role, Term{2}, link::StopEvidence::Isolated, 100});
@@ -312,6 +321,34 @@ TEST_F(BladeTest, ATermThatAFailedActivationUsedUpIsTold) {
   ASSERT_EQ(hello[0].held.size(), 1U);
   EXPECT_EQ(hello[0].held[0].term, Term{2});
   EXPECT_FALSE(hello[0].held[0].serving);
+}
+
+/// Its region may be there still, written under that term, while nothing of the role is held any more.
+TEST_F(BladeTest, TheHighestTermOfARoleThatWasGivenUpIsTold) {
+  (void)order(link::ServeRole{spec(), Term{5}});
+  const auto failed = sut_.step(at(++now_), StepFailed{role, Step::PrepareHost, "no such interface"});
+  ASSERT_TRUE(sut_.roles().empty());
+  EXPECT_TRUE(std::find(failed.begin(), failed.end(), Effect{Remember{role}}) != failed.end());
+  const std::vector<link::KnownTerm> known{{role, Term{5}}};
+  EXPECT_EQ(reports<link::Hello>(sut_.step(at(++now_), ControlConnected{})).at(0).known, known);
+
+  Blade next{BladeId{"blade-4"}, "boot"};
+  EXPECT_FALSE(sut_.record_of(role));
+  next.adopt(sut_.given_up_of(role));
+  const auto hello = reports<link::Hello>(next.step(at(++now_), ControlConnected{}));
+  EXPECT_EQ(hello.at(0).known, known) << "a restarted host-agent must know it too";
+  (void)next.step(at(++now_), OrderArrived{link::ServeRole{spec(), Term{2}}});
+  EXPECT_EQ(next.record_of(role).value().highest, Term{5}) << "held again under an older store's term";
+}
+
+TEST_F(BladeTest, TheTermOfAFailedActivationIsKnownWhenItsMirrorIsReleased) {
+  mirror_synced();
+  (void)order(link::Activate{role, Term{4}, link::StopEvidence::Isolated, 1000});
+  (void)sut_.step(at(++now_), GuestRefused{role, "the application has ended"});
+  (void)done(Step::CloseMirrorGate);
+  (void)order(link::ReleaseMirrors{});
+  (void)sut_.step(at(++now_), GuestsReleased{0});
+  EXPECT_EQ(sut_.given_up_of(role).highest, Term{4});
 }
 
 TEST_F(BladeTest, AnotherStateStoreThatWasObeyedUntilNowIsTold) {

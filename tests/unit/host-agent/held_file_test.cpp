@@ -24,6 +24,7 @@ class HeldFileTest : public testing::Test {
     made.move_term = Term{3};
     made.spent = Term{7};
     made.spoiled = true;
+    made.highest = Term{9};
     made.lease = link::ArmLease{made.spec.id, Term{2}, 1ULL << 63, 2000, 3000};
     made.mirror = link::RunMirror{made.spec, Term{1}, BladeId{"blade-1"}, {}, {}};
     return made;
@@ -44,8 +45,45 @@ TEST_F(HeldFileTest, SurvivesItsFileInEveryStage) {
     ASSERT_EQ(read.records.size(), 1U);
     EXPECT_EQ(read.records[0], written) << to_string(written.stage);
   }
-  forget_held(run_dir, RoleId{"role-1"});
-  EXPECT_TRUE(read_held(run_dir, "boot").records.empty());
+  ASSERT_TRUE(give_up_held(run_dir, "boot", {RoleId{"role-1"}, Term{9}}));
+  const auto left = read_held(run_dir, "boot");
+  EXPECT_TRUE(left.records.empty());
+  EXPECT_EQ(left.given_up, (std::vector<GivenUp>{{RoleId{"role-1"}, Term{9}}}));
+}
+
+/// The very bytes that a host-agent of an earlier version may find, or leave.
+TEST_F(HeldFileTest, WhatWasGivenUpIsReadAsItWasWrittenOnce) {
+  std::ofstream(run_dir + "/given-up-role-1.json") << R"({"boot_id":"boot","role":"role-1","highest":9})"
+                                                   << "\n";
+  auto read = read_held(run_dir, "boot");
+  EXPECT_EQ(read.problems, std::vector<std::string>{});
+  EXPECT_EQ(read.given_up, (std::vector<GivenUp>{{RoleId{"role-1"}, Term{9}}}));
+  read = read_held(run_dir, "another boot");
+  EXPECT_TRUE(read.given_up.empty()) << "its regions are gone with that boot";
+  EXPECT_FALSE(std::filesystem::exists(run_dir + "/given-up-role-1.json"));
+}
+
+TEST_F(HeldFileTest, WhatWasGivenUpAndIsDamagedIsTold) {
+  std::ofstream(run_dir + "/given-up-role-1.json") << R"({"boot_id":"boot","role":"role-1"})";
+  const auto read = read_held(run_dir, "boot");
+  EXPECT_TRUE(read.given_up.empty());
+  ASSERT_EQ(read.problems.size(), 1U);
+  EXPECT_NE(read.problems[0].find("highest"), std::string::npos) << read.problems[0];
+}
+
+TEST_F(HeldFileTest, OneThatWasWrittenBeforeTheHighestTermWasKeptIsRead) {
+  ASSERT_TRUE(write_held(run_dir, "boot", record()));
+  const std::string path = run_dir + "/held-role-1.json";
+  std::ifstream in(path);
+  std::string text{std::istreambuf_iterator<char>(in), {}};
+  const std::string field = R"("highest":9,)";
+  ASSERT_NE(text.find(field), std::string::npos);
+  std::ofstream(path) << text.erase(text.find(field), field.size());
+  const auto read = read_held(run_dir, "boot");
+  ASSERT_EQ(read.problems, std::vector<std::string>{});
+  auto expected = record();
+  expected.highest = Term{};
+  EXPECT_EQ(read.records, std::vector<HeldRecord>{expected});
 }
 
 TEST_F(HeldFileTest, OfAnotherBootItMeansNothing) {

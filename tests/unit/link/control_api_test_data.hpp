@@ -60,7 +60,7 @@ inline std::vector<Order> every_order() {
 
 inline std::vector<Report> every_report() {
   const RoleId role{"role-1"};
-  return {Hello{BladeId{"blade-1"}, "boot", {{role, Term{3}, PlaceKind::Mirror, true}}, "another"},
+  return {Hello{BladeId{"blade-1"}, "boot", {{role, Term{3}, PlaceKind::Mirror, true}}, "another", {{role, Term{7}}}},
           Serving{role, Term{3}},
           ServeFailed{role, Term{3}, "no such interface"},
           Stopped{role, Term{3}},

@@ -179,11 +179,17 @@ struct HeldRole {
   bool serving = false;
   bool operator==(const HeldRole&) const = default;
 };
+struct KnownTerm {  ///< the highest term of a role that a blade ever held or gave up, in this boot
+  RoleId role;
+  Term term;
+  bool operator==(const KnownTerm&) const = default;
+};
 struct Hello {  ///< first on every connection, also after a restart: what is really there
   BladeId blade;
   std::string boot_id;
   std::vector<HeldRole> held;
-  std::string state_before = {};  ///< the other state store whose control-server it obeyed until now; empty: none
+  std::string state_before = {};      ///< the other state store whose control-server it obeyed until now; empty: none
+  std::vector<KnownTerm> known = {};  ///< numbers to stay above, also of roles that it does not hold any more
   bool operator==(const Hello&) const = default;
 };
 struct Serving {
