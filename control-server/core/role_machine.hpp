@@ -20,6 +20,7 @@
 /// host-agent is lost; ON_MIRROR becomes LOST when its blade is silent and no host-agent came back in time. A
 /// host-agent that restarts looks the same but for the order: its kernel closes the stream first, so it is given
 /// agent_restart.
+/// Every (state, event), and what is done: docs/tables/role.txt.
 /// The surprising rule: a blade that comes back without its role does not get the same term again. Its old state is
 /// gone, and (term, sequence) must never mean two different things.
 

@@ -19,6 +19,7 @@
 ///   I4  A guest that dies on the way is as still as a frozen one: the movement goes forward (rule 15).
 ///   I5  A missed quiesce deadline forces the freeze: a store survives any instant. With an application that needs
 ///       quiescing it rolls the movement back (rule 13).
+/// Every (state, event), and what is done: docs/tables/movement.txt.
 /// The surprising rule: the gap counts from the closing of the tap's gate, before the freeze (rule 12).
 
 #include <optional>
