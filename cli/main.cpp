@@ -75,7 +75,7 @@ int main(int argc, char** argv) {
   bool force = false;
   auto* switchover = app.add_subcommand("switchover", "serve a role by its mirror, planned: nothing is lost");
   switchover->add_option("ROLE", word, "the role's name")->required();
-  switchover->add_flag("--force", force, "although a vote is missing, or the standby is held out");
+  switchover->add_flag("--force", force, "although a vote is missing, or the standby is held out or lacks a link");
   changes(switchover);
   auto* let_back = app.add_subcommand("let-back", "let a blade that failed too often have mirrors again");
   let_back->add_option("BLADE", word, "the blade's name")->required();

@@ -122,6 +122,8 @@ class RoleMachine {
   /// By its blade's own word, of networks of the role.
   [[nodiscard]] std::set<std::string> links_lacked() const;
   [[nodiscard]] bool has_network(const std::string& network) const;
+  /// Networks that the role has now and would not have on its mirror, as words for a person; empty: none.
+  [[nodiscard]] std::string links_lost_on_mirror() const;
   /// True once after its blade was unfit for it, by its own fault, and is fit again.
   [[nodiscard]] bool take_came_and_went() { return std::exchange(came_and_went_, false); }
 
