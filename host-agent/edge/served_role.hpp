@@ -3,6 +3,7 @@
 /// A role that this host serves: its place on the operating system, and replication to its mirror.
 
 #include <memory>
+#include <optional>
 #include <string>
 
 #include "place/role_place.hpp"
@@ -22,6 +23,7 @@ class ServedRole {
     link::replication::SenderOptions options;
     options.role = place_->spec().id;
     options.term = term;
+    term_ = term;
     options.address = address;
     options.mirror = place_->spec().mirror_address.address;
     options.mirror_blade = place_->spec().mirror_blade;
@@ -34,6 +36,16 @@ class ServedRole {
     sender_ =
         std::make_unique<link::replication::ReplicationSender>(io, options, place_->region(), std::move(on_phase));
     return sender_->start();
+  }
+  /// How far the mirror has come; nothing: none can follow.
+  [[nodiscard]] std::optional<link::SyncProgress> progress() const {
+    if (!sender_) { return std::nullopt; }
+    const auto status = sender_->status();
+    link::SyncProgress progress{place_->spec().id, term_, stream_of(status.phase), {}};
+    for (const auto& store : status.stores) {
+      progress.stores.push_back({store.store, store.committed, store.acknowledged});
+    }
+    return progress;
   }
   void poke() {
     if (sender_) { sender_->poke(); }
@@ -65,7 +77,22 @@ class ServedRole {
   }
 
  private:
+  [[nodiscard]] static link::SyncStream stream_of(link::replication::SenderPhase phase) {
+    switch (phase) {
+      case link::replication::SenderPhase::NoMirror:
+        return link::SyncStream::None;
+      case link::replication::SenderPhase::Syncing:
+        return link::SyncStream::Syncing;
+      case link::replication::SenderPhase::Synced:
+        return link::SyncStream::Synced;
+      case link::replication::SenderPhase::Stalled:
+        return link::SyncStream::Stalled;
+    }
+    return link::SyncStream::None;
+  }
+
   std::unique_ptr<place::RolePlace> place_;
+  Term term_;  ///< of the sender
   std::unique_ptr<link::replication::ReplicationSender> sender_;
 };
 

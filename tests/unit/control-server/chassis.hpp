@@ -145,7 +145,7 @@ class Chassis {
   [[nodiscard]] static BladeId blade_id(unsigned number) { return BladeId{"blade-" + std::to_string(number)}; }
   [[nodiscard]] static RoleId role_id(unsigned number) { return RoleId{"role-" + std::to_string(number)}; }
   [[nodiscard]] static BladeId blade_of(const RoleId& role) { return BladeId{"blade-" + role.value.substr(5)}; }
-  [[nodiscard]] BladeId standby() const { return config.standby().id; }
+  [[nodiscard]] BladeId standby() const { return config.standbys().front(); }
   [[nodiscard]] RoleState state(unsigned role) const { return group->find(role_id(role))->state(); }
   [[nodiscard]] const Ownership& own(unsigned role) const { return group->find(role_id(role))->ownership(); }
   [[nodiscard]] link::RoleStatus status(unsigned role) const { return group->find(role_id(role))->status(); }

@@ -176,6 +176,15 @@ std::vector<Row> rows() {
        [](Chassis& chassis) {
          chassis.report(chassis.standby(), link::MirrorsReleased{0, 1});
        }},
+      {"the active tells what is acknowledged",
+       [=](Chassis& chassis) {
+         chassis.report(kActive, link::SyncProgress{kRole, current(chassis), link::SyncStream::Synced, {}});
+       }},
+      {"the active tells that nothing is acknowledged, and nothing else for the grace",
+       [=](Chassis& chassis) {
+         chassis.report(kActive, link::SyncProgress{kRole, current(chassis), link::SyncStream::Stalled, {}});
+         chassis.pass(chassis.config.timings.sync_grace);
+       }},
       {"an answer of the store that nobody waits for",
        [](Chassis& chassis) {
          chassis.step(StoreDone{kRole, Term{99}});
