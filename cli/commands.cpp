@@ -120,6 +120,11 @@ int let_back(const Control& control, const std::string& blade, const std::string
   return say(OperatorClient(control.address, control.wire).let_back(BladeId{blade}, reason));
 }
 
+int power(const Control& control, const std::string& what, const std::string& blade, bool force,
+          const std::string& reason) {
+  return say(OperatorClient(control.address, control.wire).power(BladeId{blade}, what == "on", force, reason));
+}
+
 int set_policy(const Control& control, const std::string& policy, const std::string& reason) {
   const auto parsed = link::parse_movement_policy(policy);
   if (!parsed) {

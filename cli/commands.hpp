@@ -26,6 +26,8 @@ int watch(const Control& control);
 /// `reason` is written into the event log.
 int move_role(const Control& control, const std::string& role, const std::string& reason);
 int switchover(const Control& control, const std::string& role, bool force, const std::string& reason);
+int power(const Control& control, const std::string& what, const std::string& blade, bool force,
+          const std::string& reason);
 int let_back(const Control& control, const std::string& blade, const std::string& reason);
 int set_policy(const Control& control, const std::string& policy, const std::string& reason);
 

@@ -75,11 +75,17 @@ int main(int argc, char** argv) {
   bool force = false;
   auto* switchover = app.add_subcommand("switchover", "serve a role by its mirror, planned: nothing is lost");
   switchover->add_option("ROLE", word, "the role's name")->required();
-  switchover->add_flag("--force", force, "although a vote is missing, or the standby is held out");
+  switchover->add_flag("--force", force, "although a vote is missing, or the standby is held out or lacks a link");
   changes(switchover);
   auto* let_back = app.add_subcommand("let-back", "let a blade that failed too often have mirrors again");
   let_back->add_option("BLADE", word, "the blade's name")->required();
   changes(let_back);
+  std::string what;
+  auto* power = app.add_subcommand("power", "power a blade off or on, by the group's power driver");
+  power->add_option("off|on", what, "what is to be done")->required()->check(CLI::IsMember({"off", "on"}));
+  power->add_option("BLADE", word, "the blade's name")->required();
+  power->add_flag("--force", force, "although a role would be lost, or is being taken over from it");
+  changes(power);
   auto* policy = app.add_subcommand("policy", "change when roles move by themselves");
   policy->add_option("POLICY", word, "always, when-slow, when-quiet or manual")->required();
   changes(policy);
@@ -96,5 +102,6 @@ int main(int argc, char** argv) {
   if (move->parsed()) { return understudy::cli::move_role(control, word, reason); }
   if (switchover->parsed()) { return understudy::cli::switchover(control, word, force, reason); }
   if (let_back->parsed()) { return understudy::cli::let_back(control, word, reason); }
+  if (power->parsed()) { return understudy::cli::power(control, what, word, force, reason); }
   return understudy::cli::set_policy(control, word, reason);
 }

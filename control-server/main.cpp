@@ -6,6 +6,7 @@
 #include <CLI/CLI.hpp>
 #include <boost/asio/signal_set.hpp>
 
+#include "edge/power_orders.hpp"
 #include "edge/service.hpp"
 #include "understudy/common/log.hpp"
 #include "understudy/common/privileges.hpp"
@@ -62,26 +63,17 @@ int serve(const understudy::control::ServerConfig& config) {
   return 0;
 }
 
-/// What a person does to prove the power driver before it is needed, and to boot a blade again.
-int switch_power(const understudy::control::ServerConfig& config, const std::string& what, const std::string& blade) {
-  const auto driver = understudy::control::open_power(config);
-  const auto& blades = config.group.blades;
-  const bool known = std::any_of(blades.begin(), blades.end(), [&](const auto& one) { return one.id.value == blade; });
-  if (!driver || !known || (what != "off" && what != "on" && what != "status")) {
-    std::fprintf(stderr, "--power: %s; write off, on or status and a blade\n",
-                 !driver  ? "the file has no power driver"
-                 : !known ? ("there is no blade \"" + blade + "\"").c_str()
-                          : ("\"" + what + "\" is nothing that can be done").c_str());
-    return kWrongUsage;
+/// What a person does to prove the power driver before it is needed, and to boot a blade again while nobody decides.
+int switch_power(const understudy::control::ServerConfig& config, const understudy::control::PowerByHand& hand) {
+  const auto on = understudy::control::power_by_hand(config, hand);
+  if (on) {
+    std::printf("%s: power is %s\n", hand.blade.value.c_str(), on.value() ? "on" : "off");
+    return 0;
   }
-  const auto done = what == "off" ? driver->off(blade) : what == "on" ? driver->on(blade) : understudy::Status{};
-  const auto on = done ? driver->is_on(blade) : understudy::Result<bool>(done.error());
-  if (!on) {
-    std::fprintf(stderr, "%s: %s\n", blade.c_str(), on.error().message.c_str());
-    return kCannotRun;
-  }
-  std::printf("%s: power is %s\n", blade.c_str(), on.value() ? "on" : "off");
-  return 0;
+  const bool wrong = on.error().code == understudy::Errc::BadInput;
+  std::fprintf(stderr, "%s: %s%s\n", wrong ? "--power" : hand.blade.value.c_str(), on.error().message.c_str(),
+               wrong ? "; write off, on or status and a blade" : "");
+  return wrong ? kWrongUsage : kCannotRun;
 }
 
 }  // namespace
@@ -96,6 +88,9 @@ int main(int argc, char** argv) {
   std::vector<std::string> power;
   app.add_option("--power", power, "off|on|status BLADE: do this with the file's power driver, tell what is read back")
       ->expected(2);
+  understudy::control::PowerByHand hand;
+  app.add_option("--reason", hand.reason, "with --power: why; it is written into the event log");
+  app.add_flag("--unlogged", hand.unlogged, "with --power: also when the event log cannot be written");
   app.set_version_flag("--version", std::string("understudy-control-server ") + UNDERSTUDY_VERSION);
   app.failure_message(understudy::usage_problem);
   try {
@@ -108,7 +103,12 @@ int main(int argc, char** argv) {
     std::fprintf(stderr, "%s\n", config.error().message.c_str());
     return kWrongUsage;
   }
-  if (!power.empty()) { return switch_power(config.value(), power[0], power[1]); }
+  if (!power.empty()) {
+    hand.what = power[0];
+    hand.blade = understudy::BladeId{power[1]};
+    hand.who = understudy::control::who_is_here();
+    return switch_power(config.value(), hand);
+  }
   if (check) {
     std::printf("%s: ok, %zu blades, %zu roles\n", path.c_str(), config.value().group.blades.size(),
                 config.value().group.roles.size());

@@ -74,7 +74,7 @@ struct OperatorMove {
 };
 struct OperatorSwitchover {
   RoleId role;
-  bool force = false;  ///< although a vote is missing, or the standby is held out
+  bool force = false;  ///< although a vote is missing, or the standby is held out or lacks a link
 };
 struct OperatorPolicy {
   link::MovementPolicy policy = link::MovementPolicy::Manual;

@@ -41,6 +41,10 @@ Result<std::string> Group::check_switchover(const RoleId& id, bool force) const 
     return refuse(standby.value + " is held out since it failed again and again; `understudy let-back " +
                   standby.value + "` first, or --force");
   }
+  if (const auto lost = role->links_lost_on_mirror(); !force && !lost.empty()) {
+    return refuse(standby.value + " has no link to " + lost + ", which " + active.value + " has: " + id.value +
+                  " would lose it; look at the cable and the switch port of " + standby.value + ", or --force");
+  }
   const bool heard = blades_.at(active).bfd.vote == Vote::Up && blades_.at(standby).bfd.vote == Vote::Up &&
                      role->mirrors_vote() == Vote::Up;
   if (!force && !heard) {

@@ -75,6 +75,8 @@ void RoleMachine::forget_fitness(const BladeId& blade) {
   if (blade == standby_) { standby_lacks_.clear(); }
 }
 
+std::string RoleMachine::links_lost_on_mirror() const { return listed(without(standby_lacks_, links_lacked())); }
+
 /// The words that count: of whoever has the role now.
 std::set<std::string> RoleMachine::links_lacked() const {
   const auto word = unfit_.find(UnfitCause::Link);

@@ -20,6 +20,7 @@
 /// host-agent is lost; ON_MIRROR becomes LOST when its blade is silent and no host-agent came back in time. A
 /// host-agent that restarts looks the same but for the order: its kernel closes the stream first, so it is given
 /// agent_restart.
+/// Every (state, event), and what is done: docs/tables/role.txt.
 /// The surprising rule: a blade that comes back without its role does not get the same term again. Its old state is
 /// gone, and (term, sequence) must never mean two different things.
 
@@ -130,6 +131,8 @@ class RoleMachine {
   /// By its blade's own word, of networks of the role.
   [[nodiscard]] std::set<std::string> links_lacked() const;
   [[nodiscard]] bool has_network(const std::string& network) const;
+  /// Networks that the role has now and would not have on its mirror, as words for a person; empty: none.
+  [[nodiscard]] std::string links_lost_on_mirror() const;
   /// True once after its blade was unfit for it, by its own fault, and is fit again.
   [[nodiscard]] bool take_blade_failed() { return std::exchange(blade_failed_, false); }
 

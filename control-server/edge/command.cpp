@@ -126,7 +126,15 @@ class Input {
   int fd_;
 };
 
-Result<pid_t> spawn(const std::vector<std::string>& words, const Input& input, const Pipe& output, const Pipe& errors) {
+/// For exec; the strings stay theirs.
+std::vector<char*> pointers(const std::vector<std::string>& words) {
+  std::vector<char*> all;
+  for (const auto& word : words) { all.push_back(const_cast<char*>(word.c_str())); }  // NOLINT: POSIX's signature
+  return all;
+}
+
+Result<pid_t> spawn(const std::vector<std::string>& words, const std::vector<std::string>& environment,
+                    const Input& input, const Pipe& output, const Pipe& errors) {
   posix_spawn_file_actions_t actions;
   posix_spawnattr_t attributes;
   posix_spawn_file_actions_init(&actions);
@@ -139,11 +147,13 @@ Result<pid_t> spawn(const std::vector<std::string>& words, const Input& input, c
   posix_spawnattr_setsigmask(&attributes, &none);
   posix_spawnattr_setpgroup(&attributes, 0);
   posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETPGROUP | POSIX_SPAWN_SETSIGMASK);
-  std::vector<char*> argv;
-  for (const auto& word : words) { argv.push_back(const_cast<char*>(word.c_str())); }  // NOLINT: POSIX's signature
+  auto argv = pointers(words);
   argv.push_back(nullptr);
+  auto theirs = pointers(environment);
+  for (char** ours = environ; *ours != nullptr; ++ours) { theirs.push_back(*ours); }
+  theirs.push_back(nullptr);
   pid_t child = 0;
-  const int error = posix_spawnp(&child, argv[0], &actions, &attributes, argv.data(), environ);
+  const int error = posix_spawnp(&child, argv[0], &actions, &attributes, argv.data(), theirs.data());
   posix_spawnattr_destroy(&attributes);
   posix_spawn_file_actions_destroy(&actions);
   if (error != 0) { return failure("cannot start " + words[0] + ": " + std::strerror(error)); }
@@ -153,7 +163,7 @@ Result<pid_t> spawn(const std::vector<std::string>& words, const Input& input, c
 }  // namespace
 
 Result<CommandEnd> end_of_command(const std::vector<std::string>& words, const std::string& standard_input,
-                                  std::chrono::milliseconds limit) {
+                                  std::chrono::milliseconds limit, const std::vector<std::string>& environment) {
   if (words.empty()) { return failure("an empty command", Errc::BadInput); }
   Pipe output;
   Pipe errors;
@@ -162,7 +172,7 @@ Result<CommandEnd> end_of_command(const std::vector<std::string>& words, const s
     return failure("cannot make a pipe: " + std::string(std::strerror(errno)));
   }
   abandoned().reap();
-  const auto child = spawn(words, input, output, errors);
+  const auto child = spawn(words, environment, input, output, errors);
   if (!child) { return child.error(); }
   output.close_write_end();
   errors.close_write_end();

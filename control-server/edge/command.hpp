@@ -17,9 +17,9 @@ struct CommandEnd {
 };
 
 /// How the command ended, whatever its status. A failure when it cannot be started, is ended by a signal, or is killed
-/// because `limit` has passed (Expired). Blocks; any thread.
+/// because `limit` has passed (Expired). `environment`: "NAME=value" beside what is ours. Blocks; any thread.
 Result<CommandEnd> end_of_command(const std::vector<std::string>& words, const std::string& standard_input,
-                                  std::chrono::milliseconds limit);
+                                  std::chrono::milliseconds limit, const std::vector<std::string>& environment = {});
 
 /// What the command wrote to standard output; its standard input is empty. Another status than 0 is a failure, too,
 /// with the last line of its standard error.

@@ -95,13 +95,20 @@ void check_machine_power(ConfigTable& power, const ServerConfig& config) {
 }
 
 namespace {
+/// A program of ours, installed where this one is.
+std::string beside_us(const std::string& program) {
+  std::error_code error;
+  const auto self = std::filesystem::read_symlink("/proc/self/exe", error);
+  return (error ? std::filesystem::path("/usr/bin") : self.parent_path()) / program;
+}
+
 /// Of a group in etcd nobody knows it before etcd was asked.
 bool was_there_before(const ServerConfig& config) {
   return config.etcd.has_value() || std::filesystem::exists(config.state_path);
 }
 }  // namespace
 
-void check_machine_fencing(ConfigTable& root, const ServerConfig& config) {
+void check_machine_fencing(ConfigTable& root, ServerConfig& config) {
   if (config.power_driver != ServerConfig::Power::FenceAgent || !is_program(config.fence_agent)) { return; }
   // A group that was there before needs its control-server more than its power switch.
   const auto tell = [&](const std::string& what) {
@@ -116,9 +123,10 @@ void check_machine_fencing(ConfigTable& root, const ServerConfig& config) {
     tell(metadata.error().message + "; write the path of a fence agent in agent");
     return;
   }
-  for (const auto& [blade, options] : config.fence_blades) {
+  for (auto& [blade, options] : config.fence_blades) {
     const auto fit = check_fence_options(metadata.value(), options);
     if (!fit) { tell(config.fence_agent + " for " + blade + ": " + fit.error().message); }
+    hide_password(metadata.value(), beside_us("understudy-ipmitool"), options);
   }
 }
 

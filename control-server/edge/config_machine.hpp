@@ -11,8 +11,9 @@ namespace understudy::control {
 void check_machine_control(ConfigTable& control, const ServerConfig& config);
 void check_machine_switch(ConfigTable& the_switch, const ServerConfig& config);
 void check_machine_power(ConfigTable& power, const ServerConfig& config);
-/// When all blades have been read. `root`: the whole file.
-void check_machine_fencing(ConfigTable& root, const ServerConfig& config);
+/// When all blades have been read. `root`: the whole file. Passwords are hidden from the agent's arguments
+/// (fence_agent.hpp).
+void check_machine_fencing(ConfigTable& root, ServerConfig& config);
 void check_machine_blade(ConfigTable& table, const ServerConfig& config, const BladeConfig& blade);
 
 }  // namespace understudy::control

@@ -20,10 +20,21 @@ constexpr int kSaysOn = 0;
 constexpr int kSaysOff = 2;
 constexpr milliseconds kStatusPause{200};
 
+/// ipmitool's own: what it takes the password from with -E.
+constexpr const char* kPasswordVariable = "IPMITOOL_PASSWORD";
+
 std::string request(const std::string& action, const FenceOptions& options) {
   std::string text = "action=" + action + "\n";
-  for (const auto& [name, value] : options) { text.append(name).append("=").append(value).append("\n"); }
+  for (const auto& [name, value] : options) {
+    if (name != kPasswordVariable) { text.append(name).append("=").append(value).append("\n"); }
+  }
   return text;
+}
+
+std::vector<std::string> environment(const FenceOptions& options) {
+  const auto found = options.find(kPasswordVariable);
+  if (found == options.end()) { return {}; }
+  return {found->first + "=" + found->second};
 }
 
 /// The last line that says something; agents end their complaints with empty ones.
@@ -64,7 +75,8 @@ class FenceAgentPower final : public PowerDriver {
     const auto found = blades_.find(blade);
     if (found == blades_.end()) { return failure(agent_ + ": no options are known for " + blade); }
     const auto left = std::chrono::ceil<milliseconds>(deadline - steady_clock::now());
-    return end_of_command({agent_}, request(action, found->second), std::max(left, milliseconds{0}));
+    return end_of_command({agent_}, request(action, found->second), std::max(left, milliseconds{0}),
+                          environment(found->second));
   }
 
   [[nodiscard]] Error not_done(const std::string& action, const std::string& blade, const CommandEnd& end) const {
@@ -160,6 +172,16 @@ Status check_fence_options(const FenceMetadata& metadata, const FenceOptions& op
     if (!given) { return failure("it needs the parameter \"" + name + "\"", Errc::BadInput); }
   }
   return {};
+}
+
+void hide_password(const FenceMetadata& metadata, const std::string& ipmitool, FenceOptions& options) {
+  if (!metadata.parameters.contains("ipmitool_path") || options.contains("ipmitool_path")) { return; }
+  for (const auto* name : {"password", "passwd"}) {
+    auto node = options.extract(name);
+    if (node.empty()) { continue; }
+    options["ipmitool_path"] = ipmitool;
+    options[kPasswordVariable] = node.mapped();
+  }
 }
 
 std::unique_ptr<PowerDriver> fence_agent_power(std::string agent, std::map<std::string, FenceOptions> blades,

@@ -8,6 +8,9 @@
 ///                             password=...
 ///
 /// - Options travel on standard input only: there are secrets among them, and arguments are everybody's to read.
+/// - Agents that call ipmitool would hand it the password as an argument. They are told another ipmitool, which takes
+/// it
+///   from the environment, where nobody but root sees it (understudy-ipmitool).
 /// - Off is what the agent's status says, never what its off said. Status 2 alone is not believed: a shell, and Python,
 ///   end so when they cannot run a script at all. The word OFF must have been printed, too, as every agent does.
 /// - One deadline covers an action and its reading back. An agent that is late is killed with its children.
@@ -23,6 +26,7 @@
 
 namespace understudy::control {
 
+/// By name. One in capitals, which no agent has, is put into its environment.
 using FenceOptions = std::map<std::string, std::string>;
 
 struct FenceMetadata {
@@ -36,6 +40,10 @@ Result<FenceMetadata> parse_fence_metadata(const std::string& xml);
 Result<FenceMetadata> fence_metadata(const std::string& agent, std::chrono::milliseconds limit);
 /// What the agent would not understand, or misses.
 Status check_fence_options(const FenceMetadata& metadata, const FenceOptions& options);
+
+/// Its password, an agent that calls ipmitool gets by the environment and the program `ipmitool` instead of as an
+/// option.
+void hide_password(const FenceMetadata& metadata, const std::string& ipmitool, FenceOptions& options);
 
 /// `blades`: the options of each, by its name.
 std::unique_ptr<PowerDriver> fence_agent_power(std::string agent, std::map<std::string, FenceOptions> blades,

@@ -184,6 +184,9 @@ link::ControlApiHandlers ControlService::handlers() {
     if (answer) { step(OperatorLetBack{blade}); }
     return answer;
   };
+  handlers.power = [this](const link::Command& command, const BladeId& blade, bool on, bool force) {
+    return order_power(command, {blade, on, force});
+  };
   handlers.set_movement_policy = [this](const link::Command& command,
                                         link::MovementPolicy policy) -> Result<std::string> {
     auto answer = Result<std::string>(std::string("the movement policy is now ") + link::to_string(policy));

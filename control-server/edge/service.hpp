@@ -30,6 +30,7 @@
 #include "edge/etcd_store.hpp"
 #include "edge/event_log.hpp"
 #include "edge/icmp_watch.hpp"
+#include "edge/power_orders.hpp"
 #include "edge/store.hpp"
 #include "edge/worker.hpp"
 #include "understudy/link/bfd_observer.hpp"
@@ -107,6 +108,7 @@ class ControlService {
   /// An operator's command and what became of it, for the event log.
   void tell_command(const link::Command& command, const std::string& what, const RoleId& role,
                     const Result<std::string>& answer);
+  Result<std::string> order_power(const link::Command& command, const PowerOrder& order);  ///< service_power.cpp
   void tell_refused(const BladeId& at, const std::string& what);
   /// Runs `work` on the worker and steps with the event that it returns.
   void on_worker(Worker& worker, std::function<Event()> work);

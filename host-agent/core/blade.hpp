@@ -20,6 +20,7 @@
 ///   mirror that is not SYNCED in its present boot is not activated (rules 15, 23).
 ///   I5  A role on this host is not forgotten while its gate may be open, and Serving is not said of one whose
 ///       application has ended.
+/// Every (stage, event), and what is done: docs/tables/blade.txt.
 /// The surprising rule: every order is idempotent, since a restarted control-server repeats what it wants.
 
 #include <map>

@@ -20,8 +20,8 @@
 ///   I5  A missed quiesce deadline forces the freeze: a store survives any instant. With an application that needs
 ///       quiescing it rolls the movement back (rule 13).
 ///   I9  The freeze waits until the markers are back and the guest has taken all that came before them. Bounded: a
-///   marker
-///       that is lost forces the freeze, and the alarm names its port.
+///       marker that is lost forces the freeze, and the alarm names its port.
+/// Every (state, event), and what is done: docs/tables/movement.txt.
 /// The surprising rule: the gap counts from the closing of the tap's gate, before the freeze (rule 12).
 
 #include <optional>

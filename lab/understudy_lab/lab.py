@@ -19,7 +19,7 @@ DEFAULTS = {"bfd_interval_ms": 50, "bfd_multiplier": 3, "bfd_auth": "meticulous-
             "leases": False, "control_servers": 1, "control_on_standby": False,
             "qemu": "qemu-system-x86_64", "boot_deadline_s": 90, "wait": True, "memory": "auto", "tls": True,
             # An external switch command would take the bridges' place; ipmitool tries a BMC that refuses it for 8 s.
-            "fencing": "command", "power_deadline_ms": 12_000, "switch_command": None,
+            "fencing": "command", "power_deadline_ms": 12_000, "switch_command": None, "power_command": None,
             "program": "session-service", "program_arguments": []}  # the roles' application, as it describes its store
 DRILL = [os.path.join(SOURCE, "drill")]  # option "drill" of a lab whose movements can be disturbed
 
@@ -105,7 +105,7 @@ def take_down_failed(state, error, say):
 
 def prepare_configuration(chassis, state, options):
     """What the control-server would refuse is told before anything is started."""
-    power_command = [os.path.join(SOURCE, "power"), "--name", chassis.name]
+    power_command = options["power_command"] or [os.path.join(SOURCE, "power"), "--name", chassis.name]
     if options["tls"]:
         pki.make(chassis, binaries())
     config_files.write_all(chassis, state, options, power_command, guests.directory(build_directory()))

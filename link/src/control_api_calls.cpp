@@ -93,6 +93,14 @@ class Service : public pb::Control::CallbackService {
     });
   }
 
+  grpc::ServerUnaryReactor* Power(grpc::CallbackServerContext* context, const pb::PowerRequest* request,
+                                  pb::Done* reply) override {
+    return change(context, *request, [request, reply](Impl& impl, const Command& command) {
+      if (!valid_name(request->blade())) { return to_grpc(failure("that is no blade's name", Errc::BadInput)); }
+      return done(impl.handlers().power(command, BladeId{request->blade()}, request->on(), request->force()), *reply);
+    });
+  }
+
   grpc::ServerUnaryReactor* SetMovementPolicy(grpc::CallbackServerContext* context,
                                               const pb::SetMovementPolicyRequest* request, pb::Done* reply) override {
     return change(context, *request, [request, reply](Impl& impl, const Command& command) {

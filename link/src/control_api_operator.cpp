@@ -256,6 +256,17 @@ Result<std::string> OperatorClient::switchover(const RoleId& role, bool force, c
   return reply.value().text();
 }
 
+Result<std::string> OperatorClient::power(const BladeId& blade, bool on, bool force, const std::string& reason) {
+  pb::PowerRequest request;
+  request.set_blade(blade.value);
+  request.set_reason(reason);
+  request.set_on(on);
+  request.set_force(force);
+  const auto reply = impl_->call(&pb::Control::Stub::Power, request);
+  if (!reply) { return reply.error(); }
+  return reply.value().text();
+}
+
 Status OperatorClient::watch_events(std::uint64_t after, bool follow,
                                     const std::function<bool(const EventRecord&)>& each) {
   return impl_->watch(after, follow, each);

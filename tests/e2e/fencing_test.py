@@ -12,6 +12,7 @@ import unittest
 sys.path.insert(0, os.path.dirname(os.path.realpath(__file__)))
 from group_case import ROLE, GroupCase, blades, daemons, say, until  # noqa: E402
 from understudy_lab import bmcs, processes  # noqa: E402
+from understudy_lab.errors import LabError  # noqa: E402
 from understudy_lab.shell import in_network, run  # noqa: E402
 
 REFUSING_SWITCH = """#!/bin/sh
@@ -65,9 +66,15 @@ class OnlyPowerOff(GroupCase):
                 and (event.get("phase") == "activate" or "stop-evidence" in event["text"])]
 
     def boots_by_its_bmc(self):
+        since = time.time_ns()
         command = [os.path.join(self.binaries, "understudy-control-server"), "--config",
                    self.state.path("group.toml"), "--power", "on", self.active]
-        self.assertIn("power is on", run(in_network(self.chassis.namespace_path("control"), command)))
+        with self.assertRaisesRegex(LabError, "understudy power on"):  # past the daemon and its log: no
+            run(in_network(self.chassis.namespace_path("control"), command))
+        said = daemons.operator(self.state, self.binaries, "power", "on", self.active, "--reason", "it is mended")
+        self.assertIn("is being powered on", said)
+        self.wait_event(lambda event: event["kind"] == "power" and "powered on as ordered" in event["text"],
+                        "it is powered on", since, 20)
         self.assertIsNotNone(blades.init_of(self.state, self.active))
 
         def connected():

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Nothing but a lease allows the takeover: the active is frozen, so its kernel forwards on under the role's addresses,
-the switch refuses to isolate it, and nobody can power it off. Its gate closes by itself; the mirror serves only after
-it has said that it grants no more and the lease was counted out, not while it cannot be asked; the thawed active does
-not open its gate again. Before: a mirror that hangs does not silence its healthy active."""
+the switch refuses to isolate it, its power unit to power it off. Its gate closes by itself; the mirror serves only
+after it has said that it grants no more and the lease was counted out, not while it cannot be asked; the thawed
+active does not open its gate again. Before: a mirror that hangs does not silence its healthy active."""
 import os
 import signal
 import sys
@@ -25,18 +25,25 @@ case $verb in
            echo "the port is locked by its administrator" >&2; exit 1;;
 esac
 """
+# The unit answers, and does not obey.
+REFUSING_POWER = """#!/bin/sh
+[ "$1" = status ] && { echo on; exit 0; }
+echo "outlet 7 is locked by its administrator" >&2; exit 1
+"""
 
 
 class OnlyALease(GroupCase):
     def setUp(self):
         directory = tempfile.TemporaryDirectory()
         self.addCleanup(directory.cleanup)
-        command = os.path.join(directory.name, "switch")
         self.hangs = os.path.join(directory.name, "hangs")
-        with open(command, "w", encoding="utf-8") as file:
-            file.write(REFUSING_SWITCH)
-        os.chmod(command, 0o755)
-        self.options = {"leases": True, "power": False, "switch_command": [command]}
+        commands = {}
+        for name, text in (("switch", REFUSING_SWITCH), ("power", REFUSING_POWER)):
+            commands[name] = [os.path.join(directory.name, name)]
+            with open(commands[name][0], "w", encoding="utf-8") as file:
+                file.write(text)
+            os.chmod(commands[name][0], 0o755)
+        self.options = {"leases": True, "power_command": commands["power"], "switch_command": commands["switch"]}
         super().setUp()
 
     def test_is_evidence_when_it_was_counted_out(self):
@@ -90,6 +97,9 @@ class OnlyALease(GroupCase):
         say("the mirror hangs, and the switch refuses")
         self.wait_event(lambda event: event["severity"] == "alarm" and "cannot isolate blade-1" in event["text"],
                         "the refusal is an alarm", frozen, 20)
+        self.wait_event(lambda event: event["severity"] == "alarm" and "cannot power off blade-1" in event["text"]
+                        and "outlet 7 is locked" in event["text"], "and the power unit's is one", frozen, 20)
+        say("the power unit refuses, too")
         return frozen
 
     def evidence(self, events, since):

@@ -4,7 +4,8 @@
     source -> altered copy -> object (the project's own command) -> linked before the libraries -> run
 
 The tree and the build directory are not changed. An object that is linked before a static library takes the place of
-the library's own; a program whose objects are linked directly cannot be altered like that.
+the library's own; one that the program links directly is replaced. "HEADER for SOURCE": the header is what is altered,
+for this one source.
 """
 import json
 import os
@@ -42,11 +43,16 @@ class Planter:
         library = re.compile(r"CMakeFiles/(\S+)\.dir/")
         return next((entry for entry in entries if f"lib{library.search(entry['command'])[1]}.a" in link), entries[0])
 
+    def write(self, name, text):
+        path = os.path.join(self.folder, name)
+        os.makedirs(os.path.dirname(path), exist_ok=True)
+        with open(path, "w", encoding="utf-8") as file:
+            file.write(text)
+        return path
+
     def compile(self, path, text, program):
         """With the project's own command, but another source and no dependency file."""
-        source, target = os.path.join(self.folder, os.path.basename(path)), os.path.join(self.folder, "planted.o")
-        with open(source, "w", encoding="utf-8") as file:
-            file.write(text)
+        source, target = self.write(os.path.basename(path), text), os.path.join(self.folder, "planted.o")
         entry = self.command_of(path, program)
         words, command = iter(shlex.split(entry["command"])), []
         for word in words:
@@ -54,19 +60,33 @@ class Planter:
                 next(words)
             elif word not in ("-MD", "-Werror", os.path.join(ROOT, path)):
                 command.append(word)
+        command.insert(next(i for i, word in enumerate(command) if word.startswith("-")), "-I" + self.folder)
         command += ["-w", "-I" + os.path.join(ROOT, os.path.dirname(path)), source, "-o", target]
         subprocess.run(command, cwd=entry["directory"], check=True)
         return target
 
     def red(self, path, good, bad, program, tests):
         """The tests of `program` that fail when `bad` stands for `good` in `path`."""
-        with open(os.path.join(ROOT, path), encoding="utf-8") as file:
+        header, _, path = path.rpartition(" for ")
+        with open(os.path.join(ROOT, header or path), encoding="utf-8") as file:
             text = file.read()
         if text.count(good) != 1:
-            raise Gone(path)
+            raise Gone(header or path)
+        text = text.replace(good, bad)
+        if header:  # as the source includes it: beside it, or by its place below include/
+            altered = self.write(header.rpartition("/include/")[2] if "/include/" in header
+                                 else os.path.basename(header), text)
+            with open(os.path.join(ROOT, path), encoding="utf-8") as file:
+                text = file.read()
         planted = os.path.join(self.folder, program)
-        link = self.link_of(program).replace(f" -o tests/{program} ",
-                                             f" -o {planted} {self.compile(path, text.replace(good, bad), program)} ")
+        planted_object = self.compile(path, text, program)
+        if header:
+            os.unlink(altered)
+        link, direct = self.link_of(program), f".dir/{os.path.basename(path)}.o "
+        own = [word for word in link.split() if (word + " ").endswith(direct)]
+        if own:
+            link = link.replace(own[0], planted_object)
+        link = link.replace(f" -o tests/{program} ", f" -o {planted} {'' if own else planted_object} ")
         subprocess.run(link, shell=True, cwd=self.build, check=True)
         try:
             told = subprocess.run([planted, "--gtest_filter=" + tests], capture_output=True, text=True, timeout=120,

@@ -2,8 +2,8 @@
 /// The real control-server and the real operator's command, with host-agents played by this test: in a network
 /// namespace of its own, with a Linux bridge as the switch. What a blade says is played, what it suffers is real: its
 /// ports are isolated in the kernel, its BFD dies by SIGKILL.
-/// Covers: control-server/edge/service.cpp, control-server/edge/service_witnesses.cpp, cli/commands.cpp,
-/// cli/pki_commands.cpp
+/// Covers: control-server/edge/service.cpp, control-server/edge/service_witnesses.cpp,
+/// control-server/edge/service_power.cpp, cli/commands.cpp, cli/pki_commands.cpp
 #include <gtest/gtest.h>
 
 #include <boost/json.hpp>
@@ -267,8 +267,23 @@ TEST_F(ControlServerTest, ABladeThatPosesAsAnotherIsRefusedAndTold) {
 }
 
 TEST_F(ControlServerTest, EveryCommandIsAnEventWithWhoAndWhyAndAViewersIsRefused) {
+  server_->terminate();
+  const auto unit = folder_ + "/unit";
+  std::ofstream(unit) << "#!/bin/sh\ncd " << folder_
+                      << "\ncase $1 in on|off) echo $1 >$2 ;; status) cat $2 2>/dev/null || echo on ;; esac\n";
+  ASSERT_EQ(chmod(unit.c_str(), 0755), 0);
+  witnesses_ = "[power]\ndriver = \"command\"\ncommand = [\"" + unit + "\"]\n";
+  start_server();
   bring_up();
   int status = -1;
+  EXPECT_NE(operate("power off blade-2 --reason 'its fan'", &status).find("is being powered off"), std::string::npos);
+  EXPECT_EQ(status, 0);
+  EXPECT_TRUE(run_until([&] {
+    return operate("events --json").find("powered off as ordered, confirmed") != std::string::npos;
+  })) << operate("events");
+  EXPECT_TRUE(std::filesystem::exists(folder_ + "/blade-2"));
+  EXPECT_NE(operate("power on blade-9", &status).find("no blade"), std::string::npos);
+  EXPECT_EQ(status, 1);
   operate("policy manual --reason 'the night shift is thin'", &status);
   EXPECT_EQ(status, 0);
   operate("move role-1 --reason 'a wrong one'", &status);
@@ -276,12 +291,15 @@ TEST_F(ControlServerTest, EveryCommandIsAnEventWithWhoAndWhyAndAViewersIsRefused
   const auto events = operate("events --json");
   EXPECT_NE(events.find("operator alice: policy manual, because: the night shift is thin"), std::string::npos)
       << events;
+  EXPECT_NE(events.find("operator alice: power off blade-2, because: its fan"), std::string::npos) << events;
+  EXPECT_NE(events.find("operator alice: power on blade-9, no reason given; not done: "), std::string::npos) << events;
   EXPECT_NE(events.find("operator alice: move role-1, because: a wrong one; not done: "), std::string::npos) << events;
   operator_files_ = pki_->issue(tls::Kind::Viewer, "bob");
   EXPECT_NE(operate("status", &status).find("protected"), std::string::npos);
   EXPECT_EQ(status, 0);
   EXPECT_NE(operate("policy always", &status).find("viewer bob may not change anything"), std::string::npos);
   EXPECT_EQ(status, 1);
+  EXPECT_NE(operate("power on blade-2", &status).find("viewer bob may not change anything"), std::string::npos);
   EXPECT_NE(operate("status").find("movement manual"), std::string::npos);
   EXPECT_NE(operate("events --json").find("viewer bob may not change anything"), std::string::npos);
 }

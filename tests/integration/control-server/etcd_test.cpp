@@ -217,6 +217,85 @@ TEST_F(EtcdTest, ADeposedLeaderWritesNothing) {
   EXPECT_TRUE(done.ok()) << done.error().message;
 }
 
+TEST_F(EtcdTest, WhatIsKeptIsTheNextLeadersAndADeposedOneKeepsNothing) {
+  start_etcd(1);
+  std::optional<Candidate> a;
+  std::optional<Candidate> b;
+  EtcdStore old(etcd_->settings(), lead(a, "10.0.0.1:7400").leadership);
+  const RoleId first{"role-1"};
+  const RoleId second{"role-2"};
+  EXPECT_TRUE(old.kept("hold-out/").value().empty());
+  EXPECT_TRUE(old.protected_roles().value().empty());
+  EXPECT_FALSE(old.policy().value());
+  ASSERT_TRUE(old.keep("hold-out/blade-1", "failed once").ok());
+  ASSERT_TRUE(old.keep("hold-out/blade-1", "failed twice").ok()) << "one value for each key";
+  ASSERT_TRUE(old.keep("hold-out/blade-2", "with \"quotes\" and a \n line").ok());
+  ASSERT_TRUE(old.keep("hold-outs", "another word that begins so").ok());
+  ASSERT_TRUE(old.set_protected(first, true).ok() && old.set_protected(second, true).ok());
+  ASSERT_TRUE(old.set_protected(second, false).ok());
+  ASSERT_TRUE(old.set_policy(link::MovementPolicy::Always).ok());
+  a.reset();
+  EtcdStore next(etcd_->settings(), lead(b, "10.0.0.2:7400").leadership);
+  const std::map<std::string, std::string> kept{{"blade-1", "failed twice"},
+                                                {"blade-2", "with \"quotes\" and a \n line"}};
+  EXPECT_EQ(next.kept("hold-out/").value(), kept);
+  EXPECT_EQ(next.protected_roles().value(), std::set{first});
+  EXPECT_EQ(next.policy().value(), link::MovementPolicy::Always);
+  // The former leader's last words, come too late.
+  for (const auto& late : {old.keep("hold-out/blade-1", "late"), old.set_protected(first, false),
+                           old.set_protected(second, true), old.set_policy(link::MovementPolicy::Manual)}) {
+    ASSERT_FALSE(late.ok());
+    EXPECT_EQ(late.error().code, Errc::Expired) << late.error().message;
+  }
+  EXPECT_EQ(next.kept("hold-out/").value(), kept);
+  EXPECT_EQ(next.protected_roles().value(), std::set{first});
+  EXPECT_EQ(next.policy().value(), link::MovementPolicy::Always);
+  ASSERT_TRUE(next.set_protected(first, false).ok());
+  EXPECT_TRUE(next.protected_roles().value().empty());
+}
+
+/// What `--power` of the control-server's program writes by.
+TEST_F(EtcdTest, WithoutALeaderAPersonsCommandIsWrittenAndWithOneItIsRefused) {
+  start_etcd(1);
+  EtcdStore person(etcd_->settings(), {});
+  ASSERT_TRUE(person.append(events(1, 1)).ok());
+  std::optional<Candidate> a;
+  lead(a, "10.0.0.1:7400");
+  EXPECT_EQ(person.append(events(2, 2)).error().code, Errc::Expired);
+  EXPECT_EQ(person.last_event_id().value(), 1U);
+}
+
+TEST_F(EtcdTest, OverTlsBothEndsProveWhoTheyAre) {
+  test::EtcdPki pki(folder_ + "/pki");
+  test::EtcdPki others(folder_ + "/others");
+  etcd_.emplace(1, folder_, &pki);
+  std::optional<Candidate> a;
+  EtcdStore store(etcd_->settings(), lead(a, "10.0.0.1:7400").leadership);
+  ASSERT_TRUE(store.compare_and_set(Term{0}, Term{0}, owned(1)).ok());
+  ASSERT_TRUE(store.append(events(1, 3)).ok());
+  EXPECT_EQ(store.ownerships().value(), std::vector<Ownership>{owned(1)});
+  const auto refused = [&](auto change) {
+    auto settings = etcd_->settings();
+    change(settings);
+    EtcdClient client(settings);
+    const auto answer = client.call("kv/range", etcd::range_one("x"));
+    return answer.ok() ? "" : answer.error().message;
+  };
+  EXPECT_EQ(refused([](EtcdSettings&) {}), "");
+  EXPECT_NE(refused([](EtcdSettings& to) { to.certificate = to.key = ""; }), "") << "who shows no certificate";
+  EXPECT_NE(refused([&](EtcdSettings& to) {
+              to.certificate = others.file("client.crt");
+              to.key = others.file("client.key");
+            }),
+            "")
+      << "who shows another CA's";
+  const auto foreign = refused([&](EtcdSettings& to) { to.ca = others.file("ca.crt"); });
+  EXPECT_NE(foreign.find("certificate"), std::string::npos) << "an etcd of another CA: " << foreign;
+  const auto misnamed = refused([](EtcdSettings& to) { to.endpoints = {test::EtcdCluster::misnamed_url()}; });
+  EXPECT_NE(misnamed.find("127.0.0.2"), std::string::npos) << "one that is not who it should be: " << misnamed;
+  EXPECT_NE(refused([](EtcdSettings& to) { to.endpoints = {"http://127.0.0.1:2379"}; }), "") << "in plain text";
+}
+
 TEST_F(EtcdTest, TheComparisonDecidesAndALostAnswerIsLookedUp) {
   start_etcd(1);
   std::optional<Candidate> a;

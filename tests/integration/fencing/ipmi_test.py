@@ -2,6 +2,7 @@
 """Blades of a lab are powered off and on by the control-server's own driver, a real fence agent (fence_ipmilan) and
 simulated BMCs (ipmi_sim): nothing of the product runs on them, what dies and boots is the whole blade."""
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -55,6 +56,34 @@ class Ipmi(LabCase):
         self.assertEqual(self.power("on"), (0, "blade-1: power is on"))
         self.assertIsNotNone(blades.init_of(self.state, "blade-1"))
         self.assertEqual(self.in_blade("blade-1", ["ls", "/dev/shm"]), "", "it has booted anew")
+
+    def test_no_process_has_the_password_among_its_arguments(self):
+        """An ipmitool before the real one writes down what everybody could read: its own command line and those of
+        all who have started it, at the moment in which the agent's would still be whole."""
+        with open(bmcs.password_file(self.state, "blade-1"), encoding="utf-8") as file:
+            password = file.read().strip()
+        seen, first = self.path("seen"), self.path("first")
+        os.mkdir(first)
+        with open(os.path.join(first, "ipmitool"), "w", encoding="utf-8") as file:
+            file.write(f"""#!/bin/sh
+pid=$$
+while [ "$pid" -gt 1 ]; do
+  tr '\\0' ' ' </proc/$pid/cmdline; echo
+  pid=$(sed -n 's/^PPid:[[:space:]]*//p' /proc/$pid/status)
+done >>{seen}
+exec {shutil.which("ipmitool")} "$@"
+""")
+        os.chmod(os.path.join(first, "ipmitool"), 0o755)
+        before = os.environ["PATH"]
+        self.addCleanup(os.environ.update, {"PATH": before})
+        os.environ["PATH"] = f"{first}:{before}"
+        self.assertEqual(self.power("off"), (0, "blade-1: power is off"))
+        with open(seen, encoding="utf-8") as file:
+            lines = file.read()
+        self.assertRegex(lines, "ipmitool -E .* chassis power off")
+        self.assertIn("fence_ipmilan", lines)
+        self.assertIn("understudy-control-server", lines)
+        self.assertNotIn(password, lines)
 
     def test_a_wrong_password_is_told_and_proves_nothing(self):
         wrong = self.path("wrong")

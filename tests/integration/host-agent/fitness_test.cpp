@@ -40,7 +40,26 @@ class HealthRunnerTest : public testing::Test, protected understudy::test::Loop 
   std::string shell(const std::string& line, std::uint32_t deadline_ms = 10'000) {
     return run({"/bin/sh", "-c", line}, deadline_ms);
   }
-  HealthRunner sut_{io_};
+  /// Starts a child that outlives the shell, and writes its number down.
+  [[nodiscard]] std::string leaves_a_child() const {
+    return "sleep 600 & echo $! > " + file_ + ".new; mv " + file_ + ".new " + file_ + "; ";
+  }
+  [[nodiscard]] bool child_is_gone() const {
+    pid_t child = 0;
+    std::ifstream(file_) >> child;
+    std::filesystem::remove(file_);
+    EXPECT_GT(child, 1);
+    return understudy::test::eventually([&] {
+      std::ifstream stat("/proc/" + std::to_string(child) + "/stat");
+      std::string pid;
+      std::string name;
+      std::string state;
+      return !(stat >> pid >> name >> state) || state == "Z";
+    });
+  }
+  const std::string file_ = testing::TempDir() + "health-child-" + std::to_string(::getpid());
+  std::optional<HealthRunner> runner_{std::in_place, io_};
+  HealthRunner& sut_ = *runner_;
 };
 
 TEST_F(HealthRunnerTest, ItsEndIsTheAnswerWithTheLastLineOfWhatItSaid) {
@@ -62,25 +81,24 @@ TEST_F(HealthRunnerTest, ItKnowsItsRole) {
 
 TEST_F(HealthRunnerTest, PastItsDeadlineItIsKilledWithAllThatItStarted) {
   const auto begun = std::chrono::steady_clock::now();
-  const std::string file = testing::TempDir() + "health-child-" + std::to_string(::getpid());
-  const auto how = shell("sleep 600 & echo $! > " + file + "; wait", 200);
-  EXPECT_EQ(how, "it did not end within 200 ms and was killed");
+  EXPECT_EQ(shell(leaves_a_child() + "wait", 200), "it did not end within 200 ms and was killed");
   EXPECT_LT(std::chrono::steady_clock::now() - begun, 10s);
-  pid_t child = 0;
-  std::ifstream(file) >> child;
-  std::filesystem::remove(file);
-  ASSERT_GT(child, 1);
-  EXPECT_TRUE(understudy::test::eventually([&] {
-    std::ifstream stat("/proc/" + std::to_string(child) + "/stat");
-    std::string pid;
-    std::string name;
-    std::string state;
-    return !(stat >> pid >> name >> state) || state == "Z";
-  })) << "it runs on";
+  EXPECT_TRUE(child_is_gone()) << "it runs on";
 }
 
-TEST_F(HealthRunnerTest, WhatItLeavesBehindHoldsNobodyUp) {
-  EXPECT_EQ(shell("sleep 600 & echo gone; exit 1"), "ended with status 1: gone");
+TEST_F(HealthRunnerTest, WhatItLeavesBehindHoldsNobodyUpAndIsKilled) {
+  EXPECT_EQ(shell(leaves_a_child() + "echo gone; exit 1"), "ended with status 1: gone");
+  EXPECT_TRUE(child_is_gone()) << "every check leaves one more";
+  EXPECT_EQ(shell(leaves_a_child() + "exit 0"), "");
+  EXPECT_TRUE(child_is_gone()) << "of one that is well, too";
+}
+
+TEST_F(HealthRunnerTest, NothingOfItOutlivesItsRunner) {
+  sut_.run(kRole, {{"/bin/sh", "-c", leaves_a_child() + "wait"}, 1000, 60'000, 1}, "",
+           [](const std::string&) { ADD_FAILURE() << "nobody is there to be told"; });
+  ASSERT_TRUE(run_until([&] { return std::filesystem::exists(file_); }));
+  runner_.reset();
+  EXPECT_TRUE(child_is_gone());
 }
 
 TEST_F(HealthRunnerTest, OfOneRoleNoSecondCommandRunsBesideTheFirst) {

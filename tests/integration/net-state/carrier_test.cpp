@@ -3,6 +3,12 @@
 /// Covers: net-state/src/carrier.cpp
 #include "understudy/net/carrier.hpp"
 
+#include <sys/stat.h>
+
+#include <fstream>
+#include <iterator>
+#include <sstream>
+
 #include "lab.hpp"
 
 namespace understudy::net::test {
@@ -27,6 +33,25 @@ class CarrierTest : public ::testing::Test {
       if (::poll(&told, 1, static_cast<int>(deadline_default / 1ms)) != 1) { return false; }
     }
     return false;
+  }
+  [[nodiscard]] bool has_more() const {
+    pollfd told{sut_->fd(), POLLIN, 0};
+    return ::poll(&told, 1, 0) != 0;
+  }
+  /// That its socket had no room for, by the kernel's own count.
+  [[nodiscard]] std::uint64_t lost_messages() const {
+    struct stat socket {};
+    EXPECT_EQ(::fstat(sut_->fd(), &socket), 0);
+    return here_->in([&] {
+      std::ifstream table("/proc/thread-self/net/netlink");
+      for (std::string line; std::getline(table, line);) {
+        std::istringstream words(line);
+        const std::vector<std::string> row{std::istream_iterator<std::string>(words), {}};
+        if (row.size() == 10 && row[9] == std::to_string(socket.st_ino)) { return std::stoull(row[8]); }
+      }
+      ADD_FAILURE() << "the kernel does not know the socket";
+      return 0ULL;
+    });
   }
   std::optional<TestNamespace> here_;
   std::optional<TestNamespace> there_;
@@ -57,13 +82,18 @@ TEST_F(CarrierTest, AnInterfaceThatIsTakenDownOrAwayHasNone) {
   EXPECT_TRUE(becomes("e1", false));
 }
 
+/// Of an overrun the kernel tells once, and drops all that comes until the socket has been read to its end.
 TEST_F(CarrierTest, MoreChangesThanTheSocketHoldsHideNotTheLast) {
   auto links = here_->links();
   for (int i = 0; i < 400; ++i) {  // far more than 256 KiB of messages
     ASSERT_OK(links.set_mac("e1", mac("02:e0:00:00:00:0" + std::to_string(i % 10))));
   }
+  ASSERT_GT(lost_messages(), 0U);
   ASSERT_OK(there_->links().set_up("o0", false));
   EXPECT_TRUE(becomes("e0", false));
+  EXPECT_FALSE(has_more()) << "the one look has read to the end";
+  ASSERT_OK(there_->links().set_up("o0", true));
+  EXPECT_TRUE(becomes("e0", true)) << "and what comes then is told again";
 }
 
 }  // namespace

@@ -46,7 +46,7 @@ class FenceAgentTest : public testing::Test {
     std::ofstream(folder_ + "/power") << "on\n";
     const auto path = folder_ + "/agent";
     std::ofstream(path) << "#!/bin/bash\ncd " << folder_ << R"(
-tr '\0' '\n' </proc/$$/cmdline >seen-arguments; tr '\0' '\n' </proc/$$/environ >seen-environment
+tr '\0' '\n' </proc/$$/cmdline >seen-arguments; { echo; tr '\0' '\n' </proc/$$/environ; } >seen-environment
 if [ "$1" = -o ]; then cat metadata; exit 0; fi
 cat >seen-input
 action=$(sed -n 's/^action=//p' seen-input)
@@ -86,6 +86,32 @@ TEST_F(FenceAgentTest, OptionsAreOnStandardInputOnly) {
   EXPECT_EQ(content("seen-input"), "action=status\nip=192.0.2.1\npassword=a=b c\n");
   EXPECT_EQ(content("seen-arguments"), "/bin/bash\n" + folder_ + "/agent\n") << "no argument at all";
   EXPECT_EQ(content("seen-environment").find("a=b c"), std::string::npos);
+}
+
+TEST_F(FenceAgentTest, TheAgentOfAnIpmitoolGetsThePasswordByItsEnvironment) {
+  FenceMetadata metadata;
+  metadata.parameters = {"ip", "password", "passwd"};
+  const FenceOptions given{{"ip", "192.0.2.1"}, {"password", "a=b c"}};
+  auto options = given;
+  hide_password(metadata, "/usr/bin/understudy-ipmitool", options);
+  EXPECT_EQ(options, given) << "it calls no ipmitool";
+  metadata.parameters.insert("ipmitool_path");
+  auto own = given;
+  own["ipmitool_path"] = "/opt/ipmitool";
+  const auto before = own;
+  hide_password(metadata, "/usr/bin/understudy-ipmitool", own);
+  EXPECT_EQ(own, before) << "somebody has written which one";
+  for (const auto* name : {"password", "passwd"}) {
+    (void)agent("honest\n");
+    options = {{"ip", "192.0.2.1"}, {name, "a=b c"}};
+    hide_password(metadata, "/usr/bin/understudy-ipmitool", options);
+    ASSERT_TRUE(fence_agent_power(folder_ + "/agent", {{"blade-1", options}}, 10s)->off("blade-1").ok());
+    EXPECT_EQ(content("seen-input"), "action=status\nip=192.0.2.1\nipmitool_path=/usr/bin/understudy-ipmitool\n");
+    EXPECT_NE(content("seen-environment").find("\nIPMITOOL_PASSWORD=a=b c\n"), std::string::npos)
+        << content("seen-environment");
+    EXPECT_NE(content("seen-environment").find("\nPATH="), std::string::npos);
+    EXPECT_EQ(content("seen-arguments").find("a=b c"), std::string::npos);
+  }
 }
 
 TEST_F(FenceAgentTest, AFailureIsToldWithTheAgentsLastWords) {

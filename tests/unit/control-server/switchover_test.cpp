@@ -198,6 +198,42 @@ TEST(SwitchoverHeldOut, AStandbyThatIsHeldOutIsUsedOnlyByForce) {
   EXPECT_TRUE(chassis.group->check_switchover(kRole, true).ok());
 }
 
+TEST(SwitchoverWithoutALink, AStandbyThatLacksALinkOfTheBladeIsUsedOnlyByForce) {
+  auto group = config(2);
+  for (auto& role : group.roles) { role.spec.ports = {{"ext", "external", {}, {}}, {"int", "intranet", {}, {}}}; }
+  Chassis chassis(group);
+  chassis.bring_up();
+  const auto lacks = [&](const BladeId& blade, std::vector<std::string> networks) {
+    if (networks.empty()) {
+      chassis.report(blade, link::RoleFit{kRole, Term{1}, link::UnfitCause::Link});
+    } else {
+      chassis.report(blade, link::RoleUnfit{kRole, Term{1}, link::UnfitCause::Link, std::move(networks), "no carrier"});
+    }
+  };
+  const auto refusal = [&] {
+    const auto answer = chassis.group->check_switchover(kRole, false);
+    return answer.ok() ? "" : answer.error().message;
+  };
+  EXPECT_EQ(refusal(), "");
+  lacks(chassis.standby(), {"external"});
+  ASSERT_EQ(chassis.state(1), RoleState::Protected);
+  EXPECT_NE(refusal().find("blade-3 has no link to external, which blade-1 has"), std::string::npos) << refusal();
+  EXPECT_NE(refusal().find("--force"), std::string::npos) << refusal();
+  chassis.forget();
+  chassis.step(OperatorSwitchover{kRole, false});
+  EXPECT_TRUE(chassis.orders<link::HandOver>().empty()) << "an order that was checked a moment earlier";
+  lacks(kActive, {"external"});
+  EXPECT_EQ(refusal(), "") << "it is lost already";
+  lacks(chassis.standby(), {"external", "intranet"});
+  EXPECT_NE(refusal().find("no link to intranet, which"), std::string::npos) << refusal();
+  lacks(chassis.standby(), {});
+  EXPECT_EQ(refusal(), "");
+  lacks(chassis.standby(), {"intranet"});
+  chassis.forget();
+  chassis.step(OperatorSwitchover{kRole, true});
+  EXPECT_EQ(chassis.orders<link::HandOver>().size(), 1U);
+}
+
 TEST(SwitchoverLeased, ARoleIsDurablyExposedBeforeItIsHandedOver) {
   auto group = config(1);
   group.leases = true;

@@ -43,6 +43,10 @@ struct Server {
       commands.push_back(command);
       return blade.value + " is back";
     };
+    handlers.power = [this](const Command& command, const BladeId& blade, bool on, bool force) -> Result<std::string> {
+      commands.push_back(command);
+      return blade.value + (on ? " on" : " off") + (force ? " by force" : "");
+    };
     handlers.switchover = [this](const Command& command, const RoleId& role, bool force) -> Result<std::string> {
       commands.push_back(command);
       return role.value + (force ? " by force" : " if it can");
@@ -307,6 +311,11 @@ TEST_F(ControlApiLoopback, OperatorsGetStatusAndClearAnswers) {
   EXPECT_EQ(refused.error().code, Errc::NotFound);
   EXPECT_EQ(with_loop([&] { return client.let_back(BladeId{"blade-3"}, "mended"); }).value(), "blade-3 is back");
   EXPECT_FALSE(with_loop([&] { return client.let_back(BladeId{"no name"}, ""); }).ok());
+  const BladeId third{"blade-3"};
+  EXPECT_EQ(with_loop([&] { return client.power(third, false, false, "a DIMM is bad"); }).value(), "blade-3 off");
+  EXPECT_EQ(server_.commands.back().reason, "a DIMM is bad");
+  EXPECT_EQ(with_loop([&] { return client.power(third, true, true, ""); }).value(), "blade-3 on by force");
+  EXPECT_FALSE(with_loop([&] { return client.power(BladeId{"no name"}, true, false, ""); }).ok());
   for (const bool force : {false, true}) {
     const auto answer = with_loop([&] { return client.switchover(RoleId{"role-1"}, force, "a fan is to be changed"); });
     EXPECT_EQ(answer.value(), force ? "role-1 by force" : "role-1 if it can");

@@ -163,6 +163,24 @@ TEST_F(Mirroring, APartialSnapshotBringsOnlyWhatIsNewer) {
   expect_equal();
 }
 
+TEST_F(Mirroring, InASnapshotWhatIsOlderThanTheSlotChangesNothing) {
+  const auto record = [&](std::uint64_t id, std::uint64_t value, std::uint64_t sequence) {
+    const Key key{id};
+    const auto bytes = value_of(value);
+    return receiver.apply_snapshot_record(flows, as_bytes_of(key), as_bytes_of(bytes), Sequence{sequence});
+  };
+  ASSERT_TRUE(put(writer, 1, 1).ok());
+  JournalReader reader(sender, Sequence{0});
+  ship(reader);
+  ASSERT_TRUE(receiver.begin_sync(false).ok());
+  ASSERT_TRUE(record(1, 30, 30).ok());
+  ASSERT_TRUE(record(1, 20, 20).ok()) << "a journal entry that the scan has overtaken";
+  ASSERT_TRUE(record(1, 31, 31).ok());
+  ASSERT_TRUE(record(1, 30, 30).ok());
+  ASSERT_TRUE(receiver.end_sync(Sequence{31}, sender.history(), sender.purged_up_to()).ok());
+  EXPECT_EQ(content(mirror), (Content{{1, 31}}));
+}
+
 TEST_F(Mirroring, AFollowerOfTheMirrorIsToldThatASnapshotCame) {
   JournalReader follower(mirror, Sequence{0});
   EXPECT_EQ(follower.read(64).value().state, JournalReader::State::Nothing);

@@ -33,6 +33,8 @@ class OperatorClient {
   Result<std::string> switchover(const RoleId& role, bool force, const std::string& reason);
   Result<std::string> set_movement_policy(MovementPolicy policy, const std::string& reason);
   Result<std::string> let_back(const BladeId& blade, const std::string& reason);
+  /// Done later: the event log tells what came of it.
+  Result<std::string> power(const BladeId& blade, bool on, bool force, const std::string& reason);
   /// Calls `each` for every event with an id above `after`, oldest first; stops when `each` returns false, when all
   /// are told and `follow` is false, or when stop() is called. Losing the control-server is a failure.
   Status watch_events(std::uint64_t after, bool follow, const std::function<bool(const EventRecord&)>& each);

@@ -47,6 +47,7 @@ struct ControlApiHandlers {
   std::function<Result<std::string>(const Command&, MovementPolicy)> set_movement_policy;
   std::function<Result<std::string>(const Command&, const BladeId&)> let_back;
   std::function<Result<std::string>(const Command&, const RoleId&, bool force)> switchover;
+  std::function<Result<std::string>(const Command&, const BladeId&, bool on, bool force)> power;
   /// Somebody asked for what its certificate does not allow, or has none that is good. Already refused; for the event
   /// log. `at`: the blade whose wire it was and that tells of it; empty: this control API.
   std::function<void(const BladeId& at, const std::string& what)> on_refused;
