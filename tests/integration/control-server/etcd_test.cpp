@@ -226,30 +226,26 @@ TEST_F(EtcdTest, WhatIsKeptIsTheNextLeadersAndADeposedOneKeepsNothing) {
   const RoleId second{"role-2"};
   EXPECT_TRUE(old.kept("hold-out/").value().empty());
   EXPECT_TRUE(old.protected_roles().value().empty());
-  EXPECT_FALSE(old.policy().value());
   ASSERT_TRUE(old.keep("hold-out/blade-1", "failed once").ok());
   ASSERT_TRUE(old.keep("hold-out/blade-1", "failed twice").ok()) << "one value for each key";
   ASSERT_TRUE(old.keep("hold-out/blade-2", "with \"quotes\" and a \n line").ok());
   ASSERT_TRUE(old.keep("hold-outs", "another word that begins so").ok());
   ASSERT_TRUE(old.set_protected(first, true).ok() && old.set_protected(second, true).ok());
   ASSERT_TRUE(old.set_protected(second, false).ok());
-  ASSERT_TRUE(old.set_policy(link::MovementPolicy::Always).ok());
   a.reset();
   EtcdStore next(etcd_->settings(), lead(b, "10.0.0.2:7400").leadership);
   const std::map<std::string, std::string> kept{{"blade-1", "failed twice"},
                                                 {"blade-2", "with \"quotes\" and a \n line"}};
   EXPECT_EQ(next.kept("hold-out/").value(), kept);
   EXPECT_EQ(next.protected_roles().value(), std::set{first});
-  EXPECT_EQ(next.policy().value(), link::MovementPolicy::Always);
   // The former leader's last words, come too late.
-  for (const auto& late : {old.keep("hold-out/blade-1", "late"), old.set_protected(first, false),
-                           old.set_protected(second, true), old.set_policy(link::MovementPolicy::Manual)}) {
+  for (const auto& late :
+       {old.keep("hold-out/blade-1", "late"), old.set_protected(first, false), old.set_protected(second, true)}) {
     ASSERT_FALSE(late.ok());
     EXPECT_EQ(late.error().code, Errc::Expired) << late.error().message;
   }
   EXPECT_EQ(next.kept("hold-out/").value(), kept);
   EXPECT_EQ(next.protected_roles().value(), std::set{first});
-  EXPECT_EQ(next.policy().value(), link::MovementPolicy::Always);
   ASSERT_TRUE(next.set_protected(first, false).ok());
   EXPECT_TRUE(next.protected_roles().value().empty());
 }

@@ -96,7 +96,7 @@ class MarkerTest : public StandbyBench {
     options.run_dir = config_.run_dir;
     options.region_path = region_path();
     place::RolePlaceCallbacks callbacks;
-    callbacks.on_alarm = [](const std::string& text) { ADD_FAILURE() << text; };
+    callbacks.on_alarm = [](const std::string& text, const std::string& /*topic*/) { ADD_FAILURE() << text; };
     place_ = std::make_unique<place::RolePlace>(io_, spec_, options, callbacks);
     ASSERT_OK(place_->configure());
     ASSERT_OK(place_->open_region());

@@ -98,7 +98,7 @@ TEST(Takeover, OnOneCableABladeIsNotDeadBeforeTheOthersWereHeardOn) {
 /// The copy's last moment of grace is the one in which the second observer has lost the active, and that has to settle.
 TEST(Takeover, ACopyIsNotGivenUpWhileTheSecondObserversSilenceSettles) {
   auto group = config(2);
-  group.control_shares_standby_blade = true;
+  group.control_blade = BladeId{"blade-3"};
   Chassis chassis(group);
   chassis.bring_up();
   chassis.pass(10s);

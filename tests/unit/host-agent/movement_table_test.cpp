@@ -25,6 +25,8 @@ struct Column {
   MovementState state;
   bool guest_dead = false;
   bool must_quiesce = false;
+  bool quiesced = false;      ///< the guest has said so, and the markers are not back
+  bool markers_back = false;  ///< and the guest has said nothing
 };
 constexpr std::array kColumns{
     Column{"idle", MovementState::Idle},
@@ -34,6 +36,8 @@ constexpr std::array kColumns{
     Column{"blocking (guest dead)", MovementState::Blocking, true},
     Column{"quiescing", MovementState::Quiescing},
     Column{"quiescing an arena", MovementState::Quiescing, false, true},
+    Column{"quiescing (guest quiesced)", MovementState::Quiescing, false, false, true},
+    Column{"quiescing (markers back)", MovementState::Quiescing, false, false, false, true},
     Column{"freezing", MovementState::Freezing},
     Column{"finishing", MovementState::Finishing},
     Column{"finishing (guest dead)", MovementState::Finishing, true},
@@ -63,8 +67,13 @@ Movement in_column(const Column& column) {
     if (movement.state() == column.state) { break; }
     (void)movement.on_step_done(kThen, step);
     if (movement.state() == column.state) { break; }
-    if (movement.state() == MovementState::Quiescing) { (void)movement.on_guest_quiesced(kThen); }
+    if (movement.state() == MovementState::Quiescing) {
+      (void)movement.on_guest_quiesced(kThen);
+      (void)movement.on_step_done(kThen, Step::SendMarkers);
+    }
   }
+  if (column.quiesced) { (void)movement.on_guest_quiesced(kThen); }
+  if (column.markers_back) { (void)movement.on_step_done(kThen, Step::SendMarkers); }
   return movement;
 }
 
@@ -73,10 +82,11 @@ struct Row {
   std::function<Effects(Movement&)> act;
 };
 
-constexpr std::array kOwnSteps{Step::PrepareMovement, Step::CloseMirrorGate, Step::Freeze,   Step::Finish,
-                               Step::Commit,          Step::Resume,          Step::Rollback, Step::Discard};
-constexpr std::array kStepWords{"prepare", "close the tap's gate", "freeze", "finish", "commit", "resume", "rollback",
-                                "discard"};
+constexpr std::array kOwnSteps{Step::PrepareMovement, Step::CloseMirrorGate, Step::SendMarkers,
+                               Step::Freeze,          Step::Finish,          Step::Commit,
+                               Step::Resume,          Step::Rollback,        Step::Discard};
+constexpr std::array kStepWords{
+    "prepare", "close the tap's gate", "send markers", "freeze", "finish", "commit", "resume", "rollback", "discard"};
 
 std::vector<Row> rows() {
   std::vector<Row> rows{

@@ -235,7 +235,8 @@ std::vector<Column> columns() {
       all.push_back({"moving (committed)",
                      kStages.at(i),
                      {StepDone{role, Step::PrepareMovement}, StepDone{role, Step::CloseMirrorGate}, GuestQuiesced{role},
-                      StepDone{role, Step::Freeze}, StepDone{role, Step::Finish}, StepDone{role, Step::Commit}}});
+                      StepDone{role, Step::SendMarkers}, StepDone{role, Step::Freeze}, StepDone{role, Step::Finish},
+                      StepDone{role, Step::Commit}}});
     }
   }
   return all;
@@ -304,7 +305,7 @@ TEST(StageTable, NoEventNoOrderAndNoStepIsMissing) {
   }
   EXPECT_EQ(events.size(), std::variant_size_v<Event>);
   EXPECT_EQ(orders.size(), std::variant_size_v<link::Order>);
-  EXPECT_EQ(kSteps.size(), static_cast<std::size_t>(Step::ServeOn) + 1);
+  EXPECT_EQ(kSteps.size(), static_cast<std::size_t>(Step::SendMarkers) + 1);
 }
 
 }  // namespace
