@@ -300,7 +300,7 @@ TEST(StageTable, NoEventNoOrderAndNoStepIsMissing) {
   }
   EXPECT_EQ(events.size(), std::variant_size_v<Event>);
   EXPECT_EQ(orders.size(), std::variant_size_v<link::Order>);
-  EXPECT_EQ(kSteps.size(), static_cast<std::size_t>(Step::ServeOn) + 1);
+  EXPECT_EQ(kSteps.size(), static_cast<std::size_t>(Step::SendMarkers) + 1);
 }
 
 }  // namespace
