@@ -111,6 +111,7 @@ Result<Read> Collector::Impl::read_events(NetlinkSocket& socket, ChangeSink& sin
 /// The kernel has answered before put_marker() returns, so this waits for nobody.
 Status Collector::Impl::read_to_marker(NetlinkSocket& socket, ChangeSink& sink) {
   for (int tries = 0; tries < markers_max; ++tries) {
+    marker_seen = 0;  // each socket counts its own
     const auto marker = socket.put_marker();
     if (!marker) { return marker.error(); }
     for (;;) {

@@ -159,6 +159,8 @@ TEST(HoldOut, AnApplicationThatCrashesAgainAndAgainHoldsItsBladeOutAndIsServedOn
   Chassis chassis(strict());
   chassis.bring_up();
   chassis.mirror_state(1, MirrorPhase::Syncing);
+  chassis.pass(10s);
+  ASSERT_EQ(chassis.state(1), RoleState::Exposed);
   for (int i = 0; i < 2; ++i) { crash(chassis); }
   EXPECT_EQ(chassis.group->status().blades[0].detail, "");
   crash(chassis);
@@ -177,6 +179,7 @@ TEST(HoldOut, AnActiveThatIsHeldOutGetsNoRoleBackThatItsMirrorCanServe) {
     Chassis chassis(strict());
     chassis.bring_up();
     chassis.mirror_state(1, MirrorPhase::Syncing);
+    chassis.pass(10s);
     for (int i = 0; i < (held ? 3 : 2); ++i) { crash(chassis); }
     chassis.mirror_vote(1, Vote::Up);
     chassis.mirror_state(1, MirrorPhase::Synced);
