@@ -163,6 +163,7 @@ class RoleMachine {
   static constexpr std::size_t kTimers = 17;
 
   // role_start.cpp: who owns what, and does it know
+  [[nodiscard]] link::RoleSpec spec() const;
   void use_standby(StepContext& context, const BladeId& standby);
   [[nodiscard]] std::string missing(const StepContext& context) const;
   void consider_first_term(StepContext& context);

@@ -17,6 +17,13 @@ std::string listed(const std::vector<BladeId>& blades, const std::string& betwee
 }
 }  // namespace
 
+/// As its places are told of it: the active lets the mirror of this role's standby follow, and no other one.
+link::RoleSpec RoleMachine::spec() const {
+  auto told = config_.spec;
+  if (!told.mirror_blade.empty()) { told.mirror_blade = standby_; }
+  return told;
+}
+
 /// Of another of the group's standbys: nothing is known of a mirror there.
 void RoleMachine::use_standby(StepContext& context, const BladeId& standby) {
   if (standby == standby_) { return; }
@@ -198,6 +205,8 @@ void RoleMachine::owner_on_host_says_hello(StepContext& context, const std::opti
     return;
   }
   if (same && held->serving) {
+    // It may have been told of another standby by a former life.
+    if (context.blades.standbys().size() > 1) { context.send(own_.place.blade, link::ServeRole{spec(), own_.term}); }
     confirm_serving(context);
   } else if (same) {
     send_serve(context);
@@ -322,7 +331,7 @@ void RoleMachine::send_serve(StepContext& context) {
   lease_ = {};
   came_empty_ = false;
   readmit(context);
-  context.send(own_.place.blade, link::ServeRole{config_.spec, own_.term});
+  context.send(own_.place.blade, link::ServeRole{spec(), own_.term});
   // One that serves already starts its application only, and would keep a lease that nobody knows of any more.
   if (context.config.leases && on_own_blade()) { disarm_lease(context); }
 }
@@ -336,7 +345,7 @@ void RoleMachine::send_run_mirror(StepContext& context) {
     return;
   }
   sync_.ordered();
-  context.send(standby_, link::RunMirror{config_.spec, own_.term, config_.active,
+  context.send(standby_, link::RunMirror{spec(), own_.term, config_.active,
                                          context.blades.at(config_.active).config.address, context.config.bfd});
 }
 

@@ -181,7 +181,15 @@ void Agent::perform(const Effect& effect) {
   std::visit([this](const auto& concrete) { perform(concrete); }, effect);
 }
 
-void Agent::perform(const HoldSpec& effect) { specs_[effect.spec.id] = effect.spec; }
+void Agent::perform(const HoldSpec& effect) {
+  const auto& role = effect.spec.id;
+  specs_[role] = effect.spec;
+  const auto held = blade_.roles().find(role);
+  const auto served = served_.find(role);
+  if (held == blade_.roles().end() || served == served_.end()) { return; }
+  const bool other = served->second->is_followed_by_other_than(effect.spec.mirror_blade);
+  if (other && held->second.stage == RoleStage::ServingHost) { let_mirror_follow(role, held->second.term); }
+}
 
 void Agent::perform(const HoldMirror& effect) {
   const auto& role = effect.mirror.spec.id;

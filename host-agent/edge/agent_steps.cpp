@@ -139,8 +139,8 @@ void Agent::let_mirror_follow(const RoleId& role, Term term) {
     boost::asio::post(io_, [this] { tell_progress(); });
   };
   if (auto listens = served_.at(role)->replicate(
-          io_, term, config_.address.address, config_.replication_port, config_.tls.wire, on_phase,
-          [this](const std::string& what) { control_->tell_refused(what); },
+          io_, term, specs_.at(role).mirror_blade, config_.address.address, config_.replication_port, config_.tls.wire,
+          on_phase, [this](const std::string& what) { control_->tell_refused(what); },
           [this, role, term](std::uint64_t nonce) {
             handle(GrantArrived{role, term, nonce});
           });

@@ -17,8 +17,9 @@ class ServedRole {
 
   /// Listens for the mirror on the maintenance address. A role without a mirror is exposed, not stopped: a failure is
   /// told.
-  Status replicate(boost::asio::io_context& io, Term term, const IpAddress& address, std::uint16_t port,
-                   const link::tls::Wire& wire, link::replication::ReplicationSender::PhaseCallback on_phase,
+  Status replicate(boost::asio::io_context& io, Term term, const BladeId& mirror_blade, const IpAddress& address,
+                   std::uint16_t port, const link::tls::Wire& wire,
+                   link::replication::ReplicationSender::PhaseCallback on_phase,
                    std::function<void(const std::string&)> on_refused, std::function<void(std::uint64_t)> on_grant) {
     link::replication::SenderOptions options;
     options.role = place_->spec().id;
@@ -26,7 +27,8 @@ class ServedRole {
     term_ = term;
     options.address = address;
     options.mirror = place_->spec().mirror_address.address;
-    options.mirror_blade = place_->spec().mirror_blade;
+    options.mirror_blade = mirror_blade;
+    mirror_blade_ = mirror_blade;
     options.port = port;
     options.on_refused = std::move(on_refused);
     options.on_grant = std::move(on_grant);
@@ -37,6 +39,8 @@ class ServedRole {
         std::make_unique<link::replication::ReplicationSender>(io, options, place_->region(), std::move(on_phase));
     return sender_->start();
   }
+  /// A mirror may follow, but not of that blade.
+  [[nodiscard]] bool is_followed_by_other_than(const BladeId& blade) const { return sender_ && mirror_blade_ != blade; }
   /// How far the mirror has come; nothing: none can follow.
   [[nodiscard]] std::optional<link::SyncProgress> progress() const {
     if (!sender_) { return std::nullopt; }
@@ -92,7 +96,8 @@ class ServedRole {
   }
 
   std::unique_ptr<place::RolePlace> place_;
-  Term term_;  ///< of the sender
+  Term term_;             ///< of the sender
+  BladeId mirror_blade_;  ///< likewise
   std::unique_ptr<link::replication::ReplicationSender> sender_;
 };
 

@@ -39,6 +39,15 @@ inline GroupConfig config(unsigned actives) {
   return config;
 }
 
+/// And a second standby, which is not used.
+inline GroupConfig with_a_spare(unsigned actives) {
+  auto group = config(actives);
+  const auto number = std::to_string(actives + 2);
+  group.blades.push_back(
+      {BladeId{"blade-" + number}, IpAddress::parse("192.168.1." + number).value(), {"b" + number + "-ext"}, true});
+  return group;
+}
+
 class Chassis {
  public:
   explicit Chassis(unsigned actives) : Chassis(test::config(actives)) {}

@@ -11,14 +11,6 @@ const BladeId kSpare{"blade-4"};
 const RoleId kRole1{"role-1"};
 const RoleId kRole2{"role-2"};
 
-GroupConfig with_a_spare(unsigned actives) {
-  auto group = config(actives);
-  const auto number = std::to_string(actives + 2);
-  group.blades.push_back(
-      {BladeId{"blade-" + number}, IpAddress::parse("192.168.1." + number).value(), {"b" + number + "-ext"}, true});
-  return group;
-}
-
 class Standbys : public ::testing::Test {
  protected:
   [[nodiscard]] std::vector<BladeId> mirroring() const {
@@ -104,6 +96,28 @@ TEST_F(Standbys, ARolesStandbyIsTheOneThatHasItWhicheverIsPreferred) {
   for (const auto& blade : sut_.config.blades) { sut_.own_vote(blade.id, Vote::Up); }
   sut_.hello(kSpare, {{kRole1, Term{4}, PlaceKind::Mirror, true}});
   EXPECT_EQ(sut_.state(1), RoleState::OnMirror);
+}
+
+/// An operator has changed the order: the active serves on, and must let another standby's mirror follow.
+TEST_F(Standbys, AnActiveIsToldWhoseMirrorMayFollow) {
+  auto group = with_a_spare(1);
+  group.roles[0].spec.mirror_blade = BladeId{"blade-2"};
+  Chassis chassis(group);
+  chassis.bring_up();
+  EXPECT_EQ(chassis.orders<link::RunMirror>().back().second.spec.mirror_blade, BladeId{"blade-2"});
+  std::swap(chassis.config.blades[1], chassis.config.blades[2]);
+  chassis.config.roles[0].spec.mirror_blade = BladeId{"blade-3"};
+  chassis.restart_control_server();
+  chassis.forget();
+  chassis.hello(BladeId{"blade-1"}, {{kRole1, Term{1}, PlaceKind::Host, true}});
+  ASSERT_EQ(chassis.orders<link::ServeRole>().size(), 1U);
+  EXPECT_EQ(chassis.orders<link::ServeRole>()[0].second.spec.mirror_blade, BladeId{"blade-3"});
+  EXPECT_EQ(chassis.orders<link::ServeRole>()[0].second.term, Term{1});
+  chassis.hello(BladeId{"blade-3"});
+  EXPECT_EQ(chassis.orders<link::RunMirror>().back().first, BladeId{"blade-3"});
+  EXPECT_EQ(chassis.orders<link::RunMirror>().back().second.spec.mirror_blade, BladeId{"blade-3"});
+  chassis.hello(BladeId{"blade-2"}, {{kRole1, Term{1}, PlaceKind::Mirror, false}});
+  EXPECT_EQ(chassis.orders<link::ReleaseMirrors>().back().first, BladeId{"blade-2"});
 }
 
 TEST_F(Standbys, WhereNothingIsStoredEachOfThemIsAskedBeforeARoleStarts) {
