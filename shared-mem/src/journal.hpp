@@ -20,6 +20,7 @@
 #include "understudy/common/result.hpp"
 #include "understudy/shm/crc32c.hpp"
 #include "understudy/shm/layout.hpp"
+#include "understudy/shm/schema.hpp"
 #include "words.hpp"
 
 namespace understudy::shm {
@@ -51,11 +52,23 @@ inline std::optional<std::uint64_t> entry_size(const layout::JournalEntryHeader&
   return layout::entry_bytes(header.key_bytes, header.value_bytes);
 }
 
+/// Has a change of these lengths a place in the table?
+inline bool fits(const TableSchema& table, std::uint8_t op, std::uint64_t key_bytes, std::uint64_t value_bytes) {
+  if (key_bytes != table.key_bytes) { return false; }
+  if (op != layout::op_put) { return value_bytes == 0; }
+  return table.kind == TableKind::Blob ? value_bytes <= table.value_bytes : value_bytes == table.value_bytes;
+}
+
 /// Where the next entry begins follows from what is in this one, so that a walk waits for each in turn. Mostly an entry
 /// looks like the one before it: taken for such until a branch finds otherwise, the processor looks at many at once,
 /// and what was found sound is not looked at again.
 class EntrySizes {
  public:
+  EntrySizes() = default;
+  /// Entries that fit none of these tables are none. Whoever is handed an entry of them may take its sizes from the
+  /// schema.
+  explicit EntrySizes(const std::vector<TableSchema>& tables) : tables_(&tables) {}
+
   /// As entry_size(); 0 when it cannot be one. `header`: so many bytes are there.
   [[gnu::always_inline]] std::uint64_t of(const std::byte* header) {
     const Word lengths = words::at(header, 1) >> 32;
@@ -71,11 +84,17 @@ class EntrySizes {
     layout::JournalEntryHeader header;
     std::memcpy(&header, at, sizeof header);
     size_ = entry_size(header).value_or(0);
+    if (tables_ != nullptr && size_ != 0) {
+      const bool ours = header.table < tables_->size() &&
+                        fits((*tables_)[header.table], header.op, header.key_bytes, header.value_bytes);
+      size_ = ours ? size_ : 0;
+    }
     ends_transaction_ = (header.flags & layout::flag_ends_transaction) != 0;
     lengths_ = size_ == 0 ? ~Word{0} : lengths;  // what is not sound is looked at each time
     kind_ = kind;
   }
 
+  const std::vector<TableSchema>* tables_ = nullptr;
   Word lengths_ = ~Word{0};
   Word kind_ = 0;
   std::uint64_t size_ = 0;

@@ -36,18 +36,17 @@ Sequence JournalReader::position() const { return Sequence{impl_->sequence}; }
 
 namespace {
 
-/// Whole transactions at the start of `bytes`, sequences without gaps up to `committed`.
+/// Whole transactions at the start of `bytes`, of this store's tables, sequences without gaps up to `committed`.
 struct Whole {
   std::size_t bytes = 0;
   std::uint64_t last = 0;
   bool sound = true;
 };
 
-Whole whole_transactions(Bytes bytes, std::uint64_t after, std::uint64_t committed) {
+Whole whole_transactions(Bytes bytes, EntrySizes sizes, std::uint64_t after, std::uint64_t committed) {
   Whole whole;
   std::size_t at = 0;
   std::uint64_t sequence = after;
-  EntrySizes sizes;
   while (bytes.size() - at >= sizeof(layout::JournalEntryHeader) && sequence < committed) {
     const std::byte* header = bytes.data() + at;
     const std::uint64_t size = sizes.of(header);
@@ -108,7 +107,7 @@ Result<JournalReader::Chunk> JournalReader::read(std::size_t max_bytes, std::vec
        want = std::min(4 * want, transaction_max)) {
     store.journal.copy(impl.position, std::min(available, want), chunk.bytes);
     if (store.journal.lapped(impl.position)) { return lapped(); }
-    const Whole whole = whole_transactions(chunk.bytes, impl.sequence, committed);
+    const Whole whole = whole_transactions(chunk.bytes, EntrySizes(store.schema().tables), impl.sequence, committed);
     if (!whole.sound) { return failure("the journal holds bytes that no writer writes", Errc::Damaged); }
     if (whole.bytes == 0) {  // a transaction larger than asked for
       if (want >= std::min(available, transaction_max)) { break; }

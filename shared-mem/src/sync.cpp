@@ -26,15 +26,6 @@ void SeenSlots::start(const std::vector<Table>& tables) {
   for (const Table& table : tables) { bits_.emplace_back(table.slot_count(), false); }
 }
 
-namespace {
-
-bool fits(const TableSchema& table, std::uint8_t op, std::uint64_t value_bytes) {
-  if (op != layout::op_put) { return value_bytes == 0; }
-  return table.kind == TableKind::Blob ? value_bytes <= table.value_bytes : value_bytes == table.value_bytes;
-}
-
-}  // namespace
-
 /// Keeps the live area at the last checkpoint, so that a takeover finds it there. Not while the copy is unfinished.
 void StoreWriter::Impl::follow_arena(std::span<const Change> applied) {
   const auto& live = store.impl_->live;
@@ -79,8 +70,8 @@ Status StoreWriter::apply_snapshot_record(TableIndex table, Bytes key, Bytes val
   auto& impl = *impl_;
   if (auto ours = impl.check_ours(); !ours) { return ours; }
   if (!impl.snapshot_begun) { return failure("no snapshot was begun", Errc::BadInput); }
-  if (table >= impl.tables.size() || key.size() != impl.tables[table].key_bytes() ||
-      !fits(impl.store.schema().tables[table], layout::op_put, value.size()) || sequence.value == 0 ||
+  if (table >= impl.tables.size() ||
+      !fits(impl.store.schema().tables[table], layout::op_put, key.size(), value.size()) || sequence.value == 0 ||
       sequence.value > layout::sequence_max) {
     return failure("received a snapshot record that does not fit the schema", Errc::Damaged);
   }

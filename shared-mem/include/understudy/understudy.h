@@ -223,7 +223,8 @@ typedef void (*understudy_visit_change)(void* context, const understudy_change* 
 understudy_status understudy_journal_open(const understudy_store* store, uint64_t after, understudy_journal** journal);
 void understudy_journal_close(understudy_journal* journal);
 /** Calls `visit` for some of the next changes, whole transactions only; `*changes` is their number, 0 when there is
- *  nothing new. EXPIRED: the journal was lapped; scan the tables and follow from the committed sequence. */
+ *  nothing new. EXPIRED: the journal was lapped; scan the tables and follow from the committed sequence. DAMAGED: it
+ *  holds what no writer of these tables writes; none of that is visited. */
 understudy_status understudy_journal_read(understudy_journal* journal, understudy_visit_change visit, void* context,
                                           size_t* changes);
 

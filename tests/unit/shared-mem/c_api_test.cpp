@@ -9,10 +9,12 @@
 
 #include <cstdint>
 #include <filesystem>
+#include <fstream>
 #include <map>
 #include <string>
 #include <vector>
 
+#include "understudy/shm/layout.hpp"
 #include "understudy/understudy.h"
 
 namespace {
@@ -69,6 +71,42 @@ TEST_F(CApi, WhatIsPutIsRead) {
   EXPECT_THAT(found, ::testing::ElementsAre(1, 0, 1));
   EXPECT_EQ(values[0], 20U);
   EXPECT_EQ(values[2], 10U);
+}
+
+/// Whoever copies `key` and `value` knows the table's sizes only.
+TEST_F(CApi, AJournalWithChangesOfOtherSizesIsDamaged) {
+  const auto path = path_ + "-foreign";
+  const understudy_table_schema tables[] = {{"items", 1, 8, 4, UNDERSTUDY_TABLE_HASHED, 0}};
+  const understudy_store_schema schema = {"orders", tables, 1, 65536, 0};
+  understudy_region* region = nullptr;
+  understudy_store* store = nullptr;
+  understudy_writer* writer = nullptr;
+  ASSERT_EQ(understudy_region_create(path.c_str(), 0, &schema, 1, &region), UNDERSTUDY_OK);
+  ASSERT_EQ(understudy_store_open(region, "orders", &store), UNDERSTUDY_OK);
+  ASSERT_EQ(understudy_store_become_writer(store, 7, &writer), UNDERSTUDY_OK);
+  const std::uint8_t key = 1;
+  const std::uint64_t value = 1;
+  ASSERT_EQ(understudy_writer_put(writer, 0, &key, &value, nullptr), UNDERSTUDY_OK);
+  // What a guest may write: control page and journal of that store into the other one.
+  constexpr std::size_t first = understudy::shm::layout::header_area_bytes;
+  std::vector<char> bytes(understudy::shm::layout::page_bytes + 65536);
+  std::ifstream from(path, std::ios::binary);
+  from.seekg(first).read(bytes.data(), static_cast<std::streamsize>(bytes.size()));
+  std::fstream to(path_, std::ios::in | std::ios::out | std::ios::binary);
+  to.seekp(first).write(bytes.data(), static_cast<std::streamsize>(bytes.size())).flush();
+  understudy_writer_close(writer);
+  understudy_store_close(store);
+  understudy_region_close(region);
+  std::filesystem::remove(path);
+
+  understudy_journal* journal = nullptr;
+  ASSERT_EQ(understudy_journal_open(store_, 0, &journal), UNDERSTUDY_OK);
+  std::size_t changes = 9;
+  EXPECT_EQ(understudy_journal_read(
+                journal, [](void*, const understudy_change*) { ADD_FAILURE() << "handed out"; }, nullptr, &changes),
+            UNDERSTUDY_DAMAGED);
+  EXPECT_EQ(changes, 0U);
+  understudy_journal_close(journal);
 }
 
 TEST_F(CApi, ManyArePutWithOneCall) {

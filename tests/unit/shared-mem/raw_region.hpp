@@ -35,6 +35,12 @@ class RawRegion {
   [[nodiscard]] layout::StoreControl* control() const {
     return reinterpret_cast<layout::StoreControl*>(word(header().stores[0].control_offset));
   }
+  /// Control page and journal of the first store as another region has them. The rings are of the same size.
+  void take_journal_of(const RawRegion& other) const {
+    const auto store = header().stores[0];
+    const std::uint64_t bytes = store.journal_offset + store.journal_bytes - store.control_offset;
+    std::memcpy(word(store.control_offset), other.word(other.header().stores[0].control_offset), bytes);
+  }
 
  private:
   std::uint64_t bytes_;

@@ -250,7 +250,8 @@ class JournalReader {
     Sequence first;
     Sequence last;
   };
-  /// Up to `max_bytes` (at least one entry/transaction). Damaged: bytes that cannot be (hostile region).
+  /// Up to `max_bytes` (at least one entry/transaction). Every entry is of one of the store's tables and has its sizes.
+  /// Damaged: bytes that cannot be (hostile region).
   /// `memory`: of an earlier chunk, used again for this one.
   Result<Chunk> read(std::size_t max_bytes, std::vector<std::byte> memory = {});
   [[nodiscard]] Sequence position() const;

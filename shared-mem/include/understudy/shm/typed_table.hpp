@@ -34,12 +34,18 @@ class BoundTable {
   /// `visit(const Key&, const Value&, Sequence)`; false stops. As Store::scan.
   template <class Visit>
   Status scan(Sequence after, const Visit& visit) const {
-    return store_.scan(index_, after, [&](const Store::Record& record) { return told(record, visit); });
+    bool fits = true;
+    const Status done =
+        store_.scan(index_, after, [&](const Store::Record& record) { return told(record, visit, fits); });
+    return fits ? done : other_sizes();
   }
   /// As Store::scan_ordered.
   template <class Visit>
   Result<Sequence> scan_ordered(const Visit& visit) const {
-    return store_.scan_ordered(index_, [&](const Store::Record& record) { return told(record, visit); });
+    bool fits = true;
+    const auto at = store_.scan_ordered(index_, [&](const Store::Record& record) { return told(record, visit, fits); });
+    if (!fits) { return other_sizes(); }
+    return at;
   }
   Result<Sequence> put(StoreWriter& writer, const Key& key, const Value& value) const {
     return writer.put(index_, as_bytes_of(key), as_bytes_of(value));
@@ -51,8 +57,17 @@ class BoundTable {
   static std::span<std::byte> bytes_of(T& object) {
     return std::as_writable_bytes(std::span<T, 1>(&object, 1));
   }
+  [[nodiscard]] Error other_sizes() const {
+    return failure("a record of table \"" + store_.schema().tables[index_].name + "\" of store \"" +
+                       store_.schema().name + "\" has not " + std::to_string(sizeof(Key)) + " bytes of key and " +
+                       std::to_string(sizeof(Value)) + " of value",
+                   Errc::Damaged);
+  }
+  /// Looked at here too, where the bytes go into structs, whoever handed them out.
   template <class Visit>
-  static bool told(const Store::Record& record, const Visit& visit) {
+  static bool told(const Store::Record& record, const Visit& visit, bool& fits) {
+    fits = record.key.size() == sizeof(Key) && record.value.size() == sizeof(Value);
+    if (!fits) { return false; }
     Key key;
     Value value;
     std::ranges::copy(record.key, bytes_of(key).begin());
