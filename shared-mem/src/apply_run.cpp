@@ -22,7 +22,7 @@ void ask_for_copy(const Table& in, std::uint64_t home, std::size_t bytes) {
 /// How many bytes of `entries` were applied as a run; 0: nothing was, it is no such run or does not fit as one.
 Result<std::uint64_t> StoreWriter::Impl::apply_run(Bytes entries) {
   if (sync != 0 || store.impl_->live) { return std::uint64_t{0}; }
-  run.read(entries, committed + 1, tables, small);
+  run.read(entries, committed + 1, tables, small, std::min(journal.ring_bytes() / 2, layout::transaction_bytes_max));
   if (run.empty()) { return std::uint64_t{0}; }
   const TableIndex table = run.table();
   if (can_grow(table) && records[table] + run.size() > capacities[table]) { return std::uint64_t{0}; }

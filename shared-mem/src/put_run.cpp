@@ -66,7 +66,7 @@ void PutRun::check(std::size_t most, const Table& in) {
 }
 
 void PutRun::read(std::span<const std::byte> entries, std::uint64_t first, std::span<const Table> tables,
-                  std::uint32_t small) {
+                  std::uint32_t small, std::uint64_t bytes_max) {
   count_ = 0;
   if (!crc32c_has_instruction || entries.size() < sizeof(layout::JournalEntryHeader)) { return; }
   layout::JournalEntryHeader header;
@@ -79,7 +79,7 @@ void PutRun::read(std::span<const std::byte> entries, std::uint64_t first, std::
   first_ = first;
   table_ = header.table;
   entry_bytes_ = layout::entry_bytes(header.key_bytes, header.value_bytes);
-  const std::size_t there = entries.size() / entry_bytes_;
+  const std::size_t there = std::min<std::uint64_t>(entries.size(), bytes_max) / entry_bytes_;
   const std::size_t most = std::min({puts_max, there, std::size_t{layout::sequence_max - first + 1}});
   switch (value_words()) {
     case 1:

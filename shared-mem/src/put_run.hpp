@@ -10,7 +10,8 @@
 ///
 /// Invariants
 ///   P1  As R1: everything of a run was checked before anything of it is stored.
-///   P2  A run is bounded as a group is (R3).
+///   P2  A run is bounded as a group is (R3): in puts, and in bytes by half of the ring, which may be another than the
+///       sender's.
 ///   P3  A key may come again in a run. The slot tells: its newest copy is above `committed`. That copy is then written
 ///       once more, since nobody looks at it before the commit, and the committed one stays.
 
@@ -30,9 +31,9 @@ class PutRun {
   static constexpr std::size_t puts_min = 8;
 
   /// The run at the start of `entries` whose first sequence is `first`; it may be empty(). `small`: a bit for each of
-  /// `tables`. The bytes must stay where they are.
-  void read(std::span<const std::byte> entries, std::uint64_t first, std::span<const Table> tables,
-            std::uint32_t small);
+  /// `tables`. Of `bytes_max` at most. The bytes must stay where they are.
+  void read(std::span<const std::byte> entries, std::uint64_t first, std::span<const Table> tables, std::uint32_t small,
+            std::uint64_t bytes_max);
 
   [[nodiscard]] bool empty() const { return count_ == 0; }
   [[nodiscard]] std::size_t size() const { return count_; }

@@ -168,6 +168,37 @@ TEST(RunsOfValues, OfAnySizeEndAsTheSender) {
   }
 }
 
+/// Rings may differ: 128 puts of a large ring are several laps of a small one, and nothing may be written behind it.
+TEST(RunsOfValues, LargerThanTheMirrorsRingComeWholeAndStayWithinIt) {
+  constexpr std::uint64_t keys = 80;
+  const auto schema = [](std::uint64_t ring) { return RegionSchema{{{"state", {{"pages", 8, 4096, keys}}, ring}}}; };
+  Mirror sender(schema(1 << 20));
+  Mirror mirror(schema(64 << 10));
+  std::vector<std::byte> page(4096);
+  const auto put_pages = [&](std::uint64_t first, std::uint64_t puts) {
+    for (std::uint64_t i = first; i < first + puts; ++i) {
+      std::ranges::fill(page, static_cast<std::byte>(i));
+      ASSERT_TRUE(sender.writer.put(0, as_bytes_of(Key{i % keys}), page).ok());
+    }
+  };
+  JournalReader reader(sender.store, Sequence{0});
+  put_pages(0, keys);
+  while (reader.position() < sender.store.committed()) {  // little by little: the table is full of records
+    ASSERT_TRUE(mirror.writer.apply(reader.read(16 << 10).value().bytes).ok());
+  }
+  put_pages(keys, 130);
+  const auto applied = mirror.writer.apply(reader.read(1 << 20).value().bytes);
+  ASSERT_TRUE(applied.ok()) << applied.error().message;
+  EXPECT_EQ(applied.value(), sender.store.committed());
+  EXPECT_EQ(mirror.store.count(0), keys);
+  std::vector<std::byte> held(4096);
+  for (std::uint64_t id = 0; id < keys; ++id) {
+    ASSERT_TRUE(mirror.store.get(0, as_bytes_of(Key{id}), held).ok()) << id;
+    ASSERT_TRUE(sender.store.get(0, as_bytes_of(Key{id}), page).ok()) << id;
+    ASSERT_EQ(held, page) << id;
+  }
+}
+
 TEST(StoreBulk, WritesWhatItIsGivenAndNothingBeside) {
   std::mt19937_64 random(5);
   std::vector<std::byte> from(6'000);
