@@ -55,6 +55,7 @@ Status StoreWriter::begin_sync(bool full) {
   impl.sync_highest = 0;
   impl.snapshot_slots.stop();
   impl.live_follows = false;
+  impl.count_what_may_grow();
   if (full || impl.committed == 0) {  // from nothing means that nothing that is there may stay unseen
     impl.snapshot_slots.start(impl.tables);
     if (impl.store.impl_->live) { impl.store.impl_->live->forget(); }  // sequences begin anew
@@ -156,22 +157,26 @@ Status StoreWriter::Impl::change_unordered(const Change& change) {
     const std::uint64_t index = in.index_of(place.match);
     const bool first_seen = snapshot_slots.marking() && !snapshot_slots.has(change.table, index);
     if (!first_seen && place.held.sequence() >= change.sequence) { return {}; }
-    if (first_seen) {
-      release_slot(change.table, place.match);
-      snapshot_slots.add(change.table, index);
-      if (change.op == layout::op_erase) { return {}; }
-      return put_unordered(change, {nullptr, place.match, {}});
-    }
-    return put_unordered(change, place);
+    if (!first_seen) { return put_with_room(change, place); }
+    release_slot(change.table, place.match);
+    snapshot_slots.add(change.table, index);
+    if (change.op == layout::op_erase) { return {}; }
+    return put_with_room(change, {nullptr, place.match, {}});
   }
   if (change.op == layout::op_erase) { return {}; }
   if (records[change.table] >= capacities[change.table] && can_grow(change.table)) {
     if (!grow(change.table)) { return not_ours(); }
     place = find();
   }
+  return put_with_room(change, place);
+}
+
+/// What another history, or an older state, left behind takes the room, slots and slabs: in a full snapshot it goes
+/// when that is needed, and what of it is still the sender's is brought again.
+Status StoreWriter::Impl::put_with_room(const Change& change, const Table::Place& place) {
   if (auto done = put_unordered(change, place); done || !snapshot_slots.marking()) { return done; }
-  sweep_unseen(change.table);  // what another history left behind takes the room
-  return put_unordered(change, find());
+  sweep_unseen(change.table);
+  return put_unordered(change, tables[change.table].locate(KeyWords(change.key), ~std::uint64_t{0}));
 }
 
 /// Puts, or erases what `place` matches. What it replaces is free at once: no commit point is being waited for.
@@ -224,12 +229,24 @@ void StoreWriter::Impl::sweep_unseen(TableIndex table) {
   }
 }
 
+std::uint64_t StoreWriter::Impl::live_records(TableIndex table) const {
+  std::uint64_t live = 0;
+  for (std::uint64_t index = 0; index < tables[table].slot_count(); ++index) {
+    live += Table::head(tables[table].slot(index)).is_live() ? 1U : 0U;
+  }
+  return live;
+}
+
+/// An interrupted snapshot published no counts: what the region tells is of before it.
+void StoreWriter::Impl::count_what_may_grow() {
+  for (TableIndex table = 0; table < tables.size(); ++table) {
+    if (can_grow(table)) { records[table] = live_records(table); }
+  }
+}
+
 void StoreWriter::Impl::recount(std::uint64_t at) {
-  for (std::size_t t = 0; t < tables.size(); ++t) {
-    records[t] = 0;
-    for (std::uint64_t index = 0; index < tables[t].slot_count(); ++index) {
-      if (Table::head(tables[t].slot(index)).is_live()) { ++records[t]; }
-    }
+  for (TableIndex t = 0; t < tables.size(); ++t) {
+    records[t] = live_records(t);
     auto& copies = control.counts[t].copies;
     words::invalidate(&copies[1].sequence, layout::invalid_sequence);
     words::invalidate(&copies[0].sequence, layout::invalid_sequence);

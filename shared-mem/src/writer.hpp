@@ -196,9 +196,12 @@ struct StoreWriter::Impl {
   void write_history(const std::vector<TermStart>& history);
   void follow_arena(std::span<const Change> applied);
   Status change_unordered(const Change& change);
+  Status put_with_room(const Change& change, const Table::Place& place);
   Status put_unordered(const Change& change, const Table::Place& place);
   void release_slot(TableIndex table, Word* at);
   void sweep_unseen(TableIndex table);
+  [[nodiscard]] std::uint64_t live_records(TableIndex table) const;
+  void count_what_may_grow();
   void recount(std::uint64_t at);
 };
 
