@@ -21,6 +21,19 @@ bool same(const std::vector<shm::TermStart>& a, const std::vector<shm::TermStart
   });
 }
 
+/// The terms that wrote something up to there: a copy must not hold the name of one before its content.
+std::vector<shm::TermStart> history_up_to(const shm::Store& store, Sequence last) {
+  auto history = store.history();
+  std::erase_if(history, [last](const shm::TermStart& start) { return start.first > last; });
+  return history;
+}
+
+/// A deletion is noted before it is committed, and a writer may have died in between: one that never happened is none.
+Sequence deletions_up_to(const shm::Store& store) {
+  const auto noted = store.purged_up_to();
+  return std::min(noted, store.committed());
+}
+
 SenderPoint point_of(const shm::Store& store) {
   SenderPoint point;
   point.committed = store.committed();
@@ -190,7 +203,7 @@ void MirrorLink::collect_scan(StoreLink& store, Batch& batch) {
   store.sent = store.reader->position();
   store.mode = Mode::Following;
   store.full = false;
-  const auto end = SnapshotEnd{store.store.purged_up_to(), store.store.history()};
+  const auto end = SnapshotEnd{deletions_up_to(store.store), history_up_to(store.store, store.sent)};
   store.history_sent = end.history;
   add(batch, header(FrameType::SnapshotEnd, store, store.sent), encode_payload(end));
 }
@@ -222,7 +235,7 @@ bool MirrorLink::ship_journal(StoreLink& store, Sequence limit, Batch& batch) {
   if (store.held->last > limit) { return false; }
   if (store.mode == Mode::Following) {
     // The mirror must know a term before it holds that term's first entry, or two histories could look the same.
-    auto history = store.store.history();
+    auto history = history_up_to(store.store, store.held->last);
     if (!same(history, store.history_sent)) {
       add(batch, header(FrameType::History, store, store.held->first), encode_payload(history));
       store.history_sent = std::move(history);
@@ -317,8 +330,10 @@ void MirrorLink::update_phase() {
   const bool synced = std::all_of(stores_.begin(), stores_.end(), [](const StoreLink& store) { return store.synced; });
   const auto phase = stalled_ ? SenderPhase::Stalled : synced ? SenderPhase::Synced : SenderPhase::Syncing;
   for (auto& store : stores_) {
-    const shm::Store::Mirrored wanted{phase == SenderPhase::Synced, store.acknowledged};
     const auto present = store.store.mirrored();
+    // What a mirror holds that could not take over is not mirrored, whatever it acknowledges.
+    const bool synced_now = phase == SenderPhase::Synced;
+    const shm::Store::Mirrored wanted{synced_now, synced_now ? store.acknowledged : present.acknowledged};
     if (present.protected_by_mirror == wanted.protected_by_mirror && present.acknowledged == wanted.acknowledged) {
       continue;
     }
@@ -385,7 +400,8 @@ void MirrorLink::close() {
   if (connection_) { connection_->close(); }
   for (auto& store : stores_) {
     store.scan.reset();
-    [[maybe_unused]] const auto exposed = store.store.set_mirrored({false, store.acknowledged});  // nobody to tell
+    [[maybe_unused]] const auto exposed =
+        store.store.set_mirrored({false, store.store.mirrored().acknowledged});  // nobody to tell
   }
 }
 

@@ -13,6 +13,11 @@
 
 namespace understudy::link::replication {
 
+/// Of a Journal frame.
+inline Sequence last_in(const FrameHeader& header, const std::vector<std::byte>& payload) {
+  return Sequence{header.first.value + shm::whole_entries(payload, payload.size()).count - 1};
+}
+
 /// The other end in the test's hand: frames one by one, bytes as they are.
 class Puppet {
  public:
@@ -58,9 +63,23 @@ class Puppet {
         const auto frame = decoder_.next();
         if (!frame || !frame.value()) { break; }
         seen_.push_back(frame.value()->header.type);
+        const auto payload = frame.value()->payload;
+        if (frame.value()->header.type == FrameType::History || frame.value()->header.type == FrameType::Journal) {
+          frames.emplace_back(frame.value()->header, std::vector<std::byte>(payload.begin(), payload.end()));
+        }
       }
     }
     return std::count(seen_.begin(), seen_.end(), type) >= times;
+  }
+  /// Of History and Journal, in the order in which got() read them.
+  std::vector<std::pair<FrameHeader, std::vector<std::byte>>> frames;
+  /// The last change of that store that has come.
+  [[nodiscard]] Sequence last_of(std::uint16_t store) const {
+    Sequence last;
+    for (const auto& [header, payload] : frames) {
+      if (header.type == FrameType::Journal && header.store == store) { last = last_in(header, payload); }
+    }
+    return last;
   }
 
  private:
