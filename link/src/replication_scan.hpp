@@ -6,7 +6,8 @@
 ///
 /// The mark is what lets the journal be shipped *between* the pieces, so that a long scan does not lose the ring: each
 /// record not handed over yet will be read after the mark was the committed sequence. So a deletion up to the mark
-/// cannot be followed by the older record that it deleted.
+/// cannot be followed by the older record that it deleted. It moves with every record, and every some thousand slots
+/// where there is none to hand over.
 
 #include <condition_variable>
 #include <cstddef>
@@ -23,7 +24,7 @@ class SnapshotScan {
  public:
   /// Records newer than `after`. `store` is used by the scan's thread alone.
   SnapshotScan(shm::Store store, Sequence after, std::size_t piece_bytes);
-  /// Cancels; waits for the thread, at most for the walk over empty slots to the next record.
+  /// Cancels; waits for the thread, at most for the walk over Store::scan_step slots.
   ~SnapshotScan();
   SnapshotScan(const SnapshotScan&) = delete;
   SnapshotScan& operator=(const SnapshotScan&) = delete;
@@ -40,6 +41,7 @@ class SnapshotScan {
  private:
   void run();
   bool add(SnapshotRecordsBuilder& builder, const shm::Store::Record& record);
+  bool pass();
 
   const shm::Store store_;
   const Sequence after_;

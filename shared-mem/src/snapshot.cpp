@@ -16,6 +16,8 @@ namespace {
 
 constexpr int tries_max = 5;
 constexpr std::size_t chunk_bytes = 256 << 10;
+/// Nothing new although it was committed: only a commit point that goes back brings this about.
+constexpr int idle_max = 100;
 
 struct Found {
   std::size_t at = 0;  ///< of the key in the bytes; the value follows
@@ -86,11 +88,18 @@ Result<Sequence> collect(const Store& store, TableIndex table, Collected& into) 
   });
   if (!scanned) { return scanned.error(); }
   const Sequence end = store.committed();
-  for (int idle = 0; journal.position() < end && idle < read_tries_max;) {
+  // Everything up to `end` was in the ring when it was committed. More than a ring of it: the commit point is not what
+  // the journal follows, and may never be reached.
+  std::uint64_t left = store.schema().journal_bytes;
+  for (int idle = 0; journal.position() < end && idle < idle_max;) {
     auto chunk = journal.read(chunk_bytes);
     if (!chunk) { return chunk.error(); }
     if (chunk->state == JournalReader::State::Lapped) { return failure("the journal was lapped", Errc::Expired); }
     idle = chunk->state == JournalReader::State::Nothing ? idle + 1 : 0;
+    if (journal.position() < end && chunk->bytes.size() >= left) {
+      return failure("the journal does not reach its commit point", Errc::Expired);
+    }
+    left -= std::min<std::uint64_t>(left, chunk->bytes.size());
     auto walked = for_each_entry(chunk->bytes, [&](const JournalEntry& entry) {
       if (entry.table == table) { into.change(entry); }
     });

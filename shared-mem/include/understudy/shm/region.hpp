@@ -136,7 +136,10 @@ class Store {
   };
   /// Every committed record with sequence > `after`, in no order; the visitor's spans are copies valid for
   /// the call. Records that change during the scan show their old or their new value. False stops.
-  Status scan(TableIndex table, Sequence after, const std::function<bool(const Record&)>& visit) const;
+  /// `between`: called every scan_step slots, also where nothing is visited, between two looks; false stops.
+  Status scan(TableIndex table, Sequence after, const std::function<bool(const Record&)>& visit,
+              const std::function<bool()>& between = {}) const;
+  static constexpr std::uint64_t scan_step = 4096;
   /// The table as it was at one committed sequence, which is returned: whole transactions, in the order of the keys'
   /// bytes (numbers stored big-endian come in their own order), while the writer goes on. Takes memory for a copy of
   /// the table. False stops. Expired: lapped by the journal five times. Refused: a mirror's copy that is syncing.
