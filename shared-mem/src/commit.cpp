@@ -17,18 +17,22 @@ void StoreWriter::Impl::write_own_term() {
   history_has_term = true;
   auto& shared = control.history;
   const std::uint64_t count = words::load(&shared.count);
-  if (count > 0) {
-    auto& last = shared.entries[(count - 1) % layout::history_entries];
-    if (words::load(&last.term) == term) { return; }
-    if (words::load(&last.first) == committed + 1) {  // its term never committed anything
-      words::publish(&last.term, term);
-      return;
-    }
+  const auto at = [&](std::uint64_t i) -> layout::HistoryEntry& { return shared.entries[i % layout::history_entries]; };
+  // Terms that committed nothing here: one that died before, or whose changes a sender told of and did not bring.
+  const std::uint64_t oldest = count - std::min<std::uint64_t>(count, layout::history_kept);
+  std::uint64_t ahead = count;
+  while (ahead > oldest && words::load(&at(ahead - 1).first) > committed) { --ahead; }
+  if (ahead == count) {
+    if (count > 0 && words::load(&at(count - 1).term) == term) { return; }
+    words::store(&at(count).term, term);
+    words::store(&at(count).first, committed + 1);
+    words::publish(&shared.count, count + 1);
+    return;
   }
-  auto& next = shared.entries[count % layout::history_entries];
-  words::store(&next.term, term);
-  words::store(&next.first, committed + 1);
-  words::publish(&shared.count, count + 1);
+  // They become this one. Word by word, and after each of them terms and sequences still grow: first where they begin,
+  // the oldest first, then the names, the newest first.
+  for (std::uint64_t i = ahead; i < count; ++i) { words::publish(&at(i).first, committed + 1); }
+  for (std::uint64_t i = count; i > ahead; --i) { words::publish(&at(i - 1).term, term); }
 }
 
 void StoreWriter::Impl::write_entries(std::span<const Change> all) {

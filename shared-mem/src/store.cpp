@@ -207,10 +207,11 @@ std::vector<TermStart> Store::history() const {
   for (int tries = 0; tries < read_tries_max; ++tries) {
     history.clear();
     const std::uint64_t count = words::load_acquire(&shared.count);
-    const std::uint64_t kept = std::min<std::uint64_t>(count, layout::history_entries);
+    const std::uint64_t kept = std::min<std::uint64_t>(count, layout::history_kept);
     for (std::uint64_t i = count - kept; i < count; ++i) {
       const auto& entry = shared.entries[i % layout::history_entries];
-      history.push_back({Term{words::load(&entry.term)}, Sequence{words::load(&entry.first)}});
+      const TermStart start{Term{words::load(&entry.term)}, Sequence{words::load(&entry.first)}};
+      if (history.empty() || history.back().term != start.term) { history.push_back(start); }  // told once
     }
     if (words::unchanged(&shared.count, count) && grows(history)) { return history; }
   }

@@ -234,8 +234,8 @@ TEST_F(Writing, HistoryKeepsTheNewestTerms) {
     ASSERT_TRUE(put(writer, 1, term).ok());
   }
   const auto history = store.history();
-  ASSERT_EQ(history.size(), 64U);
-  EXPECT_EQ(history.front().term, Term{37});
+  ASSERT_EQ(history.size(), 63U);
+  EXPECT_EQ(history.front().term, Term{38});
   EXPECT_EQ(history.back().first, Sequence{100});
 }
 

@@ -40,6 +40,8 @@ inline constexpr std::uint32_t value_bytes_max = 4096;           ///< in a slot
 inline constexpr std::uint32_t blob_bytes_max = 64 << 10;        ///< in a slab
 inline constexpr std::uint64_t transaction_bytes_max = 1 << 20;  ///< entries of one transaction; one frame of the link
 inline constexpr std::size_t history_entries = 64;
+/// The entry that is being written is none of these, also when it takes the place of the oldest one.
+inline constexpr std::size_t history_kept = history_entries - 1;
 inline constexpr std::size_t journal_anchors = 64;
 
 /// How a table finds a record (TableDescription::kind).
@@ -161,7 +163,7 @@ struct HistoryEntry {
 /// If the writer dies: an entry above `count` is nothing; a published one whose first change was not committed is
 /// renamed by the next writer.
 struct History {
-  std::uint64_t count;  ///< ever appended; the last history_entries of them are kept
+  std::uint64_t count;  ///< ever appended; the last history_kept of them count
   std::uint64_t reserved[7];
   HistoryEntry entries[history_entries];
 };
