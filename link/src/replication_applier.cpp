@@ -17,6 +17,12 @@ bool Applier::StoreState::caught_up() const {
 
 Status Applier::acquire(const shm::Region& region, Term term, bool was_synced) {
   release();  // a writer of our own would refuse us
+  // All or none: the writers of those that could be had would have been stopped for nothing.
+  for (const auto& schema : region.schema().stores) {
+    const auto store = region.store(schema.name);
+    if (!store) { return store.error(); }
+    if (auto can = store.value().can_become_writer(term); !can) { return can; }
+  }
   std::vector<StoreState> acquired;
   for (const auto& schema : region.schema().stores) {
     const auto store = region.store(schema.name);

@@ -53,6 +53,15 @@ Result<StoreWriter> Store::become_writer(Term term) const {
   return StoreWriter(std::move(writer));
 }
 
+Status Store::can_become_writer(Term term) const {
+  if (impl_->region->access != Access::ReadWrite) {
+    return failure("region " + impl_->region->path + " is open for reading only", Errc::Refused);
+  }
+  auto lock = WriterLock::take(*impl_->region, impl_->index);
+  if (!lock) { return lock.error(); }
+  return impl_->check_writable(term.value);
+}
+
 StoreWriter::Impl::Impl(Store of, WriterLock held)
     : store(std::move(of)),
       control(*store.impl_->control),
@@ -68,13 +77,35 @@ StoreWriter::Impl::Impl(Store of, WriterLock held)
   choose_puts();
 }
 
-Status StoreWriter::Impl::adopt(std::uint64_t new_term) {
-  const std::uint64_t old_term = words::load_acquire(&control.writer.term);
-  if (new_term < old_term) {
-    return failure("term " + std::to_string(new_term) + " is older than the term " + std::to_string(old_term) +
-                       " of store \"" + store.schema().name + "\"",
+/// What is wrong with the copy, so that nobody can go on with it; or nothing. A former writer may be committing: it is
+/// looked at again when commit point and journal do not fit.
+Status Store::Impl::check_writable(std::uint64_t term) const {
+  const std::uint64_t former = words::load_acquire(&control->writer.term);
+  if (term < former) {
+    return failure("term " + std::to_string(term) + " is older than the term " + std::to_string(former) +
+                       " of store \"" + schema().name + "\"",
                    Errc::Refused);
   }
+  for (int tries = 0; tries < read_tries_max; ++tries) {
+    const std::uint64_t at = committed();
+    if (at > layout::sequence_max) { return damaged("its commit point cannot be"); }
+    const auto end = journal.end_of(at);
+    if (syncing() || (end && journal_holds(*end, words::load_acquire(&control->commit.reserved_end)))) { return {}; }
+  }
+  return damaged("its journal does not end where the commit point says");
+}
+
+Error Store::Impl::damaged(const std::string& what) const {
+  return failure("store \"" + schema().name + "\" is damaged: " + what, Errc::Damaged);
+}
+
+bool Store::Impl::journal_holds(std::uint64_t end, std::uint64_t reserved_end) const {
+  return reserved_end % 8 == 0 && reserved_end - end <= journal.ring_bytes();
+}
+
+Status StoreWriter::Impl::adopt(std::uint64_t new_term) {
+  // Before anything is stored: who is refused has not stopped the former writer.
+  if (auto sound = store.impl_->check_writable(new_term); !sound) { return sound; }
   // From the first of these stores on a former writer that still runs finds itself replaced.
   term = new_term;
   epoch = words::load_acquire(&control.writer.epoch) + 1;
@@ -93,15 +124,13 @@ Status StoreWriter::Impl::adopt(std::uint64_t new_term) {
     words::publish(&control.commit.sync, 0);
     sync = 0;
   }
-  const auto damaged = [&](const std::string& what) {
-    return failure("store \"" + store.schema().name + "\" is damaged: " + what, Errc::Damaged);
-  };
   if (sync != 0) { reserved_end &= ~std::uint64_t{7}; }  // the journal is about to begin anew there
-  if (committed > layout::sequence_max) { return damaged("its commit point cannot be"); }
   const auto end = journal.end_of(committed);
-  const bool journal_holds = end && reserved_end % 8 == 0 && reserved_end - *end <= journal.ring_bytes();
-  if (sync == 0 && !journal_holds) { return damaged("its journal does not end where the commit point says"); }
-  end_position = journal_holds ? *end : reserved_end;
+  const bool holds = end && store.impl_->journal_holds(*end, reserved_end);
+  if (committed > layout::sequence_max || (sync == 0 && !holds)) {
+    return store.impl_->damaged("somebody wrote it while it was taken over");
+  }
+  end_position = holds ? *end : reserved_end;
   end_copy = words::load(&control.commit.ends[0].sequence) == committed ? 0 : 1;
   // A copy that is still being synced is whole neither way: the next snapshot or catch-up puts it right.
   if (sync == 0) {

@@ -1,13 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 /// What is said of a mirror's copy is true of it: which changes it could take over with, which terms wrote it, when it
-/// is whole.
-/// Covers: link/src/replication_mirror_link.cpp
+/// is whole. And a region of which one store is damaged.
+/// Covers: link/src/replication_mirror_link.cpp, link/src/replication_applier.cpp
 #include <fcntl.h>
 #include <gtest/gtest.h>
 #include <sys/mman.h>
 
 #include <utility>
 
+#include "replication_applier.hpp"
 #include "replication_puppet.hpp"
 #include "understudy/shm/layout.hpp"
 
@@ -124,6 +125,22 @@ TEST(Replication, ATermIsToldWithItsFirstChangesAndNotBefore) {
     known = history->size();
   }
   EXPECT_EQ(known, 2U);
+}
+
+/// Of several stores all are taken or none: the writers of the others go on.
+TEST(AnApplier, ThatCannotHaveOneStoreLeavesTheOthersAlone) {
+  const TestRegion region;
+  CommitLine damaged(region.open().path(), 1);
+  damaged->ends[0].sequence = damaged->ends[1].sequence = 77;
+  const auto term = region.store("net").term();
+  const auto epoch = region.store("net").epoch();
+  const ReceiverCallbacks callbacks;
+  Applier sut(callbacks);
+  const auto acquired = sut.acquire(region.open(), Term{9}, false);
+  ASSERT_FALSE(acquired.ok());
+  EXPECT_EQ(acquired.error().code, Errc::Damaged);
+  EXPECT_EQ(region.store("net").term(), term);
+  EXPECT_EQ(region.store("net").epoch(), epoch);
 }
 
 }  // namespace

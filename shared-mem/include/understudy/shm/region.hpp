@@ -165,8 +165,11 @@ class Store {
 
   /// Becomes the writer under (term, epoch+1): undoes the unfinished journal tail, then writes go on. Refused:
   /// `term` below the store's, or another writer in this kernel holds the store's lock (OFD lock on the region file;
-  /// skipped where the file does not support locks). The former writer's next commit fails with Refused.
+  /// skipped where the file does not support locks). The former writer's next commit fails with Refused. Damaged: what
+  /// the store holds cannot be gone on with. Whatever is refused, the former writer may go on.
   Result<StoreWriter> become_writer(Term term) const;
+  /// Would become_writer() be refused now, and why? Changes nothing: for who wants several stores or none.
+  [[nodiscard]] Status can_become_writer(Term term) const;
 
  private:
   friend class Region;

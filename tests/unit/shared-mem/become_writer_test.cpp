@@ -1,0 +1,60 @@
+// SPDX-License-Identifier: Apache-2.0
+/// Becoming the writer of a damaged store: a refusal leaves everything as it was.
+/// Covers: shared-mem/src/recovery.cpp
+#include "raw_region.hpp"
+#include "region_fixture.hpp"
+
+namespace understudy::shm {
+namespace {
+
+class BecomeWriter : public testing::Test {
+ protected:
+  void SetUp() override {
+    auto writer = store.become_writer(Term{3}).value();
+    for (std::uint64_t id = 0; id < 10; ++id) { ASSERT_TRUE(put(writer, id, id).ok()); }
+  }
+  /// Refused, and the writer that there may be serves on under the term that it has.
+  void expect_untouched() {
+    const auto epoch = store.epoch();
+    const auto writer = store.become_writer(Term{9});
+    ASSERT_FALSE(writer.ok());
+    EXPECT_EQ(writer.error().code, Errc::Damaged);
+    EXPECT_EQ(store.term(), Term{3});
+    EXPECT_EQ(store.epoch(), epoch);
+    EXPECT_EQ(store.can_become_writer(Term{9}).error().code, Errc::Damaged);
+  }
+  RegionFile file;
+  Region region = Region::create(file.path(), small_region_bytes, small_schema()).value();
+  Store store = region.store("state").value();
+  RawRegion raw{file.path(), small_region_bytes};
+  layout::CommitLine& commit = raw.control()->commit;
+};
+
+TEST_F(BecomeWriter, OfAStoreWhoseJournalHasNoEndChangesNothing) {
+  commit.ends[0].sequence = commit.ends[1].sequence = 77;
+  expect_untouched();
+}
+
+TEST_F(BecomeWriter, OfAStoreWhoseCommitPointCannotBeChangesNothing) {
+  commit.committed = layout::sequence_max + 1;
+  expect_untouched();
+}
+
+TEST_F(BecomeWriter, OfAStoreWhoseJournalEndsElsewhereChangesNothing) {
+  commit.reserved_end += std::uint64_t{64 << 10} * 2;
+  expect_untouched();
+}
+
+TEST_F(BecomeWriter, IsAnsweredBeforeItIsTriedAndThatChangesNothing) {
+  const auto epoch = store.epoch();
+  EXPECT_TRUE(store.can_become_writer(Term{3}).ok());
+  EXPECT_EQ(store.can_become_writer(Term{2}).error().code, Errc::Refused) << "a term of before";
+  EXPECT_EQ(store.epoch(), epoch);
+  const auto writer = store.become_writer(Term{4}).value();
+  EXPECT_EQ(store.can_become_writer(Term{5}).error().code, Errc::Refused) << "being written";
+  const auto reader = Region::open(file.path(), Access::ReadOnly).value().store("state").value();
+  EXPECT_EQ(reader.can_become_writer(Term{5}).error().code, Errc::Refused) << "open for reading";
+}
+
+}  // namespace
+}  // namespace understudy::shm
