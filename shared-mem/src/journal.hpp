@@ -9,7 +9,8 @@
 ///   J1  Bytes at position p are intact as long as reserved_end - p <= ring size; the writer raises reserved_end
 ///       before it touches the first byte (pairs with lapped(), asked after the bytes were copied).
 ///   J2  Entries up to `committed` are complete, and ends[] tells where they end.
-///   J3  Starting the journal anew raises reserved_end by a whole ring, so every older position is lapped.
+///   J3  Starting the journal anew raises reserved_end by a whole ring and a word, so every position up to the present
+///       end is lapped.
 
 #include <bit>
 #include <cstring>

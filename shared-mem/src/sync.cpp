@@ -258,7 +258,7 @@ void StoreWriter::Impl::recount(std::uint64_t at) {
 
 /// An empty journal that goes on after `at`. Only while the sync mark is set.
 void StoreWriter::Impl::restart_journal(std::uint64_t at) {
-  reserved_end += journal.ring_bytes();  // every older position is lapped
+  reserved_end += journal.ring_bytes() + sizeof(Word);  // every older position is lapped, the present end too (J3)
   words::invalidate(&control.commit.reserved_end, reserved_end);
   end_position = reserved_end;
   end_copy = 0;

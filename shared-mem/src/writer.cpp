@@ -14,6 +14,7 @@ StoreWriter::~StoreWriter() = default;
 
 Sequence StoreWriter::committed() const { return Sequence{impl_->committed}; }
 const Store& StoreWriter::store() const { return impl_->store; }
+bool StoreWriter::in_transaction() const { return impl_->in_transaction; }
 
 Result<Sequence> StoreWriter::erase(TableIndex table, Bytes key) {
   if (!impl_->can_change(table, key, {}, layout::op_erase)) [[unlikely]] { return impl_->cannot_change(table); }

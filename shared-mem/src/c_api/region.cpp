@@ -38,6 +38,12 @@ understudy_status told_with(const Result<Sequence>& result, std::uint64_t* seque
   return UNDERSTUDY_OK;
 }
 
+/// Of one change: inside a transaction it has no sequence yet, and `sequence` stays as it is.
+understudy_status told_of_change(const understudy_writer& writer, const Result<Sequence>& result,
+                                 std::uint64_t* sequence) {
+  return told_with(result, writer.writer.in_transaction() ? nullptr : sequence);
+}
+
 }  // namespace
 
 understudy_status told(const Error& error) {
@@ -275,8 +281,8 @@ understudy_status understudy_writer_put(understudy_writer* writer, uint32_t tabl
     return told(us::failure("table \"" + schema->name + "\" has blobs: understudy_writer_put_blob writes them",
                             us::Errc::BadInput));
   }
-  return us::c_api::told_with(
-      writer->writer.put(table, bytes(key, schema->key_bytes), bytes(value, schema->value_bytes)), sequence);
+  const auto done = writer->writer.put(table, bytes(key, schema->key_bytes), bytes(value, schema->value_bytes));
+  return us::c_api::told_of_change(*writer, done, sequence);
 }
 
 understudy_status understudy_writer_put_many(understudy_writer* writer, uint32_t table, size_t count, const void* keys,
@@ -292,8 +298,8 @@ understudy_status understudy_writer_put_blob(understudy_writer* writer, uint32_t
                                              const void* value, size_t value_bytes, uint64_t* sequence) {
   const auto* schema = table_of(writer->writer.store(), table);
   if (schema == nullptr) { return told(no_table(writer->writer.store(), table)); }
-  return us::c_api::told_with(writer->writer.put(table, bytes(key, schema->key_bytes), bytes(value, value_bytes)),
-                              sequence);
+  const auto done = writer->writer.put(table, bytes(key, schema->key_bytes), bytes(value, value_bytes));
+  return us::c_api::told_of_change(*writer, done, sequence);
 }
 
 understudy_status understudy_writer_rebuild(understudy_writer* writer, uint32_t table) {
@@ -304,7 +310,7 @@ understudy_status understudy_writer_erase(understudy_writer* writer, uint32_t ta
                                           uint64_t* sequence) {
   const auto* schema = table_of(writer->writer.store(), table);
   if (schema == nullptr) { return told(no_table(writer->writer.store(), table)); }
-  return us::c_api::told_with(writer->writer.erase(table, bytes(key, schema->key_bytes)), sequence);
+  return us::c_api::told_of_change(*writer, writer->writer.erase(table, bytes(key, schema->key_bytes)), sequence);
 }
 
 understudy_status understudy_writer_begin(understudy_writer* writer) { return told(writer->writer.begin()); }

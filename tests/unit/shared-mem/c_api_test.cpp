@@ -109,6 +109,23 @@ TEST_F(CApi, AJournalWithChangesOfOtherSizesIsDamaged) {
   understudy_journal_close(journal);
 }
 
+TEST_F(CApi, InsideATransactionNoSequenceIsTold) {
+  const std::uint64_t key = 1;
+  const std::uint64_t value = 10;
+  put(2, 20);
+  std::uint64_t sequence = 77;
+  ASSERT_EQ(understudy_writer_begin(writer_), UNDERSTUDY_OK);
+  ASSERT_EQ(understudy_writer_put(writer_, 0, &key, &value, &sequence), UNDERSTUDY_OK);
+  ASSERT_EQ(understudy_writer_put_blob(writer_, 2, &key, "x", 1, &sequence), UNDERSTUDY_OK);
+  const std::uint64_t gone = 2;
+  ASSERT_EQ(understudy_writer_erase(writer_, 0, &gone, &sequence), UNDERSTUDY_OK);
+  EXPECT_EQ(sequence, 77U) << "the commit has the sequence";
+  ASSERT_EQ(understudy_writer_commit(writer_, &sequence), UNDERSTUDY_OK);
+  EXPECT_EQ(sequence, 4U);
+  ASSERT_EQ(understudy_writer_put(writer_, 0, &key, &value, &sequence), UNDERSTUDY_OK);
+  EXPECT_EQ(sequence, 5U);
+}
+
 TEST_F(CApi, ManyArePutWithOneCall) {
   const std::uint64_t keys[] = {2, 9, 1};
   const std::uint64_t values[] = {22, 99, 11};

@@ -175,6 +175,21 @@ TEST_F(Mirroring, AFollowerOfTheMirrorIsToldThatASnapshotCame) {
   EXPECT_EQ(anew.read(64).value().state, JournalReader::State::Nothing);
 }
 
+TEST_F(Mirroring, AFollowerThatCameBetweenASnapshotsBeginAndEndIsToldToo) {
+  JournalReader reader(sender, Sequence{0});
+  for (std::uint64_t id = 0; id < 50; ++id) { ASSERT_TRUE(put(writer, id, id).ok()); }
+  ship(reader);
+  for (std::uint64_t id = 0; id < 10; ++id) { ASSERT_TRUE(put(writer, id, id + 1).ok()); }
+  ASSERT_TRUE(receiver.begin_sync(false).ok());
+  JournalReader follower(mirror, mirror.committed());
+  ASSERT_EQ(follower.read(64).value().state, JournalReader::State::Nothing);
+  send_records(mirror.committed());
+  ASSERT_TRUE(receiver.end_sync(sender.committed(), sender.history(), {}).ok());
+  const auto read = follower.read(64);
+  ASSERT_TRUE(read.ok()) << read.error().message;
+  EXPECT_EQ(read->state, JournalReader::State::Lapped);
+}
+
 TEST_F(Mirroring, AnInterruptedSnapshotStaysSyncingAndRefusesToGoOn) {
   for (std::uint64_t id = 0; id < 50; ++id) { ASSERT_TRUE(put(writer, id, id).ok()); }
   ASSERT_TRUE(receiver.begin_sync(true).ok());

@@ -210,6 +210,7 @@ class StoreWriter {
   /// before. BadInput: nothing was reserved. Refused: not synced. A mirror does it by itself when it needs the room.
   Status rebuild(TableIndex table);
   Status rollback();  ///< forgets the open transaction; nothing of it was ever in the region
+  [[nodiscard]] bool in_transaction() const;
 
   /// --- mirror side: the records of a sender, with the sender's sequence numbers ---
   /// Applies whole journal entries as they came from JournalReader (checks every length, index and CRC-32C).
