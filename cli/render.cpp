@@ -58,6 +58,28 @@ std::string local_time(std::int64_t time_ns) {
   return std::string(text.data(), size) + millis.data();
 }
 
+/// How far the mirror has come, as the active has said; empty: it has said nothing.
+std::string sync_text(const link::SyncStatus& sync) {
+  if (sync.stream.empty()) { return ""; }
+  std::string text = "mirror on " + sync.standby.value + ", stream " + sync.stream + ", acknowledged:";
+  for (const auto& store : sync.stores) {
+    text += (&store == sync.stores.data() ? " " : ", ") + store.store + " " + std::to_string(store.acknowledged.value) +
+            " of " + std::to_string(store.committed.value);
+  }
+  constexpr std::uint64_t second = 1000;
+  if (sync.behind_ms >= second) { text += "; nothing new for " + std::to_string(sync.behind_ms / second) + " s"; }
+  return paragraph(text, "    ");
+}
+
+boost::json::object sync_json(const link::SyncStatus& sync) {
+  boost::json::array stores;
+  for (const auto& store : sync.stores) {
+    stores.push_back(
+        {{"store", store.store}, {"committed", store.committed.value}, {"acknowledged", store.acknowledged.value}});
+  }
+  return {{"standby", sync.standby.value}, {"stream", sync.stream}, {"behind_ms", sync.behind_ms}, {"stores", stores}};
+}
+
 /// Empty where there is one.
 std::string control_servers_text(const link::GroupStatus& status) {
   if (status.control_servers.empty()) { return ""; }
@@ -87,14 +109,18 @@ std::string status_text(const link::GroupStatus& status) {
                    " " + cell(std::to_string(role.term.value), 7) + " " + cell(role.mirror_phase, 9) + " " +
                    cell(role.lease, 9) + " " + std::to_string(role.priority)) +
            "\n";
+    out += sync_text(role.sync);
     if (!role.detail.empty()) { out += paragraph("! " + role.detail, "    "); }
   }
   out += "\n" + trimmed(cell("BLADE", 20) + cell("AGENT", 14) + cell("BFD", 10) + cell("PORTS", 12)) + "\n";
   for (const auto& blade : status.blades) {
-    out += trimmed(cell(blade.blade.value, 19) + " " + cell(blade.agent_connected ? "connected" : "lost", 13) + " " +
-                   cell(link::to_string(blade.bfd), 9) + " " + cell(blade.isolated ? "isolated" : "connected", 11) +
-                   " " + (blade.standby ? "standby" : "")) +
-           "\n";
+    out +=
+        trimmed(cell(blade.blade.value, 19) + " " + cell(blade.agent_connected ? "connected" : "lost", 13) + " " +
+                cell(link::to_string(blade.bfd), 9) + " " + cell(blade.isolated ? "isolated" : "connected", 11) + " " +
+                (blade.standby ? "standby"
+                 : blade.spare ? "spare"
+                               : "")) +
+        "\n";
     if (!blade.detail.empty()) { out += paragraph("! " + blade.detail, "    "); }
   }
   if (status.witnesses.empty()) { return out; }
@@ -118,6 +144,7 @@ std::string status_json(const link::GroupStatus& status) {
                      {"mirror_phase", role.mirror_phase},
                      {"lease", role.lease},
                      {"priority", role.priority},
+                     {"sync", sync_json(role.sync)},
                      {"detail", role.detail}});
   }
   boost::json::array blades;
@@ -126,6 +153,8 @@ std::string status_json(const link::GroupStatus& status) {
                       {"agent", blade.agent_connected ? "connected" : "lost"},
                       {"bfd", link::to_string(blade.bfd)},
                       {"isolated", blade.isolated},
+                      {"standby", blade.standby},
+                      {"spare", blade.spare},
                       {"detail", blade.detail}});
   }
   boost::json::array servers;

@@ -3,4 +3,3 @@ add_library(understudy_spec_json STATIC src/spec_json.cpp src/guest_channel.cpp)
 target_link_libraries(understudy_spec_json PUBLIC understudy_messages Boost::json PRIVATE understudy_warnings)
 # GCC 12 takes the inactive alternatives of a moved std::variant for uninitialised strings.
 target_compile_options(understudy_spec_json PRIVATE $<$<CXX_COMPILER_ID:GNU>:-Wno-maybe-uninitialized>)
-understudy_precompiled(understudy_spec_json io)

@@ -21,8 +21,12 @@ std::optional<Instant> Blade::off_is_doubted_at(Duration settle) const {
   return std::max(powered_off_at, bfd.since) + settle;
 }
 
-BladeBook::BladeBook(const GroupConfig& config) : standby_(config.standby().id) {
+BladeBook::BladeBook(const GroupConfig& config) : standbys_(config.standbys()) {
   for (const auto& blade : config.blades) { blades_[blade.id].config = blade; }
+}
+
+bool BladeBook::is_standby(const BladeId& id) const {
+  return std::find(standbys_.begin(), standbys_.end(), id) != standbys_.end();
 }
 
 Blade* BladeBook::find(const BladeId& id) {

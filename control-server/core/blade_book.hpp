@@ -5,6 +5,7 @@
 #include <map>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "core/config.hpp"
 #include "core/hold_out.hpp"
@@ -79,11 +80,13 @@ class BladeBook {
   [[nodiscard]] Blade& at(const BladeId& id);
   [[nodiscard]] const Blade& at(const BladeId& id) const;
   [[nodiscard]] const std::map<BladeId, Blade>& all() const { return blades_; }
-  [[nodiscard]] const BladeId& standby() const { return standby_; }
+  /// The preferred one first; never none.
+  [[nodiscard]] const std::vector<BladeId>& standbys() const { return standbys_; }
+  [[nodiscard]] bool is_standby(const BladeId& id) const;
 
  private:
   std::map<BladeId, Blade> blades_;
-  BladeId standby_;
+  std::vector<BladeId> standbys_;
 };
 
 }  // namespace understudy::control

@@ -28,7 +28,9 @@ struct RoleConfig {
 struct Timings {
   Duration detection{std::chrono::milliseconds(150)};  ///< BFD interval times multiplier
   Duration bfd_interval{std::chrono::milliseconds(50)};
-  Duration sync_alarm{std::chrono::milliseconds(1000)};      ///< a sync that stopped is told by then
+  Duration sync_alarm{std::chrono::milliseconds(1000)};  ///< a sync that stopped is told by then
+  /// A mirror that its active has lost may be back by then, unnoticed: before, the active has waited for it itself.
+  Duration stream_back{std::chrono::milliseconds(200)};
   Duration sync_grace{std::chrono::milliseconds(4000)};      ///< and the mirror may take over this long (never SYNCING)
   Duration agent_restart{std::chrono::milliseconds(2000)};   ///< a host-agent that was closed may be back by then
   Duration movement_delay{std::chrono::milliseconds(3000)};  ///< settled on the mirror before `always` moves
@@ -107,17 +109,21 @@ struct GroupConfig {
   Timings timings;
   HoldOutConfig hold_out;
   std::vector<WitnessConfig> witnesses = {};
-  bool has_power = false;                     ///< a power driver is configured
-  bool leases = false;                        ///< isolation first, power second, a lease that ran out third
-  bool control_shares_standby_blade = false;  ///< then the standby's liveness proves nothing about our network
+  bool has_power = false;      ///< a power driver is configured
+  bool leases = false;         ///< isolation first, power second, a lease that ran out third
+  BladeId control_blade = {};  ///< the one that this control-server runs on; empty: it is on none
 
-  [[nodiscard]] const BladeConfig& standby() const {
+  /// Those that stand by, the preferred one first: in the order of `blades`. A group has one at least.
+  [[nodiscard]] std::vector<BladeId> standbys() const {
+    std::vector<BladeId> all;
     for (const auto& blade : blades) {
-      if (blade.standby) { return blade; }
+      if (blade.standby) { all.push_back(blade.id); }
     }
-    UNDERSTUDY_ASSERT(false && "a group has a standby");
-    return blades.front();
+    UNDERSTUDY_ASSERT(!all.empty() && "a group has a standby");
+    return all;
   }
+  /// Then its liveness proves nothing about our network.
+  [[nodiscard]] bool control_shares(const BladeId& blade) const { return !blade.empty() && blade == control_blade; }
 };
 
 }  // namespace understudy::control

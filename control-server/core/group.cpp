@@ -10,17 +10,19 @@ using link::Vote;
 
 Group::Group(GroupConfig config, const std::vector<Ownership>& stored, const std::set<RoleId>& was_protected,
              std::map<BladeId, HoldOutAges> held_out)
-    : config_(std::move(config)), policy_(config_.movement), held_out_(std::move(held_out)), blades_(config_) {
+    : config_(std::move(config)),
+      policy_(config_.movement),
+      held_out_(std::move(held_out)),
+      blades_(config_),
+      monitoring_(config_) {
   for (const auto& role : config_.roles) {
     Ownership own;
     for (const auto& ownership : stored) {
       if (ownership.role == role.spec.id) { own = ownership; }
     }
-    roles_.emplace_back(role, blades_.standby(), own);
+    roles_.emplace_back(role, blades_.standbys(), own);
     if (was_protected.contains(role.spec.id)) { roles_.back().was_protected(); }
   }
-  bench_ = {{}, config_.timings.silence_window(), config_.timings.voices_return};
-  for (const auto& witness : config_.witnesses) { bench_.voices.push_back({Vote::Unknown, {}, {}, witness.spacing()}); }
   std::stable_sort(roles_.begin(), roles_.end(), [](const RoleMachine& one, const RoleMachine& other) {
     return one.config().priority > other.config().priority;
   });
@@ -28,14 +30,14 @@ Group::Group(GroupConfig config, const std::vector<Ownership>& stored, const std
 
 std::vector<Effect> Group::step(Instant now, const Event& event) {
   std::vector<Effect> effects;
-  StepContext context{now, config_, blades_, policy_, effects, standby_free()};
+  StepContext context{now, config_, blades_, policy_, effects, taken()};
   std::visit([&](const auto& one) { handle(context, one); }, event);
   let_back_in_time(context);
-  doubt_power(context);
+  SwitchingUnit(roles_, context).doubt_power();
   context.policy = policy_;
-  context.standby_free = standby_free();
+  context.taken = taken();
   settle(context);
-  open_standby(context);
+  SwitchingUnit(roles_, context).open_standbys();
   for (auto& role : roles_) { role.keep_protection(context); }
   return effects;
 }
@@ -51,10 +53,12 @@ void Group::settle(StepContext& context) {
       role.settle(context, neighbours_of(role, context.now));
       after += role.changes();
     }
-    bool moved = false;
-    for (auto& role : roles_) { moved = role.take_moved() || moved; }
-    if (moved) { release_mirrors(context); }
-    if (before == after && !moved) { return; }
+    std::set<BladeId> moved_to;
+    for (auto& role : roles_) {
+      if (role.take_moved()) { moved_to.insert(role.standby()); }
+    }
+    for (const auto& standby : moved_to) { release_mirrors(context, standby); }
+    if (before == after && moved_to.empty()) { return; }
   }
 }
 
@@ -76,7 +80,14 @@ std::optional<Instant> Group::next_deadline() const {
 
 link::GroupStatus Group::status() const {
   link::GroupStatus status;
-  if (standby_free()) { status.standby = blades_.standby(); }
+  const auto become_actives = taken();
+  std::set<BladeId> used;
+  for (const auto& role : roles_) { used.insert(role.standby()); }
+  for (const auto& standby : blades_.standbys()) {
+    if (status.standby.empty() && used.contains(standby) && !become_actives.contains(standby)) {
+      status.standby = standby;
+    }
+  }
   status.movement = policy_;
   status.bfd = config_.bfd;
   for (const auto& role : config_.roles) {
@@ -86,10 +97,12 @@ link::GroupStatus Group::status() const {
   }
   for (const auto& config : config_.blades) {
     const auto& blade = blades_.at(config.id);
+    const bool stands_by = config.standby && !become_actives.contains(config.id);
     status.blades.push_back({config.id, blade.connected, blade.bfd.vote, blade.isolated,
-                             config.standby && standby_free(), hold_out_text(config.id)});
+                             stands_by && used.contains(config.id), hold_out_text(config.id),
+                             stands_by && !used.contains(config.id)});
   }
-  status.witnesses = witness_status();
+  status.witnesses = monitoring_.witnesses(config_);
   return status;
 }
 
@@ -100,10 +113,11 @@ Result<std::string> Group::check_move(const RoleId& id) const {
     return failure(id.value + " is " + to_string(role->state()) + "; only a role that is on-mirror can be moved",
                    Errc::Refused);
   }
-  if (!blades_.at(blades_.standby()).connected) {
-    return failure("the host-agent of " + blades_.standby().value + " is not connected", Errc::Refused);
+  const auto& standby = role->standby();
+  if (!blades_.at(standby).connected) {
+    return failure("the host-agent of " + standby.value + " is not connected", Errc::Refused);
   }
-  return id.value + " moves to the host of " + blades_.standby().value;
+  return id.value + " moves to the host of " + standby.value;
 }
 
 const RoleMachine* Group::find(const RoleId& id) const {
@@ -119,67 +133,32 @@ RoleMachine* Group::find_mutable(const RoleId& id) {
   return nullptr;
 }
 
-bool Group::standby_free() const {
+std::set<BladeId> Group::taken() const {
+  std::set<BladeId> hosts;
   for (const auto& role : roles_) {
-    if (role.ownership().place == Place{blades_.standby(), PlaceKind::Host}) { return false; }
+    const auto& place = role.ownership().place;
+    if (place.kind == PlaceKind::Host && blades_.is_standby(place.blade)) { hosts.insert(place.blade); }
   }
-  return true;
+  return hosts;
 }
 
 Neighbours Group::neighbours_of(const RoleMachine& self, Instant now) const {
   Neighbours neighbours;
-  neighbours.standby_free = standby_free();
-  const Duration settle = config_.timings.vote_settle();
-  std::optional<Instant> first;
-  std::optional<Instant> last;
-  bool all_silent = true;
+  const auto& standby = self.standby();
+  neighbours.standby_free = !taken().contains(standby);
   for (const auto& role : roles_) {
     const auto state = role.state();
     const bool on_mirror = state == RoleState::TakingOver || state == RoleState::OnMirror || state == RoleState::Moving;
     const bool comes_later = role.config().priority < self.config().priority;
-    if (role.id() != self.id() && on_mirror && !comes_later) { neighbours.other_on_mirror = role.id(); }
-    const bool there = on_mirror || role.ownership().place.blade == blades_.standby();
+    const bool on_its_mirror = on_mirror && role.standby() == standby;
+    if (role.id() != self.id() && on_its_mirror && !comes_later) { neighbours.other_on_mirror = role.id(); }
+    const bool there = on_its_mirror || role.ownership().place.blade == standby;
     neighbours.standby_needed =
         neighbours.standby_needed || (role.id() != self.id() && there && !role.awaits_give_back());
-    // A role that is being taken over counts as serving until its failure is older than one settle time: two that
-    // fall silent together are decided one after the other.
-    const auto decided = role.decided_at();
-    const bool was_serving = on_mirror && decided && now - *decided <= settle;
-    const bool serves = !on_mirror && role.ownership().place == Place{role.config().active, PlaceKind::Host};
-    if (!serves && !was_serving) { continue; }
-    ++neighbours.surroundings.actives;
-    const auto& ballot = blades_.at(role.config().active).bfd;
-    all_silent = all_silent && ballot.vote == Vote::Down;
-    first = first ? std::min(*first, ballot.since) : ballot.since;
-    last = last ? std::max(*last, ballot.since) : ballot.since;
   }
-  neighbours.surroundings.all_at_once = all_silent && first && *last - *first <= settle;
   neighbours.lacked_by_all = lacked_by_all(self);
-  look_for_witness(self, now, neighbours.surroundings);
-  neighbours.surroundings.bench = bench_;
+  neighbours.surroundings = monitoring_.surroundings(config_, blades_, roles_, self, now);
   return neighbours;
-}
-
-/// Where both observers hang on the standby's one cable, voices that come and go are that cable's fault, as long as a
-/// single one of them does: to the control-server or to a mirror.
-void Group::look_for_witness(const RoleMachine& self, Instant now, Surroundings& around) const {
-  const bool shared = config_.control_shares_standby_blade;
-  const auto wavered = [&](std::optional<Instant> at) {
-    if (!shared || !at || *at + config_.timings.voices_return <= now) { return; }
-    const Instant steady = *at + config_.timings.voices_return;
-    around.witness_from = std::max(around.witness_from.value_or(steady), steady);
-  };
-  for (const auto& [id, blade] : blades_.all()) {
-    if (id == self.ownership().place.blade || (blade.config.standby && shared)) { continue; }
-    around.witness = around.witness || blade.bfd.vote == Vote::Up;
-    wavered(blade.wavered_at);
-  }
-  if (!shared) { return; }
-  for (const auto& role : roles_) {
-    if (role.id() != self.id()) { wavered(role.mirror_wavered_at()); }
-  }
-  around.same_cable = config_.timings.same_cable();
-  around.witness = around.witness && !around.witness_from;
 }
 
 void Group::note_blade(StepContext& context, Severity severity, const std::string& kind, const BladeId& blade,
@@ -188,11 +167,11 @@ void Group::note_blade(StepContext& context, Severity severity, const std::strin
 }
 
 void Group::handle(StepContext& context, const Started& /*event*/) {
-  note_blade(context, Severity::Info, "start", blades_.standby(),
+  note_blade(context, Severity::Info, "start", blades_.standbys().front(),
              "control-server decides for " + std::to_string(roles_.size()) + " roles; movement policy " +
                  link::to_string(policy_));
   if (policy_ == link::MovementPolicy::WhenSlow || policy_ == link::MovementPolicy::WhenQuiet) {
-    note_blade(context, Severity::Warning, "start", blades_.standby(),
+    note_blade(context, Severity::Warning, "start", blades_.standbys().front(),
                std::string("movement policy ") + link::to_string(policy_) +
                    ": nothing reports how slow or quiet a role is, so a role stays on its mirror until it is moved by "
                    "an operator");
@@ -254,9 +233,12 @@ void Group::on_hello(StepContext& context, const link::Hello& hello) {
                    "stop one of them");
   }
   bool mirrors = false;
+  bool foreign = false;  // of a role whose standby is another one
   for (const auto& held : hello.held) {
+    const auto* role = find(held.role);
     mirrors = mirrors || held.kind == PlaceKind::Mirror;
-    if (find(held.role) == nullptr) {
+    foreign = foreign || (held.kind == PlaceKind::Mirror && role != nullptr && role->standby() != hello.blade);
+    if (role == nullptr) {
       note_blade(context, Severity::Warning, "ignored", hello.blade, "it holds unknown " + held.role.value);
     }
   }
@@ -268,19 +250,24 @@ void Group::on_hello(StepContext& context, const link::Hello& hello) {
     }
     role.on_hello(context, hello.blade, held);
   }
-  if (hello.blade == blades_.standby() && mirrors && !standby_free()) { release_mirrors(context); }
+  if (!blades_.is_standby(hello.blade)) { return; }
+  if (foreign || (mirrors && taken().contains(hello.blade))) { release_mirrors(context, hello.blade); }
 }
 
-void Group::release_mirrors(StepContext& context) {
+/// Of a standby that has become an active, all; else those that nobody wants there: they would follow their actives
+/// under the same addresses as the mirrors of another standby.
+void Group::release_mirrors(StepContext& context, const BladeId& standby) {
+  const bool active = taken().contains(standby);
   link::ReleaseMirrors order;
   for (auto& role : roles_) {
-    if (role.spares_its_mirror()) {
+    if (role.standby() != standby) { continue; }
+    if (!active || role.spares_its_mirror()) {
       order.except.push_back(role.id());
     } else {
-      role.on_mirrors_released(context, blades_.standby());
+      role.on_mirrors_released(context, standby);
     }
   }
-  context.send(blades_.standby(), std::move(order));
+  context.send(standby, std::move(order));
 }
 
 void Group::on_released(StepContext& context, const BladeId& blade, const link::MirrorsReleased& report) {
@@ -297,14 +284,8 @@ void Group::handle(StepContext& context, const AgentLost& event) {
   for (auto& role : roles_) { role.on_agent_lost(context, event.blade); }
 }
 
-void Group::handle(StepContext& context, const BfdChanged& event) {
-  auto* blade = blades_.find(event.peer);
-  if (blade == nullptr || blade->bfd.vote == event.vote) { return; }
-  if (blade->bfd.since != Instant{}) { blade->wavered_at = context.now; }
-  blade->bfd = {event.vote, context.now};
-  note_blade(context, event.vote == Vote::Down ? Severity::Warning : Severity::Info, "vote", event.peer,
-             "the control-server sees " + event.peer.value + " " + link::to_string(event.vote));
-}
+void Group::handle(StepContext& context, const BfdChanged& event) { monitoring_.on(context, event); }
+void Group::handle(StepContext& context, const WitnessSeen& event) { monitoring_.on(context, event); }
 
 void Group::handle(StepContext& context, const StoreDone& event) {
   if (auto* role = find_mutable(event.role)) { role->on_stored(context, event.term); }
@@ -315,94 +296,23 @@ void Group::handle(StepContext& context, const StoreFailed& event) {
   }
 }
 
-void Group::handle(StepContext& context, const IsolateDone& event) {
-  auto* blade = blades_.find(event.blade);
-  if (blade == nullptr) { return; }
-  if (!blade->ports.answered()) { return; }  // its ports are about to be opened
-  if (!std::exchange(blade->isolated, true)) {
-    note_blade(context, Severity::Warning, "isolation", event.blade, "isolated, read back from the switch");
-  }
-  for (auto& role : roles_) { role.on_isolated(context, event.blade); }
-}
-void Group::handle(StepContext& context, const IsolateFailed& event) {
-  auto* blade = blades_.find(event.blade);
-  if (blade == nullptr) { return; }
-  blade->half_closed = true;
-  if (!blade->ports.answered()) { return; }
-  for (auto& role : roles_) { role.on_isolate_failed(context, event.blade, event.detail); }
-}
-void Group::handle(StepContext& context, const ReadmitDone& event) {
-  auto* blade = blades_.find(event.blade);
-  if (blade == nullptr) { return; }
-  if (!blade->ports.answered()) { return; }  // they are about to be closed
-  blade->half_closed = false;
-  if (std::exchange(blade->isolated, false)) {
-    note_blade(context, Severity::Info, "isolation", event.blade, "readmitted");
-  }
-  for (auto& role : roles_) { role.on_readmitted(context, event.blade); }
-}
-void Group::handle(StepContext& context, const ReadmitFailed& event) {
-  auto* blade = blades_.find(event.blade);
-  if (blade == nullptr) { return; }
-  if (!blade->ports.answered()) { return; }
-  blade->isolated = true;  // some port may still be closed; it is tried again while the blade serves
-  note_blade(context, Severity::Alarm, "isolation", event.blade,
-             "cannot readmit " + event.blade.value + ": " + event.detail);
-}
-void Group::handle(StepContext& context, const PortsSeen& event) {
-  auto* blade = blades_.find(event.blade);
-  if (blade == nullptr) { return; }
-  blade->looking = false;
-  if (!event.known) { return; }
-  const bool opened = std::exchange(blade->isolated, event.isolated) && !event.isolated;
-  blade->half_closed = event.half_closed;
-  if (!opened || blade->ports.awaited(PortOrders::Kind::Readmit)) { return; }
-  for (auto& role : roles_) { role.on_ports_opened(context, event.blade); }
-}
-
-void Group::handle(StepContext& context, const PowerDone& event) {
-  auto* blade = blades_.find(event.blade);
-  if (blade == nullptr) { return; }
-  blade->powering_off = false;
-  if (std::exchange(blade->heard_while_powering_off, false)) {
-    blade->off_said_at = context.now;
-    note_blade(context, Severity::Warning, "power", event.blade,
-               "powered off, it was said, but " + event.blade.value + " has said Hello since the order: no evidence");
-    return;
-  }
-  blade->powered_off = true;
-  blade->powered_off_at = context.now;
-  note_blade(context, Severity::Warning, "power", event.blade, "powered off, confirmed");
-  for (auto& role : roles_) { role.on_powered_off(context, event.blade); }
-}
-void Group::doubt_power(StepContext& context) {
-  for (const auto& config : config_.blades) {
-    auto& blade = blades_.at(config.id);
-    const auto at = blade.off_is_doubted_at(config_.timings.vote_settle());
-    if (!at || context.now < *at) { continue; }
-    blade.powered_off = false;
-    if (blade.bfd.since > blade.powered_off_at) { continue; }  // somebody has powered it on
-    note_blade(context, Severity::Alarm, "power", config.id,
-               config.id.value + " was said to be powered off and is heard on: look at its power driver");
-  }
-}
-void Group::handle(StepContext& context, const PowerFailed& event) {
-  auto* blade = blades_.find(event.blade);
-  if (blade == nullptr) { return; }
-  blade->powering_off = false;
-  blade->heard_while_powering_off = false;
-  for (auto& role : roles_) { role.on_power_failed(context, event.blade, event.detail); }
-}
+void Group::handle(StepContext& context, const IsolateDone& event) { SwitchingUnit(roles_, context).on(event); }
+void Group::handle(StepContext& context, const IsolateFailed& event) { SwitchingUnit(roles_, context).on(event); }
+void Group::handle(StepContext& context, const ReadmitDone& event) { SwitchingUnit(roles_, context).on(event); }
+void Group::handle(StepContext& context, const ReadmitFailed& event) { SwitchingUnit(roles_, context).on(event); }
+void Group::handle(StepContext& context, const PortsSeen& event) { SwitchingUnit(roles_, context).on(event); }
+void Group::handle(StepContext& context, const PowerDone& event) { SwitchingUnit(roles_, context).on(event); }
+void Group::handle(StepContext& context, const PowerFailed& event) { SwitchingUnit(roles_, context).on(event); }
 
 void Group::handle(StepContext& context, const OperatorMove& event) {
   auto* role = find_mutable(event.role);
   if (role == nullptr || !check_move(event.role)) { return; }
-  context.note({0, 0, Severity::Info, "operator", event.role, blades_.standby(), "", 0, "move ordered"});
+  context.note({0, 0, Severity::Info, "operator", event.role, role->standby(), "", 0, "move ordered"});
   role->on_operator_move();
 }
 void Group::handle(StepContext& context, const OperatorPolicy& event) {
   policy_ = event.policy;
-  note_blade(context, Severity::Info, "operator", blades_.standby(),
+  note_blade(context, Severity::Info, "operator", blades_.standbys().front(),
              std::string("movement policy is now ") + link::to_string(policy_));
 }
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
-/// One redundancy group: the monitoring unit and the switching unit's decisions.
+/// One redundancy group: its roles, and the units that they ask (monitoring, synchronization, switching).
 ///
 ///     step(now, event) ──► facts about blades ──► each role: facts, then settle ──► effects, in order
 ///
@@ -17,8 +17,9 @@
 #include "core/config.hpp"
 #include "core/effects.hpp"
 #include "core/events.hpp"
+#include "core/monitoring_unit.hpp"
 #include "core/role_machine.hpp"
-#include "core/witnesses.hpp"
+#include "core/switching_unit.hpp"
 #include "understudy/common/result.hpp"
 #include "understudy/link/control_api_status.hpp"
 
@@ -64,7 +65,7 @@ class Group {
   void handle(StepContext& context, const OperatorPolicy& event);
   void handle(StepContext& context, const OperatorLetBack& event);
   void handle(StepContext& context, const OperatorSwitchover& event);
-  void handle(StepContext& context, const WitnessSeen& event);  ///< group_witnesses.cpp
+  void handle(StepContext& context, const WitnessSeen& event);
 
   void on_hello(StepContext& context, const link::Hello& hello);
   [[nodiscard]] std::string hold_out_text(const BladeId& blade) const;
@@ -73,16 +74,13 @@ class Group {
   void count_failure(StepContext& context, const BladeId& blade);
   void let_back(StepContext& context, const BladeId& blade, const std::string& by);
   void let_back_in_time(StepContext& context);
-  void doubt_power(StepContext& context);
   void on_released(StepContext& context, const BladeId& blade, const link::MirrorsReleased& report);
   void settle(StepContext& context);
-  void release_mirrors(StepContext& context);
-  void open_standby(StepContext& context);  ///< group_ports.cpp
-  [[nodiscard]] bool standby_free() const;
+  void release_mirrors(StepContext& context, const BladeId& standby);
+  /// Standbys whose host serves a role: they have become actives.
+  [[nodiscard]] std::set<BladeId> taken() const;
   [[nodiscard]] Neighbours neighbours_of(const RoleMachine& role, Instant now) const;
-  [[nodiscard]] std::vector<link::WitnessStatus> witness_status() const;
   [[nodiscard]] std::set<std::string> lacked_by_all(const RoleMachine& self) const;  ///< group_fitness.cpp
-  void look_for_witness(const RoleMachine& self, Instant now, Surroundings& around) const;
   RoleMachine* find_mutable(const RoleId& role);
   static void note_blade(StepContext& context, link::Severity severity, const std::string& kind, const BladeId& blade,
                          const std::string& text);
@@ -91,7 +89,7 @@ class Group {
   link::MovementPolicy policy_;
   std::map<BladeId, HoldOutAges> held_out_;  ///< until Started
   BladeBook blades_;
-  WitnessBench bench_;              ///< a voice for each witness of the configuration, in its order
+  MonitoringUnit monitoring_;
   std::vector<RoleMachine> roles_;  ///< by priority: who comes first decides, and is ordered, first
 };
 

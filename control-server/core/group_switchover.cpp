@@ -20,12 +20,13 @@ Result<std::string> Group::check_switchover(const RoleId& id, bool force) const 
                   " at the moment, not synced; try again in some seconds");
   }
   for (const auto& other : roles_) {
-    if (other.state() != RoleState::TakingOver && other.state() != RoleState::Moving) { continue; }
+    const bool busy = other.state() == RoleState::TakingOver || other.state() == RoleState::Moving;
+    if (!busy || other.standby() != role->standby()) { continue; }
     return refuse(other.id().value + " is " + to_string(other.state()) +
                   " and needs the standby; wait until it is done");
   }
   const auto& active = role->config().active;
-  const auto& standby = blades_.standby();
+  const auto& standby = role->standby();
   for (const auto& blade : {active, standby}) {
     if (!blades_.at(blade).connected) { return refuse("the host-agent of " + blade.value + " is not connected"); }
     if (blades_.at(blade).bfd.vote == Vote::Down) {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-/// Whose word about a role's terms counts. Any blade's certificate is good for a Hello, and a term that is taken from
-/// one is taken for ever: it is stored with the next decision.
+/// Whose word about a role's terms counts: its own blade's, and the standbys'. Any blade's certificate is good for a
+/// Hello, and a term that is taken from one is taken for ever: it is stored with the next decision.
 #include "core/role_machine.hpp"
 
 namespace understudy::control {
@@ -16,7 +16,7 @@ bool RoleMachine::claim_counts(StepContext& context, const BladeId& blade, const
   const std::string what = to_string(Place{blade, held.kind}) +
                            (held.serving ? " says that it serves" : " says that it holds") + " the role under term " +
                            std::to_string(held.term.value);
-  if (blade != config_.active && blade != standby_ && blade != own_.place.blade) {
+  if (blade != config_.active && !context.blades.is_standby(blade) && blade != own_.place.blade) {
     raise(context, topic, what + ", where the configuration never put it; ignored");
     if (own_.term.value != 0) { context.send(blade, link::StandDown{id(), own_.term}); }
     return false;

@@ -21,7 +21,7 @@ bool RoleMachine::can_take_over(const StepContext& context) const {
 ///     (doubt_former_protection): it was exposed then, and has written on.
 bool RoleMachine::copy_outlived_its_active(const StepContext& context) const {
   const bool unserved = (state_ == RoleState::Starting || state_ == RoleState::Lost) && step_ == Step::None && !served_;
-  return was_protected_ && unserved && on_own_blade() && mirror_known(context) && mirror_.whole;
+  return was_protected_ && unserved && on_own_blade() && mirror_known(context) && sync_.whole();
 }
 
 /// The former life's word is no better than this one's: PROTECTED survives a lost sync for sync_grace while the active
@@ -29,8 +29,8 @@ bool RoleMachine::copy_outlived_its_active(const StepContext& context) const {
 void RoleMachine::doubt_former_protection(StepContext& context) {
   const bool unserved = (state_ == RoleState::Starting || state_ == RoleState::Lost) && !served_;
   const bool heard =
-      context.blades.at(config_.active).bfd.vote == Vote::Up || (mirror_.phase && mirror_.ballot.vote == Vote::Up);
-  const bool synced = mirror_known(context) && mirror_.phase == MirrorPhase::Synced;
+      context.blades.at(config_.active).bfd.vote == Vote::Up || (sync_.phase() && mirror_ballot_.vote == Vote::Up);
+  const bool synced = mirror_known(context) && sync_.says(MirrorPhase::Synced);
   if (!was_protected_ || !unserved || !on_own_blade() || !heard || synced) {
     disarm(Timer::FormerLife);
     return;
@@ -57,13 +57,7 @@ void RoleMachine::on_report(StepContext& context, const BladeId& blade, const li
     ignore(context, blade, std::string("mirror ") + link::to_string(report.phase), report.term);
     return;
   }
-  const bool news = mirror_.phase != report.phase || mirror_.term != report.term;
-  mirror_followed_ = mirror_followed_ || report.phase == MirrorPhase::Synced;
-  mirror_.phase = report.phase;
-  mirror_.term = report.term;
-  mirror_.boot_nonce = report.boot_nonce;
-  mirror_.detail = report.detail;
-  mirror_.whole = report.whole;
+  const bool news = sync_.mirror_said(report);
   if (news) {
     const bool failed = report.phase == MirrorPhase::Failed;
     note(context, failed ? link::Severity::Warning : link::Severity::Info, "mirror", blade,
@@ -77,97 +71,61 @@ void RoleMachine::on_report(StepContext& context, const BladeId& blade, const li
   }
 }
 
-bool RoleMachine::mirror_known(const StepContext& context) const {
-  const auto& standby = context.blades.at(standby_);
-  return mirror_.phase && mirror_.term == own_.term && standby.connected && !standby.powered_off;
+void RoleMachine::on_report(StepContext& context, const BladeId& blade, const link::SyncProgress& report) {
+  // A blade that was replaced goes on telling until it has stood down: nothing to note once a second.
+  if (blade == own_.place.blade && on_own_blade() && report.term == own_.term) {
+    sync_.active_said(context.now, report);
+  }
 }
+
+SyncSurroundings RoleMachine::around_sync(const StepContext& context) const {
+  const auto& timings = context.config.timings;
+  const auto& standby = context.blades.at(standby_);
+  SyncSurroundings around{timings, context.now, own_.term, config_.active, standby_};
+  around.standby_connected = standby.connected;
+  around.standby_off = standby.powered_off;
+  around.standby_silent = standby.silent();
+  around.standby_spoke = context.last_word(standby.bfd);
+  around.standby_gone_from = standby.gone_from(timings.agent_restart);
+  around.standby_free = context.standby_free(standby_);
+  Ballot own = context.blades.at(config_.active).bfd;
+  own.since = std::max(own.since, started_);  // who was never heard has been unknown from the start of this life on
+  if (const auto verdict = judgement_is_due(own, mirror_ballot_)) {
+    around.verdict_until = *verdict + timings.vote_settle();
+  }
+  around.served = served_;
+  around.alarmed = alarms_.contains("mirror");
+  return around;
+}
+
+bool RoleMachine::mirror_known(const StepContext& context) const { return sync_.known(around_sync(context)); }
 
 void RoleMachine::update_protection(StepContext& context, const Neighbours& neighbours) {
   disarm(Timer::StandbyGone);
   doubt_former_protection(context);
   if (!on_own_blade() || state_ == RoleState::TakingOver || step_ == Step::AwaitMirrorsWord) {
-    for (const auto timer : {Timer::Grace, Timer::SyncAlarm, Timer::Mirror}) { disarm(timer); }
+    sync_.rest();
+    clear(context, "lag");
     return;
   }
-  const bool known = mirror_known(context);
-  if (known && mirror_.phase == MirrorPhase::Synced) {
-    const bool sure = !context.blades.at(standby_).silent();
-    disarm(Timer::Grace);
-    if (sure) { disarm(Timer::SyncAlarm); }
-    if (sure || state_ != RoleState::Protected) { clear(context, "mirror"); }
-    synced_nonce_ = mirror_.boot_nonce;
-    become(context, RoleState::Protected, "the mirror is synced under term " + std::to_string(own_.term.value));
-    if (!sure) { watch_sync(context); }
+  auto around = around_sync(context);
+  around.standby_free = neighbours.standby_free;  // another role may have moved there in this very step
+  const auto word = sync_.judge(around);
+  if (word.alarm_over) { clear(context, "mirror"); }
+  if (word.lag_over) { clear(context, "lag"); }
+  if (word.lag) { raise(context, "lag", *word.lag); }
+  if (word.alarm) { raise(context, "mirror", *word.alarm); }
+  if (sync_.is_protected()) {
+    become(context, RoleState::Protected, word.why);
   } else if (state_ == RoleState::Protected) {
-    doubt_protection(context);
+    become(context, RoleState::Exposed, word.why);
   }
-  const bool broken = known && (mirror_.phase == MirrorPhase::Failed || mirror_.phase == MirrorPhase::Stopped);
-  if (broken && neighbours.standby_free && !armed(Timer::Mirror)) {
-    arm(Timer::Mirror, context.now + context.config.timings.mirror_retry);
-  }
-  if (due(Timer::Mirror, context.now) && broken && neighbours.standby_free) { send_run_mirror(context); }
-}
-
-/// What was synced a moment ago is still as good as the last change that arrived, but only for a moment, in the same
-/// boot of the guest, never once a new sync began to overwrite it (rule 23), and only while its blade can be there.
-/// The moment lasts while one observer has lost the active and the other is still undecided: the sync ended because the
-/// active fell silent, and a copy that is given up before the verdict cannot be activated after it.
-void RoleMachine::doubt_protection(StepContext& context) {
-  const auto& timings = context.config.timings;
-  const auto& standby = context.blades.at(standby_);
-  const bool known = mirror_known(context);
-  const bool broken = known && (mirror_.phase == MirrorPhase::Failed || mirror_.phase == MirrorPhase::Stopped);
-  // A host-agent that was restarted says Hello before its guest has told it who it is.
-  const bool other_boot = known && !mirror_.boot_nonce.empty() && mirror_.boot_nonce != synced_nonce_;
-  const auto gone_from = standby.gone_from(timings.agent_restart);
-  const bool gone = gone_from && context.now >= *gone_from;
-  const bool at_once = broken || other_boot || gone || (known && mirror_.phase == MirrorPhase::Syncing);
-  if (!at_once) {
-    if (gone_from) { arm(Timer::StandbyGone, *gone_from); }
-    if (!armed(Timer::Grace)) { arm(Timer::Grace, context.now + timings.sync_grace); }
-    watch_sync(context);
-    if (!due(Timer::Grace, context.now)) { return; }
-    Ballot own = context.blades.at(config_.active).bfd;
-    own.since = std::max(own.since, started_);  // who was never heard has been unknown from the start of this life on
-    const auto verdict = judgement_is_due(own, mirror_.ballot);
-    if (verdict && context.now < *verdict + timings.vote_settle()) {
-      arm(Timer::Grace, *verdict + timings.vote_settle());
-      return;
-    }
-  }
-  disarm(Timer::Grace);
-  disarm(Timer::SyncAlarm);
-  const std::string sync_stopped = known ? std::string("the mirror's sync stopped (") + to_string(*mirror_.phase) +
-                                               ")" + (mirror_.detail.empty() ? "" : ": " + mirror_.detail)
-                                         : "";
-  const std::string why = broken                ? "the mirror failed: " + mirror_.detail
-                          : other_boot          ? "the mirror's guest has restarted"
-                          : known               ? sync_stopped
-                          : standby.powered_off ? standby_.value + " is off"
-                          : gone                ? standby_.value + " is silent and its host-agent is lost"
-                                                : "the mirror is out of reach";
-  raise(context, "mirror", why);
-  become(context, RoleState::Exposed, why);
-}
-
-/// The alarm within a second: counted from the mirror's own word that it is not synced any more, or from the last word
-/// that its blade can have said, whichever is known first.
-void RoleMachine::watch_sync(StepContext& context) {
-  const auto& standby = context.blades.at(standby_);
-  const Instant from = standby.silent() ? context.last_word(standby.bfd) : context.now;
-  const Instant at = from + context.config.timings.sync_alarm;
-  if (!armed(Timer::SyncAlarm) && !alarms_.contains("mirror")) { arm(Timer::SyncAlarm, at); }
-  if (!due(Timer::SyncAlarm, context.now)) { return; }
-  raise(context, "mirror",
-        standby.silent() ? standby_.value + " is silent: as far as anybody can tell the mirror's sync has stopped"
-                         : "the mirror's sync has stopped");
+  if (word.order) { send_run_mirror(context); }
 }
 
 void RoleMachine::on_mirrors_released(StepContext& context, const BladeId& blade) {
-  mirror_ = Mirror{};
-  mirror_.ballot.since = context.now;
-  mirror_followed_ = false;
-  mirror_released_ = true;
+  sync_.released();
+  mirror_ballot_ = {Vote::Unknown, context.now};
   if (!on_own_blade()) { return; }
   const std::string why = "its mirror is gone: " + blade.value + " has become an active";
   raise(context, "mirror", why);
@@ -177,8 +135,8 @@ void RoleMachine::on_mirrors_released(StepContext& context, const BladeId& blade
 bool RoleMachine::spares_its_mirror() {
   if (state_ == RoleState::TakingOver || state_ == RoleState::OnMirror || state_ == RoleState::Moving) { return true; }
   const bool unserved = state_ == RoleState::Starting || state_ == RoleState::Lost;
-  const bool untold = !mirror_.phase && mirror_followed_;  // its host-agent has just said Hello
-  const bool may_have_it = untold || mirror_.phase == MirrorPhase::Synced || mirror_.phase == MirrorPhase::Connected;
+  const bool untold = !sync_.phase() && sync_.followed();  // its host-agent has just said Hello
+  const bool may_have_it = untold || sync_.says(MirrorPhase::Synced) || sync_.says(MirrorPhase::Connected);
   spared_ = unserved && on_own_blade() && may_have_it;
   return spared_;
 }
@@ -195,13 +153,13 @@ void RoleMachine::on_report(StepContext& context, const BladeId& blade, const li
 
 /// The last vote of a guest that is being shut down would stay for ever: nobody takes it back.
 void RoleMachine::on_report(StepContext& context, const BladeId& blade, const link::PeerVote& report) {
-  if (blade != standby_ || report.peer != config_.active || mirror_released_) {
+  if (blade != standby_ || report.peer != config_.active || sync_.was_released()) {
     ignore(context, blade, std::string("vote ") + link::to_string(report.vote), own_.term);
     return;
   }
-  if (mirror_.ballot.vote == report.vote) { return; }
-  if (mirror_.ballot.vote != Vote::Unknown && report.vote != Vote::Unknown) { mirror_wavered_at_ = context.now; }
-  mirror_.ballot = {report.vote, context.now};
+  if (mirror_ballot_.vote == report.vote) { return; }
+  if (mirror_ballot_.vote != Vote::Unknown && report.vote != Vote::Unknown) { mirror_wavered_at_ = context.now; }
+  mirror_ballot_ = {report.vote, context.now};
   note(context, link::Severity::Info, "vote", report.peer,
        std::string("the mirror sees ") + report.peer.value + " " + link::to_string(report.vote));
 }
@@ -249,7 +207,7 @@ void RoleMachine::judge_active(StepContext& context, const Neighbours& neighbour
     if (state_ == RoleState::TakingOver) { return; }
   }
   const Ballot nobody;
-  const auto& mirror = on_own_blade() ? mirror_.ballot : nobody;
+  const auto& mirror = on_own_blade() ? mirror_ballot_ : nobody;
   act_on(context, verdict_about(context, mirror, neighbours));
 }
 

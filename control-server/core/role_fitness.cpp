@@ -92,7 +92,7 @@ FitnessCase RoleMachine::fitness_case(const StepContext& context, const Neighbou
   of.lacks = links_lacked();
   of.standby_lacks = standby_lacks_;
   of.all_lack = neighbours.lacked_by_all;
-  of.mirror_synced = can_take_over(context) && mirror_known(context) && mirror_.phase == link::MirrorPhase::Synced &&
+  of.mirror_synced = can_take_over(context) && mirror_known(context) && sync_.says(link::MirrorPhase::Synced) &&
                      !context.blades.at(standby_).silent();
   of.tried_before = unfit_pause_ && context.now < *unfit_pause_;
   for (const auto& [cause, word] : unfit_) {

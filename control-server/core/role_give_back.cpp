@@ -41,13 +41,14 @@ void RoleMachine::standby_is_not_isolated(StepContext& context, const std::strin
   context.power_off(standby_);
 }
 
-/// Asked while the standby, which is connected, is behind closed ports. False: it may still speak for this role, and is
+/// Asked while a standby, which is connected, is behind closed ports. False: it may still speak for this role, and is
 /// told to stand down.
-bool RoleMachine::standby_is_clear(StepContext& context) {
+bool RoleMachine::standby_is_clear(StepContext& context, const BladeId& standby) {
   if (frozen_ || pending_ || own_.term.value == 0 || awaits_give_back()) { return false; }
-  const auto held = held_.find(standby_);
-  if (own_.place.blade == standby_ || held == held_.end() || mirror_known(context)) { return true; }
-  context.send(standby_, link::StandDown{id(), own_.term});
+  const auto held = held_.find(standby);
+  const bool follows = standby == standby_ && mirror_known(context);
+  if (own_.place.blade == standby || held == held_.end() || follows) { return true; }
+  context.send(standby, link::StandDown{id(), own_.term});
   return false;
 }
 

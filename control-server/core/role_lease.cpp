@@ -22,16 +22,16 @@ using link::Vote;
 /// The mirror goes on granting as far as anybody can tell, and its fate is not ours.
 bool RoleMachine::lease_is_safe(const StepContext& context) const {
   const auto& standby = context.blades.at(standby_);
-  return context.standby_free && !context.config.control_shares_standby_blade && mirror_known(context) &&
-         mirror_.phase == MirrorPhase::Synced && mirror_.ballot.vote == Vote::Up && !standby.silent();
+  return context.standby_free(standby_) && !context.config.control_shares(standby_) && mirror_known(context) &&
+         sync_.says(MirrorPhase::Synced) && mirror_ballot_.vote == Vote::Up && !standby.silent();
 }
 
 /// The mirror may have lost the active a few milliseconds before this control-server does, and then the lease is about
 /// to be needed: it is not given up for a vote or a sync alone before our own vote could follow. True: not yet.
 bool RoleMachine::lease_doubt_settles(StepContext& context) {
-  const bool no_more_than_that = context.standby_free && mirror_known(context) &&
+  const bool no_more_than_that = context.standby_free(standby_) && mirror_known(context) &&
                                  !context.blades.at(standby_).silent() &&
-                                 (mirror_.phase == MirrorPhase::Synced || mirror_.phase == MirrorPhase::Connected);
+                                 (sync_.says(MirrorPhase::Synced) || sync_.says(MirrorPhase::Connected));
   if (!no_more_than_that) { return false; }
   if (!lease_.doubted_since) { lease_.doubted_since = context.now; }
   const Instant until = *lease_.doubted_since + context.config.timings.vote_settle();

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "core/role_machine.hpp"
 
+#include <algorithm>
+
 namespace understudy::control {
 
 const char* to_string(RoleState state) {
@@ -25,8 +27,15 @@ const char* to_string(RoleState state) {
   return "lost";
 }
 
-RoleMachine::RoleMachine(const RoleConfig& config, const BladeId& standby, Ownership stored)
-    : config_(config), standby_(standby), own_(std::move(stored)) {
+namespace {
+const BladeId& standby_of(const std::vector<BladeId>& standbys, const Place& place) {
+  const auto found = std::find(standbys.begin(), standbys.end(), place.blade);
+  return found != standbys.end() ? *found : standbys.front();
+}
+}  // namespace
+
+RoleMachine::RoleMachine(const RoleConfig& config, const std::vector<BladeId>& standbys, Ownership stored)
+    : config_(config), standby_(standby_of(standbys, stored.place)), own_(std::move(stored)) {
   own_.role = config_.spec.id;
   if (own_.term.value == 0) { own_.place = {config_.active, PlaceKind::Host}; }
 }
@@ -120,8 +129,8 @@ void RoleMachine::on_agent_lost(StepContext& context, const BladeId& blade) {
   held_.erase(blade);
   forget_fitness(blade);
   if (blade != standby_) { return; }
-  mirror_ = Mirror{};  // out of sight: neither its sync nor its vote is known any more
-  mirror_.ballot.since = context.now;
+  sync_.out_of_sight();  // neither its sync nor its vote is known any more
+  mirror_ballot_ = {link::Vote::Unknown, context.now};
 }
 
 std::optional<Instant> RoleMachine::next_deadline() const {
@@ -131,6 +140,7 @@ std::optional<Instant> RoleMachine::next_deadline() const {
   for (const auto& timer : timers_) {
     if (timer && (!next || *timer < *next)) { next = timer; }
   }
+  if (const auto sync = sync_.next_deadline(); sync && (!next || *sync < *next)) { next = sync; }
   return next;
 }
 
@@ -142,14 +152,16 @@ link::RoleStatus RoleMachine::status() const {
           own_.place,
           own_.term,
           state_ == RoleState::Protected,
-          mirror_.phase ? link::to_string(*mirror_.phase) : "none",
+          sync_.phase() ? link::to_string(*sync_.phase()) : "none",
           detail,
           lease_text(),
-          config_.priority};
+          config_.priority,
+          sync_.status(standby_, on_own_blade() ? own_.term : Term{})};
 }
 
 void RoleMachine::become(StepContext& context, RoleState state, const std::string& why) {
   if (state == state_) { return; }
+  if (state != RoleState::Protected) { sync_.give_up(); }
   state_ = state;
   ++changes_;
   const auto severity = state == RoleState::Lost                                        ? link::Severity::Alarm

@@ -14,7 +14,7 @@
 /// order in which facts arrive does not matter. Invariants:
 ///   - nothing is ordered under a term that is not stored (effects: Persist; the order follows its StoreDone);
 ///   - Activate is sent only after stop-evidence of this life of the control-server (rule 6);
-///   - PROTECTED means: the mirror itself said SYNCED for the stored term, in this boot of its guest;
+///   - PROTECTED is what the synchronization unit says (synchronization_unit.hpp), nobody else;
 ///   - a term is used once: what was reserved and rolled back is never given again.
 /// Two silences that are told, not acted upon: PROTECTED becomes EXPOSED as soon as the standby is silent and its
 /// host-agent is lost; ON_MIRROR becomes LOST when its blade is silent and no host-agent came back in time. A
@@ -31,6 +31,7 @@
 
 #include "core/role_fitness.hpp"
 #include "core/step_context.hpp"
+#include "core/synchronization_unit.hpp"
 
 namespace understudy::control {
 
@@ -50,8 +51,9 @@ inline constexpr std::size_t kRoleStates = 8;
 
 class RoleMachine {
  public:
-  /// `stored` is what the state store holds; a default Ownership when it holds nothing.
-  RoleMachine(const RoleConfig& config, const BladeId& standby, Ownership stored);
+  /// `stored` is what the state store holds; a default Ownership when it holds nothing. Its standby is the first of
+  /// `standbys`, or that one of them which has the role.
+  RoleMachine(const RoleConfig& config, const std::vector<BladeId>& standbys, Ownership stored);
 
   // --- facts ---
   /// Before anything else: PROTECTED was the last word of a former life.
@@ -76,6 +78,7 @@ class RoleMachine {
   void on_report(StepContext& context, const BladeId& blade, const link::HandOverFailed& report);
   void on_report(StepContext& context, const BladeId& blade, const link::RoleUnfit& report);
   void on_report(StepContext& context, const BladeId& blade, const link::RoleFit& report);
+  void on_report(StepContext& context, const BladeId& blade, const link::SyncProgress& report);
   void on_stored(StepContext& context, Term term);
   void on_store_failed(StepContext& context, Term term, bool conflict, const std::string& detail);
   void on_isolated(StepContext& context, const BladeId& blade);
@@ -98,14 +101,16 @@ class RoleMachine {
   // --- asked by the group ---
   [[nodiscard]] const RoleId& id() const { return config_.spec.id; }
   [[nodiscard]] const RoleConfig& config() const { return config_; }
+  /// Whose mirror understudies it: the one of the group's standbys that is this role's.
+  [[nodiscard]] const BladeId& standby() const { return standby_; }
   [[nodiscard]] RoleState state() const { return state_; }
   [[nodiscard]] const Ownership& ownership() const { return own_; }
   /// When the last takeover was decided.
   [[nodiscard]] std::optional<Instant> decided_at() const { return decided_at_; }
   [[nodiscard]] std::optional<Instant> next_deadline() const;
   [[nodiscard]] std::uint64_t changes() const { return changes_; }
-  [[nodiscard]] link::MirrorPhase mirrors_phase() const { return mirror_.phase.value_or(link::MirrorPhase::Starting); }
-  [[nodiscard]] link::Vote mirrors_vote() const { return mirror_.ballot.vote; }
+  [[nodiscard]] link::MirrorPhase mirrors_phase() const { return sync_.phase().value_or(link::MirrorPhase::Starting); }
+  [[nodiscard]] link::Vote mirrors_vote() const { return mirror_ballot_.vote; }
   /// When the mirror's view of the active changed last from one certainty to the other; nothing: it never did.
   [[nodiscard]] std::optional<Instant> mirror_wavered_at() const { return mirror_wavered_at_; }
   /// True once after a movement was stored: the standby's guests are to be released.
@@ -116,7 +121,7 @@ class RoleMachine {
   [[nodiscard]] bool awaits_give_back() const {
     return state_ == RoleState::TakingOver && step_ == Step::AwaitGiveBack;
   }
-  [[nodiscard]] bool standby_is_clear(StepContext& context);
+  [[nodiscard]] bool standby_is_clear(StepContext& context, const BladeId& standby);
   [[nodiscard]] link::RoleStatus status() const;
   /// By its blade's own word, of networks of the role.
   [[nodiscard]] std::set<std::string> links_lacked() const;
@@ -140,9 +145,6 @@ class RoleMachine {
     MirrorsWord,
     Store,
     Serve,
-    Mirror,
-    Grace,
-    SyncAlarm,
     StandbyGone,
     Votes,
     Isolate,
@@ -157,18 +159,12 @@ class RoleMachine {
     FormerLife,
     Fitness
   };
-  static constexpr std::size_t kTimers = 20;
-
-  struct Mirror {  ///< what the mirror said since its host-agent connected
-    std::optional<link::MirrorPhase> phase;
-    Term term;
-    std::string boot_nonce;
-    std::string detail;
-    bool whole = false;  ///< of that term
-    Ballot ballot;
-  };
+  static constexpr std::size_t kTimers = 17;
 
   // role_start.cpp: who owns what, and does it know
+  [[nodiscard]] link::RoleSpec spec() const;
+  void use_standby(StepContext& context, const BladeId& standby);
+  [[nodiscard]] std::string missing(const StepContext& context) const;
   void consider_first_term(StepContext& context);
   void owner_on_host_says_hello(StepContext& context, const std::optional<link::HeldRole>& held);
   void ask_mirror(StepContext& context);
@@ -193,8 +189,7 @@ class RoleMachine {
 
   // role_failure.cpp: protection and failures
   void update_protection(StepContext& context, const Neighbours& neighbours);
-  void doubt_protection(StepContext& context);
-  void watch_sync(StepContext& context);
+  [[nodiscard]] SyncSurroundings around_sync(const StepContext& context) const;
   void judge_active(StepContext& context, const Neighbours& neighbours);
   void judge_serving_mirror(StepContext& context);
   /// Of the votes about the blade that serves the role by its host; arms the timer that asks again.
@@ -297,16 +292,14 @@ class RoleMachine {
   std::map<BladeId, link::HeldRole> held_;  ///< what connected blades said they hold
   Term seen_;                               ///< highest term that anybody whose word counts ever mentioned
   std::set<BladeId> distrusted_;            ///< what they said last is not believed
-  Mirror mirror_;
+  SynchronizationUnit sync_;                ///< alone says whether the role is protected
+  Ballot mirror_ballot_;                    ///< the mirror's view of the active
   std::optional<Instant> mirror_wavered_at_;
-  bool served_ = false;           ///< its place has confirmed in this life that it serves under the present term
-  bool mirror_owed_ = false;      ///< its mirror is to follow the present term once that is served
-  bool mirror_followed_ = false;  ///< it was synced in this life, or was there before: it may have the state
-  bool mirror_released_ = false;  ///< its guest was told to end: what it still says is of no mirror
-  bool standby_heard_ = false;    ///< its host-agent has said Hello in this life
+  bool served_ = false;               ///< its place has confirmed in this life that it serves under the present term
+  bool mirror_owed_ = false;          ///< its mirror is to follow the present term once that is served
+  std::set<BladeId> standbys_heard_;  ///< whose host-agents have said Hello in this life
   Instant started_;
   bool was_protected_ = false;  ///< by the last word that was written down, in this life or a former one
-  std::string synced_nonce_;    ///< the guest's boot that PROTECTED is bound to
   std::optional<std::string> application_failed_;
   struct UnfitWord {
     link::RoleUnfit report;

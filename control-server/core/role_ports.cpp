@@ -4,13 +4,16 @@
 
 namespace understudy::control {
 
-/// A store that is older than the truth names who owned the role before, and only the standby can know better (rule 7).
-/// Until it has said Hello to this life of the control-server no port is opened and nothing starts from nothing; when
-/// it does not come it is waited for until then. Nothing: it has come, or is not waited for any more.
+/// A store that is older than the truth names who owned the role before, and only a standby can know better (rule 7).
+/// Until all have said Hello to this life of the control-server no port is opened and nothing starts from nothing; when
+/// one does not come it is waited for until then. Nothing: they have come, or are not waited for any more.
 std::optional<Instant> RoleMachine::standby_is_due(const StepContext& context) const {
   const Instant until = started_ + context.config.timings.hello_wait;
-  if (standby_heard_ || context.blades.at(standby_).powered_off || context.now >= until) { return std::nullopt; }
-  return until;
+  if (context.now >= until) { return std::nullopt; }
+  for (const auto& standby : context.blades.standbys()) {
+    if (!standbys_heard_.contains(standby) && !context.blades.at(standby).powered_off) { return until; }
+  }
+  return std::nullopt;
 }
 
 void RoleMachine::readmit(StepContext& context) {

@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /// Who owns the role and does that place know: start, reconnects, blades that come back, stores that lost their memory.
+#include <algorithm>
+
 #include "core/role_machine.hpp"
 
 namespace understudy::control {
@@ -7,12 +9,42 @@ namespace understudy::control {
 using link::HeldRole;
 using link::StopEvidence;
 
+namespace {
+std::string listed(const std::vector<BladeId>& blades, const std::string& between) {
+  std::string text;
+  for (const auto& blade : blades) { text += (text.empty() ? "" : between) + blade.value; }
+  return text;
+}
+}  // namespace
+
+/// As its places are told of it: the active lets the mirror of this role's standby follow, and no other one.
+link::RoleSpec RoleMachine::spec() const {
+  auto told = config_.spec;
+  if (!told.mirror_blade.empty()) { told.mirror_blade = standby_; }
+  return told;
+}
+
+/// Of another of the group's standbys: nothing is known of a mirror there.
+void RoleMachine::use_standby(StepContext& context, const BladeId& standby) {
+  if (standby == standby_) { return; }
+  note(context, link::Severity::Warning, "standby", standby,
+       "its standby is " + standby.value + " now, no more " + standby_.value);
+  standby_ = standby;
+  const auto held = held_.find(standby_);
+  sync_.hello(held != held_.end() && held->second.kind == PlaceKind::Mirror);
+  mirror_ballot_ = {link::Vote::Unknown, context.now};
+  mirror_wavered_at_.reset();
+  standby_lacks_.clear();
+  ++changes_;
+}
+
 void RoleMachine::on_started(StepContext& context) {
   started_ = context.now;
   arm(Timer::Hello, context.now + context.config.timings.hello_wait);
   if (own_.term.value == 0) {
     note(context, link::Severity::Info, "state", config_.active,
-         "not owned yet; asking " + config_.active.value + " and " + standby_.value + " what they hold");
+         "not owned yet; asking " + config_.active.value + " and " + listed(context.blades.standbys(), " and ") +
+             " what they hold");
     return;
   }
   note(context, link::Severity::Info, "state", own_.place.blade,
@@ -40,13 +72,11 @@ void RoleMachine::on_hello(StepContext& context, const BladeId& blade, const std
         lease_.broken_off || (lease_.id != 0 && !lease_.timed);  // the order may be lost with its daemon
   }
   if (blade == standby_) {  // it tells its mirror's state and vote anew
-    mirror_ = Mirror{};
-    mirror_.ballot.since = context.now;
-    mirror_followed_ = held && held->kind == PlaceKind::Mirror;
-    mirror_released_ = false;
-    if (!std::exchange(standby_heard_, true)) { arm(Timer::Readmit, context.now); }
+    sync_.hello(held && held->kind == PlaceKind::Mirror);
+    mirror_ballot_ = {link::Vote::Unknown, context.now};
     if (step_ == Step::AwaitMirrorsWord) { arm(Timer::MirrorsWord, context.now + context.config.timings.mirror_wait); }
   }
+  if (context.blades.is_standby(blade) && standbys_heard_.insert(blade).second) { arm(Timer::Readmit, context.now); }
   if (frozen_) { return; }
   if (own_.term.value == 0) {
     consider_first_term(context);
@@ -64,11 +94,21 @@ void RoleMachine::on_hello(StepContext& context, const BladeId& blade, const std
   }
 }
 
+/// Whose host-agent is to say what it holds, and is not there. Any standby may have the role where nothing is stored.
+std::string RoleMachine::missing(const StepContext& context) const {
+  std::vector<BladeId> asked = context.blades.standbys();
+  asked.insert(asked.begin(), config_.active);
+  std::erase_if(asked, [&](const BladeId& blade) {
+    const bool needed = own_.term.value == 0 || blade == own_.place.blade;
+    return !needed || context.blades.at(blade).connected;
+  });
+  return listed(asked, " and ");
+}
+
 /// The store knows nothing of this role: a first start, or a store that was lost. Whoever could hold the role is asked
 /// before anything is decided (rule 7).
 void RoleMachine::consider_first_term(StepContext& context) {
-  if (pending_ || !context.blades.at(config_.active).connected || !context.blades.at(standby_).connected) { return; }
-  if (!distrusted_.empty()) { return; }
+  if (pending_ || !distrusted_.empty() || !missing(context).empty()) { return; }
   clear(context, "start");
   disarm(Timer::Hello);
   const HeldRole* best = nullptr;
@@ -90,9 +130,11 @@ void RoleMachine::consider_first_term(StepContext& context) {
   }
   if (best == nullptr) {
     // Nobody serves it, and its blade has nothing of it; but a mirror has followed it once, and may have it all.
-    const auto mirror = held_.find(standby_);
-    const bool followed = mirror != held_.end() && mirror->second.kind == PlaceKind::Mirror;
-    if (followed && !held_.contains(config_.active)) {
+    const auto mirror = std::find_if(held_.begin(), held_.end(), [&](const auto& one) {
+      return one.second.kind == PlaceKind::Mirror && context.blades.is_standby(one.first);
+    });
+    if (mirror != held_.end() && !held_.contains(config_.active)) {
+      use_standby(context, mirror->first);
       came_empty_ = true;
       begin_takeover(context, config_.active.value + " has nothing of the role", StopEvidence::StoodDown);
     } else {
@@ -115,7 +157,8 @@ void RoleMachine::newer_than_the_store(StepContext& context, const BladeId& blad
     }
     return;
   }
-  const bool possible = blade == standby_ || (blade == config_.active && held.kind == PlaceKind::Host);
+  const bool standby = context.blades.is_standby(blade);
+  const bool possible = standby || (blade == config_.active && held.kind == PlaceKind::Host);
   if (!possible) {
     raise(context, "start",
           to_string(Place{blade, held.kind}) + " serves the role under term " + std::to_string(held.term.value) +
@@ -125,6 +168,7 @@ void RoleMachine::newer_than_the_store(StepContext& context, const BladeId& blad
   note(context, link::Severity::Warning, "store", blade,
        "the state store is older than the truth; adopting " + to_string(Place{blade, held.kind}) + " under term " +
            std::to_string(held.term.value));
+  if (standby) { use_standby(context, blade); }
   persist(context, {id(), held.term, {blade, held.kind}, StopEvidence::None, Term{}}, AfterStore::Adopt);
 }
 
@@ -156,6 +200,8 @@ void RoleMachine::owner_on_host_says_hello(StepContext& context, const std::opti
     return;
   }
   if (same && held->serving) {
+    // It may have been told of another standby by a former life.
+    if (context.blades.standbys().size() > 1) { context.send(own_.place.blade, link::ServeRole{spec(), own_.term}); }
     confirm_serving(context);
   } else if (same) {
     send_serve(context);
@@ -280,36 +326,36 @@ void RoleMachine::send_serve(StepContext& context) {
   lease_ = {};
   came_empty_ = false;
   readmit(context);
-  context.send(own_.place.blade, link::ServeRole{config_.spec, own_.term});
+  context.send(own_.place.blade, link::ServeRole{spec(), own_.term});
   // One that serves already starts its application only, and would keep a lease that nobody knows of any more.
   if (context.config.leases && on_own_blade()) { disarm_lease(context); }
 }
 
 void RoleMachine::send_run_mirror(StepContext& context) {
-  if (!on_own_blade() || own_.term.value == 0 || !context.standby_free) { return; }
+  if (!on_own_blade() || own_.term.value == 0 || !context.standby_free(standby_)) { return; }
   // Told of the blade, and in every status. What it runs already is left to it, and follows the role's terms.
   if (context.blades.at(standby_).hold_out.held() && !mirror_runs()) { return; }
   if (!served_ && mirror_is_of_earlier_term()) {
     mirror_owed_ = true;
     return;
   }
-  mirror_released_ = false;
-  context.send(standby_, link::RunMirror{config_.spec, own_.term, config_.active,
+  sync_.ordered();
+  context.send(standby_, link::RunMirror{spec(), own_.term, config_.active,
                                          context.blades.at(config_.active).config.address, context.config.bfd});
 }
 
 /// Whole as it may be, its copy goes when it begins to follow a newer term. Until that one is served it is all there
 /// is.
 bool RoleMachine::mirror_is_of_earlier_term() const {
-  if (mirror_.phase) { return mirror_.term < own_.term; }
+  if (sync_.phase()) { return sync_.mirrors_term() < own_.term; }
   const auto held = held_.find(standby_);
   return held != held_.end() && held->second.kind == PlaceKind::Mirror && held->second.term < own_.term;
 }
 
 /// As far as its host-agent has said.
 bool RoleMachine::mirror_runs() const {
-  if (mirror_.phase) {
-    return *mirror_.phase != link::MirrorPhase::Failed && *mirror_.phase != link::MirrorPhase::Stopped;
+  if (sync_.phase()) {
+    return *sync_.phase() != link::MirrorPhase::Failed && *sync_.phase() != link::MirrorPhase::Stopped;
   }
   const auto held = held_.find(standby_);
   return held != held_.end() && held->second.kind == PlaceKind::Mirror;
@@ -320,22 +366,22 @@ void RoleMachine::on_let_back(StepContext& context, const BladeId& blade) {
 }
 
 void RoleMachine::await_mirrors_word(StepContext& context) {
-  const bool known = mirror_.phase && (mirror_.term == own_.term || (!served_ && mirror_is_of_earlier_term()));
+  const bool known = sync_.phase() && (sync_.mirrors_term() == own_.term || (!served_ && mirror_is_of_earlier_term()));
   const auto& standby = context.blades.at(standby_);
   const bool may_come = !standby.connected && standby.away_since && !standby.powered_off;
   const auto standby_due = standby_is_due(context);
-  if (known && *mirror_.phase == link::MirrorPhase::Synced) {
+  if (known && sync_.says(link::MirrorPhase::Synced)) {
     take_over_from_returned(context);
-  } else if (due(Timer::MirrorsWord, context.now) && known && mirror_followed_ &&
-             *mirror_.phase == link::MirrorPhase::Connected) {
+  } else if (due(Timer::MirrorsWord, context.now) && known && sync_.followed() &&
+             sync_.says(link::MirrorPhase::Connected)) {
     // Its stream ended with its active. Whether its copy was whole then, its host-agent knows, and refuses if not.
     take_over_from_returned(context);
   } else if (may_come && context.now < *standby.away_since + context.config.timings.hello_wait) {
     arm(Timer::MirrorsWord, *standby.away_since + context.config.timings.hello_wait);  // its host-agent may be back
   } else if (standby_due) {
     arm(Timer::MirrorsWord, *standby_due);
-  } else if (!armed(Timer::MirrorsWord) || (known && *mirror_.phase == link::MirrorPhase::Syncing) ||
-             (standby.connected && !mirror_followed_)) {
+  } else if (!armed(Timer::MirrorsWord) || (known && sync_.says(link::MirrorPhase::Syncing)) ||
+             (standby.connected && !sync_.followed())) {
     serve_under_new_term(context, own_.place.blade, StopEvidence::StoodDown);
   }
 }
@@ -343,12 +389,8 @@ void RoleMachine::await_mirrors_word(StepContext& context) {
 /// What the start and the serving blade still owe.
 void RoleMachine::retry_start(StepContext& context) {
   if (due(Timer::Hello, context.now) && state_ == RoleState::Starting) {
-    std::string missing;
-    for (const auto& blade : {config_.active, standby_}) {
-      const bool needed = own_.term.value == 0 || blade == own_.place.blade;
-      if (needed && !context.blades.at(blade).connected) { missing += (missing.empty() ? "" : " and ") + blade.value; }
-    }
-    if (!missing.empty()) { raise(context, "start", "waiting for the host-agent of " + missing); }
+    const auto away = missing(context);
+    if (!away.empty()) { raise(context, "start", "waiting for the host-agent of " + away); }
   }
   if (step_ == Step::AwaitMirrorsWord) { await_mirrors_word(context); }
   // Its blade was not fit to have it back when the standby came without it, and is now.

@@ -17,7 +17,6 @@
 
 namespace understudy::control {
 
-using link::MirrorPhase;
 using link::StopEvidence;
 
 void RoleMachine::consider_switchover(StepContext& context) {
@@ -57,7 +56,7 @@ void RoleMachine::watch_hand_over(StepContext& context, const Neighbours& neighb
   const std::string blade = own_.place.blade.value;
   if (application_failed_) {
     begin_takeover(context, *application_failed_, std::nullopt);
-  } else if (verdict_about(context, mirror_.ballot, neighbours) == Verdict::Dead) {
+  } else if (verdict_about(context, mirror_ballot_, neighbours) == Verdict::Dead) {
     begin_takeover(context, blade + " is silent for both observers, in the middle of its switchover", std::nullopt);
   } else if (due(Timer::Activation, context.now)) {
     begin_takeover(context,
@@ -82,10 +81,7 @@ void RoleMachine::on_report(StepContext& context, const BladeId& blade, const li
   }
 }
 
-bool RoleMachine::mirror_has_a_copy(const StepContext& context) const {
-  return mirror_known(context) && mirror_.boot_nonce == synced_nonce_ &&
-         (mirror_.phase == MirrorPhase::Synced || mirror_.phase == MirrorPhase::Connected);
-}
+bool RoleMachine::mirror_has_a_copy(const StepContext& context) const { return sync_.has_a_copy(around_sync(context)); }
 
 /// Nobody serves the role now. While the mirror has not been told anything its blade can have it back at once.
 void RoleMachine::role_let_go(StepContext& context) {
@@ -136,7 +132,8 @@ void RoleMachine::hand_over_undone(StepContext& context, const std::string& why)
   step_ = Step::None;
   disarm(Timer::Activation);
   if (!hand_over_.undone) { note(context, link::Severity::Alarm, "switchover", config_.active, "rolled back: " + why); }
-  become(context, mirror_has_a_copy(context) ? RoleState::Protected : RoleState::Exposed,
+  sync_.resume(around_sync(context));
+  become(context, sync_.is_protected() ? RoleState::Protected : RoleState::Exposed,
          config_.active.value + " serves on: " + why);
   send_run_mirror(context);  // a standby that came back meanwhile was told nothing
 }

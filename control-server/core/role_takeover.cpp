@@ -10,9 +10,9 @@ using link::Vote;
 void RoleMachine::begin_takeover(StepContext& context, const std::string& why, std::optional<StopEvidence> evidence) {
   const auto& active = context.blades.at(config_.active);
   by_silence_ = !application_failed_ && active.silent();  // one that has just said Hello keeps its power
-  const Ballot& first = active.bfd.since < mirror_.ballot.since ? active.bfd : mirror_.ballot;
+  const Ballot& first = active.bfd.since < mirror_ballot_.since ? active.bfd : mirror_ballot_;
   const Instant spoke = by_silence_ ? context.last_word(first) : context.now;
-  const Instant both = by_silence_ ? std::max(active.bfd.since, mirror_.ballot.since) : context.now;
+  const Instant both = by_silence_ ? std::max(active.bfd.since, mirror_ballot_.since) : context.now;
   note_phase(context, "detect", both - spoke, "from the blade's last word to the second observer's vote: " + why);
   note_phase(context, "decide", context.now - both, "take over on " + standby_.value);
   decided_at_ = context.now;
@@ -198,13 +198,13 @@ void RoleMachine::now_on_mirror(StepContext& context) {
   move_tries_ = 0;
   // One that was told was about an earlier guest; a dead one is told again after each Hello, maybe before the store
   // knew.
-  urgent_move_ = mirror_.phase == link::MirrorPhase::Failed && mirror_.term == own_.term;
+  urgent_move_ = sync_.says(link::MirrorPhase::Failed) && sync_.mirrors_term() == own_.term;
   move_due_ = false;
   stays_noted_ = false;
   disarm(Timer::Activation);
   disarm(Timer::Isolate);
   disarm(Timer::Hello);
-  for (const auto* topic : {"activation", "application", "lease", "mirror", "observers", "silent", "start"}) {
+  for (const auto* topic : {"activation", "application", "lag", "lease", "mirror", "observers", "silent", "start"}) {
     clear(context, topic);
   }
   arm(Timer::Move, context.now + context.config.timings.movement_delay);
@@ -283,7 +283,7 @@ void RoleMachine::retry_takeover(StepContext& context) {
 /// Nothing is stored yet and the switch did not obey: when both observers hear the active again it was a false alarm.
 void RoleMachine::consider_cancelling(StepContext& context) {
   if (state_ != RoleState::TakingOver || step_ != Step::AwaitEvidence || !on_own_blade() || !by_silence_) { return; }
-  const bool heard = context.blades.at(config_.active).bfd.vote == Vote::Up && mirror_.ballot.vote == Vote::Up;
+  const bool heard = context.blades.at(config_.active).bfd.vote == Vote::Up && mirror_ballot_.vote == Vote::Up;
   if (isolate_tries_ == 0 || !heard || context.blades.at(config_.active).powering_off) { return; }
   // Its power may have gone off this moment: what the observers heard of it before that is no life.
   const auto& off_said = context.blades.at(config_.active).off_said_at;

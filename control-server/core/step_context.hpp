@@ -18,8 +18,10 @@ struct StepContext {
   BladeBook& blades;
   link::MovementPolicy policy;
   std::vector<Effect>& effects;
-  bool standby_free = true;  ///< no role lives on the standby's host: it still runs mirrors
+  std::set<BladeId> taken = {};  ///< standbys that have become an active: a role is served by their host
 
+  /// No role lives on its host: it still runs mirrors.
+  [[nodiscard]] bool standby_free(const BladeId& standby) const { return !taken.contains(standby); }
   /// When a blade that this ballot says is silent can have spoken last: its observer waited for the detection time.
   [[nodiscard]] Instant last_word(const Ballot& down) const { return down.since - config.timings.detection; }
   /// Only to a connected host-agent. Whoever comes later is told what it needs when it says Hello.
@@ -48,10 +50,11 @@ struct StepContext {
 /// What a role must know of the other roles.
 struct Neighbours {
   Surroundings surroundings;
-  bool standby_free = true;  ///< no role lives on the standby's host: it still runs mirrors
-  RoleId other_on_mirror;    ///< one of no lower priority that a mirror serves, or is about to; empty: none
+  bool standby_free = true;  ///< no role lives on the host of its standby: that one still runs mirrors
+  RoleId other_on_mirror;    ///< one of no lower priority that a mirror of its standby serves, or is about to
   std::set<std::string> lacked_by_all = {};  ///< networks that it and every other active on them lack
-  bool standby_needed = false;  ///< another role is served there, or about to be, and not about to be given back
+  /// Another role is served on its standby, or about to be, and not about to be given back.
+  bool standby_needed = false;
 };
 
 }  // namespace understudy::control

@@ -105,7 +105,11 @@ class GroupFile {
   void check_leases(ConfigTable& root) {
     // Of several control-servers the one on the standby may lead: then no lease is armed, and those that were are let
     // go.
-    if (!config_.group.leases || !config_.group.control_shares_standby_blade || config_.etcd) { return; }
+    const auto& group = config_.group;
+    const auto used =
+        std::find_if(group.blades.begin(), group.blades.end(), [](const auto& one) { return one.standby; });
+    const bool shares = used != group.blades.end() && group.control_shares(used->id);
+    if (!group.leases || !shares || config_.etcd) { return; }
     root.problem("leases",
                  "a lease counts nothing where the control-server runs on the standby blade, since one failure would "
                  "end both; write enabled = false in [leases], or run the control-server elsewhere");
@@ -174,25 +178,22 @@ class GroupFile {
     config_.group.blades.push_back(std::move(blade));
   }
 
+  /// Of several standbys the first one in the file is used.
   void check_standby(ConfigTable& root) {
-    std::string standbys;
-    int count = 0;
-    for (const auto& blade : config_.group.blades) {
-      if (!blade.standby) { continue; }
-      standbys += (++count > 1 ? ", " : "") + blade.id.value;
-      config_.group.control_shares_standby_blade =
-          blade.address == config_.listen_address || blade.id.value == config_.on_blade;
-    }
     const auto& blades = config_.group.blades;
+    for (const auto& blade : blades) {
+      const bool ours = blade.address == config_.listen_address || blade.id.value == config_.on_blade;
+      if (ours) { config_.group.control_blade = blade.id; }
+    }
     const bool known = std::any_of(blades.begin(), blades.end(),
                                    [&](const BladeConfig& blade) { return blade.id.value == config_.on_blade; });
     if (!config_.on_blade.empty() && !known) {
       root.table("control").problem("blade", "there is no blade \"" + config_.on_blade +
                                                  "\"; write one that is a [[blade]], or nothing where it is none");
     }
-    if (count == 1) { return; }
-    root.problem("blade", count == 0 ? "no [[blade]] has standby = true; exactly one must"
-                                     : "several blades have standby = true (" + standbys + "); exactly one must");
+    if (std::any_of(blades.begin(), blades.end(), [](const BladeConfig& blade) { return blade.standby; })) { return; }
+    root.problem("blade",
+                 "no [[blade]] has standby = true; write it for the blade that stands by, and for its spares after it");
   }
 
   std::string path_;

@@ -63,7 +63,7 @@ class RoleReader {
     spec.number = static_cast<std::uint32_t>(table.integer("number", "the role's number", 1, 250));
     claims_.claim(table, "number", "number", std::to_string(spec.number), self);
     for (const auto& blade : group_.blades) {
-      if (blade.standby) { spec.mirror_blade = blade.id; }
+      if (blade.standby && spec.mirror_blade.empty()) { spec.mirror_blade = blade.id; }
     }
     role.active = BladeId{table.string("active", "the blade that serves it, e.g. \"blade-1\"")};
     check_active(table, role);
@@ -130,8 +130,7 @@ class RoleReader {
     for (const auto& blade : group_.blades) {
       if (blade.id != role.active) { continue; }
       if (blade.standby) {
-        table.problem("active",
-                      role.active.value + " is the standby; it serves no role of its own, write another blade");
+        table.problem("active", role.active.value + " is a standby; it serves no role of its own, write another blade");
       }
       return;
     }

@@ -163,13 +163,14 @@ link::GroupStatus ControlService::status() const {
   if (group_) {
     status = group_->status();
   } else {  // a follower knows the blades that it sees
-    status.standby = config_.group.standby().id;
+    status.standby = config_.group.standbys().front();
     status.movement = config_.group.movement;
     status.bfd = config_.group.bfd;
     for (const auto& blade : config_.group.blades) {
       const auto vote = votes_.find(blade.id);
       status.blades.push_back({blade.id, false, vote == votes_.end() ? link::Vote::Unknown : vote->second, false,
-                               blade.standby, "seen by a control-server that does not lead"});
+                               blade.id == status.standby, "seen by a control-server that does not lead",
+                               blade.standby && blade.id != status.standby});
     }
     for (const auto& witness : config_.group.witnesses) {
       const auto seen = witnesses_.find(witness.name);

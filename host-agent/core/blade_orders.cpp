@@ -16,10 +16,18 @@ Effects Blade::on_order(Instant, const link::ServeRole& order) {
   if (auto* held = find(order.spec.id)) {
     if (order.term < held->term) { return {stale(order.spec.id, "serve", order.term, held->term)}; }
     if (held->stage == RoleStage::ServingHost && held->term == order.term) {
-      if (held->adopting || held->again_at) { return {}; }  // its own answer comes
-      if (held->down.empty()) { return {SendReport{link::Serving{order.spec.id, order.term}}}; }
+      Effects effects;
+      if (std::exchange(held->spec.mirror_blade, order.spec.mirror_blade) != order.spec.mirror_blade) {
+        effects = {HoldSpec{held->spec}, Remember{order.spec.id}};  // another standby's mirror is to follow
+      }
+      if (held->adopting || held->again_at) { return effects; }  // its own answer comes
+      if (held->down.empty()) {
+        effects.push_back(SendReport{link::Serving{order.spec.id, order.term}});
+        return effects;
+      }
       held->tries = 1;
-      return adopt_host(*held);
+      append(effects, adopt_host(*held));
+      return effects;
     }
     if (held->stage == RoleStage::HandingOver && held->term == order.term) {
       return take_back(*held, "it was told to serve on");

@@ -33,6 +33,7 @@ Agent::Agent(boost::asio::io_context& io, BladeConfig config, std::string boot_i
       health_(io),
       link_events_(io),
       link_timer_(io),
+      progress_timer_(io),
       certificate_timer_(io) {}
 
 Agent::~Agent() = default;
@@ -48,7 +49,9 @@ Status Agent::start() {
   callbacks.on_connected = [this](const std::string& address, const std::string&) {
     log::info("connected to the control-server {}", address);
     connected_to_ = address;
+    progress_.clear();
     handle(ControlConnected{state_before_});
+    tell_progress();
   };
   callbacks.on_bfd = [this](const link::BfdParameters& bfd) { on_bfd(bfd); };
   callbacks.on_order = [this](const link::Order& order) { handle(OrderArrived{order}); };
@@ -63,6 +66,7 @@ Status Agent::start() {
   tell_certificates();
   watch_certificates();
   if (auto watched = watch_links(); !watched) { return watched; }
+  watch_progress();
   control_->start();
   return {};
 }
@@ -177,7 +181,15 @@ void Agent::perform(const Effect& effect) {
   std::visit([this](const auto& concrete) { perform(concrete); }, effect);
 }
 
-void Agent::perform(const HoldSpec& effect) { specs_[effect.spec.id] = effect.spec; }
+void Agent::perform(const HoldSpec& effect) {
+  const auto& role = effect.spec.id;
+  specs_[role] = effect.spec;
+  const auto held = blade_.roles().find(role);
+  const auto served = served_.find(role);
+  if (held == blade_.roles().end() || served == served_.end()) { return; }
+  const bool other = served->second->is_followed_by_other_than(effect.spec.mirror_blade);
+  if (other && held->second.stage == RoleStage::ServingHost) { let_mirror_follow(role, held->second.term); }
+}
 
 void Agent::perform(const HoldMirror& effect) {
   const auto& role = effect.mirror.spec.id;

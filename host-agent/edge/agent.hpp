@@ -27,6 +27,7 @@
 #include "edge/health_runner.hpp"
 #include "edge/mirror_place.hpp"
 #include "edge/movement_unit.hpp"
+#include "edge/progress_pace.hpp"
 #include "edge/served_role.hpp"
 #include "edge/standby_network.hpp"
 #include "understudy/link/bfd_service.hpp"
@@ -70,6 +71,10 @@ class Agent {
   void tell_certificates();
   void tell_certificate_of_mirror(const RoleId& role);
   std::function<void(Status)> answer(const RoleId& role, Step step);
+
+  // agent_progress.cpp
+  void watch_progress();
+  void tell_progress();
 
   // agent_fitness.cpp
   Status watch_links();
@@ -159,7 +164,9 @@ class Agent {
   boost::asio::posix::stream_descriptor link_events_;
   boost::asio::steady_timer link_timer_;
   std::map<std::string, bool> links_seen_;
-  std::string connected_to_;  ///< empty: to no control-server
+  boost::asio::steady_timer progress_timer_;
+  std::map<RoleId, ProgressPace> progress_;  ///< of the roles that this host serves, since it is connected
+  std::string connected_to_;                 ///< empty: to no control-server
   boost::asio::steady_timer certificate_timer_;
   std::chrono::steady_clock::time_point certificates_told_;
   std::vector<RoleId> guests_waiting_;  ///< for the choices of accelerator and region device

@@ -134,12 +134,13 @@ Status Agent::open_host_gate(const RoleId& role) {
 }
 
 void Agent::let_mirror_follow(const RoleId& role, Term term) {
-  const auto on_phase = [role](link::replication::SenderPhase phase, const std::string& detail) {
+  const auto on_phase = [this, role](link::replication::SenderPhase phase, const std::string& detail) {
     log::info("{}: replication {} {}", role.value, link::replication::to_string(phase), detail);
+    boost::asio::post(io_, [this] { tell_progress(); });
   };
   if (auto listens = served_.at(role)->replicate(
-          io_, term, config_.address.address, config_.replication_port, config_.tls.wire, on_phase,
-          [this](const std::string& what) { control_->tell_refused(what); },
+          io_, term, specs_.at(role).mirror_blade, config_.address.address, config_.replication_port, config_.tls.wire,
+          on_phase, [this](const std::string& what) { control_->tell_refused(what); },
           [this, role, term](std::uint64_t nonce) {
             handle(GrantArrived{role, term, nonce});
           });

@@ -3,6 +3,7 @@
 /// A role that this host serves: its place on the operating system, and replication to its mirror.
 
 #include <memory>
+#include <optional>
 #include <string>
 
 #include "place/role_place.hpp"
@@ -16,15 +17,18 @@ class ServedRole {
 
   /// Listens for the mirror on the maintenance address. A role without a mirror is exposed, not stopped: a failure is
   /// told.
-  Status replicate(boost::asio::io_context& io, Term term, const IpAddress& address, std::uint16_t port,
-                   const link::tls::Wire& wire, link::replication::ReplicationSender::PhaseCallback on_phase,
+  Status replicate(boost::asio::io_context& io, Term term, const BladeId& mirror_blade, const IpAddress& address,
+                   std::uint16_t port, const link::tls::Wire& wire,
+                   link::replication::ReplicationSender::PhaseCallback on_phase,
                    std::function<void(const std::string&)> on_refused, std::function<void(std::uint64_t)> on_grant) {
     link::replication::SenderOptions options;
     options.role = place_->spec().id;
     options.term = term;
+    term_ = term;
     options.address = address;
     options.mirror = place_->spec().mirror_address.address;
-    options.mirror_blade = place_->spec().mirror_blade;
+    options.mirror_blade = mirror_blade;
+    mirror_blade_ = mirror_blade;
     options.port = port;
     options.on_refused = std::move(on_refused);
     options.on_grant = std::move(on_grant);
@@ -34,6 +38,18 @@ class ServedRole {
     sender_ =
         std::make_unique<link::replication::ReplicationSender>(io, options, place_->region(), std::move(on_phase));
     return sender_->start();
+  }
+  /// A mirror may follow, but not of that blade.
+  [[nodiscard]] bool is_followed_by_other_than(const BladeId& blade) const { return sender_ && mirror_blade_ != blade; }
+  /// How far the mirror has come; nothing: none can follow.
+  [[nodiscard]] std::optional<link::SyncProgress> progress() const {
+    if (!sender_) { return std::nullopt; }
+    const auto status = sender_->status();
+    link::SyncProgress progress{place_->spec().id, term_, stream_of(status.phase), {}};
+    for (const auto& store : status.stores) {
+      progress.stores.push_back({store.store, store.committed, store.acknowledged});
+    }
+    return progress;
   }
   void poke() {
     if (sender_) { sender_->poke(); }
@@ -65,7 +81,23 @@ class ServedRole {
   }
 
  private:
+  [[nodiscard]] static link::SyncStream stream_of(link::replication::SenderPhase phase) {
+    switch (phase) {
+      case link::replication::SenderPhase::NoMirror:
+        return link::SyncStream::None;
+      case link::replication::SenderPhase::Syncing:
+        return link::SyncStream::Syncing;
+      case link::replication::SenderPhase::Synced:
+        return link::SyncStream::Synced;
+      case link::replication::SenderPhase::Stalled:
+        return link::SyncStream::Stalled;
+    }
+    return link::SyncStream::None;
+  }
+
   std::unique_ptr<place::RolePlace> place_;
+  Term term_;             ///< of the sender
+  BladeId mirror_blade_;  ///< likewise
   std::unique_ptr<link::replication::ReplicationSender> sender_;
 };
 

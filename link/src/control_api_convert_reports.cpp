@@ -84,6 +84,12 @@ Result<Report> read_fit(const pb::RoleFit& from) {
                 from_wire(check, kUnfitCause, from.cause(), "cause")};
   return check.result<Report>(std::move(plain));
 }
+Result<Report> read_sync_progress(const pb::SyncProgress& from) {
+  Check check("SyncProgress");
+  SyncProgress plain{RoleId{check.name(from.role(), "role")}, check.term(from.term(), "term"),
+                     from_wire(check, kStream, from.stream(), "stream"), read_progress(check, from.stores())};
+  return check.result<Report>(std::move(plain));
+}
 Result<Report> read_peer_vote(const pb::PeerVote& from) {
   Check check("PeerVote");
   PeerVote plain{RoleId{check.name(from.role(), "role")}, BladeId{check.name(from.peer(), "peer")},
@@ -152,6 +158,13 @@ pb::Report to_proto(const Report& report) {
                           for (const auto& network : r.networks) { to.add_networks(network); }
                           to.set_detail(printable(r.detail));
                         },
+                        [&](const SyncProgress& r) {
+                          auto& to = *wire.mutable_sync_progress();
+                          to.set_role(r.role.value);
+                          to.set_term(r.term.value);
+                          to.set_stream(to_wire(kStream, r.stream));
+                          for (const auto& store : r.stores) { fill(*to.add_stores(), store); }
+                        },
                         [&](const RoleFit& r) {
                           auto& to = *wire.mutable_role_fit();
                           to.set_role(r.role.value);
@@ -172,6 +185,8 @@ Result<Report> from_proto(const pb::Report& wire) {
                        check.term(wire.lease_state().term(), "term"), wire.lease_state().id()};
       return check.result<Report>(std::move(plain));
     }
+    case pb::Report::kSyncProgress:
+      return read_sync_progress(wire.sync_progress());
     case pb::Report::kGrantsStopped:
       return read_role_term<GrantsStopped>("GrantsStopped", wire.grants_stopped());
     case pb::Report::kServing:

@@ -35,6 +35,11 @@ pb::GroupStatus to_proto(const GroupStatus& status) {
     to.set_detail(printable(role.detail));
     to.set_lease(role.lease);
     to.set_priority(role.priority);
+    auto& sync = *to.mutable_sync();
+    sync.set_standby(role.sync.standby.value);
+    sync.set_stream(role.sync.stream);
+    for (const auto& store : role.sync.stores) { fill(*sync.add_stores(), store); }
+    sync.set_behind_ms(role.sync.behind_ms);
   }
   for (const auto& blade : status.blades) {
     auto& to = *wire.add_blades();
@@ -44,6 +49,7 @@ pb::GroupStatus to_proto(const GroupStatus& status) {
     to.set_isolated(blade.isolated);
     to.set_standby(blade.standby);
     to.set_detail(printable(blade.detail));
+    to.set_spare(blade.spare);
   }
   wire.set_plain_text(status.plain_text);
   for (const auto& server : status.control_servers) {
@@ -74,13 +80,16 @@ Result<GroupStatus> from_proto(const pb::GroupStatus& wire) {
     status.roles.push_back({RoleId{check.name(from.role(), "role")}, check.text(from.state(), "state"),
                             Place{BladeId{from.blade()}, from_wire(check, kPlace, from.kind(), "kind")},
                             Term{from.term()}, from.protected_(), check.text(from.mirror_phase(), "mirror_phase"),
-                            check.text(from.detail(), "detail"), check.text(from.lease(), "lease"), from.priority()});
+                            check.text(from.detail(), "detail"), check.text(from.lease(), "lease"), from.priority(),
+                            SyncStatus{BladeId{check.optional_name(from.sync().standby(), "sync.standby")},
+                                       check.text(from.sync().stream(), "sync.stream"),
+                                       read_progress(check, from.sync().stores()), from.sync().behind_ms()}});
   }
   check.count(wire.blades_size(), "blades", bounds::kRoles);
   for (const auto& from : wire.blades()) {
     status.blades.push_back({BladeId{check.name(from.blade(), "blade")}, from.agent_connected(),
                              from_wire(check, kVote, from.bfd(), "bfd"), from.isolated(), from.standby(),
-                             check.text(from.detail(), "detail")});
+                             check.text(from.detail(), "detail"), from.spare()});
   }
   status.plain_text = wire.plain_text();
   check.count(wire.control_servers_size(), "control_servers", bounds::kRoles);

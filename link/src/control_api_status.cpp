@@ -45,6 +45,20 @@ const char* to_string(MirrorPhase phase) {
   return "failed";
 }
 
+const char* to_string(SyncStream stream) {
+  switch (stream) {
+    case SyncStream::None:
+      return "none";
+    case SyncStream::Syncing:
+      return "syncing";
+    case SyncStream::Synced:
+      return "synced";
+    case SyncStream::Stalled:
+      return "stalled";
+  }
+  return "none";
+}
+
 const char* to_string(MovementPolicy policy) {
   switch (policy) {
     case MovementPolicy::WhenSlow:

@@ -35,6 +35,10 @@ inline constexpr Pair<MirrorPhase, pb::MirrorPhase> kPhase[] = {
     {MirrorPhase::Starting, pb::MIRROR_PHASE_STARTING}, {MirrorPhase::Connected, pb::MIRROR_PHASE_CONNECTED},
     {MirrorPhase::Syncing, pb::MIRROR_PHASE_SYNCING},   {MirrorPhase::Synced, pb::MIRROR_PHASE_SYNCED},
     {MirrorPhase::Failed, pb::MIRROR_PHASE_FAILED},     {MirrorPhase::Stopped, pb::MIRROR_PHASE_STOPPED}};
+inline constexpr Pair<SyncStream, pb::SyncStream> kStream[] = {{SyncStream::None, pb::SYNC_STREAM_NONE},
+                                                               {SyncStream::Syncing, pb::SYNC_STREAM_SYNCING},
+                                                               {SyncStream::Synced, pb::SYNC_STREAM_SYNCED},
+                                                               {SyncStream::Stalled, pb::SYNC_STREAM_STALLED}};
 inline constexpr Pair<Vote, pb::Vote> kVote[] = {
     {Vote::Unknown, pb::VOTE_UNKNOWN}, {Vote::Up, pb::VOTE_UP}, {Vote::Down, pb::VOTE_DOWN}};
 inline constexpr Pair<UnfitCause, pb::UnfitCause> kUnfitCause[] = {{UnfitCause::Health, pb::UNFIT_CAUSE_HEALTH},
@@ -94,6 +98,22 @@ inline BfdParameters read_bfd(Check& check, const pb::Bfd& from) {
   return {from.interval_ms(), from.multiplier(),
           from_wire(check, kBfdAuthentication, from.authentication(), "bfd.authentication"),
           static_cast<std::uint8_t>(from.key_id())};
+}
+
+inline void fill(pb::StoreProgress& to, const StoreProgress& from) {
+  to.set_store(from.store);
+  to.set_committed(from.committed.value);
+  to.set_acknowledged(from.acknowledged.value);
+}
+template <class Wires>
+std::vector<StoreProgress> read_progress(Check& check, const Wires& from) {
+  std::vector<StoreProgress> stores;
+  check.count(from.size(), "stores", bounds::kTables);
+  for (const auto& one : from) {
+    stores.push_back(
+        {check.text(one.store(), "stores.store"), Sequence{one.committed()}, Sequence{one.acknowledged()}});
+  }
+  return stores;
 }
 
 inline void fill(pb::RoleTerm& to, const RoleId& role, Term term) {

@@ -2,8 +2,9 @@
 """The whole standby dies: the actives serve on, and every status says that they are exposed, also one whose health
 command fails. It boots again and they are protected, once their mirrors have certificates; then a health command that
 fails is a takeover. Before: an endless command in a mirror's shell does not keep the next one out."""
-# Covers: host-agent/edge/agent_certificates.cpp, host-agent/edge/agent_fitness.cpp
+# Covers: host-agent/edge/agent_certificates.cpp, host-agent/edge/agent_fitness.cpp, host-agent/edge/agent_progress.cpp
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -19,6 +20,8 @@ class StandbyDies(GroupCase):
 
     def test_the_active_serves_on_and_is_exposed(self):
         self.wait_state("protected")
+        self.the_status_tells_what_the_mirror_has_acknowledged()
+        self.a_frozen_mirror_is_an_alarm()
         self.an_endless_command_ends_with_its_person()
         before, since = self.role(), time.time_ns()
         blades.power_off(self.state, self.standby)
@@ -44,6 +47,36 @@ class StandbyDies(GroupCase):
         self.a_stranger_at_the_actives_replication_is_told()
         self.an_active_that_is_ill_is_taken_over()
         self.finish_traffic()
+
+    def the_status_tells_what_the_mirror_has_acknowledged(self):
+        """Traffic makes records all the time: what was committed at one status is acknowledged at a later one."""
+        def net():
+            sync = self.role()["sync"]
+            return next((store for store in sync["stores"] if store["store"] == "net"), None)
+        until(lambda: net() and net()["committed"] > 0, "the active tells how far its mirror has come", 10)
+        first = net()
+        until(lambda: net()["acknowledged"] > first["committed"], f"acknowledgements go on from {first}", 20)
+        self.assertEqual(self.role()["sync"]["standby"], self.standby)
+        self.assertEqual(self.role()["sync"]["stream"], "synced")
+        self.assertIn(f"mirror on {self.standby}, stream synced, acknowledged: net ",
+                      daemons.operator(self.state, self.binaries, "status"))
+
+    def a_frozen_mirror_is_an_alarm(self):
+        """What it said last, synced, stays said: only what it does not acknowledge tells."""
+        guest, = self.guests()
+        since = time.time_ns()
+        os.kill(guest, signal.SIGSTOP)
+        try:
+            told = self.wait_event(lambda event: event["severity"] == "alarm" and
+                                   "acknowledges nothing" in event["text"], "the frozen mirror is an alarm", since, 10)
+        finally:
+            os.kill(guest, signal.SIGCONT)
+        self.assertEqual(told["role"], ROLE)
+        self.assertIn(f"{self.active} has committed up to", told["text"])
+        say(f"a frozen mirror is told after {(told['time_ns'] - since) / 1e6:.0f} ms")
+        self.wait_event(lambda event: event["text"].startswith("over: the mirror on") and
+                        "acknowledges nothing" in event["text"], "it acknowledges again", since, 20)
+        self.wait_state("protected")
 
     def fall_ill(self):
         since = time.time_ns()

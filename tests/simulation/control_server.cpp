@@ -28,7 +28,7 @@ GroupConfig control_config(const World& world, unsigned server) {
   config.has_power = true;
   if (world.settings.switchovers) { config.hold_out = {kHeldOutAfter, 10min, 20s}; }
   config.leases = world.settings.leases;
-  config.control_shares_standby_blade = world.server_on_standby(server);
+  if (world.server_on_standby(server)) { config.control_blade = world.blade_id(world.standby()); }
   return config;
 }
 

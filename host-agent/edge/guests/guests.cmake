@@ -17,4 +17,3 @@ target_link_libraries(understudy_guests
   PRIVATE understudy_warnings)
 # GCC 12 takes the inactive alternatives of a moved std::variant for uninitialised strings.
 target_compile_options(understudy_guests PRIVATE $<$<CXX_COMPILER_ID:GNU>:-Wno-maybe-uninitialized>)
-understudy_precompiled(understudy_guests io)

@@ -112,6 +112,29 @@ class ControlServerTest : public PlayedChassisTest {
   std::optional<Child> server_;
 };
 
+TEST_F(ControlServerTest, WhatAMirrorHasAcknowledgedIsInEveryStatusAndAMirrorThatStopsIsAnAlarm) {
+  bring_up();
+  const auto tell = [&](SyncStream stream, std::uint64_t committed, std::uint64_t acknowledged) {
+    active_->client->send(SyncProgress{RoleId{"role-1"},
+                                       active_->got<ServeRole>()->term,
+                                       stream,
+                                       {{"net", Sequence{committed}, Sequence{acknowledged}}}});
+  };
+  const auto shows = [&](const std::string& words) {
+    return run_until([&] { return operate("status").find(words) != std::string::npos; });
+  };
+  tell(SyncStream::Synced, 1180, 1180);
+  EXPECT_TRUE(shows("mirror on blade-2, stream synced, acknowledged: net 1180 of 1180\n")) << operate("status");
+  tell(SyncStream::Stalled, 1204, 1180);
+  EXPECT_TRUE(run_until_detail("store \"net\": blade-1 has committed up to 1204, acknowledged is 1180"));
+  EXPECT_TRUE(role_status().at("protected").as_bool()) << "for a moment it is as good as its last change";
+  EXPECT_EQ(role_status().at("sync").at("stores").at(0).at("acknowledged").to_number<int>(), 1180);
+  EXPECT_NE(operate("events").find("acknowledges nothing any more"), std::string::npos);
+  tell(SyncStream::Synced, 1204, 1204);
+  EXPECT_TRUE(shows("acknowledged: net 1204 of 1204\n")) << operate("status");
+  EXPECT_EQ(role_status().at("detail").as_string(), "");
+}
+
 TEST_F(ControlServerTest, ABladesDeathIsTakenOverMovedAndToldPhaseByPhase) {
   bring_up();
   EXPECT_FALSE(isolation_->are_isolated({"b1-ext"}).value());

@@ -39,6 +39,38 @@ TEST(Render, EveryStatusTellsOfTheLease) {
   EXPECT_EQ(boost::json::parse(status_json(status())).at("roles").at(0).at("lease").as_string(), "armed");
 }
 
+TEST(Render, HowFarEachMirrorHasComeIsBelowItsRole) {
+  EXPECT_EQ(status_text(status()).find("acknowledged"), std::string::npos) << "nothing was said of it";
+  auto followed = status();
+  followed.roles[0].sync = {
+      BladeId{"blade-4"}, "stalled", {{"net", Sequence{104}, Sequence{80}}, {"app", Sequence{7}, Sequence{7}}}, 2500};
+  EXPECT_NE(
+      status_text(followed).find(
+          "    mirror on blade-4, stream stalled, acknowledged: net 80 of 104, app 7 of 7; nothing new for 2 s\n"),
+      std::string::npos)
+      << status_text(followed);
+  const auto sync = boost::json::parse(status_json(followed)).at("roles").at(0).at("sync");
+  EXPECT_EQ(sync.at("standby").as_string(), "blade-4");
+  EXPECT_EQ(sync.at("stream").as_string(), "stalled");
+  EXPECT_EQ(sync.at("behind_ms").to_number<int>(), 2500);
+  EXPECT_EQ(sync.at("stores").at(0).at("committed").to_number<int>(), 104);
+  EXPECT_EQ(sync.at("stores").at(0).at("acknowledged").to_number<int>(), 80);
+  for (int i = 0; i < 20; ++i) {
+    followed.roles[0].sync.stores.push_back({std::string(60, 's'), Sequence{~0ULL}, Sequence{~0ULL}});
+  }
+  std::istringstream lines(status_text(followed));
+  for (std::string line; std::getline(lines, line);) { EXPECT_LE(line.size(), 100U) << line; }
+}
+
+TEST(Render, AStandbyThatIsNotUsedIsShownAsASpare) {
+  auto spare = status();
+  spare.blades.push_back({BladeId{"blade-5"}, true, link::Vote::Up, false, false, "", true});
+  EXPECT_NE(status_text(spare).find("connected   spare\n"), std::string::npos) << status_text(spare);
+  const auto json = boost::json::parse(status_json(spare));
+  EXPECT_TRUE(json.at("blades").at(2).at("spare").as_bool());
+  EXPECT_FALSE(json.at("blades").at(1).at("spare").as_bool());
+}
+
 TEST(Render, WhoDecidesIsToldWhereThereAreSeveral) {
   auto several = status();
   EXPECT_EQ(status_text(several).find("CONTROL-SERVER"), std::string::npos);

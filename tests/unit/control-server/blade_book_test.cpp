@@ -22,7 +22,9 @@ TEST(BladeBook, HoldsEveryBladeOfTheGroupWithItsConfiguration) {
     EXPECT_EQ(blade.config.id, id);
     EXPECT_EQ(blade.config.switch_ports, std::vector<std::string>{id.value + "-ext"});
   }
-  EXPECT_EQ(sut.standby(), BladeId{"blade-1"});
+  EXPECT_EQ(sut.standbys(), std::vector<BladeId>{BladeId{"blade-1"}});
+  EXPECT_TRUE(sut.is_standby(BladeId{"blade-1"}));
+  EXPECT_FALSE(sut.is_standby(BladeId{"blade-2"}));
 }
 
 TEST(BladeBook, NothingIsBelievedOfABladeBeforeItWasSeen) {

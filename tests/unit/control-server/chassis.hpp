@@ -39,6 +39,15 @@ inline GroupConfig config(unsigned actives) {
   return config;
 }
 
+/// And a second standby, which is not used.
+inline GroupConfig with_a_spare(unsigned actives) {
+  auto group = config(actives);
+  const auto number = std::to_string(actives + 2);
+  group.blades.push_back(
+      {BladeId{"blade-" + number}, IpAddress::parse("192.168.1." + number).value(), {"b" + number + "-ext"}, true});
+  return group;
+}
+
 class Chassis {
  public:
   explicit Chassis(unsigned actives) : Chassis(test::config(actives)) {}
@@ -145,7 +154,7 @@ class Chassis {
   [[nodiscard]] static BladeId blade_id(unsigned number) { return BladeId{"blade-" + std::to_string(number)}; }
   [[nodiscard]] static RoleId role_id(unsigned number) { return RoleId{"role-" + std::to_string(number)}; }
   [[nodiscard]] static BladeId blade_of(const RoleId& role) { return BladeId{"blade-" + role.value.substr(5)}; }
-  [[nodiscard]] BladeId standby() const { return config.standby().id; }
+  [[nodiscard]] BladeId standby() const { return config.standbys().front(); }
   [[nodiscard]] RoleState state(unsigned role) const { return group->find(role_id(role))->state(); }
   [[nodiscard]] const Ownership& own(unsigned role) const { return group->find(role_id(role))->ownership(); }
   [[nodiscard]] link::RoleStatus status(unsigned role) const { return group->find(role_id(role))->status(); }

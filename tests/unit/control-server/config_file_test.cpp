@@ -139,8 +139,8 @@ TEST_F(ConfigFileTest, AGoodFileIsReadWhole) {
   EXPECT_EQ(group.timings.movement_delay, std::chrono::milliseconds(500));
   EXPECT_EQ(group.movement, link::MovementPolicy::Always);
   EXPECT_TRUE(group.has_power);
-  EXPECT_FALSE(group.control_shares_standby_blade);
-  EXPECT_EQ(group.standby().id.value, "blade-2");
+  EXPECT_TRUE(group.control_blade.empty());
+  EXPECT_EQ(group.standbys(), std::vector<BladeId>{BladeId{"blade-2"}});
   ASSERT_EQ(group.roles.size(), 1U);
   const auto& spec = group.roles[0].spec;
   EXPECT_EQ(group.roles[0].active.value, "blade-1");
@@ -307,16 +307,28 @@ TEST_F(ConfigFileTest, TheStateIsInAFileOrInEtcd) {
   refused(etcd + "prefix = \"a/\"\n", "is no prefix");
 }
 
+TEST_F(ConfigFileTest, StandbysAreAListAndTheFirstIsUsed) {
+  const std::string spare =
+      "[[blade]]\nname = \"blade-0\"\naddress = \"192.168.1.9\"\nswitch_ports = [\"b9-ext\"]\nstandby = true\n";
+  std::string text = kGood;
+  text.insert(text.find("[[role]]"), spare);
+  const auto several = read(text);
+  ASSERT_TRUE(several.ok()) << several.error().message;
+  const auto& group = several.value().group;
+  EXPECT_EQ(group.standbys(), (std::vector<BladeId>{BladeId{"blade-2"}, BladeId{"blade-0"}})) << "as in the file";
+  EXPECT_EQ(group.roles.at(0).spec.mirror_blade, BladeId{"blade-2"});
+}
+
 TEST_F(ConfigFileTest, AControlServerOnTheStandbyIsKnownAsSuch) {
   std::string text = kGood;
   text.replace(text.find("192.168.1.250:7400"), 18, "192.168.1.2:7400");
-  EXPECT_TRUE(read(text).value().group.control_shares_standby_blade);
+  EXPECT_TRUE(read(text).value().group.control_shares(BladeId{"blade-2"}));
   // At an address of its own, beside the host-agent's.
   text = kGood;
   text.insert(text.find("state ="), "blade = \"blade-2\"\n");
-  EXPECT_TRUE(read(text).value().group.control_shares_standby_blade);
+  EXPECT_TRUE(read(text).value().group.control_shares(BladeId{"blade-2"}));
   text.replace(text.find("blade = \"blade-2\""), 17, "blade = \"blade-1\"");
-  EXPECT_FALSE(read(text).value().group.control_shares_standby_blade);
+  EXPECT_FALSE(read(text).value().group.control_shares(BladeId{"blade-2"}));
   text.replace(text.find("blade = \"blade-1\""), 17, "blade = \"blade-9\"");
   EXPECT_NE(read(text).error().message.find("there is no blade \"blade-9\""), std::string::npos);
 }
@@ -346,9 +358,9 @@ TEST_F(ConfigFileTest, EveryMistakeIsOneLineWithFileAndLine) {
       {"switch_ports = [\"b2-ext\", \"b2-int1\"]", "switch_ports = [\"b1-ext\"]", "switch port b1-ext is used twice"},
       {"switch_ports = [\"b2-ext\", \"b2-int1\"]", "switch_ports = []", "\"switch_ports\" in [[blade]] is wrong"},
       {"standby = true", "standby = false", "no [[blade]] has standby = true"},
-      {"standby = false", "standby = true", "several blades have standby = true (blade-1, blade-2)"},
+      {"standby = false", "standby = true", "blade-1 is a standby"},
       {"active = \"blade-1\"", "active = \"blade-7\"", "there is no [[blade]] named \"blade-7\""},
-      {"active = \"blade-1\"", "active = \"blade-2\"", "blade-2 is the standby"},
+      {"active = \"blade-1\"", "active = \"blade-2\"", "blade-2 is a standby"},
       {"region_mib = 16", "region_mib = 17", "region_mib = 17 is no power of two; write 32"},
       {"region_mib = 16", "region_mib = 1048576", "a power of two, 1 to 65536"},
       {"region_mib = 16", "region_mib = 4", "region_mib = 4 is too small for 16384 flows"},

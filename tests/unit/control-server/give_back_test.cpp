@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 /// A role whose mirror cannot take over, whose own blade is healthy, and whose standby cannot be asked any more.
-/// Covers: control-server/core/role_give_back.cpp, control-server/core/group_ports.cpp
+/// Covers: control-server/core/role_give_back.cpp, control-server/core/switching_unit.cpp
 #include <gtest/gtest.h>
 
 #include "chassis.hpp"

@@ -271,7 +271,7 @@ TEST(Lease, AnAdoptedActiveKeepsItsGateOpenWithoutATimeout) {
 
 TEST(Lease, IsNotArmedWhereTheControlServerSharesTheMirrorsFateOrNobodyWantsIt) {
   auto shared = leased(2);
-  shared.control_shares_standby_blade = true;
+  shared.control_blade = shared.standbys().front();
   for (const auto& group : {shared, config(2)}) {
     Chassis chassis(group);
     chassis.bring_up();

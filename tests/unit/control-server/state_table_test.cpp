@@ -222,6 +222,17 @@ std::vector<Row> table() {
          chassis.report(chassis.standby(), link::MirrorsReleased{0, 1});
        },
        {"starting", "exposed", "protected", "taking-over", "on-mirror", "moving", "on-host", "lost"}},
+      {"the active tells what is acknowledged",
+       [=](Chassis& chassis) {
+         chassis.report(kActive, link::SyncProgress{kRole, current(chassis), link::SyncStream::Synced, {}});
+       },
+       {"starting", "exposed", "protected", "taking-over", "on-mirror", "moving", "on-host", "lost"}},
+      {"the active tells that nothing is acknowledged, and nothing else for the grace",
+       [=](Chassis& chassis) {
+         chassis.report(kActive, link::SyncProgress{kRole, current(chassis), link::SyncStream::Stalled, {}});
+         chassis.pass(chassis.config.timings.sync_grace);
+       },
+       {"starting", "exposed", "exposed", "taking-over", "on-mirror", "moving", "on-host", "lost"}},
       {"an answer of the store that nobody waits for",
        [](Chassis& chassis) {
          chassis.step(StoreDone{kRole, Term{99}});

@@ -65,7 +65,7 @@ TEST(Takeover, NothingIsStoredWhileTheSwitchHasNotAnswered) {
 
 TEST(Takeover, WhenTheObserversCableComesBackTheFirstVoiceAccusesNobody) {
   auto group = config(3);
-  group.control_shares_standby_blade = true;
+  group.control_blade = group.standbys().front();
   Chassis chassis(group);
   chassis.bring_up();
   chassis.pass(10s);
@@ -84,7 +84,7 @@ TEST(Takeover, WhenTheObserversCableComesBackTheFirstVoiceAccusesNobody) {
 
 TEST(Takeover, OnOneCableABladeIsNotDeadBeforeTheOthersWereHeardOn) {
   auto group = config(2);
-  group.control_shares_standby_blade = true;
+  group.control_blade = group.standbys().front();
   Chassis chassis(group);
   chassis.bring_up();
   chassis.pass(10s);
@@ -97,7 +97,7 @@ TEST(Takeover, OnOneCableABladeIsNotDeadBeforeTheOthersWereHeardOn) {
 
 TEST(Takeover, OnOneCableAMirrorThatLosesAnotherActiveAccusesTheCable) {
   auto group = config(3);
-  group.control_shares_standby_blade = true;
+  group.control_blade = group.standbys().front();
   Chassis chassis(group);
   chassis.bring_up();
   chassis.pass(10s);
@@ -250,7 +250,7 @@ TEST(Takeover, TheOnlyActiveNeedsAWitness) {
 
 TEST(Takeover, AStandbyThatHostsTheControlServerIsNoWitness) {
   auto shared = config(1);
-  shared.control_shares_standby_blade = true;
+  shared.control_blade = shared.standbys().front();
   Chassis chassis(shared);
   chassis.bring_up();
   chassis.silence(1);

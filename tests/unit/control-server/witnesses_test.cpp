@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 /// What an independent witness proves, and what follows for a group that has one.
-/// Covers: control-server/core/witnesses.cpp, control-server/core/group_witnesses.cpp
+/// Covers: control-server/core/witnesses.cpp, control-server/core/monitoring_unit.cpp
 #include "core/witnesses.hpp"
 
 #include <gtest/gtest.h>
@@ -150,7 +150,7 @@ class WithWitnesses : public testing::Test {
 /// The control-server runs on the standby: with one active there is nobody else that it could hear.
 TEST_F(WithWitnesses, APairFailsOverAlthoughTheControlServerIsOnTheStandby) {
   auto group = watched(1);
-  group.control_shares_standby_blade = true;
+  group.control_blade = group.standbys().front();
   begin(group);
   chassis_->silence(1);
   EXPECT_EQ(chassis_->state(1), RoleState::Protected) << "an answer may still be missing";
@@ -195,7 +195,7 @@ TEST_F(WithWitnesses, AWitnessThatFailedByItselfKeepsNobodyFromFailingOver) {
 
 TEST_F(WithWitnesses, ACableThatComesBackAccusesNobody) {
   auto group = watched(2);
-  group.control_shares_standby_blade = true;
+  group.control_blade = group.standbys().front();
   begin(group);
   missing();
   silence_all(2);

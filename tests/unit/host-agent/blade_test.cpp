@@ -62,6 +62,18 @@ TEST_F(BladeTest, ARepeatedServeOrderOnlyReportsAgain) {
   EXPECT_EQ(reports<link::Serving>(again).size(), 1U);
 }
 
+TEST_F(BladeTest, AServedRoleIsFollowedByTheMirrorOfAnotherStandbyWhenItIsToldSo) {
+  (void)order(link::ServeRole{spec(), Term{3}});
+  (void)done(Step::PrepareHost);
+  (void)done(Step::OpenHostGate);
+  auto told = spec();
+  told.mirror_blade = BladeId{"blade-5"};
+  const auto effects = order(link::ServeRole{told, Term{3}});
+  EXPECT_EQ(effects, (Effects{HoldSpec{told}, Remember{role}, SendReport{link::Serving{role, Term{3}}}}));
+  EXPECT_EQ(sut_.record_of(role)->spec.mirror_blade, BladeId{"blade-5"}) << "a restarted host-agent knows";
+  EXPECT_EQ(order(link::ServeRole{told, Term{3}}), (Effects{SendReport{link::Serving{role, Term{3}}}}));
+}
+
 TEST_F(BladeTest, OrdersUnderAStaleTermChangeNothing) {
   mirror_serves();
   EXPECT_FALSE(does(order(link::StandDown{role, Term{2}}), Step::CloseMirrorGate));

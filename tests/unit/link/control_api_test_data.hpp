@@ -78,7 +78,11 @@ inline std::vector<Report> every_report() {
           HandedOver{role, Term{4}, {{"quiesce", 12}, {"ship", 1.5}}},
           HandOverFailed{role, Term{4}, "the mirror does not follow"},
           RoleUnfit{role, Term{4}, UnfitCause::Link, {"external", "intranet-1"}, "no carrier"},
-          RoleFit{role, Term{4}, UnfitCause::Apparatus}};
+          RoleFit{role, Term{4}, UnfitCause::Apparatus},
+          SyncProgress{role,
+                       Term{4},
+                       SyncStream::Stalled,
+                       {{"net", Sequence{900}, Sequence{880}}, {"app", Sequence{7}, Sequence{7}}}}};
 }
 
 inline GroupStatus status() {
@@ -93,9 +97,11 @@ inline GroupStatus status() {
             "synced",
             "detail",
             "armed",
-            7}},
+            7,
+            {BladeId{"blade-2"}, "synced", {{"net", Sequence{12}, Sequence{11}}}, 250}}},
           {{BladeId{"blade-1"}, true, Vote::Up, false, false, "held out"},
-           {BladeId{"blade-2"}, false, Vote::Down, true, true, ""}},
+           {BladeId{"blade-2"}, false, Vote::Down, true, true, ""},
+           {BladeId{"blade-3"}, true, Vote::Up, false, false, "", true}},
           false,
           {},
           "",

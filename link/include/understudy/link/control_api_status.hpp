@@ -11,6 +11,15 @@
 
 namespace understudy::link {
 
+/// What the synchronization unit knows of a role's mirror.
+struct SyncStatus {
+  BladeId standby;          ///< whose mirror it is
+  std::string stream = {};  ///< of the active's last word: "none", "syncing", "synced", "stalled"; empty: no word
+  std::vector<StoreProgress> stores = {};  ///< likewise
+  std::uint64_t behind_ms = 0;  ///< for how long something was committed that is not acknowledged; 0: nothing
+  bool operator==(const SyncStatus&) const = default;
+};
+
 struct RoleStatus {
   RoleId role;
   std::string state;  ///< "starting", "exposed", "protected", "taking-over", "on-mirror", "moving", "on-host", "lost"
@@ -21,6 +30,7 @@ struct RoleStatus {
   std::string detail;            ///< the standing alarm, or empty
   std::string lease = {};        ///< "off", "none", "arming", "armed", "stopping", "counting", "ran-out"
   std::uint32_t priority = 100;  ///< the higher one comes first
+  SyncStatus sync = {};
   bool operator==(const RoleStatus&) const = default;
 };
 
@@ -31,6 +41,7 @@ struct BladeStatus {
   bool isolated = false;
   bool standby = false;
   std::string detail;  ///< for a person: why it gets no mirrors
+  bool spare = false;  ///< a standby that no role uses: watched, and runs no mirrors
   bool operator==(const BladeStatus&) const = default;
 };
 
@@ -52,7 +63,7 @@ struct WitnessStatus {
 };
 
 struct GroupStatus {
-  BladeId standby;  ///< empty: the standby has become an active, nobody stands by
+  BladeId standby;  ///< whose mirrors are used; empty: it has become an active, nobody stands by
   MovementPolicy movement = MovementPolicy::WhenSlow;
   BfdParameters bfd;  ///< by which blades and mirrors are watched
   std::vector<RoleStatus> roles;
@@ -84,6 +95,7 @@ struct EventRecord {
 [[nodiscard]] const char* to_string(Severity severity);
 [[nodiscard]] const char* to_string(Vote vote);
 [[nodiscard]] const char* to_string(MirrorPhase phase);
+[[nodiscard]] const char* to_string(SyncStream stream);
 [[nodiscard]] const char* to_string(MovementPolicy policy);
 [[nodiscard]] const char* to_string(StopEvidence evidence);
 [[nodiscard]] const char* to_string(UnfitCause cause);

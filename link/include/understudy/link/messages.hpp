@@ -212,6 +212,23 @@ struct MirrorState {
   bool whole = false;      ///< its copy is complete for this term, whether or not its stream still runs
   bool operator==(const MirrorState&) const = default;
 };
+/// The active's end of replication: no mirror is connected; it is brought up; it follows; nothing is acknowledged.
+enum class SyncStream : std::uint8_t { None, Syncing, Synced, Stalled };
+struct StoreProgress {
+  std::string store;
+  Sequence committed;     ///< by its writer, on the active
+  Sequence acknowledged;  ///< of it: applied in the mirror's region
+  bool operator==(const StoreProgress&) const = default;
+};
+/// How far replication of a role has come, by the active, which knows both ends. Once a second at most while it changes
+/// or the mirror is behind; at once when the stream changes.
+struct SyncProgress {
+  RoleId role;
+  Term term;
+  SyncStream stream = SyncStream::None;
+  std::vector<StoreProgress> stores;
+  bool operator==(const SyncProgress&) const = default;
+};
 struct MirrorWarning {  ///< something about a mirror that an operator must know, and that changes no state
   RoleId role;
   Term term;
@@ -317,6 +334,6 @@ struct RoleFit {
 };
 using Report = std::variant<Hello, Serving, ServeFailed, Stopped, MirrorState, PeerVote, ApplicationFailed, Activated,
                             ActivateFailed, Moved, MoveFailed, MirrorsReleased, MirrorWarning, LeaseState,
-                            GrantsStopped, HandedOver, HandOverFailed, RoleUnfit, RoleFit>;
+                            GrantsStopped, HandedOver, HandOverFailed, RoleUnfit, RoleFit, SyncProgress>;
 
 }  // namespace understudy::link
