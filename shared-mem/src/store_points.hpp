@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 /// Test variant only (target understudy_shm_points): every store to shared memory is a point at which a writer could
-/// be frozen for ever. Never part of the product's library.
+/// be frozen for ever, every acquiring load one at which another processor may have stored. Never part of the product's
+/// library.
 
 #include <cstdint>
 #include <functional>
@@ -12,6 +13,9 @@ namespace understudy::shm::points {
 
 /// Called after each store; what lies in memory then is what a freeze at this instant would leave.
 inline std::function<void()> on_store;
+
+/// Called before each acquiring load of that word.
+inline std::function<void(const std::uint64_t*)> on_load;
 
 /// Breaks the protocol on purpose: stores to addresses for which `hold` says true are done only after the next
 /// publication, or after the publication of `until` if that is given. A crash test that does not notice this proves
@@ -26,6 +30,10 @@ inline std::vector<std::pair<std::uint64_t*, std::uint64_t>> held_back;
 
 inline void stored() {
   if (on_store) { on_store(); }
+}
+
+inline void loading(const std::uint64_t* at) {
+  if (on_load) { on_load(at); }
 }
 
 inline bool hold_back(std::uint64_t* at, std::uint64_t value) {

@@ -12,7 +12,8 @@
 ///
 /// A frozen or killed writer leaves a prefix of these stores behind, in program order: the two fences and the release
 /// keep the compiler to it. Built with UNDERSTUDY_SHM_POINTS (tests only) each store calls points::on_store, which
-/// sees every such prefix.
+/// sees every such prefix, and each acquiring load points::on_load, which may be another processor that works against
+/// it.
 
 #include <atomic>
 #include <cstddef>
@@ -49,7 +50,12 @@ inline void fence_acquire() { std::atomic_thread_fence(std::memory_order_acquire
   return std::atomic_ref<Word>(*const_cast<Word*>(at));
 }
 
-[[gnu::always_inline]] inline Word load_acquire(const Word* at) { return ref(at).load(std::memory_order_acquire); }
+[[gnu::always_inline]] inline Word load_acquire(const Word* at) {
+#ifdef UNDERSTUDY_SHM_POINTS
+  points::loading(at);
+#endif
+  return ref(at).load(std::memory_order_acquire);
+}
 [[gnu::always_inline]] inline Word load(const Word* at) { return ref(at).load(payload_load); }
 
 /// Has `at` still the value it had before the payload was read? What is loaded after this was loaded after the payload.

@@ -1,0 +1,89 @@
+// SPDX-License-Identifier: Apache-2.0
+/// A guest on another processor that stores just before the host loads, so as to keep a scan from ending. It ends,
+/// after a bounded number of looks. Covers: shared-mem/src/store.cpp, shared-mem/src/snapshot.cpp
+#include <gtest/gtest.h>
+
+#include <cstring>
+
+#include "image_check.hpp"
+#include "store_points.hpp"
+#include "understudy/shm/layout.hpp"
+
+namespace understudy::shm::crash {
+namespace {
+
+class AHostileGuest : public testing::Test {
+ protected:
+  void SetUp() override {
+    words = const_cast<std::uint64_t*>(mapped_at(file.path()));
+    ASSERT_NE(words, nullptr);
+    layout::RegionHeader header;
+    std::memcpy(&header, words, sizeof header);
+    plan = header.stores[0];
+    commit_point = words + (plan.control_offset + offsetof(layout::StoreControl, commit)) / sizeof *words;
+  }
+  void TearDown() override { points::on_load = nullptr; }
+  /// `before_look` is called before each load of the commit point; what it loads itself does not count.
+  void at_each_look(std::function<void()> before_look) {
+    points::on_load = [this, before_look = std::move(before_look)](const std::uint64_t* at) {
+      if (at != commit_point || busy) { return; }
+      busy = true;
+      ++looks;
+      before_look();
+      busy = false;
+    };
+  }
+  static bool go_on(const Store::Record& /*record*/) { return true; }
+
+  ImageFile file{"attacked"};
+  Region region = Region::create(file.path(), crash_region_bytes, crash_schema()).value();
+  Store store = region.store("state").value();
+  std::uint64_t* words = nullptr;
+  std::uint64_t* commit_point = nullptr;
+  layout::StoreDescription plan{};
+  std::uint64_t looks = 0;
+  bool busy = false;
+};
+
+/// Every slot holds a deletion, which is true only while the commit point stands; and it never does for long.
+TEST_F(AHostileGuest, DoesNotStretchAScanByItsCommitPoint) {
+  const auto& table = plan.tables[0];
+  const std::uint64_t slot_words = layout::slot_words(8, sizeof(Value));
+  for (std::uint64_t slot = 0; slot < table.slot_count; ++slot) {
+    words[table.slots_offset / sizeof *words + slot * slot_words] =
+        layout::head_of(1, layout::kind_free, layout::kind_erased, 0);
+  }
+  *commit_point = 1;
+  constexpr std::uint64_t stands_each = 2'000;
+  at_each_look([this] { *commit_point += looks % stands_each == 0 ? 0U : 1U; });
+  const auto scanned = store.scan(0, {}, go_on);
+  EXPECT_FALSE(scanned.ok());
+  EXPECT_LT(looks, std::uint64_t{300'000});
+  EXPECT_GT(table.slot_count * stands_each, std::uint64_t{300'000}) << "else nothing was shown";
+}
+
+/// One look sees a commit point that is far ahead; then the guest commits on for ever.
+TEST_F(AHostileGuest, DoesNotKeepAnOrderedScanReadingItsJournal) {
+  constexpr std::uint64_t looks_max = 40'000;
+  auto writer = store.become_writer(Term{1}).value();
+  std::uint64_t id = 0;
+  const auto commit_one = [&] {
+    (void)writer.put(0, as_bytes_of(Key{id++ % capacity}), value_bytes_of(TableKind::Hashed, id));
+  };
+  for (std::uint64_t i = 0; i < 2 * capacity; ++i) { commit_one(); }
+  for (std::uint64_t shown_at = 1; shown_at <= 100; ++shown_at) {
+    looks = 0;
+    at_each_look([&] {
+      *commit_point = writer.committed().value;
+      if (looks < looks_max) { commit_one(); }
+      if (looks == shown_at) { *commit_point = std::uint64_t{1} << 57; }
+    });
+    (void)store.scan_ordered(0, go_on);
+    points::on_load = nullptr;
+    *commit_point = writer.committed().value;
+    ASSERT_LT(looks, looks_max) << "shown at look " << shown_at;
+  }
+}
+
+}  // namespace
+}  // namespace understudy::shm::crash
