@@ -331,9 +331,11 @@ void MirrorLink::update_phase() {
   const auto phase = stalled_ ? SenderPhase::Stalled : synced ? SenderPhase::Synced : SenderPhase::Syncing;
   for (auto& store : stores_) {
     const auto present = store.store.mirrored();
-    // What a mirror holds that could not take over is not mirrored, whatever it acknowledges.
-    const bool synced_now = phase == SenderPhase::Synced;
-    const shm::Store::Mirrored wanted{synced_now, synced_now ? store.acknowledged : present.acknowledged};
+    // What a mirror holds that could not take over is not mirrored, whatever it acknowledges; and what one before it
+    // had acknowledged this one may not hold.
+    const bool good = phase == SenderPhase::Synced;
+    const shm::Store::Mirrored wanted{good,
+                                      good ? store.acknowledged : std::min(present.acknowledged, store.acknowledged)};
     if (present.protected_by_mirror == wanted.protected_by_mirror && present.acknowledged == wanted.acknowledged) {
       continue;
     }
@@ -400,8 +402,8 @@ void MirrorLink::close() {
   if (connection_) { connection_->close(); }
   for (auto& store : stores_) {
     store.scan.reset();
-    [[maybe_unused]] const auto exposed =
-        store.store.set_mirrored({false, store.store.mirrored().acknowledged});  // nobody to tell
+    const auto mirrored = std::min(store.store.mirrored().acknowledged, store.acknowledged);
+    [[maybe_unused]] const auto exposed = store.store.set_mirrored({false, mirrored});  // nobody to tell
   }
 }
 

@@ -41,11 +41,12 @@ Progress progress(std::uint64_t applied, bool net_syncing, bool sessions_syncing
 
 /// A change is told as mirrored when the mirror could take over with it: a copy that is syncing cannot, nor one whose
 /// other store is.
-TEST(MirroredLine, StaysAsItWasWhileTheMirrorCouldNotTakeOver) {
+TEST(MirroredLine, IsNotRaisedWhileTheMirrorCouldNotTakeOver) {
   for (const auto& [net, sessions] : {std::pair(true, false), std::pair(false, true)}) {
     Pair pair;
     auto writer = pair.active.writer(1);
     for (std::uint64_t i = 1; i <= 10; ++i) { put(writer, i, i); }
+    ASSERT_TRUE(pair.active.store().set_mirrored({false, Sequence{8}}).ok());  // of a mirror that is gone
     pair.start_sender();
     Puppet mirror(1);
     mirror.connect(pair.port);
