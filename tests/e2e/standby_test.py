@@ -16,13 +16,14 @@ from understudy_lab.shell import in_network  # noqa: E402
 
 
 class StandbyDies(GroupCase):
-    options = {"health": ["/usr/bin/test", "!", "-e", "/run/understudy/ill"]}
+    options = {"health": ["/usr/bin/test", "!", "-e", "/run/understudy/ill"], "bfd_multiplier": 4}
 
     def test_the_active_serves_on_and_is_exposed(self):
         self.wait_state("protected")
         self.the_status_tells_what_the_mirror_has_acknowledged()
         self.a_frozen_mirror_is_an_alarm()
         self.an_endless_command_ends_with_its_person()
+        self.a_blade_says_the_groups_multiplier()
         before, since = self.role(), time.time_ns()
         blades.power_off(self.state, self.standby)
         say(f"{self.standby} is powered off")
@@ -47,6 +48,30 @@ class StandbyDies(GroupCase):
         self.a_stranger_at_the_actives_replication_is_told()
         self.an_active_that_is_ill_is_taken_over()
         self.finish_traffic()
+        self.an_application_that_ends_in_the_serving_mirror_is_told()
+
+    def a_blade_says_the_groups_multiplier(self):
+        """It is the watched end's that an observer waits for: as it is on the wire, byte 2 of each BFD packet."""
+        blade = repr(self.chassis.maintenance(self.active))
+        listen = ("import socket; s = socket.socket(socket.AF_PACKET, socket.SOCK_DGRAM, socket.ntohs(0x0800))\n"
+                  "s.settimeout(10)\n"
+                  "while True:\n"
+                  "    packet, whence = s.recvfrom(2048)\n"
+                  "    udp = packet[(packet[0] & 15) * 4:]\n"
+                  f"    if packet[9] == 17 and packet[12:16] == socket.inet_aton({blade})"
+                  " and udp[2:4] == (3784).to_bytes(2, 'big'):\n"
+                  "        print(udp[8 + 2]); break\n")
+        said = run(in_network(self.chassis.namespace_path("control"), [sys.executable, "-c", listen]))
+        self.assertEqual(int(said), self.options["bfd_multiplier"])
+
+    def an_application_that_ends_in_the_serving_mirror_is_told(self):
+        since = time.time_ns()
+        self.in_mirror("kill -9 $(pidof session-service)")
+        self.wait_event(lambda event: event["severity"] == "alarm" and event.get("blade") == self.standby
+                        and "mirror: the application ended" in event["text"], "the end is told", since, 20)
+        self.wait_event(lambda event: "over: " in event["text"] and "the application ended" in event["text"],
+                        "it was started again", since, 20)
+        self.assertNotIn("the application", self.role()["detail"])
 
     def the_status_tells_what_the_mirror_has_acknowledged(self):
         """Traffic makes records all the time: what was committed at one status is acknowledged at a later one."""
