@@ -197,13 +197,17 @@ TEST(HoldOut, AnActiveThatIsHeldOutGetsNoRoleBackThatItsMirrorCanServe) {
     };
     fails();
     chassis.pass(1s);
-    EXPECT_EQ(chassis.orders<link::StandDown>().empty(), held) << "the mirror makes way for who is healthy";
+    const auto makes_way = [&] {
+      const auto orders = chassis.orders<link::StandDown>();
+      return std::any_of(orders.begin(), orders.end(), [&](const auto& one) { return one.first == chassis.standby(); });
+    };
+    EXPECT_EQ(makes_way(), !held) << "the mirror makes way for who is healthy";
     if (!held) { continue; }
     for (int i = 0; i < 5; ++i) {
       fails();
       chassis.pass(20s);
     }
-    EXPECT_FALSE(chassis.orders<link::StandDown>().empty()) << "a mirror that cannot do it makes way all the same";
+    EXPECT_TRUE(makes_way()) << "a mirror that cannot do it makes way all the same";
   }
 }
 

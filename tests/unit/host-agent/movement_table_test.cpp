@@ -146,6 +146,7 @@ std::string words_of(const Effect& effect) {
            std::to_string(told->term.value);
   }
   if (const auto* report = std::get_if<SendReport>(&effect)) {
+    if (std::holds_alternative<link::MirrorWarning>(report->report)) { return "report warning"; }
     const auto* moved = std::get_if<link::Moved>(&report->report);
     const auto term = moved != nullptr ? moved->term : std::get<link::MoveFailed>(report->report).term;
     return (moved != nullptr ? "report moved, " : "report move failed, ") + std::to_string(term.value);
