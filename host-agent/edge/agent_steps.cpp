@@ -179,6 +179,10 @@ void Agent::let_mirror_follow(const RoleId& role, Term term) {
           on_phase, [this](const std::string& what) { control_->tell_refused(what); },
           [this, role, term](std::uint64_t nonce) {
             handle(GrantArrived{role, term, nonce});
+          },
+          [this, role](bool is_alarm, const std::string& what) {
+            alarm(role, "throttle", is_alarm ? what : "");
+            if (!is_alarm) { perform(Note{Severity::Info, role, what}); }
           });
       !listens) {
     alarm(role, "replication", "no mirror can follow: " + log::describe(listens.error()));
