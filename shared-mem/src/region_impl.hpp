@@ -25,12 +25,12 @@ inline constexpr int read_tries_max = 100000;
 
 /// How often a call looks again at what does not hold still. Bounded of each record, and of a scan as a whole too: who
 /// writes against a scan could otherwise stretch it by nearly read_tries_max looks for each of its slots.
-class Patience {
+class LookBudget {
  public:
-  explicit Patience(std::uint64_t looks = read_tries_max) : left_(looks) {}
+  explicit LookBudget(std::uint64_t looks = read_tries_max) : left_(looks) {}
   /// Of a scan. Commits that come as fast as a writer can make them cost a look or two of an erased slot, or of one
   /// whose newest copy is not committed.
-  static Patience for_slots(std::uint64_t slots) { return Patience(8 * slots + read_tries_max); }
+  static LookBudget for_slots(std::uint64_t slots) { return LookBudget(8 * slots + read_tries_max); }
   /// May look number `tries` of a record be made? The first one always.
   [[nodiscard]] bool allows(int tries) {
     if (tries == 0) { return true; }
@@ -117,12 +117,12 @@ struct Store::Impl {
   Blob get_blob(TableIndex table, const KeyWords& key, std::span<std::byte> value) const;
   /// The record whose key is in the slot `at` of `walked`; of any kind of table.
   Blob read_slot(TableIndex table, const Table& walked, const Word* at, std::span<std::byte> key,
-                 std::span<std::byte> value, Patience& patience) const;
+                 std::span<std::byte> value, LookBudget& budget) const;
   Seen look_into_slot(TableIndex table, const Table& walked, const Word* at, std::uint64_t limit,
                       std::span<std::byte> key, std::span<std::byte> value, std::uint64_t& sequence) const;
   /// Tries `find(limit, ref, sequence)` until what it finds holds still.
   template <class Find>
-  Blob read_blob(TableIndex table, std::span<std::byte> value, Patience& patience, const Find& find) const;
+  Blob read_blob(TableIndex table, std::span<std::byte> value, LookBudget& budget, const Find& find) const;
 
   // --- recovery.cpp ---
   [[nodiscard]] Status check_writable(std::uint64_t term) const;
@@ -153,12 +153,12 @@ struct Store::Impl {
 /// A slab gets another value only after the commit that made it free. So a slab that does not fit while the same copy
 /// is still the visible one was never written by this program.
 template <class Find>
-Store::Impl::Blob Store::Impl::read_blob(TableIndex table, std::span<std::byte> value, Patience& patience,
+Store::Impl::Blob Store::Impl::read_blob(TableIndex table, std::span<std::byte> value, LookBudget& budget,
                                          const Find& find) const {
   std::uint64_t mismatched = 0;  // sequence and limit of the last look at a slab that did not fit
   std::uint64_t mismatched_limit = 0;
   Blob blob;
-  for (int tries = 0; patience.allows(tries); ++tries) {
+  for (int tries = 0; budget.allows(tries); ++tries) {
     Word ref = 0;
     const std::uint64_t limit = visible_limit();
     blob.seen = find(limit, ref, blob.sequence);

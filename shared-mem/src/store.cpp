@@ -99,8 +99,8 @@ Status Store::get(TableIndex table, Bytes key, std::span<std::byte> value) const
 }
 
 Store::Impl::Blob Store::Impl::get_blob(TableIndex table, const KeyWords& key, std::span<std::byte> value) const {
-  Patience patience;
-  return read_blob(table, value, patience, [&](std::uint64_t limit, Word& ref, std::uint64_t& sequence) {
+  LookBudget budget;
+  return read_blob(table, value, budget, [&](std::uint64_t limit, Word& ref, std::uint64_t& sequence) {
     return this->table(table).get(key, limit, std::as_writable_bytes(std::span(&ref, 1)), sequence);
   });
 }
@@ -144,16 +144,16 @@ Seen Store::Impl::look_into_slot(TableIndex in, const Table& walked, const Word*
 
 Store::Impl::Blob Store::Impl::read_slot(TableIndex table, const Table& walked, const Word* at,
                                          std::span<std::byte> key, std::span<std::byte> value,
-                                         Patience& patience) const {
+                                         LookBudget& budget) const {
   Blob found{Seen::Absent};
   if (!Table::head(at).has_sequence()) { return found; }
   if (slabs[table].exist()) {
-    return read_blob(table, value, patience, [&](std::uint64_t limit, Word& ref, std::uint64_t& sequence) {
+    return read_blob(table, value, budget, [&](std::uint64_t limit, Word& ref, std::uint64_t& sequence) {
       return look_into_slot(table, walked, at, limit, key, std::as_writable_bytes(std::span(&ref, 1)), sequence);
     });
   }
   found.bytes = value.size();
-  for (int tries = 0; patience.allows(tries); ++tries) {
+  for (int tries = 0; budget.allows(tries); ++tries) {
     const std::uint64_t limit = visible_limit();
     found.seen = look_into_slot(table, walked, at, limit, key, value, found.sequence);
     if (found.seen == Seen::Absent && !Table::head(at).has_sequence()) { return found; }
@@ -173,10 +173,10 @@ Status Store::scan(TableIndex table, Sequence after, const std::function<bool(co
   const Table& in = impl_->table(table);
   std::vector<std::byte> key(described.key_bytes);
   std::vector<std::byte> value(described.value_bytes);
-  auto patience = Patience::for_slots(in.slot_count());
+  auto budget = LookBudget::for_slots(in.slot_count());
   for (std::uint64_t index = 0; index < in.slot_count(); ++index) {
     if (index % scan_step == 0 && between && !between()) { break; }
-    const auto found = impl_->read_slot(table, in, in.slot(index), key, value, patience);
+    const auto found = impl_->read_slot(table, in, in.slot(index), key, value, budget);
     if (found.damaged) { return blob_is_damaged(described); }
     if (found.seen == Seen::Changed) { return changed_too_often(); }
     if (found.seen != Seen::Present || found.sequence <= after.value) { continue; }
