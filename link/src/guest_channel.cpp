@@ -203,7 +203,9 @@ GuestEvent read_event(JsonFields& fields, const std::string& name) {
   if (name == "quiesced") { return read_quiesced(fields); }
   if (name == "quiesce-failed") { return QuiesceFailed{fields.string("detail")}; }
   if (name == "grants-stopped") { return GrantsStopped{Term{fields.number("term")}}; }
-  if (name == "alarm") { return Alarm{fields.string("text"), fields.string("topic")}; }
+  if (name == "alarm") {  // a guest-agent that is older than this host-agent knows of no topics
+    return Alarm{fields.string("text"), fields.find("topic") == nullptr ? std::string() : fields.string("topic")};
+  }
   fields.problem("\"" + name.substr(0, 32) + "\" is no event");
   return Alarm{};
 }

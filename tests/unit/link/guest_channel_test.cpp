@@ -52,6 +52,12 @@ TEST(GuestChannel, EveryEventSurvivesItsLine) {
   }
 }
 
+TEST(GuestChannel, AnAlarmOfAnOlderGuestAgentHasNoTopic) {
+  const auto read = parse_event(R"({"event":"alarm","text":"slow"})");
+  ASSERT_TRUE(read) << read.error().message;
+  EXPECT_EQ(read.value(), GuestEvent{Alarm{"slow"}});
+}
+
 TEST(GuestChannel, HostileLinesAreRefusedWithAReason) {
   const std::string deep(100000, '[');
   for (const std::string& line :
