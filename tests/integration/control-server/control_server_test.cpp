@@ -129,7 +129,7 @@ TEST_F(ControlServerTest, WhatAMirrorHasAcknowledgedIsInEveryStatusAndAMirrorTha
   EXPECT_TRUE(run_until_detail("store \"net\": blade-1 has committed up to 1204, acknowledged is 1180"));
   EXPECT_TRUE(role_status().at("protected").as_bool()) << "for a moment it is as good as its last change";
   EXPECT_EQ(role_status().at("sync").at("stores").at(0).at("acknowledged").to_number<int>(), 1180);
-  EXPECT_NE(operate("events").find("acknowledges nothing any more"), std::string::npos);
+  EXPECT_NE(operate("events --json").find("acknowledges nothing any more"), std::string::npos);
   tell(SyncStream::Synced, 1204, 1204);
   EXPECT_TRUE(shows("acknowledged: net 1204 of 1204\n")) << operate("status");
   EXPECT_EQ(role_status().at("detail").as_string(), "");
