@@ -40,14 +40,11 @@ struct RegionMaker::Shared {
       if (found->second.empty() || io == nullptr) { orders.erase(found); }
     }
   }
-  bool has_more(const std::string& path) {
-    const std::lock_guard lock(mutex);
-    return orders.contains(path) && orders.at(path).size() > 1;
-  }
 };
 
 struct RegionMaker::Work {
   RegionOrder order;
+  std::uint64_t number = 0;
   std::weak_ptr<int> wanted;
   Made done;
   Result<std::optional<shm::Region>> made{std::optional<shm::Region>{}};
@@ -109,6 +106,7 @@ void RegionMaker::add(const std::string& path, std::function<void()> job) {
 void RegionMaker::make(const RegionOrder& order, const std::weak_ptr<int>& wanted, Made done) {
   auto work = std::make_shared<Work>();
   work->order = order;
+  work->number = last_[order.path] = ++orders_;
   work->wanted = wanted;
   work->done = std::move(done);
   add(order.path, [work, create = create_, shared = shared_] {
@@ -140,10 +138,12 @@ void RegionMaker::deliver(const std::shared_ptr<Work>& work) {
     work->done(std::move(work->made));
     return;
   }
-  // Given up in the last moment. What comes next for this file replaces it, or has found it there and uses it.
-  if (!work->order.keep && !shared_->has_more(work->order.path)) { remove(work->order.path, work->identity); }
+  // Given up in the last moment. A later order for this file replaces it, or has found it there and uses it.
+  if (!work->order.keep && is_last(*work)) { remove(work->order.path, work->identity); }
   if (work->made) { let_go(std::move(*work->made)); }
 }
+
+bool RegionMaker::is_last(const Work& work) const { return last_.at(work.order.path) == work.number; }
 
 void RegionMaker::remove(const std::string& path, const std::optional<FileIdentity>& identity) {
   if (!identity || file_identity(path) != identity) { return; }

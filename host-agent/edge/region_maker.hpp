@@ -14,6 +14,7 @@
 
 #include <boost/asio/io_context.hpp>
 #include <functional>
+#include <map>
 #include <memory>
 #include <optional>
 #include <string>
@@ -62,9 +63,12 @@ class RegionMaker {
   struct Work;
   void add(const std::string& path, std::function<void()> job);
   void deliver(const std::shared_ptr<Work>& work);
+  [[nodiscard]] bool is_last(const Work& work) const;
 
   std::shared_ptr<Shared> shared_;
   Create create_;
+  std::uint64_t orders_ = 0;
+  std::map<std::string, std::uint64_t> last_;  ///< of each file: the number of the last order for it
 };
 
 }  // namespace understudy::host

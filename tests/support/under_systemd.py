@@ -72,8 +72,9 @@ def inside(units, program, log):
     mount("-t", "cgroup2", "groups", "/sys/fs/cgroup")
     os.makedirs(STATE_FOLDER, exist_ok=True)  # of StateDirectory=: one that is installed here stays untouched
     mount("-t", "tmpfs", "state", STATE_FOLDER)
-    mount("--bind", "/proc/sys/fs", "/proc/sys/fs")  # its limits of files are all the machine's: it would raise them
-    mount("-o", "remount,bind,ro", "/proc/sys/fs")
+    for limits in ("/proc/sys/fs", "/proc/sys/net/unix"):  # the machine's own, of files and of queues: it would raise them
+        mount("--bind", limits, limits)
+        mount("-o", "remount,bind,ro", limits)
     name = os.path.basename(units[0])
     with open(units[0], encoding="utf-8") as file:
         write(os.path.join(UNIT_FOLDER, name), file.read())
