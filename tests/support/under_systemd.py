@@ -14,6 +14,7 @@ Needs root and control groups of version 2 (without controllers, too). show() te
 import os
 import subprocess
 import sys
+import tempfile
 
 SYSTEMD = "/lib/systemd/systemd"
 UNIT_FOLDER = "/run/systemd/system"
@@ -54,8 +55,7 @@ def write(path, text):
 
 
 def outer(arguments):
-    group = os.path.join(group_root(), f"{GROUP_PREFIX}{os.getpid()}")
-    os.mkdir(group)
+    group = tempfile.mkdtemp(prefix=GROUP_PREFIX, dir=group_root())  # process ids are not one's own in a blade
     write(os.path.join(group, "cgroup.procs"), str(os.getpid()))
     os.execvp("unshare", ["unshare", "--fork", "--kill-child", "--pid", "--mount", "--uts", "--cgroup",
                           "--propagation", "private", "--mount-proc", sys.executable, "-B",
