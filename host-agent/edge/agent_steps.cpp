@@ -142,6 +142,9 @@ void Agent::let_mirror_follow(const RoleId& role, Term term) {
           [this](const std::string& what) { control_->tell_refused(what); },
           [this, role, term](std::uint64_t nonce) {
             handle(GrantArrived{role, term, nonce});
+          },
+          [this, role](bool is_alarm, const std::string& what) {
+            perform(Note{is_alarm ? Severity::Alarm : Severity::Info, role, what});
           });
       !listens) {
     perform(Note{Severity::Alarm, role, "no mirror can follow: " + log::describe(listens.error())});

@@ -18,7 +18,8 @@ class ServedRole {
   /// told.
   Status replicate(boost::asio::io_context& io, Term term, const IpAddress& address, std::uint16_t port,
                    const link::tls::Wire& wire, link::replication::ReplicationSender::PhaseCallback on_phase,
-                   std::function<void(const std::string&)> on_refused, std::function<void(std::uint64_t)> on_grant) {
+                   std::function<void(const std::string&)> on_refused, std::function<void(std::uint64_t)> on_grant,
+                   std::function<void(bool, const std::string&)> on_throttle) {
     link::replication::SenderOptions options;
     options.role = place_->spec().id;
     options.term = term;
@@ -28,6 +29,7 @@ class ServedRole {
     options.port = port;
     options.on_refused = std::move(on_refused);
     options.on_grant = std::move(on_grant);
+    options.on_throttle = std::move(on_throttle);
     if (!wire.plain_text) {
       options.credentials = [files = wire.files] { return link::tls::read_credentials(files); };
     }

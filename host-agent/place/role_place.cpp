@@ -181,6 +181,7 @@ Status RolePlace::begin_writing(Term term) {
   auto writer = store->become_writer(term);
   if (!writer) { return writer.error(); }
   writer_.emplace(std::move(writer).value());
+  writer_->never_wait();  // the sender runs on this thread, which also refreshes leases
   sink_ = std::make_unique<net::StoreSink>(*writer_);
   auto scope = net::NamespaceScope::enter(options_.namespace_path);
   if (!scope) { return scope.error(); }

@@ -121,6 +121,7 @@ void MirrorLink::pump() {
         encode_payload(GrantNonce{*grant_wanted_}));
     grant_wanted_.reset();
   }
+  keep_throttles();
   if (batch.empty()) {
     if (on_finished_ && frames_acknowledged_ == frames_sent_ && phase_ == SenderPhase::Synced) {
       return std::exchange(on_finished_, nullptr)();
@@ -162,6 +163,7 @@ void MirrorLink::collect(StoreLink& store, Batch& batch) {
 }
 
 void MirrorLink::begin_snapshot(StoreLink& store, Batch& batch) {
+  hold_ring(store);
   const auto point = point_of(store.store);
   if (!store.full) { store.full = decide_after_lap(point, store.sent) == ResumeWay::Full; }
   ++(store.full ? counters_[store.index].full_snapshots : counters_[store.index].delta_snapshots);
@@ -214,7 +216,7 @@ bool MirrorLink::ship_journal(StoreLink& store, Sequence limit, Batch& batch) {
     }
     if (chunk->state == shm::JournalReader::State::Nothing) { return false; }
     if (chunk->state == shm::JournalReader::State::Lapped) {
-      resync(store, "the journal was lapped");
+      on_lapped(store);
       return false;
     }
     store.held = std::move(*chunk);
@@ -251,22 +253,29 @@ void MirrorLink::add_journal(const StoreLink& store, shm::JournalReader::Chunk c
 }
 
 /// A delta goes on from what the mirror has for certain: `sent` is left alone while a snapshot is under way.
-void MirrorLink::resync(StoreLink& store, const std::string& why) {
-  ++store.laps;
+void MirrorLink::begin_again(StoreLink& store, const std::string& why) {
   ++counters_[store.index].laps;
   store.scan.reset();
   store.held.reset();
   store.synced = false;
   store.mode = Mode::Waiting;
-  log::warn("replication of {}/{}: resync {}, {}", options_.role.value, store.store.schema().name, store.laps, why);
-  if (store.laps > options_.lap_tries_max) {
-    const auto text = "store \"" + store.store.schema().name + "\" was resynced " +
-                      std::to_string(options_.lap_tries_max) + " times without catching up: " + why;
-    refuse_and_close(RefusalReason::Lapped, text);
-    handlers_.on_lost(text);
-    return;
+  log::warn("replication of {}/{}: resync {}, {}", options_.role.value, store.store.schema().name,
+            counters_[store.index].laps, why);
+}
+
+/// For another reason than that it was lapped.
+void MirrorLink::resync(StoreLink& store, const std::string& why) {
+  begin_again(store, why);
+  if (++store.failures > options_.lap_tries_max) {
+    return let_go("store \"" + store.store.schema().name + "\" was resynced " + std::to_string(options_.lap_tries_max) +
+                  " times without catching up: " + why);
   }
   update_phase();
+}
+
+void MirrorLink::let_go(const std::string& text) {
+  refuse_and_close(RefusalReason::Lapped, text);
+  handlers_.on_lost(text);
 }
 
 // --- what the mirror says -----------------------------------------------------------------------------------------
@@ -306,7 +315,10 @@ void MirrorLink::on_progress(const Progress& progress) {
     if (told.round != store.round || store.mode != Mode::Following) { continue; }  // an answer to something older
     store.acknowledged = std::min(told.applied, store.sent);
     const bool caught_up = !told.syncing && store.acknowledged >= store.target;
-    if (caught_up && !store.synced) { store.laps = 0; }
+    if (caught_up && !store.synced) {
+      store.failures = 0;
+      counters_[store.index].throttle.caught_up();
+    }
     store.synced = caught_up;
   }
   update_phase();
@@ -347,7 +359,12 @@ void MirrorLink::on_heartbeat() {
     update_phase();
   }
   heartbeat_due_ = !std::exchange(spoke_, false);  // whatever was sent since the last beat said as much
+  for (auto& store : stores_) {
+    look_at_throttle(store);
+    if (closed_) { return; }
+  }
   pump();
+  if (!closed_) { keep_throttles(); }  // also while a batch takes long
   if (closed_) { return; }
   heartbeat_expected_ = now + options_.heartbeat;
   heartbeat_timer_.expires_at(heartbeat_expected_);
@@ -386,6 +403,8 @@ void MirrorLink::close() {
   for (auto& store : stores_) {
     store.scan.reset();
     [[maybe_unused]] const auto exposed = store.store.set_mirrored({false, store.acknowledged});  // nobody to tell
+    [[maybe_unused]] const auto released = store.store.release_writer();
+    counters_[store.index].throttle.pause();
   }
 }
 

@@ -19,17 +19,20 @@
 
 #include "replication_connection.hpp"
 #include "replication_scan.hpp"
+#include "replication_throttle.hpp"
 #include "understudy/link/replication_resume.hpp"
 #include "understudy/link/replication_sender.hpp"
 
 namespace understudy::link::replication {
 
-/// What outlives a connection, for status.
+/// What outlives a connection.
 struct StoreCounters {
   std::uint64_t journal_resumes = 0;
   std::uint64_t delta_snapshots = 0;
   std::uint64_t full_snapshots = 0;
   std::uint64_t laps = 0;
+  WriterThrottle throttle{};
+  Duration waited_before{};  ///< by the writer, when the throttle began
 };
 
 class MirrorLink : public std::enable_shared_from_this<MirrorLink> {
@@ -69,7 +72,7 @@ class MirrorLink : public std::enable_shared_from_this<MirrorLink> {
     Sequence target{};                                ///< applied so far, the mirror is synced
     std::vector<shm::TermStart> history_sent{};
     std::uint32_t round = 0;
-    std::uint32_t laps = 0;  ///< in a row
+    std::uint32_t failures = 0;  ///< in a row
     bool synced = false;
     Sequence acknowledged{};
   };
@@ -87,6 +90,15 @@ class MirrorLink : public std::enable_shared_from_this<MirrorLink> {
   bool ship_journal(StoreLink& store, Sequence limit, Batch& batch);
   void add_journal(const StoreLink& store, shm::JournalReader::Chunk chunk, Batch& batch);
   void resync(StoreLink& store, const std::string& why);
+  void on_lapped(StoreLink& store);
+  void begin_again(StoreLink& store, const std::string& why);
+  void let_go(const std::string& text);
+  void hold_ring(StoreLink& store);
+  void keep_throttles();
+  void look_at_throttle(StoreLink& store);
+  void tell_throttle(bool is_alarm, const std::string& what) const;
+  [[nodiscard]] WriterThrottle::Limits throttle_limits() const;
+  [[nodiscard]] ThrottleTold told_of(const StoreLink& store) const;
   Status on_frame(const Frame& frame);
   Status on_grant(const Frame& frame);
   void on_progress(const Progress& progress);

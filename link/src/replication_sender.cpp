@@ -93,7 +93,9 @@ struct ReplicationSender::Impl : std::enable_shared_from_this<ReplicationSender:
     counters.resize(stores.size());
     for (auto& store : stores) {
       names.push_back(store.schema().name);
-      if (auto exposed = store.set_mirrored({false, {}}); !exposed) { return exposed; }  // what a former daemon left
+      // What a former daemon left.
+      if (auto exposed = store.set_mirrored({false, {}}); !exposed) { return exposed; }
+      if (auto released = store.release_writer(); !released) { return released; }
     }
     boost::system::error_code error;
     const auto endpoint = endpoint_of(options.address, options.port);
@@ -357,7 +359,8 @@ SenderStatus ReplicationSender::status() const {
     status.stores.push_back(
         {impl_->names[i], impl_->stores[i].committed(), link != nullptr ? link->sent(i) : Sequence{},
          link != nullptr ? link->acknowledged(i) : impl_->stores[i].mirrored().acknowledged, counters.journal_resumes,
-         counters.delta_snapshots, counters.full_snapshots, counters.laps});
+         counters.delta_snapshots, counters.full_snapshots, counters.laps, impl_->stores[i].throttled(),
+         counters.throttle.times(), impl_->stores[i].writer_waited()});
   }
   return status;
 }

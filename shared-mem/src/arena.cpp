@@ -109,6 +109,7 @@ Result<Sequence> Arena::Impl::commit_pages(const std::vector<std::uint64_t>& pag
   if (writer->committed > layout::sequence_max - pages.size()) {
     return failure("no sequence numbers left", Errc::Full);
   }
+  if (!writer->may_go_on(bytes)) { return writer->not_ours(); }
   std::vector<Change> changes;
   changes.reserve(pages.size());
   std::uint64_t sequence = writer->committed;

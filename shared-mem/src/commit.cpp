@@ -108,6 +108,8 @@ void StoreWriter::Impl::publish_counts(std::uint64_t sequence) {
 
 /// One change, one look at the table, no copy and no allocation.
 Result<Sequence> StoreWriter::Impl::write_one(const Change& change) {
+  const std::uint64_t bytes = layout::entry_bytes(change.key.size(), change.value.size());
+  if (!may_go_on(bytes)) [[unlikely]] { return not_ours(); }
   const Table& in = tables[change.table];
   const KeyWords key(change.key);
   const auto home = in.home(key);
@@ -118,7 +120,7 @@ Result<Sequence> StoreWriter::Impl::write_one(const Change& change) {
     if (auto room = check_room(change.table, place); !room) { return room.error(); }
   }
   note_own_term();
-  reserve(layout::entry_bytes(change.key.size(), change.value.size()));
+  reserve(bytes);
   write_entry(change);
   if (!change_table(change, key, place)) [[unlikely]] { return undo(change.table).error(); }
   if (!commit_point(change.sequence)) [[unlikely]] { return not_ours(); }

@@ -15,6 +15,7 @@ struct JournalReader::Impl {
   std::uint64_t position = 0;  ///< where the next one begins, once placed
   bool placed = false;
   bool lapped = false;  ///< stays so: what was missed does not come back
+  Word beat = 0;        ///< of the last request to the writer: two of them are never the same word
 
   /// Finds the position for `sequence`; false when it is gone from the ring or was never in it.
   bool place(std::uint64_t committed) {
@@ -121,6 +122,17 @@ Result<JournalReader::Chunk> JournalReader::read(std::size_t max_bytes, std::vec
     return chunk;
   }
   return failure("the journal holds a transaction without an end", Errc::Damaged);
+}
+
+Status JournalReader::throttle_writer() {
+  auto& impl = *impl_;
+  const auto& store = *impl.store;
+  if (store.region->access != Access::ReadWrite) { return open_for_reading_only(*store.region); }
+  const bool placed = impl.placed || impl.place(store.committed());
+  if (!placed || impl.lapped || store.journal.lapped(impl.position)) { return {}; }
+  impl.beat = impl.beat % layout::throttle_beat_mask + 1;
+  words::publish(&store.control->mirror.throttle, impl.position | impl.beat);
+  return {};
 }
 
 WholeEntries whole_entries(Bytes entries, std::size_t max_bytes) {

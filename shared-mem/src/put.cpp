@@ -146,6 +146,7 @@ struct StoreWriter::Small {
     if (words == 0 || words > 4 || impl.in_transaction || !impl.can_write()) {
       return put_any(impl, table, key, value);
     }
+    if (!impl.may_go_on(layout::entry_bytes(key.size(), value.size()))) [[unlikely]] { return impl.not_ours(); }
     impl.allow_fast_puts();
     switch (words) {
       case 1:
@@ -173,7 +174,7 @@ void StoreWriter::Impl::choose_puts() {
 void StoreWriter::Impl::allow_fast_puts() {
   const bool fast = crc32c_has_instruction && history_has_term && sync == 0 &&
                     committed <= layout::sequence_max - max_transaction - journal.ring_bytes();
-  fast_until = fast ? next_anchor : 0;
+  fast_until = fast ? std::min(next_anchor, ask_from) : 0;
 }
 
 Result<Sequence> StoreWriter::put(TableIndex table, Bytes key, Bytes value) {

@@ -43,9 +43,7 @@ WriterLock::~WriterLock() {
 }
 
 Result<StoreWriter> Store::become_writer(Term term) const {
-  if (impl_->region->access != Access::ReadWrite) {
-    return failure("region " + impl_->region->path + " is open for reading only", Errc::Refused);
-  }
+  if (impl_->region->access != Access::ReadWrite) { return open_for_reading_only(*impl_->region); }
   auto lock = WriterLock::take(*impl_->region, impl_->index);
   if (!lock) { return lock.error(); }
   auto writer = std::make_unique<StoreWriter::Impl>(*this, std::move(*lock));

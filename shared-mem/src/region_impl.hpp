@@ -114,6 +114,7 @@ struct Store::Impl {
   static Seen as_told(Seen settled) { return settled == Seen::Older ? Seen::Present : settled; }
 };
 
+[[gnu::cold]] Error open_for_reading_only(const Region_impl& region);
 [[gnu::cold]] Error changed_too_often();
 [[gnu::cold]] Error no_record();
 [[gnu::cold]] Error no_table(TableIndex table);

@@ -218,12 +218,40 @@ Store::Mirrored Store::mirrored() const {
 }
 
 Status Store::set_mirrored(Mirrored state) {
-  if (impl_->region->access != Access::ReadWrite) {
-    return failure("region " + impl_->region->path + " is open for reading only", Errc::Refused);
-  }
+  if (impl_->region->access != Access::ReadWrite) { return open_for_reading_only(*impl_->region); }
   words::publish(&impl_->control->mirror.mirrored,
                  (state.acknowledged.value << 1) | (state.protected_by_mirror ? 1U : 0U));
   return {};
+}
+
+bool Store::throttled() const { return words::load_acquire(&impl_->control->mirror.throttle) != 0; }
+
+/// Until it holds: the writer may lap the position before it sees the request.
+Status Store::throttle_writer() {
+  if (impl_->region->access != Access::ReadWrite) { return open_for_reading_only(*impl_->region); }
+  constexpr int requests_max = 1000;
+  for (int i = 0; i < requests_max; ++i) {
+    const auto end = impl_->journal.end_of(impl_->committed());
+    if (!end || *end % 8 != 0) { continue; }  // a commit is under way
+    words::publish(&impl_->control->mirror.throttle, *end | (static_cast<Word>(i) % layout::throttle_beat_mask + 1));
+    if (!impl_->journal.lapped(*end)) { break; }
+  }
+  return {};
+}
+
+Status Store::release_writer() {
+  if (impl_->region->access != Access::ReadWrite) { return open_for_reading_only(*impl_->region); }
+  words::publish(&impl_->control->mirror.throttle, 0);
+  return {};
+}
+
+Duration Store::writer_waited() const {
+  constexpr std::uint64_t longest_us = std::uint64_t{1} << 50;  // whatever is there, nanoseconds hold it
+  return std::chrono::microseconds(std::min(words::load_acquire(&impl_->control->writer.waited_us), longest_us));
+}
+
+Error open_for_reading_only(const Region_impl& region) {
+  return failure("region " + region.path + " is open for reading only", Errc::Refused);
 }
 
 }  // namespace understudy::shm

@@ -21,6 +21,11 @@ Result<Sequence> StoreWriter::erase(TableIndex table, Bytes key) {
   return impl_->in_transaction ? impl_->buffer(change) : impl_->write_one(change);
 }
 
+void StoreWriter::never_wait() {
+  impl_->waits = false;
+  impl_->ask_from = ~std::uint64_t{0};
+}
+
 Status StoreWriter::begin() {
   if (impl_->in_transaction) { return failure("a transaction is open already", Errc::BadInput); }
   impl_->in_transaction = true;
@@ -37,6 +42,7 @@ Result<Sequence> StoreWriter::commit() {
   impl_->in_transaction = false;
   if (auto ours = impl_->check_ours(); !ours) { return ours.error(); }
   if (impl_->changes.empty()) { return committed(); }
+  if (!impl_->may_go_on(impl_->transaction_bytes)) { return impl_->not_ours(); }
   impl_->changes.back().ends_transaction = true;
   impl_->note_own_term();
   if (auto done = impl_->commit_all(impl_->changes); !done) { return done.error(); }

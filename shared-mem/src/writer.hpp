@@ -3,6 +3,7 @@
 /// The one writer of a store. What it needs to know it keeps in its own memory; the region is only written.
 ///
 /// One commit, whether of one change or of a whole transaction, in this order:
+///   0  is somebody behind who asks to be waited for? (throttle.cpp; nothing of the commit is written yet)
 ///   1  reserved_end grows                     (readers of the oldest entries notice that they are lapped)
 ///   2  journal entries
 ///   3  purged_up_to, slabs of blobs, table copies with sequences above `committed`
@@ -15,6 +16,7 @@
 #include <array>
 #include <vector>
 
+#include "patience.hpp"
 #include "put_run.hpp"
 #include "received.hpp"
 #include "region_impl.hpp"
@@ -89,6 +91,11 @@ struct StoreWriter::Impl {
   /// Up to here small records may be put without a look at what seldom changes: the store is synced, the history has
   /// the term, sequences are left, no anchor is due. Whoever changes one of these sets it to 0.
   std::uint64_t fast_until = 0;
+  /// Up to here nobody need be asked whether he is left behind. A mirror's applier asks nobody: only what its own
+  /// callers change waits.
+  std::uint64_t ask_from = 0;
+  bool waits = true;
+  Patience patience;
   std::uint64_t purged_up_to = 0;
   std::uint64_t sync = 0;
   bool snapshot_begun = false;     ///< by this writer; a mark found at the start is an interrupted one
@@ -120,6 +127,15 @@ struct StoreWriter::Impl {
   PutRun run;              ///< the same
 
   Impl(Store of, WriterLock held);
+
+  // --- throttle.cpp ---
+  /// May a commit of so many bytes go on? It may have waited. False: the store has another writer by now.
+  [[gnu::always_inline, nodiscard]] bool may_go_on(std::uint64_t bytes) {
+    return end_position + bytes <= ask_from || ask_sender(bytes);
+  }
+  [[gnu::cold, gnu::noinline]] bool ask_sender(std::uint64_t bytes);
+  [[nodiscard]] bool leaves_behind(Word request, std::uint64_t end) const;
+  void note_waited(Patience::Clock::time_point from, Patience::Clock::time_point to);
 
   // --- recovery.cpp ---
   Status adopt(std::uint64_t new_term);

@@ -35,6 +35,7 @@ class EveryPrefix {
   [[nodiscard]] std::uint64_t images() const { return images_; }
   [[nodiscard]] const Expected& state() const { return state_; }
   std::vector<std::string> violations;
+  bool release_next = false;  ///< the next writers of the images are asked for nothing: each would wait anew
 
   /// Calls `change`, which must bring the store from the present state through `steps`.
   void run(const std::vector<Step>& steps, const std::function<Status()>& change) {
@@ -48,6 +49,12 @@ class EveryPrefix {
     check_reader(path(), state_, state_, violations);
   }
 
+  /// The same without a look at what is in between.
+  void skip(const std::vector<Step>& steps, const std::function<Status()>& change) {
+    if (const Status done = change(); !done) { violations.push_back(done.error().message); }
+    state_ = after(state_, steps);
+  }
+
  private:
   void freeze(const Expected& before, const Expected& then, const std::vector<Step>& steps) {
     if (violations.size() > 20) { return; }
@@ -58,6 +65,7 @@ class EveryPrefix {
     const std::size_t known = violations.size();
     if (const auto found = check_reader(path(), before, then, violations)) {
       copy_image(path(), copy_.path());
+      if (release_next) { release(copy_.path()); }
       if (deep_) { freeze_recovery(*found, steps); }
       check_next_writer(copy_.path(), *found, steps, violations);
     }
@@ -65,6 +73,11 @@ class EveryPrefix {
     points::held_back = held;
     points::swap = swap;
     points::on_store = suspended;
+  }
+
+  static void release(const std::string& path) {
+    auto region = Region::open(path, Access::ReadWrite);
+    if (region) { (void)region->store("state").value().release_writer(); }
   }
 
   /// The next writer dies while it takes over, after each of its stores; the one after it must not notice.
@@ -158,6 +171,31 @@ TEST_P(EveryPrefixOfAWriter, HoldsAlsoWhenTheNextWriterDiesWhileItTakesOver) {
   run_workload(sut, effort(15, 60), 2);
   EXPECT_TRUE(sut.violations.empty()) << first_of(sut.violations);
   EXPECT_GT(sut.images(), 2000U);
+}
+
+/// A sender asks to be waited for and stands still: what the waiting writer writes is no part of any commit.
+TEST_P(EveryPrefixOfAWriter, HoldsAlsoWhereItWaitsForItsSender) {
+  EveryPrefix sut(GetParam());
+  sut.release_next = true;
+  auto region = Region::open(sut.path(), Access::ReadWrite).value();
+  auto store = region.store("state").value();
+  auto writer = store.become_writer(Term{1}).value();
+  const auto put = [&](std::uint64_t seed) -> Status {
+    const auto written = write(writer, sut.state(), {{1, seed}});
+    return written ? Status() : Status(written.error());
+  };
+  JournalReader sender(store, Sequence{0});
+  const auto ring = store.schema().journal_bytes;
+  const auto entry = layout::entry_bytes(sizeof(Key), value_bytes_of(GetParam(), 1).size());
+  for (std::uint64_t bytes = 0; bytes < ring * 3 / 4 - 2 * entry; bytes += entry) {
+    sut.skip({{1, 1}}, [&] { return put(1); });
+  }
+  for (std::uint64_t seed = 2; seed < 12; ++seed) {
+    ASSERT_TRUE(sender.throttle_writer());
+    sut.run({{1, seed}}, [&] { return put(seed); });
+  }
+  EXPECT_TRUE(sut.violations.empty()) << first_of(sut.violations);
+  EXPECT_GT(store.writer_waited(), Duration{0});
 }
 
 TEST_P(EveryPrefixOfAWriter, HoldsForTheLargestTransaction) {

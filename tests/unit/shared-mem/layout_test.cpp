@@ -30,6 +30,10 @@ TEST(Layout, IsTheOneOfItsVersion) {
        << offsetof(StoreControl, history) << " counts " << offsetof(StoreControl, counts) << " anchors "
        << offsetof(StoreControl, anchors) << " tables " << offsetof(StoreControl, tables) << " arena "
        << offsetof(StoreControl, arena) << "\n"
+       << "WriterLine: term " << offsetof(WriterLine, term) << " epoch " << offsetof(WriterLine, epoch) << " waited "
+       << offsetof(WriterLine, waited_us) << "\n"
+       << "MirrorLine: mirrored " << offsetof(MirrorLine, mirrored) << " throttle " << offsetof(MirrorLine, throttle)
+       << "\n"
        << "CommitLine: committed " << offsetof(CommitLine, committed) << " sync " << offsetof(CommitLine, sync)
        << " reserved_end " << offsetof(CommitLine, reserved_end) << " purged " << offsetof(CommitLine, purged_up_to)
        << " ends " << offsetof(CommitLine, ends) << "\n"
@@ -49,6 +53,8 @@ TEST(Layout, IsTheOneOfItsVersion) {
             "TableDescription 128: kind 40 capacity 48 grown 80 slab 96\n"
             "StoreControl 4096: writer 0 commit 64 mirror 128 history 192 counts 1280 anchors 1792 tables 2816 "
             "arena 3072\n"
+            "WriterLine: term 0 epoch 8 waited 16\n"
+            "MirrorLine: mirrored 0 throttle 8\n"
             "CommitLine: committed 0 sync 8 reserved_end 16 purged 24 ends 32\n"
             "entry 8/24: 56 entry 5/13: 48 erase 8: 32\n"
             "slab of 1: 64 of 64 KiB: 65600 slabs for 1: 65 for 1000: 1314 ref 3/5: 12884901893\n"

@@ -13,9 +13,11 @@
 ///  - One mirror at a time; a new accepted one replaces the old one, which may be a half-dead connection.
 ///  - A mirror fetches its own role only: its certificate says which that is, whatever its Hello says.
 ///  - A mirror of another role or term is refused with the reason. A newer term is never adopted from a peer.
+///  - A writer is asked to wait only while a mirror is connected and says that it goes on.
 ///
 /// Everything runs on the io_context's one thread, except the scan of a snapshot. The region's tables are only read;
-/// written is the stores' mirror line (Store::set_mirrored), so the region must be open for writing.
+/// written is the stores' mirror line (Store::set_mirrored, JournalReader::throttle_writer), so the region must be open
+/// for writing.
 
 #include <boost/asio/io_context.hpp>
 #include <cstdint>
@@ -61,7 +63,14 @@ struct SenderOptions {
   Duration poll_idle = std::chrono::milliseconds(4);  ///< when nothing was committed for a quarter of a second
   std::size_t chunk_bytes = 64 << 10;                 ///< of journal in one frame: still in the processor's caches
   std::size_t batch_bytes = 256 << 10;                ///< of a backlog in one write, in several frames
-  std::uint32_t lap_tries_max = 5;  ///< resyncs in a row because the ring was lapped; then the mirror is let go
+  /// Resyncs in a row because the ring was lapped; then the store's writer is made to wait (rule 23) until the mirror
+  /// is synced and keeps up for `throttle_calm`, for `throttle_limit` at the most. Lapped as often all the same, or not
+  /// synced at the limit: the mirror is let go. So it is, too, after as many resyncs for another reason.
+  std::uint32_t lap_tries_max = 5;
+  Duration throttle_limit = std::chrono::minutes(5);
+  Duration throttle_calm = std::chrono::seconds(5);
+  /// A writer is made to wait, or is not any more; with numbers and what to do.
+  std::function<void(bool is_alarm, const std::string& what)> on_throttle;
 };
 
 struct SenderStoreStatus {
@@ -73,6 +82,9 @@ struct SenderStoreStatus {
   std::uint64_t delta_snapshots = 0;
   std::uint64_t full_snapshots = 0;
   std::uint64_t laps = 0;
+  bool throttled = false;       ///< its writer is asked to wait
+  std::uint64_t throttles = 0;  ///< how often that began
+  Duration writer_waited{};     ///< how long its writers have waited so far, whoever asked
 };
 struct SenderStatus {
   SenderPhase phase = SenderPhase::NoMirror;

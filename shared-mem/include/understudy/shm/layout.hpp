@@ -119,10 +119,12 @@ static_assert(sizeof(RegionHeader) <= echo_offset);
 /// If it dies between the two: the former writer already sees a foreign term and stops; the next one goes on.
 struct WriterLine {
   std::uint64_t term;
-  std::uint64_t epoch;  ///< grows with every writer
-  std::uint64_t reserved[6];
+  std::uint64_t epoch;      ///< grows with every writer
+  std::uint64_t waited_us;  ///< by the writers: how long they have waited for a sender (MirrorLine::throttle) in all
+  std::uint64_t reserved[5];
 };
 static_assert(sizeof(WriterLine) == cache_line_bytes);
+static_assert(offsetof(WriterLine, waited_us) == 16);
 
 /// Where the journal ends for one committed sequence. `sequence` == invalid_sequence while `position` changes.
 struct JournalEnd {
@@ -144,12 +146,21 @@ static_assert(sizeof(CommitLine) == cache_line_bytes);
 static_assert(offsetof(CommitLine, ends) == 32);
 inline constexpr std::uint64_t sync_snapshot = ~std::uint64_t{0};
 
-/// What the mirror acknowledged. Written by: the agent's sender only, one word, so nothing can be half.
+/// What the mirror acknowledged, and what the sender asks of the writer. Written by: the agent's sender only, each a
+/// word of its own, so nothing can be half.
+///   `throttle`: journal position up to which the sender has read | a beat, 1 to 7; 0: nothing is asked (rule 23). A
+///   writer waits where it would lap that position, for as long as its own patience says (throttle.hpp): a request, no
+///   part of the state, and no promise. Whoever does not know the word neither writes nor reads it, so that both kinds
+///   of programs get along in one layout version.
+///   If the sender dies: the word stands still, and is not believed for long.
 struct MirrorLine {
   std::uint64_t mirrored;  ///< acknowledged sequence << 1 | protected
-  std::uint64_t reserved[7];
+  std::uint64_t throttle;
+  std::uint64_t reserved[6];
 };
 static_assert(sizeof(MirrorLine) == cache_line_bytes);
+static_assert(offsetof(MirrorLine, throttle) == 8);
+inline constexpr std::uint64_t throttle_beat_mask = 7;  ///< positions are multiples of 8
 
 /// `term` wrote from sequence `first` on (rule 21).
 struct HistoryEntry {

@@ -10,7 +10,8 @@
 ///
 /// Threads: a Store or JournalReader object is used by one thread at a time; many objects may read while
 /// one StoreWriter writes, in this process, in another, or on the other side of an ivshmem BAR.
-/// Nothing in here waits for another party.
+/// Nothing in here waits for another party, but for one bounded courtesy: a writer that laps its sender again and again
+/// is asked to wait for it (JournalReader::throttle_writer).
 
 #include <cstddef>
 #include <cstdint>
@@ -157,6 +158,12 @@ class Store {
   [[nodiscard]] Mirrored mirrored() const;
   Status set_mirrored(Mirrored state);  ///< agent only; needs ReadWrite; one writer, its own cache line
 
+  /// Does a sender ask the writer to wait for it (JournalReader::throttle_writer)?
+  [[nodiscard]] bool throttled() const;
+  Status throttle_writer();                      ///< as a reader would that has read everything committed so far
+  Status release_writer();                       ///< agent only; needs ReadWrite: nothing is asked any more
+  [[nodiscard]] Duration writer_waited() const;  ///< how long the store's writers have waited so far, in all
+
   /// SYNCING/SYNCED mark of a mirror's copy, durable in the region (rule 23).
   [[nodiscard]] bool syncing() const;
 
@@ -179,11 +186,18 @@ struct JournalEntry;
 
 /// The one writer. Every call is a complete transaction unless begin() was called. Refused: no longer the
 /// writer (its epoch or term was overtaken). Full: table at capacity; nothing changed, and Store::refused_full() grew.
+///
+/// A put, erase, commit or checkpoint may wait for the store's sender when the agent asks for it, since this writer has
+/// lapped it again and again (rule 23): at most 200 ms each, for at most 5 minutes in all, and not for a sender that
+/// has died.
 class StoreWriter {
  public:
   StoreWriter(StoreWriter&&) noexcept;
   StoreWriter& operator=(StoreWriter&&) noexcept;
   ~StoreWriter();
+
+  /// For a writer on the very thread that the sender runs on: it would wait for itself.
+  void never_wait();
 
   /// `value` has the table's size; of a blob table 0 bytes to that size.
   Result<Sequence> put(TableIndex table, Bytes key, Bytes value);
@@ -254,6 +268,11 @@ class JournalReader {
   /// `memory`: of an earlier chunk, used again for this one.
   Result<Chunk> read(std::size_t max_bytes, std::vector<std::byte> memory = {});
   [[nodiscard]] Sequence position() const;
+
+  /// Agent only; needs ReadWrite. Asks the store's writer to wait where it would lap this reader, which must go on
+  /// reading: a request is good for 400 ms, so it is made again and again, until Store::release_writer(). Several
+  /// readers of a store: the last one counts. Nothing is asked when this one is lapped already.
+  Status throttle_writer();
 
  private:
   struct Impl;
