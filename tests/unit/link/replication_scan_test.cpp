@@ -116,53 +116,5 @@ TEST_F(SnapshotScanTest, CanBeGivenUpWhileItWaits) {
   }
 }
 
-/// Nothing in it is newer than asked: the walk alone. A table of one region is one walk.
-class ADelta : public testing::Test {
- protected:
-  static shm::RegionSchema schema() { return {{{"net", {{"flows", 8, 24, 300'000}}, journal_bytes}}}; }
-  TestRegion region{schema()};
-  shm::StoreWriter writer = region.writer(1);
-};
-
-TEST_F(ADelta, MovesItsMarkWhileItFindsNothing) {
-  EXPECT_TRUE(eventually([&] {
-    SnapshotScan sut(region.store(), writer.committed(), 1000);
-    std::size_t moved = 0;  // twice in any case: at the record that is put here, and at the end of the table
-    Sequence mark = sut.take().mark;
-    for (;;) {
-      put(writer, 1, 1);
-      const auto taken = sut.take();
-      if (taken.finished) { return false; }
-      moved += taken.mark > mark ? 1U : 0U;
-      mark = taken.mark;
-      if (moved > 2) { return true; }
-    }
-  }));
-}
-
-/// The walk takes its time; being given up, it does not. Compared in one run, the best of several.
-TEST_F(ADelta, IsGivenUpWithoutWalkingToTheEnd) {
-  using Clock = std::chrono::steady_clock;
-  auto whole = Clock::duration::max();
-  auto given_up = whole;
-  for (int i = 0; i < 5; ++i) {
-    const auto begun = Clock::now();
-    {
-      SnapshotScan sut(region.store(), writer.committed(), 1000);
-      while (!sut.take().finished) { std::this_thread::yield(); }
-    }
-    const auto between = Clock::now();
-    {
-      SnapshotScan sut(region.store(), writer.committed(), 1000);
-      const auto begins = sut.take().mark;
-      put(writer, 1, 1);
-      while (sut.take().mark == begins) { std::this_thread::yield(); }  // until the walk has begun
-    }
-    whole = std::min(whole, between - begun);
-    given_up = std::min(given_up, Clock::now() - between);
-  }
-  EXPECT_LT(given_up, whole / 4);
-}
-
 }  // namespace
 }  // namespace understudy::link::replication
