@@ -153,7 +153,7 @@ TEST_F(AWriter, WhoseSenderHasDiedWaitsOnceAndGoesOn) {
   EXPECT_TRUE(store.throttled());
   const auto start = Clock::now();
   put_rings(3);
-  EXPECT_GE(store.writer_waited(), Patience::unchanged_max);
+  EXPECT_GE(store.writer_waited(), Patience::unchanged_max - 10ms);
   EXPECT_LT(store.writer_waited(), Patience::unchanged_max + 1s);
   EXPECT_LT(Clock::now() - start, 20s);
 }
@@ -171,15 +171,19 @@ TEST_F(AWriter, WaitsNotForWhoIsLappedOrSaysWhatCannotBe) {
 TEST_F(AWriter, WaitsABoundedTimeForEachCommitWhoeverChangesTheWordAllTheTime) {
   put_rings(1);
   std::atomic<bool> stop = false;
-  request(journal_bytes() / 8 | 1);  // before the writer has gone on: who is lapped is not waited for
+  std::atomic<std::uint64_t> behind = 0;
+  const auto stay_behind = [&] { behind = view.control().commit.reserved_end - journal_bytes() / 8 * 7; };
+  stay_behind();
   std::thread hostile([&] {
-    for (std::uint64_t beat = 1; !stop; ++beat) {
-      request(journal_bytes() / 8 | (beat % 7 + 1));
+    for (std::uint64_t beat = 0; !stop; ++beat) {
+      request(behind | (beat % 7 + 1));
       pass(1ms);
     }
   });
   Clock::duration longest{};
   for (std::uint64_t i = 0; store.writer_waited() == 0ms && i < 1'000'000; ++i) {
+    stay_behind();
+    request(behind | 1);
     const auto start = Clock::now();
     ASSERT_TRUE(put_one(i));
     longest = std::max<Clock::duration>(longest, Clock::now() - start);
