@@ -13,8 +13,6 @@ namespace {
 
 constexpr std::size_t kBatchesAtOnce = 64;
 constexpr std::uint64_t kTrimEvery = 500;
-constexpr const char* kIs = "{}";
-constexpr const char* kIsNot = "no";
 
 std::string event_key(const EtcdSettings& settings, std::uint64_t id) {
   auto digits = std::to_string(id);
@@ -192,17 +190,17 @@ Result<std::map<std::string, std::string>> EtcdStore::all_below(const std::strin
 }
 
 Result<std::set<RoleId>> EtcdStore::protected_roles() {
-  const auto found = all_below("protected/");
+  const auto found = all_below("protection/");
   if (!found) { return found.error(); }
   std::set<RoleId> roles;
   for (const auto& [role, value] : *found) {
-    if (value != kIsNot) { roles.insert(RoleId{role}); }
+    if (value == "yes") { roles.insert(RoleId{role}); }
   }
   return roles;
 }
 
 Status EtcdStore::set_protected(const RoleId& role, bool is) {
-  return write_latest("protected/" + role.value, is ? kIs : kIsNot);
+  return write_latest("protection/" + role.value, is ? "yes" : "no");
 }
 
 Result<std::uint64_t> EtcdStore::last_event_id() {

@@ -3,7 +3,7 @@
 /// The state of a group in etcd, as the leader of several control-servers writes it.
 ///
 ///     PREFIX/owner/ROLE       one ownership, JSON
-///     PREFIX/protected/ROLE   whether its mirror is synced, what the leader said last: {} or no; not there: no
+///     PREFIX/protection/ROLE  whether its mirror is synced, what the leader said last: yes or no; not there: no
 ///     PREFIX/event/LAST-ID    a batch of events, JSON, by the id of its last one
 ///     PREFIX/kept/KEY         what is kept beside: blades that failed
 ///     PREFIX/policy           the movement policy, when an operator has changed it

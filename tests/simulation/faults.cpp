@@ -26,7 +26,7 @@ Plan make_plan(World& world, Random& random, Instant from) {
   };
   const bool several = world.servers() > 1;
   const auto some_fault = [&] {
-    if (world.settings.words && random.chance(0.5)) {
+    if (world.settings.words && random.chance(0.7)) {
       constexpr unsigned long words = kFaults - kFaultsBeforeWords;
       auto fault = static_cast<Fault>(kFaultsBeforeWords + random.below(words));
       const bool of_witness = fault <= Fault::WitnessBack;

@@ -88,16 +88,30 @@ void Receiver::accept(Term sender) {
   // Hello with the resume point, read now; the sender decides when it arrives.
   link->stream->send(1, [this, link, at = *copy()] {
     if (!source() || host_.replicates(active_) != link->term) { return link->stream->close(0); }
-    link::replication::SenderPoint ours{Sequence{source()->committed}, {}, source()->history};
+    const auto ours = point_of(*source());
     link::replication::ResumePoint theirs;
     theirs.committed = Sequence{at.committed};
     theirs.syncing = at.syncing;
     theirs.history = at.history;
     const auto way = link::replication::decide_resume(ours, theirs);
-    if (way == link::replication::ResumeWay::Full) { return snapshot(link); }
     link->sent = std::min(at.committed, source()->committed);
+    if (way == link::replication::ResumeWay::Full) { return snapshot(link, true); }
+    if (lapped(*link)) { return resync(link); }
     resume(link);
   });
+}
+
+link::replication::SenderPoint Receiver::point_of(const Copy& of) const {
+  const Sequence purged{world_.has(Bug::ForgetDeletions) ? 0 : of.purged};
+  return {Sequence{of.committed}, purged, of.history};
+}
+
+/// The journal does not hold any more what follows what was sent.
+bool Receiver::lapped(const Link& link) { return source()->committed - link.sent > world_.settings.ring; }
+
+void Receiver::resync(const std::shared_ptr<Link>& link) {
+  const auto way = link::replication::decide_after_lap(point_of(*source()), Sequence{link->sent});
+  snapshot(link, way == link::replication::ResumeWay::Full);
 }
 
 void Receiver::resume(const std::shared_ptr<Link>& link) {
@@ -116,10 +130,14 @@ void Receiver::resume(const std::shared_ptr<Link>& link) {
   pump(link);
 }
 
-void Receiver::snapshot(const std::shared_ptr<Link>& link) {
+/// A full one by mark and sweep; a delta shows what has changed since `sent`, and no deletion.
+void Receiver::snapshot(const std::shared_ptr<Link>& link, bool full) {
+  link->following = link->synced = false;
+  const auto after = full ? 0 : link->sent;
+  const auto from_scan = source()->purged;  // what is deleted from now on comes in the journal
   link->stream->send(0, [this, link] {
     if (link != link_ || !copy()) { return; }
-    ready_ = false;
+    ready_ = link->caught_up = false;
     copy()->syncing = true;  // durable before the first byte (rule 23)
     if (world_.has(Bug::SyncedTooEarly)) {
       copy()->syncing = false;
@@ -133,15 +151,21 @@ void Receiver::snapshot(const std::shared_ptr<Link>& link) {
   });
   auto& sender = world_.blades[active_]->agent;
   const bool slow = world_.has(Bug::SyncedTooEarly);
-  sender.post(slow ? 4s : world_.random.between(50ms, 600ms), [this, link] {
+  sender.post(slow ? 4s : world_.random.between(50ms, 600ms), [this, link, full, after, from_scan] {
     if (!link->stream->open(0) || !source()) { return; }
     const auto at = *source();
     link->sent = at.committed;
     link->target = at.committed;
     link->following = true;
-    link->stream->send(0, [this, link, at] {
+    link->stream->send(0, [this, link, at, full, after, purged = from_scan] {
       if (link != link_ || !copy()) { return; }
+      if (!full && purged > after) {
+        world_.violate(Invariant::MirroredKept, world_.role_id(role_).value + ": the deletion " +
+                                                    std::to_string(purged) + " is lost in a delta after " +
+                                                    std::to_string(after));
+      }
       copy()->committed = at.committed;
+      copy()->purged = at.purged;
       copy()->history = at.history;
       copy()->syncing = false;
       link->applied_target = at.committed;
@@ -161,7 +185,10 @@ void Receiver::snapshot(const std::shared_ptr<Link>& link) {
 void Receiver::pump(const std::shared_ptr<Link>& link) {
   if (!link->stream->open(0)) { return; }
   if (!source() || host_.replicates(active_) != link->term) { return link->stream->close(0); }
-  if (world_.has(Bug::SyncedTooEarly) && source()->committed % 30 == 29) { return snapshot(link); }  // lapped
+  if (world_.has(Bug::SyncedTooEarly) && source()->committed % 30 == 29) {
+    return snapshot(link, true);  // lapped
+  }
+  if (lapped(*link)) { return resync(link); }
   if (source()->committed > link->sent) {
     link->stream->send(0, [this, link, first = link->sent + 1, last = source()->committed,
                            history = source()->history] { on_journal(link, first, last, history); });
@@ -187,7 +214,7 @@ void Receiver::apply(const std::shared_ptr<Link>& link, std::uint64_t first, std
   if (link != link_ || !copy()) { return; }
   if (first > copy()->committed + 1) { return; }
   copy()->history = history;
-  copy()->committed = std::max(copy()->committed, last);
+  while (copy()->committed < last) { world_.commit(*copy()); }
   host_.on_applied();
   if (!link->caught_up && !copy()->syncing && copy()->committed >= link->applied_target) {
     link->caught_up = true;

@@ -2,9 +2,9 @@
 #pragma once
 /// Replication of one role as its two ends see it. The product's sender and receiver are bound to sockets and to
 /// regions in files, too slow by orders of magnitude; so this is a model of them that keeps what the decisions hang on:
-/// the order of received, applied, acknowledged and installed, resume points and histories (the product's own
-/// decide_resume), the durable SYNCING mark, silences and backoff, draining. Rings that are lapped and deletions are
-/// left out.
+/// the order of received, applied, acknowledged and installed, resume points and histories, rings that are lapped while
+/// a mirror is away, deletions (the product's own decide_resume and decide_after_lap), the durable SYNCING mark,
+/// silences and backoff, draining. Records, tables, frames and transactions are left out.
 ///
 ///   receiver:  Connecting ──► Syncing ──caught up──► Synced          what is acknowledged is applied
 ///                  ▲ backoff    └───── Lost ◄──────────┘             drain(): to the end or a quiet moment
@@ -62,7 +62,10 @@ class Receiver {
   void close();
   void become(ReceiverPhase phase);
   void resume(const std::shared_ptr<Link>& link);
-  void snapshot(const std::shared_ptr<Link>& link);
+  void snapshot(const std::shared_ptr<Link>& link, bool full);
+  void resync(const std::shared_ptr<Link>& link);
+  [[nodiscard]] bool lapped(const Link& link);
+  [[nodiscard]] link::replication::SenderPoint point_of(const Copy& of) const;
   void pump(const std::shared_ptr<Link>& link);
   void on_journal(const std::shared_ptr<Link>& link, std::uint64_t first, std::uint64_t last,
                   const std::vector<shm::TermStart>& history);

@@ -250,6 +250,7 @@ Settings settings_of(std::uint64_t seed, bool trace, Bug bug) {
     settings.servers = random.chance(0.3) ? 2 + random.below(2) : 1;
     settings.last_act = random.chance(0.4);
     settings.switchovers = !settings.last_act && settings.servers == 1 && random.chance(0.3);
+    if (random.chance(0.5)) { settings.ring = 12; }
   }
   settings.leases = seed >= kFirstLeaseSeed;
   if (settings.switchovers) { settings.leases = random.chance(0.3); }

@@ -219,19 +219,24 @@ void World::announce_from_guest(unsigned role) {
 
 void World::promise(unsigned role, Record record) { promised_[role] = record; }
 
+/// Each seventh change is a deletion.
+void World::commit(Copy& region) {
+  if (++region.committed % 7 == 0) { region.purged = region.committed; }
+}
+
 void World::write(unsigned role) {
   for (auto& blade : blades) {
     auto& place = blade->places[role];
     auto& region = blade->regions[role];
     if (blade->machine.runs() && place.app_running && region && place.app_active == region->writer && place.gate_open) {
-      ++region->committed;
+      commit(*region);
       if (place.moved) { ++place.installed; }
     }
   }
   auto& guest = *guests[role];
   auto& region = blades[standby()]->regions[role];
   if (guest.machine.runs() && guest.app_running && region && guest.app_active == region->writer && guest.tap_open) {
-    ++region->committed;
+    commit(*region);
     ++guest.installed;
   }
 }

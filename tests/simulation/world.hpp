@@ -29,6 +29,7 @@ struct Copy {
   std::uint64_t id = 0;  ///< of this file
   std::vector<shm::TermStart> history;
   std::uint64_t committed = 0;
+  std::uint64_t purged = 0;  ///< deletions up to here are found by no scan
   bool syncing = false;
   bool trusted = true;  ///< a mirror's: it was whole once, and what could take over from it is there
   Term writer;
@@ -126,6 +127,7 @@ struct Settings {
   bool priorities = false;  ///< the last role comes first
   bool words = false;       ///< blades say of themselves that they are no good place
   unsigned witnesses = 0;
+  std::uint64_t ring = 1'000'000;  ///< so many changes a journal holds
   bool trace = false;
   Bug bug = Bug::None;
 };
@@ -216,6 +218,7 @@ class World {
   void promise(unsigned role, Record record);
   /// The serving application changes something.
   void write(unsigned role);
+  void commit(Copy& region);
 
   // --- invariants ---
   void violate(Invariant invariant, const std::string& text);
