@@ -142,6 +142,7 @@ void Agent::stop_application(const RoleId& role) {
   const auto& held = blade_.roles().at(role);
   place::RolePlaceCallbacks quiet;
   quiet.on_application_exit = [](const std::string&) {};
+  quiet.on_alarm = [this, role](const std::string& text, const std::string& topic) { alarm(role, topic, text); };
   served_[role] = std::make_unique<ServedRole>(
       std::make_unique<place::RolePlace>(io_, held.spec, place_options(held.spec, held.moved), std::move(quiet)));
   served_.at(role)->place().start_application([stop](const Status&) { stop(true); });

@@ -49,7 +49,6 @@ constexpr std::array<BugWord, kBugs> bugs{{
     {"write-unfenced", Invariant::OneLeader},
     {"stale-record", Invariant::WayBack},
     {"forget-protection", Invariant::WayBack},
-    {"witness-always-up", Invariant::StandbyKept},
     {"forget-deletions", Invariant::MirroredKept},
 }};
 }  // namespace

@@ -109,10 +109,9 @@ enum class Bug : std::uint8_t {
   WriteUnfenced,
   StaleRecord,
   ForgetProtection,
-  WitnessAlwaysUp,
   ForgetDeletions,
 };
-inline constexpr std::size_t kBugs = 30;
+inline constexpr std::size_t kBugs = 29;
 /// Histories from this seed on have leases; those below are what they were before there were any.
 inline constexpr std::uint64_t kFirstLeaseSeed = 1'000'000'000'001;
 /// Histories from this seed on have switchovers too, some of them leases.
@@ -125,7 +124,7 @@ inline constexpr std::uint64_t kFirstServersSeed = 4'000'000'000'001;
 /// them switchovers, several control-servers, leases, a last act.
 inline constexpr std::uint64_t kFirstWordsSeed = 5'000'000'000'001;
 [[nodiscard]] constexpr std::uint64_t first_seed_of(Bug bug) {
-  if (bug >= Bug::WitnessAlwaysUp) { return kFirstWordsSeed; }
+  if (bug >= Bug::ForgetDeletions) { return kFirstWordsSeed; }
   if (bug >= Bug::ObeyAnyLeader) { return kFirstServersSeed; }
   if (bug >= Bug::HandOverUnshipped) { return kFirstSwitchoverSeed; }
   return bug >= Bug::ForgetTheLease ? kFirstLeaseSeed : 1;

@@ -72,7 +72,7 @@ def inside(units, program, log):
     mount("-t", "cgroup2", "groups", "/sys/fs/cgroup")
     os.makedirs(STATE_FOLDER, exist_ok=True)  # of StateDirectory=: one that is installed here stays untouched
     mount("-t", "tmpfs", "state", STATE_FOLDER)
-    for limits in ("/proc/sys/fs", "/proc/sys/net/unix"):  # the machine's own, of files and of queues: it would raise them
+    for limits in ("/proc/sys/fs", "/proc/sys/net/unix"):  # the machine's own, which it would raise: files, queues
         mount("--bind", limits, limits)
         mount("-o", "remount,bind,ro", limits)
     name = os.path.basename(units[0])

@@ -174,7 +174,7 @@ TEST_F(SeveralServersTest, AnotherLeadsWhenTheLeaderIsKilledAndNothingIsDisturbe
   EXPECT_NE(operate("policy always --reason because", &status, follower).find("now always"), std::string::npos);
   EXPECT_EQ(status, 0);
   EXPECT_NE(operate("status", nullptr, follower).find("movement always"), std::string::npos);
-  EXPECT_NE(operate("events", nullptr, follower).find("policy always, because: because"), std::string::npos);
+  EXPECT_NE(operate("events --json", nullptr, follower).find("policy always, because: because"), std::string::npos);
 }
 
 TEST_F(SeveralServersTest, ATakeoverThatTheKilledLeaderBeganIsFinishedByTheNextAndNotDoneTwice) {

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // Rule 12: what the mirror's kernel was sent before its gate closed is in its records when it is frozen. Bridge, gate,
 // tap and the guest's kernel are real; the rx ring is the test's, so that it can hold what a busy guest holds.
+/// Covers: guest-agent/edge/nic_markers.cpp, guest-agent/edge/quiesce.cpp, host-agent/edge/tap_markers.cpp,
+/// net-state/src/marker.cpp
 #include "edge/quiesce.hpp"
 #include "edge/tap_markers.hpp"
 #include "standby_bench.hpp"

@@ -151,7 +151,7 @@ inline constexpr std::uint64_t sync_snapshot = ~std::uint64_t{0};
 /// What the mirror acknowledged, and what the sender asks of the writer. Written by: the agent's sender only, each a
 /// word of its own, so nothing can be half.
 ///   `throttle`: journal position up to which the sender has read | a beat, 1 to 7; 0: nothing is asked (rule 23). A
-///   writer waits where it would lap that position, for as long as its own patience says (throttle.hpp): a request, no
+///   writer waits where it would lap that position, for as long as its own patience says (throttle.cpp): a request, no
 ///   part of the state, and no promise. Whoever does not know the word neither writes nor reads it, so that both kinds
 ///   of programs get along in one layout version.
 ///   If the sender dies: the word stands still, and is not believed for long.
