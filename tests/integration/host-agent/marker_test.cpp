@@ -47,7 +47,8 @@ std::vector<std::uint8_t> first_datagram(const IpAddress& from, const IpAddress&
   if (v4) { header = {0x45, 0, 0, 32, 0, 1, 0, 0, 64, IPPROTO_UDP, 0, 0}; }
   append(header, addresses);
   if (v4) { put16(header, 10, checksum(header)); }
-  std::vector<std::uint8_t> frame(nic_mac().bytes.begin(), nic_mac().bytes.end());
+  const auto to_mac = nic_mac();
+  std::vector<std::uint8_t> frame(to_mac.bytes.begin(), to_mac.bytes.end());
   append(frame, {0x02, 0, 0, 0, 0x77, 0x01});
   append(frame, v4 ? std::vector<std::uint8_t>{0x08, 0x00} : std::vector<std::uint8_t>{0x86, 0xdd});
   append(frame, header);
