@@ -43,6 +43,13 @@ def group_root():
     raise SystemExit("under_systemd: there is no control group hierarchy of version 2 (mount -t cgroup2)")
 
 
+def is_possible():
+    try:
+        return os.access(os.path.join(group_root(), "cgroup.procs"), os.W_OK) and os.access(SYSTEMD, os.X_OK)
+    except SystemExit:
+        return False
+
+
 def quoted(words):
     """For a unit: % and quotes mean nothing else than themselves."""
     return " ".join('"' + word.replace("\\", "\\\\").replace('"', '\\"').replace("%", "%%") + '"' for word in words)
