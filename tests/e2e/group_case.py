@@ -46,7 +46,7 @@ class GroupCase(unittest.TestCase):
             self.start_traffic()
 
     def start_traffic(self):
-        self.traffic = Traffic(self.state, self.binaries, 20_000_000)
+        self.traffic = Traffic(self.state, self.binaries, 8_000_000)
         self.traffic.start_captures()
         self.traffic.start_servers()
         self.traffic.start_clients()

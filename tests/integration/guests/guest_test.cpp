@@ -148,7 +148,7 @@ TEST_F(GuestTest, IsKilledWhenItAnswersToNothing) {
 TEST_F(GuestTest, OneThatNeverComesUpIsAnErrorThatNamesTheConsoleLog) {
   auto broken = options();
   broken.kernel_arguments = "rdinit=/no/such/init init=/no/such/init panic=0";
-  auto guest = host::Guest::start(io_, broken, recording(), 20s);
+  auto guest = host::Guest::start(io_, broken, recording(), 8s);
   ASSERT_TRUE(guest) << guest.error().message;
   auto sut = *std::move(guest);
   ASSERT_TRUE(run_until([&] { return !failures_.empty() || !exits_.empty(); }));
