@@ -25,7 +25,9 @@ class AReplacedWriter : public testing::Test {
     const auto store = region->store("state");
     auto writer = store->become_writer(Term{3});
     EXPECT_TRUE(writer.ok()) << writer.error().message;
-    const auto before = write(*writer, {}, {{1, 10}, {2, 20}, {3, 30}});
+    const auto filled = write(*writer, {}, {{1, 10}, {2, 20}, {3, 30}});
+    EXPECT_TRUE(filled.ok());
+    const auto before = write(*writer, *filled, {{1, 11}});  // so that a put after it is a short one
     EXPECT_TRUE(before.ok());
     auto* const bytes = map_for_writing(file.path());
     std::uint64_t stores = 0;
