@@ -7,18 +7,10 @@
 #include <type_traits>
 #include <variant>
 
+#include "../support/type_word.hpp"
 #include "understudy/link/messages.hpp"
 
 namespace understudy::sim {
-
-/// "link::ServeRole" of the type's own name.
-template <class T>
-std::string type_word() {
-  std::string name = __PRETTY_FUNCTION__;
-  name = name.substr(name.find("T = ") + 4);
-  name = name.substr(0, name.find_first_of(";]"));
-  return name.substr(name.rfind(':') + 1);
-}
 
 template <class T>
 std::string describe(const T& value);
@@ -79,7 +71,7 @@ std::string describe(const T& value) {
   } else if constexpr (std::is_same_v<T, link::Hello>) {
     return "Hello" + describe_held(value);
   } else {
-    std::string text = type_word<T>() + describe_fields(value);
+    std::string text = test::type_word<T>() + describe_fields(value);
     if constexpr (requires { value.order; }) {
       if constexpr (IsVariant<std::decay_t<decltype(value.order)>>::value) { text += " " + describe(value.order); }
       if constexpr (std::is_enum_v<std::decay_t<decltype(value.order)>>) {

@@ -17,16 +17,11 @@
 #include <string>
 #include <vector>
 
+#include "type_word.hpp"
+
 namespace understudy::documented {
 
-/// "ServeRole" of the type's own name.
-template <class T>
-std::string type_word() {
-  std::string name = __PRETTY_FUNCTION__;
-  name = name.substr(name.find("T = ") + 4);
-  name = name.substr(0, name.find_first_of(";]"));
-  return name.substr(name.rfind(':') + 1);
-}
+using test::type_word;
 
 struct Cell {
   std::string state;
