@@ -142,7 +142,11 @@ bool RoleMachine::spares_its_mirror(const StepContext& context) {
   const bool silent = active.silent() || mirror_ballot_.vote == Vote::Down || !active.connected;
   const bool unserved = state_ == RoleState::Starting || state_ == RoleState::Lost || silent;
   const bool untold = !sync_.phase() && sync_.followed();  // its host-agent has just said Hello
-  const bool may_have_it = untold || sync_.says(MirrorPhase::Synced) || sync_.says(MirrorPhase::Connected);
+  const auto held = held_.find(standby_);
+  // A store that has lost its memory knows of no owner yet. A guest that serves, or died serving, is not to be shut
+  // down: what is left of it is the way back.
+  const bool claims = held != held_.end() && held->second.kind == PlaceKind::Mirror && held->second.serving;
+  const bool may_have_it = untold || claims || sync_.says(MirrorPhase::Synced) || sync_.says(MirrorPhase::Connected);
   spared_ = unserved && on_own_blade() && may_have_it;
   return spared_;
 }

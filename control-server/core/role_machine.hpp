@@ -180,6 +180,7 @@ class RoleMachine {
   void owner_on_mirror_says_hello(StepContext& context, const std::optional<link::HeldRole>& held);
   void other_says_hello(StepContext& context, const BladeId& blade, const std::optional<link::HeldRole>& held);
   void newer_than_the_store(StepContext& context, const BladeId& blade, const link::HeldRole& held);
+  [[nodiscard]] bool active_may_have_it(const StepContext& context) const;
   void serve_under_new_term(StepContext& context, const BladeId& blade, link::StopEvidence evidence);
   void confirm_serving(StepContext& context);
   void adopted(StepContext& context);

@@ -273,6 +273,28 @@ TEST(Movement, AReleaseSparesTheCopyOfARoleWhoseBladeHasAVoiceAndSaysNothingYet)
   }
 }
 
+/// The store has lost its memory, and the blade of role 2 is not there to say that it has nothing.
+TEST(Movement, AReleaseSparesAGuestThatServesARoleOfWhichTheStoreKnowsNothing) {
+  Chassis chassis(2);
+  chassis.bring_up();
+  chassis.store.clear();
+  chassis.restart_control_server();
+  const link::HeldRole one{RoleId{"role-1"}, Term{2}, PlaceKind::Mirror, true};
+  const link::HeldRole two{RoleId{"role-2"}, Term{2}, PlaceKind::Mirror, true};
+  chassis.hello(chassis.standby(), {one, two});
+  chassis.hello(BladeId{"blade-1"});
+  ASSERT_EQ(chassis.state(1), RoleState::OnMirror);
+  chassis.report(chassis.standby(),
+                 link::MirrorState{RoleId{"role-2"}, Term{2}, MirrorPhase::Failed, "", "QEMU ended"});
+  chassis.forget();
+  chassis.step(OperatorMove{RoleId{"role-1"}});
+  ASSERT_EQ(chassis.state(1), RoleState::OnHost);
+  ASSERT_EQ(chassis.orders<link::ReleaseMirrors>().size(), 1U);
+  EXPECT_EQ(chassis.orders<link::ReleaseMirrors>()[0].second.except, std::vector<RoleId>{RoleId{"role-2"}});
+  chassis.hello(BladeId{"blade-2"});
+  EXPECT_EQ(chassis.state(2), RoleState::OnHost) << "the dead guest's region is the role's only copy";
+}
+
 TEST(Movement, ADeadGuestThatServedIsMovedWhateverThePolicy) {
   Chassis chassis(1);
   chassis.bring_up();
