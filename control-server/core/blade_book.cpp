@@ -10,6 +10,17 @@ bool Blade::silent() const {
   return bfd.vote == link::Vote::Down && !said_hello;
 }
 
+void Blade::look_for_absence(Instant now) {
+  const bool here = bfd.vote != link::Vote::Down && !away_since;
+  const bool open = absence && !absence->ended;
+  if (here == !open) { return; }
+  if (here) {
+    absence->ended = now;
+  } else {
+    absence = Absence{now, std::nullopt};
+  }
+}
+
 std::optional<Instant> Blade::gone_from(Duration agent_restart) const {
   if (powered_off) { return Instant{}; }
   if (connected || bfd.vote != link::Vote::Down) { return std::nullopt; }
@@ -27,6 +38,19 @@ BladeBook::BladeBook(const GroupConfig& config) : standbys_(config.standbys()) {
 
 bool BladeBook::is_standby(const BladeId& id) const {
   return std::find(standbys_.begin(), standbys_.end(), id) != standbys_.end();
+}
+
+void BladeBook::look_for_absences(Instant now) {
+  for (auto& [id, blade] : blades_) { blade.look_for_absence(now); }
+}
+
+std::size_t BladeBook::away_together(const BladeId& id, Duration apart) const {
+  const auto& one = at(id).absence;
+  if (!one) { return 0; }
+  return static_cast<std::size_t>(std::count_if(blades_.begin(), blades_.end(), [&](const auto& entry) {
+    const auto& other = entry.second.absence;
+    return other && other->began <= one->began + apart && one->began <= other->began + apart;
+  }));
 }
 
 Blade* BladeBook::find(const BladeId& id) {

@@ -37,6 +37,12 @@ class PortOrders {
   Kind last_ = Kind::Isolate;
 };
 
+/// BFD does not hear a blade, or its host-agent's stream has ended and no new one came.
+struct Absence {
+  Instant began;
+  std::optional<Instant> ended;
+};
+
 struct Blade {
   BladeConfig config;
   bool connected = false;  ///< its host-agent has said Hello on a living stream
@@ -44,6 +50,7 @@ struct Blade {
   /// closes nothing), or a new host-agent said Hello.
   std::optional<Instant> sign_of_life;
   std::optional<Instant> away_since;  ///< its host-agent's stream ended then and no new one came
+  std::optional<Absence> absence;     ///< the last one
   std::string boot_id;
   Ballot bfd;                         ///< this control-server's own view
   std::optional<Instant> wavered_at;  ///< BFD's view of it changed then; never after its first word: nothing
@@ -67,6 +74,8 @@ struct Blade {
     return !ports_known ? "unknown" : isolated ? "isolated" : half_closed ? "partly" : "connected";
   }
   [[nodiscard]] bool maybe_closed() const { return isolated || half_closed; }
+  /// After each step: whether it is there.
+  void look_for_absence(Instant now);
   /// BFD does not hear it, and no host-agent of it has said Hello since.
   [[nodiscard]] bool silent() const;
   /// From when on it counts as gone for good; nothing: something of it is heard. A host-agent that was killed looks the
@@ -90,6 +99,9 @@ class BladeBook {
   /// The preferred one first; never none.
   [[nodiscard]] const std::vector<BladeId>& standbys() const { return standbys_; }
   [[nodiscard]] bool is_standby(const BladeId& id) const;
+  void look_for_absences(Instant now);
+  /// How many were away together with this one, itself included: the absences began within `apart` of each other.
+  [[nodiscard]] std::size_t away_together(const BladeId& id, Duration apart) const;
 
  private:
   std::map<BladeId, Blade> blades_;

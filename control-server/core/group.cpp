@@ -32,6 +32,7 @@ std::vector<Effect> Group::step(Instant now, const Event& event) {
   std::vector<Effect> effects;
   StepContext context{now, config_, blades_, policy_, effects, taken()};
   std::visit([&](const auto& one) { handle(context, one); }, event);
+  blades_.look_for_absences(now);
   let_back_in_time(context);
   SwitchingUnit(roles_, context).doubt_power();
   context.policy = policy_;
@@ -221,7 +222,11 @@ void Group::on_hello(StepContext& context, const link::Hello& hello) {
   auto& blade = blades_.at(hello.blade);
   const bool rebooted = !blade.boot_id.empty() && blade.boot_id != hello.boot_id;
   // A host-agent that was restarted alone left a sign of life.
-  if (rebooted || (blade.away_since && !blade.sign_of_life)) { count_failure(context, hello.blade); }
+  if (rebooted) {
+    count_failure(context, hello.blade);
+  } else if (blade.away_since && !blade.sign_of_life) {
+    count_absence(context, hello.blade);
+  }
   blade.connected = true;
   blade.away_since.reset();
   blade.sign_of_life = blade.bfd.vote == Vote::Down ? std::optional(context.now) : std::nullopt;

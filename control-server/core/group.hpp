@@ -80,6 +80,7 @@ class Group {
   void restore_hold_outs(StepContext& context);
   static void keep_hold_out(StepContext& context, const BladeId& blade);
   void count_failure(StepContext& context, const BladeId& blade);
+  void count_absence(StepContext& context, const BladeId& blade);
   void let_back(StepContext& context, const BladeId& blade, const std::string& by);
   void let_back_in_time(StepContext& context);
   void on_released(StepContext& context, const BladeId& blade, const link::MirrorsReleased& report);
@@ -96,6 +97,7 @@ class Group {
   GroupConfig config_;
   link::MovementPolicy policy_;
   std::map<BladeId, HoldOutAges> held_out_;  ///< until Started
+  std::optional<Instant> network_told_;      ///< when the last failure of the network was told
   BladeBook blades_;
   MonitoringUnit monitoring_;
   std::vector<RoleMachine> roles_;  ///< by priority: who comes first decides, and is ordered, first

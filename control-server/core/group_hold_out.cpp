@@ -38,6 +38,23 @@ void Group::count_failure(StepContext& context, const BladeId& blade) {
   note_blade(context, Severity::Alarm, "held-out", blade, hold_out_text(blade));
 }
 
+/// It was silent and away. Where more than half of the blades were at that time it was the network, or this
+/// control-server's own cable, and nothing is held against any of them.
+void Group::count_absence(StepContext& context, const BladeId& id) {
+  const std::size_t together = blades_.away_together(id, config_.timings.hello_wait);
+  if (together * 2 <= blades_.all().size()) {
+    count_failure(context, id);
+    return;
+  }
+  const Instant began = blades_.at(id).absence->began;
+  if (network_told_ && *network_told_ >= began) { return; }
+  network_told_ = context.now;
+  note_blade(context, Severity::Warning, "network", id,
+             std::to_string(together) + " of " + std::to_string(blades_.all().size()) +
+                 " blades were away at the same time: the maintenance network has failed, or this control-server's "
+                 "cable; it is held against none of them");
+}
+
 void Group::let_back(StepContext& context, const BladeId& blade, const std::string& by) {
   blades_.at(blade).hold_out.let_back();
   keep_hold_out(context, blade);

@@ -15,13 +15,36 @@ void note(StepContext& context, Severity severity, const std::string& kind, cons
   context.note({0, 0, severity, kind, RoleId{}, blade, "", 0, text});
 }
 
-/// Where both observers hang on its standby's one cable, voices that come and go are that cable's fault, as long as a
-/// single one of them does: to the control-server or to a mirror.
-void look_for_witness(const GroupConfig& config, const BladeBook& blades, const std::vector<RoleMachine>& roles,
-                      const RoleMachine& self, Instant now, Surroundings& around) {
-  const bool shared = config.control_shares(self.standby());
+/// From when on a voice proves that our network works for whoever fell silent after `spoke`; nothing: it does now. One
+/// that came back after that word proves nothing yet: when a network comes back, so do its voices, one after the other.
+std::optional<Instant> steady_from(const Timings& timings, std::optional<Instant> wavered_at, Instant spoke,
+                                   Instant now) {
+  if (!wavered_at || *wavered_at <= spoke || *wavered_at + timings.voices_return <= now) { return std::nullopt; }
+  return *wavered_at + timings.voices_return;
+}
+
+/// Everybody for himself: who blinks on his own cable makes nobody else unsteady.
+void look_for_witness(const GroupConfig& config, const BladeBook& blades, const RoleMachine& self, Instant now,
+                      Surroundings& around) {
+  const BladeId& place = self.ownership().place.blade;
+  const Instant spoke = blades.at(place).bfd.since - config.timings.detection;
+  std::optional<Instant> first;
+  for (const auto& [id, blade] : blades.all()) {
+    if (id == place || config.control_shares(id) || blade.bfd.vote != Vote::Up) { continue; }
+    const auto steady = steady_from(config.timings, blade.wavered_at, spoke, now);
+    around.witness = around.witness || !steady;
+    if (steady) { first = std::min(first.value_or(*steady), *steady); }
+  }
+  if (!around.witness) { around.witness_from = first; }
+}
+
+/// Both observers hang on the standby's one cable: voices that come and go are that cable's fault, as long as a single
+/// one of them does, to the control-server or to a mirror.
+void look_for_witness_on_one_cable(const GroupConfig& config, const BladeBook& blades,
+                                   const std::vector<RoleMachine>& roles, const RoleMachine& self, Instant now,
+                                   Surroundings& around) {
   const auto wavered = [&](std::optional<Instant> at) {
-    if (!shared || !at || *at + config.timings.voices_return <= now) { return; }
+    if (!at || *at + config.timings.voices_return <= now) { return; }
     const Instant steady = *at + config.timings.voices_return;
     around.witness_from = std::max(around.witness_from.value_or(steady), steady);
   };
@@ -30,7 +53,6 @@ void look_for_witness(const GroupConfig& config, const BladeBook& blades, const 
     around.witness = around.witness || blade.bfd.vote == Vote::Up;
     wavered(blade.wavered_at);
   }
-  if (!shared) { return; }
   for (const auto& role : roles) {
     if (role.id() != self.id()) { wavered(role.mirror_wavered_at()); }
   }
@@ -112,7 +134,11 @@ Surroundings MonitoringUnit::surroundings(const GroupConfig& config, const Blade
                                           Instant now) const {
   Surroundings around;
   count_actives(config, blades, roles, now, around);
-  look_for_witness(config, blades, roles, self, now, around);
+  if (config.control_shares(self.standby())) {
+    look_for_witness_on_one_cable(config, blades, roles, self, now, around);
+  } else {
+    look_for_witness(config, blades, self, now, around);
+  }
   around.bench = bench_;
   return around;
 }

@@ -10,8 +10,9 @@
 /// Facts only; roles decide. Invariants
 ///   - An observer's word is taken when it changes, and its time is that of the change.
 ///   - The blade that this control-server runs on is no witness: it is heard without any network.
-/// The surprising rule: where both observers hang on one cable, a single voice that comes and goes, to the
-/// control-server or to a mirror, makes all of them unsteady for a while.
+/// The surprising rules: a blade that is heard again is no witness yet, since the network that came back to it may come
+/// back to the silent one a moment later; and where both observers hang on one cable, a single voice that comes and
+/// goes, to the control-server or to a mirror, makes all of them unsteady for a while.
 
 #include <vector>
 

@@ -238,6 +238,8 @@ class RoleMachine {
   void serves_under_a_forgotten_term(StepContext& context, const BladeId& blade, const link::HeldRole& serves);
   void now_on_mirror(StepContext& context);
   [[nodiscard]] bool old_active_is_healthy(const StepContext& context) const;
+  [[nodiscard]] bool old_active_is_gone(StepContext& context);
+  void give_back_is_off(StepContext& context);
 
   // role_give_back.cpp
   void consider_give_back(StepContext& context, const Neighbours& neighbours);

@@ -133,7 +133,7 @@ void RoleMachine::on_report(StepContext& context, const BladeId& blade, const li
   }
   if (awaited && step_ == Step::AwaitEvidence && own_.place.kind == PlaceKind::Host) {
     evidence_found(context, StopEvidence::StoodDown);
-  } else if (awaited && step_ == Step::AwaitGiveBack) {
+  } else if (awaited && step_ == Step::AwaitGiveBack && old_active_is_healthy(context)) {
     serve_under_new_term(context, config_.active, StopEvidence::StoodDown);
   } else {
     note(context, link::Severity::Info, "agent", blade, blade.value + " has stood down");
@@ -236,6 +236,26 @@ bool RoleMachine::old_active_is_healthy(const StepContext& context) const {
   return active.connected && active.bfd.vote == Vote::Up && !active.powered_off && !active.powering_off;
 }
 
+/// One whose host-agent is away for a moment is neither healthy nor gone.
+bool RoleMachine::old_active_is_gone(StepContext& context) {
+  const auto& active = context.blades.at(config_.active);
+  if (active.powered_off) { return true; }
+  if (!active.silent()) { return false; }
+  const Instant from =
+      active.sign_of_life ? *active.sign_of_life + context.config.timings.agent_restart : active.bfd.since;
+  if (context.now < from) { arm(Timer::Votes, from); }
+  return context.now >= from;
+}
+
+/// The blade that was to have the role back has died meanwhile: whatever the mirror could not do it is asked for again,
+/// above the term that it was told to stand down for.
+void RoleMachine::give_back_is_off(StepContext& context) {
+  note(context, link::Severity::Warning, "state", config_.active,
+       config_.active.value + " is silent before it got the role back: the mirror is tried again");
+  seen_ = std::max(seen_, next_term());
+  verify_and_activate(context);
+}
+
 /// Rule 11: a healthy old active gets the role back under a newer term; else the mirror is tried again. The mirror's
 /// word that it failed is no evidence: it may be about an earlier order, and a later one be under way. It is told to
 /// stand down, and its answer is.
@@ -278,6 +298,10 @@ void RoleMachine::retry_takeover(StepContext& context) {
   if (state_ != RoleState::TakingOver) { return; }
   if (standby_died_activating(context)) {
     activation_failed(context, standby_.value + " is silent and its host-agent is lost");
+    return;
+  }
+  if (awaits_give_back() && old_active_is_gone(context)) {
+    give_back_is_off(context);
     return;
   }
   if (!due(Timer::Activation, context.now)) { return; }

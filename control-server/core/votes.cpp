@@ -17,8 +17,9 @@ std::optional<Instant> earlier(const std::optional<Instant>& one, const std::opt
   return one && other ? std::min(*one, *other) : one ? one : other;
 }
 
-Judgement judge_silence(const Surroundings& surroundings, Instant since, Duration settle, Instant now) {
-  const auto witnesses = ask(surroundings.bench, since, now);
+/// `ours`: when we stopped hearing it. The mirror's vote may have been on its way for as long as a network was away.
+Judgement judge_silence(const Surroundings& surroundings, Instant ours, Instant since, Duration settle, Instant now) {
+  const auto witnesses = ask(surroundings.bench, since, now, ours);
   if (witnesses.said == Witnesses::Reached) { return {Verdict::Dead, std::nullopt}; }
   if (witnesses.said == Witnesses::Lost) { return {Verdict::CutOff, std::nullopt}; }
   const bool awaited = witnesses.said == Witnesses::Awaited;
@@ -39,7 +40,9 @@ Judgement judge_silence(const Surroundings& surroundings, Instant since, Duratio
 Judgement judge(const Ballot& own, const Ballot& mirror, const Surroundings& surroundings, Duration settle,
                 Instant now) {
   const Instant latest = std::max(own.since, mirror.since);
-  if (own.vote == Vote::Down && mirror.vote == Vote::Down) { return judge_silence(surroundings, latest, settle, now); }
+  if (own.vote == Vote::Down && mirror.vote == Vote::Down) {
+    return judge_silence(surroundings, own.since, latest, settle, now);
+  }
   if (own.vote == Vote::Down) {
     const auto verdict = mirror.vote == Vote::Up ? Verdict::ControlBlind : Verdict::OneObserver;
     return after_settling(verdict, latest, settle, now);

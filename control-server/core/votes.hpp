@@ -8,9 +8,10 @@
 ///                                                                Unknown        healthy     one obs.    healthy
 ///   * only with a witness that our network works, and not when all actives fell silent at once. Where both
 ///   observers hang on one cable a witness must be steady: when that cable comes back the voices do one after the
-///   other. And it must be heard on after the silence began: the cable silences everybody within one interval of BFD.
-///   Independent witnesses, where the group has any, can say more than another blade: see witnesses.hpp.
-///   "mirror"/"control": that observer alone is blind, an alarm and no failover.
+///   other. Elsewhere it must have been heard before the silence began, or for long enough since: a network that comes
+///   back does so voice by voice too. On one cable it must be heard on after the silence began: the cable silences
+///   everybody within one interval of BFD. Independent witnesses, where the group has any, can say more than another
+///   blade: see witnesses.hpp. "mirror"/"control": that observer alone is blind, an alarm and no failover.
 /// docs/VOTES.md has the whole table; a test compares it with this function, row by row.
 ///
 /// Invariants

@@ -55,7 +55,9 @@ struct WitnessWord {
   std::optional<Instant> again;  ///< while awaited: ask then, if no witness was heard or lost before
 };
 
-/// Did our network work when the blade fell silent, for the observer that noticed last?
-[[nodiscard]] WitnessWord ask(const WitnessBench& bench, Instant silent_since, Instant now);
+/// Did our network work when the blade fell silent, for the observer that noticed last? `ours`: when we noticed, where
+/// that was earlier; an answer counts for both.
+[[nodiscard]] WitnessWord ask(const WitnessBench& bench, Instant silent_since, Instant now,
+                              std::optional<Instant> ours = std::nullopt);
 
 }  // namespace understudy::control

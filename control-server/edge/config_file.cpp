@@ -77,6 +77,9 @@ class GroupFile {
         table.integer_or("bfd_multiplier", group.bfd.multiplier, "lost packets that mean silence", 1, 255));
     group.timings.bfd_interval = std::chrono::milliseconds(group.bfd.interval_ms);
     group.timings.detection = group.timings.bfd_interval * group.bfd.multiplier;
+    group.timings.agent_restart = std::chrono::milliseconds(table.integer_or(
+        "agent_restart_ms", std::chrono::duration_cast<std::chrono::milliseconds>(group.timings.agent_restart).count(),
+        "ms within which a host-agent that ended is back", 500, 600'000));
     link_down_ms_ = static_cast<std::uint32_t>(
         table.integer_or("link_down_ms", link::kLinkDownMs, "ms without carrier that mean a link is down", 0, 60'000));
     auto bfd = root.table("bfd");

@@ -15,7 +15,7 @@ bool PeerVote::become(Vote vote, std::optional<Instant> deadline) {
 bool PeerVote::on_change(Instant now, const StateChange& change) {
   if (change.to == SessionState::Up) { return become(Vote::Up, std::nullopt); }
   if (change.from != SessionState::Up) { return false; }  // on the way up: nothing is known yet, the bound runs on
-  if (change.remote_state == SessionState::AdminDown) { return become(Vote::Unknown, std::nullopt); }
+  if (change.remote_state == SessionState::AdminDown) { return become(Vote::Unknown, now + unknown_max_); }
   if (change.diagnostic == Diagnostic::NeighborSignaledDown) { return become(Vote::Unknown, now + unknown_max_); }
   return become(Vote::Down, std::nullopt);
 }

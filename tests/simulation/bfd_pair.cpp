@@ -53,6 +53,13 @@ void BfdPair::stop_answering() {
   ends_[1].session.reset();
 }
 
+void BfdPair::leave_in_order() {
+  wake();
+  if (!there(ends_[1])) { return; }
+  take(1, ends_[1].session->set_admin_down(ends_[1].process->machine().clock(), true));
+  ends_[1].session.reset();
+}
+
 bool BfdPair::may_rest() const {
   const Instant now = network_.scheduler().now();
   if (!network_.calm(ends_[0].site, ends_[1].site) || now - network_.last_change() < calm_before_rest) { return false; }

@@ -24,6 +24,8 @@ class BfdPair {
   /// The observer's process has died or does not watch any more; the answering daemon has died.
   void stop_watching();
   void stop_answering();
+  /// It tells the observer that it leaves in order, and is gone.
+  void leave_in_order();
 
  private:
   struct End {

@@ -71,6 +71,7 @@ struct BladeNode::Impl {
   // blade_node.cpp: the loop and the control stream
   void start();
   void crash();
+  void stop_in_order();
   void handle(const host::Event& event);
   void perform_all(const host::Effects& effects);
   void perform(const host::Do& effect);

@@ -51,6 +51,13 @@ void BladeNode::Impl::crash() {
   if (stream) { stream->close(0); }
 }
 
+void BladeNode::Impl::stop_in_order() {
+  if (!process.alive()) { return; }
+  for (auto& pairs : world.control_bfd) { pairs[site]->leave_in_order(); }
+  if (site < world.roles()) { world.mirror_bfd[site]->leave_in_order(); }
+  crash();
+}
+
 void BladeNode::Impl::handle(const host::Event& event) {
   if (world.tracing()) { world.trace(name() + " <-", describe(event)); }
   perform_all(core->step(process.machine().clock(), event));
@@ -294,6 +301,7 @@ BladeNode::BladeNode(Chassis& chassis, unsigned site) : impl_(std::make_unique<I
 BladeNode::~BladeNode() = default;
 void BladeNode::start() { impl_->start(); }
 void BladeNode::crash() { impl_->crash(); }
+void BladeNode::stop_in_order() { impl_->stop_in_order(); }
 void BladeNode::on_power_lost() {
   impl_->records.clear();
   impl_->given_up.clear();

@@ -19,6 +19,7 @@ class BladeNode {
 
   void start();
   void crash();
+  void stop_in_order();
   /// With the power everything goes that was written down.
   void on_power_lost();
 

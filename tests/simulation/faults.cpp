@@ -27,7 +27,7 @@ Plan make_plan(World& world, Random& random, Instant from) {
   const bool several = world.servers() > 1;
   const auto some_fault = [&] {
     if (world.settings.words && random.chance(0.7)) {
-      constexpr unsigned long words = kFaults - kFaultsBeforeWords;
+      constexpr unsigned long words = kFaultsBeforeBlinks - kFaultsBeforeWords;
       auto fault = static_cast<Fault>(kFaultsBeforeWords + random.below(words));
       const bool of_witness = fault <= Fault::WitnessBack;
       if (of_witness && world.settings.witnesses == 0) { fault = Fault::LinkLost; }
@@ -46,11 +46,18 @@ Plan make_plan(World& world, Random& random, Instant from) {
     const auto faults = world.settings.switchovers ? kFaultsBeforeServers : kFaultsBeforeSwitchovers;
     return static_cast<Fault>(random.below(static_cast<unsigned>(faults)));
   };
+  const auto blink = [&] { return random.chance(0.6) ? Fault::NetworkBlink : Fault::OrderlyStop; };
   const auto blow = [&] {  // whatever makes the standby take over
     const Fault faults[] = {Fault::PowerLoss, Fault::ApplicationDeath, Fault::Freeze, Fault::PowerLoss};
     return faults[random.below(4)];
   };
-  if (random.chance(0.3)) {
+  if (world.settings.blinks) {
+    const bool nothing_else = random.chance(0.5);
+    const unsigned times = 1 + random.below(3);
+    for (unsigned i = 0; i < times; ++i) { add(blink(), role, random.between(0s, 20s)); }
+    if (nothing_else) { return plan; }
+    for (unsigned state = 0; state < kStates; ++state) { add(blink(), role, 0s, state, random.between(0ms, 300ms)); }
+  } else if (random.chance(0.3)) {
     plan.single = true;
     add(some_fault(), role, random.between(0s, 3s));
     return plan;
@@ -232,6 +239,10 @@ void Faults::inject(const Plan::Item& item) {
     case Fault::LinkLost:
     case Fault::StandbyLacks:
       return inject_words(item);
+    case Fault::NetworkBlink:
+      return inject_blink();
+    case Fault::OrderlyStop:
+      return inject_orderly_stop(item);
   }
 }
 

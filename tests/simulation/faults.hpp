@@ -79,6 +79,8 @@ class Faults {
   void inject_servers(const Plan::Item& item);  ///< faults_servers.cpp
   void inject_words(const Plan::Item& item);    ///< faults_words.cpp
   void inject_witness(const Plan::Item& item);
+  void inject_blink();  ///< faults_blink.cpp
+  void inject_orderly_stop(const Plan::Item& item);
   void lose_link(unsigned site, Duration lasts);
   void leader_stalls(unsigned server);
   void cut_cable(unsigned server, bool cut);

@@ -18,8 +18,8 @@ namespace understudy::sim {
 namespace {
 
 /// Plain ones, with leases, with switchovers, with a last act, with several control-servers, with witnesses and blades'
-/// own words (docs/SIMULATION.md).
-constexpr std::uint64_t kKindsOfHistories = 6;
+/// own words, with a maintenance network that blinks (docs/SIMULATION.md).
+constexpr std::uint64_t kKindsOfHistories = 7;
 constexpr std::uint64_t kSeedsOfAKind = 1'000'000'000'000;
 
 struct Options {
@@ -143,10 +143,15 @@ void show_matrix(const Sum& sum) {
 /// those that are theirs, and where there are witnesses and blades' own words, those.
 bool check_matrix(const Sum& sum, std::uint64_t last_seed) {
   bool all = true;
-  const bool words = last_seed >= kFirstWordsSeed;
-  const bool servers = last_seed >= kFirstServersSeed && !words;
-  const std::size_t from = words ? kFaultsBeforeWords : servers ? kFaultsBeforeServers : 0;
-  const std::size_t to = words                               ? kFaults
+  const bool blinks = last_seed >= kFirstBlinkSeed;
+  const bool words = last_seed >= kFirstWordsSeed && !blinks;
+  const bool servers = last_seed >= kFirstServersSeed && !words && !blinks;
+  const std::size_t from = blinks    ? kFaultsBeforeBlinks
+                           : words   ? kFaultsBeforeWords
+                           : servers ? kFaultsBeforeServers
+                                     : 0;
+  const std::size_t to = blinks                              ? kFaults
+                         : words                             ? kFaultsBeforeBlinks
                          : servers                           ? kFaultsBeforeWords
                          : last_seed >= kFirstSwitchoverSeed ? kFaultsBeforeServers
                                                              : kFaultsBeforeSwitchovers;

@@ -54,8 +54,11 @@ enum class Fault : std::uint8_t {
   ApplicationUnfit,
   LinkLost,
   StandbyLacks,
+  NetworkBlink,
+  OrderlyStop,
 };
-inline constexpr std::size_t kFaults = 43;
+inline constexpr std::size_t kFaults = 45;
+inline constexpr std::size_t kFaultsBeforeBlinks = 43;
 inline constexpr std::size_t kFaultsBeforeWords = 36;
 inline constexpr std::size_t kFaultsBeforeServers = 31;
 inline constexpr std::size_t kFaultsBeforeSwitchovers = 30;
@@ -123,6 +126,9 @@ inline constexpr std::uint64_t kFirstServersSeed = 4'000'000'000'001;
 /// Histories from this seed on have witnesses, and blades that say of themselves that they are no good place; some of
 /// them switchovers, several control-servers, leases, a last act.
 inline constexpr std::uint64_t kFirstWordsSeed = 5'000'000'000'001;
+/// Histories from this seed on are of the kind before, and the whole maintenance network goes away for moments; half of
+/// them have no other fault, so that nobody may be taken over.
+inline constexpr std::uint64_t kFirstBlinkSeed = 6'000'000'000'001;
 [[nodiscard]] constexpr std::uint64_t first_seed_of(Bug bug) {
   if (bug >= Bug::ForgetDeletions) { return kFirstWordsSeed; }
   if (bug >= Bug::ObeyAnyLeader) { return kFirstServersSeed; }

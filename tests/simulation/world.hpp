@@ -126,6 +126,7 @@ struct Settings {
   bool switchovers = false;
   bool priorities = false;  ///< the last role comes first
   bool words = false;       ///< blades say of themselves that they are no good place
+  bool blinks = false;      ///< the whole maintenance network goes away for moments
   unsigned witnesses = 0;
   std::uint64_t ring = 1'000'000;  ///< so many changes a journal holds
   bool trace = false;

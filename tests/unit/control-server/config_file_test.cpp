@@ -20,6 +20,7 @@ state = "/var/lib/understudy/control.db"
 bfd_interval_ms = 20
 bfd_multiplier = 4
 link_down_ms = 900
+agent_restart_ms = 15000
 
 [movement]
 policy = "always"
@@ -404,6 +405,7 @@ TEST_F(ConfigFileTest, EveryMistakeIsOneLineWithFileAndLine) {
       {"deadline_ms = 700", "deadline_ms = 0", "\"deadline_ms\" in [health] is wrong"},
       {"failures = 5", "failures = 0", "\"failures\" in [health] is wrong"},
       {"failures = 5", "failure = 5", "unknown key \"failure\""},
+      {"agent_restart_ms = 15000", "agent_restart_ms = 10", "\"agent_restart_ms\" in [detection] is wrong"},
       {"link_down_ms = 900", "link_down_ms = -1", "\"link_down_ms\" in [detection] is wrong"},
       {"key_bytes = 16", "key_bytes = 0", "\"key_bytes\" in [[table]] is wrong"},
       {"[[role]]\nname", "[[roll]]\nname", ""},

@@ -147,6 +147,54 @@ TEST(HoldOut, FailuresThatAreFarApartAndRestartsOfADaemonAreNone) {
   EXPECT_EQ(chassis.group->status().blades[1].detail, "");
 }
 
+/// Its cable goes and comes back: every blade was silent, and its host-agent away.
+void flap_of_the_network(Chassis& chassis) {
+  for (const auto& blade : chassis.config.blades) { chassis.own_vote(blade.id, Vote::Down); }
+  chassis.pass(5s);
+  for (const auto& blade : chassis.config.blades) {
+    chassis.step(AgentLost{blade.id});
+    chassis.pass(300ms);
+  }
+  for (const auto& blade : chassis.config.blades) {
+    chassis.own_vote(blade.id, Vote::Up);
+    chassis.pass(300ms);
+    const auto number = blade.id.value.substr(6);
+    const bool active = !blade.standby;
+    chassis.hello(blade.id,
+                  active ? std::vector<link::HeldRole>{{RoleId{"role-" + number}, Term{1}, PlaceKind::Host, true}}
+                         : std::vector<link::HeldRole>{});
+  }
+}
+
+TEST(HoldOut, AFailureOfTheNetworkIsHeldAgainstNobody) {
+  auto group = config(3);
+  group.hold_out = {3, 10min, 1h};
+  Chassis chassis(group);
+  chassis.bring_up();
+  for (int i = 0; i < 3; ++i) {
+    chassis.pass(30s);
+    chassis.forget();
+    flap_of_the_network(chassis);
+    EXPECT_TRUE(chassis.noted("network", "4 of 4 blades were away at the same time"));
+    EXPECT_EQ(
+        std::count_if(chassis.notes.begin(), chassis.notes.end(), [](auto& one) { return one.kind == "network"; }), 1)
+        << "told once";
+  }
+  for (const auto& blade : chassis.group->status().blades) { EXPECT_EQ(blade.detail, "") << blade.blade.value; }
+}
+
+/// Half of them are not more than half.
+TEST(HoldOut, TwoBladesOfFourThatFailTogetherAreHeldOutAndSoIsOneBesideBladesThatAreAwayForLong) {
+  auto group = config(3);
+  group.hold_out = {3, 10min, 1h};
+  Chassis chassis(group);
+  chassis.bring_up();
+  for (const unsigned dead : {1U, 2U}) { chassis.own_vote(Chassis::blade_id(dead), Vote::Down); }
+  chassis.pass(1min);
+  for (int i = 0; i < 3; ++i) { flap(chassis); }
+  EXPECT_TRUE(chassis.noted("held-out", "held out after 3 failures within 600 s"));
+}
+
 /// Of an active, as far as it can be: nobody else is there to serve its role.
 void crash(Chassis& chassis) {
   const link::ApplicationFailed failed{RoleId{"role-1"}, chassis.own(1).term, "killed by signal 11"};

@@ -72,8 +72,10 @@ WitnessBench bench(const std::string& witnesses) {
 
 TEST(VotesTable, EveryCombinationHasOneRowAndItsVerdict) {
   const auto rows = table_of("own | mirror");
-  const std::map<std::string, Surroundings> others = {
-      {"heard", {3, false, true}}, {"nobody", {3, false, false}}, {"all", {3, true, true}}};
+  const std::map<std::string, Surroundings> others = {{"heard", {3, false, true}},
+                                                      {"back", {3, false, false, kThen + 3s}},
+                                                      {"nobody", {3, false, false}},
+                                                      {"all", {3, true, true}}};
   std::set<const Row*> used;
   for (const auto own : {Vote::Up, Vote::Down, Vote::Unknown}) {
     for (const auto mirror : {Vote::Up, Vote::Down, Vote::Unknown}) {

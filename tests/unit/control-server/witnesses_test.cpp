@@ -37,6 +37,14 @@ TEST(Witnesses, AnAnswerAfterACableCameBackProvesNothingBeforeTheBladesHadTimeTo
   EXPECT_EQ(ask(bench({up(back)}), kSilent, *word.again).said, Witnesses::Reached);
 }
 
+TEST(Witnesses, AnAnswerMustCoverTheMomentWhenWeStoppedHearingTheBladeOurselves) {
+  const auto ours = kSilent - 2s;  // the mirror's vote came late
+  EXPECT_EQ(ask(bench({up(kSilent - 10s)}), kSilent, kSilent + 50ms, ours).said, Witnesses::Reached);
+  EXPECT_EQ(ask(bench({up(kSilent - 1s)}), kSilent, kSilent + 50ms, ours).said, Witnesses::Awaited);
+  const WitnessVoice lost{Vote::Down, kSilent - 4s, std::nullopt, 75ms};
+  EXPECT_EQ(ask(bench({lost}), kSilent, kSilent, ours).said, Witnesses::Lost) << "with the blade, not before it";
+}
+
 TEST(Witnesses, OneThatIsAskedSeldomProvesNothingAtOnce) {
   const auto word = ask(bench({up(kSilent - 10s, 750ms)}), kSilent, kSilent + 1s);
   EXPECT_EQ(word.said, Witnesses::Awaited) << "a cable that was out for 200 ms is not noticed by it";

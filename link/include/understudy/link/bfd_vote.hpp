@@ -9,10 +9,12 @@
 ///                │ ▲ up again                                          │ not up again for `unknown_max`
 ///                ▼ │                                                   │
 ///             UNKNOWN  the peer said Down: it lives and has lost us ───┘
-///             UNKNOWN  the peer said AdminDown: an orderly stop is no failure (RFC 5882 3.2), for as long as it likes
+///             UNKNOWN  the peer said AdminDown: an orderly stop is no failure (RFC 5882 3.2): a daemon that is
+///                      restarted is back within the bound. A machine that is shut down ends in order too, and is not
 ///
-/// The bound matters: a peer that had just lost us, or that we had never heard, may die before the session is up again,
-/// and then no change of state would ever tell of its death (rule 2).
+/// The bound matters: such a machine would be waited for as long as it is off, and a peer that had just lost us, or
+/// that we had never heard, may die before the session is up again, and then no change of state would ever tell of its
+/// death (rule 2).
 
 #include <optional>
 

@@ -1,0 +1,119 @@
+// SPDX-License-Identifier: Apache-2.0
+/// The whole maintenance network goes away for a moment and its voices come back one by one: nobody has died.
+/// Covers: control-server/core/monitoring_unit.cpp, control-server/core/votes.cpp, control-server/core/witnesses.cpp
+#include <gtest/gtest.h>
+
+#include "chassis.hpp"
+
+namespace understudy::control::test {
+namespace {
+
+class Blink : public testing::Test {
+ protected:
+  void begin(GroupConfig group = config(3)) {
+    sut_.emplace(std::move(group));
+    sut_->bring_up();
+    sut_->pass(10s);
+    sut_->forget();
+  }
+  /// The control-server hears nobody; what the mirrors see cannot be told.
+  void the_network_goes() {
+    for (const auto& blade : sut_->config.blades) { sut_->own_vote(blade.id, Vote::Down); }
+    sut_->pass(1s);
+  }
+  /// The standby's stream delivers what had to wait.
+  void the_mirrors_votes_come() {
+    for (const unsigned role : {1U, 2U, 3U}) { sut_->mirror_vote(role, Vote::Down); }
+  }
+  void is_heard(unsigned blade) {
+    sut_->own_vote(Chassis::blade_id(blade), Vote::Up);
+    if (blade <= 3) { sut_->mirror_vote(blade, Vote::Up); }
+    sut_->pass(200ms);
+  }
+  void expect_nobody_was_taken_over() {
+    for (const unsigned role : {1U, 2U, 3U}) { EXPECT_EQ(sut_->state(role), RoleState::Protected) << role; }
+    EXPECT_TRUE(sut_->all<Isolate>().empty());
+    EXPECT_TRUE(sut_->all<PowerOff>().empty());
+    EXPECT_TRUE(sut_->orders<link::Activate>().empty());
+  }
+  std::optional<Chassis> sut_;
+};
+
+TEST_F(Blink, WhoeverIsHeardFirstAgainIsNoWitnessAgainstTheOthers) {
+  begin();
+  the_network_goes();
+  the_mirrors_votes_come();
+  for (const unsigned blade : {3U, 4U, 2U, 1U}) { is_heard(blade); }
+  expect_nobody_was_taken_over();
+}
+
+TEST_F(Blink, NorIsItWhenTheMirrorsVotesComeLast) {
+  begin();
+  the_network_goes();
+  is_heard(4);
+  is_heard(3);
+  the_mirrors_votes_come();
+  sut_->pass(300ms);
+  for (const unsigned blade : {3U, 2U, 1U}) { is_heard(blade); }
+  expect_nobody_was_taken_over();
+}
+
+TEST_F(Blink, WhoHasReallyDiedInItIsTakenOverWhenTheOthersHaveBeenHeardForLongEnough) {
+  begin();
+  the_network_goes();
+  the_mirrors_votes_come();
+  for (const unsigned blade : {4U, 3U, 2U}) { is_heard(blade); }
+  EXPECT_EQ(sut_->state(1), RoleState::Protected);
+  sut_->pass(sut_->config.timings.voices_return);
+  EXPECT_EQ(sut_->state(1), RoleState::OnMirror);
+  EXPECT_EQ(sut_->state(2), RoleState::Protected);
+}
+
+TEST_F(Blink, AVoiceThatWasBackBeforeTheSilenceIsAWitnessAtOnce) {
+  begin(config(1));  // only the standby can be one
+  sut_->own_vote(sut_->standby(), Vote::Down);
+  sut_->pass(200ms);
+  sut_->own_vote(sut_->standby(), Vote::Up);
+  sut_->pass(500ms);
+  sut_->silence(1);
+  EXPECT_EQ(sut_->state(1), RoleState::OnMirror);
+}
+
+GroupConfig with_a_witness() {
+  auto group = config(3);
+  WitnessConfig witness;
+  witness.name = "switch-a";
+  witness.interval = 10ms;
+  group.witnesses = {witness};
+  return group;
+}
+
+/// The mirrors' votes were under way for as long as the network was away: that its echoes are answered since it is back
+/// proves nothing about the silence before.
+TEST_F(Blink, AWitnessThatAnswersAgainHasNotAnsweredForTheSilence) {
+  begin(with_a_witness());
+  sut_->step(WitnessSeen{"switch-a", Vote::Up, sut_->now - 5s});
+  the_network_goes();
+  sut_->step(WitnessSeen{"switch-a", Vote::Up, sut_->now});
+  is_heard(4);
+  the_mirrors_votes_come();
+  for (const unsigned blade : {3U, 2U, 1U}) { is_heard(blade); }
+  expect_nobody_was_taken_over();
+}
+
+TEST_F(Blink, AWitnessThatWasLostWithAllBladesIsNotOneThatFailedByItself) {
+  begin(with_a_witness());
+  sut_->step(WitnessSeen{"switch-a", Vote::Up, sut_->now - 5s});
+  sut_->step(WitnessSeen{"switch-a", Vote::Down, {}});
+  the_network_goes();
+  sut_->pass(5s);
+  sut_->own_vote(sut_->standby(), Vote::Up);
+  sut_->pass(3100ms);  // the standby is heard for long enough, the witness is not back: one switch of several is
+  the_mirrors_votes_come();
+  sut_->pass(1s);
+  expect_nobody_was_taken_over();
+  EXPECT_NE(sut_->status(1).detail.find("no witness is reached"), std::string::npos) << sut_->status(1).detail;
+}
+
+}  // namespace
+}  // namespace understudy::control::test

@@ -1,0 +1,70 @@
+// SPDX-License-Identifier: Apache-2.0
+/// A host-agent that ends in order: it is restarted, or its machine is shut down, and nobody says which.
+/// Covers: control-server/core/role_failure.cpp
+#include <gtest/gtest.h>
+
+#include "chassis.hpp"
+
+namespace understudy::control::test {
+namespace {
+
+const BladeId kBlade1{"blade-1"};
+
+class OrderlyStop : public testing::Test {
+ protected:
+  void begin(GroupConfig group = config(2)) {
+    sut_.emplace(std::move(group));
+    sut_->bring_up();
+    sut_->pass(10s);
+    sut_->forget();
+  }
+  /// What systemd's SIGTERM ends in: BFD says AdminDown, the stream is closed.
+  void its_host_agent_ends() {
+    sut_->own_vote(kBlade1, Vote::Unknown);
+    sut_->mirror_vote(1, Vote::Unknown);
+    sut_->step(AgentLost{kBlade1});
+  }
+  /// As link::bfd::PeerVote tells it.
+  void nothing_is_heard_for_its_bound() {
+    sut_->pass(link::kVoteUnknownMax);
+    sut_->silence(1);
+  }
+  std::optional<Chassis> sut_;
+};
+
+TEST_F(OrderlyStop, ABladeThatIsShutDownIsTakenOverWhenItsHostAgentIsNotBackInTime) {
+  begin();
+  its_host_agent_ends();
+  sut_->pass(link::kVoteUnknownMax - 1ms);
+  EXPECT_EQ(sut_->state(1), RoleState::Protected) << "it may be a restart";
+  nothing_is_heard_for_its_bound();
+  EXPECT_EQ(sut_->state(1), RoleState::OnMirror);
+  EXPECT_TRUE(sut_->isolated.contains(kBlade1));
+}
+
+TEST_F(OrderlyStop, AHostAgentThatIsBackInTimeIsNoFailure) {
+  begin();
+  its_host_agent_ends();
+  sut_->pass(link::kVoteUnknownMax - 1s);
+  sut_->hello(kBlade1, {{RoleId{"role-1"}, Term{1}, PlaceKind::Host, true}});
+  sut_->own_vote(kBlade1, Vote::Up);
+  sut_->mirror_vote(1, Vote::Up);
+  sut_->pass(1min);
+  EXPECT_EQ(sut_->state(1), RoleState::Protected);
+  EXPECT_TRUE(sut_->all<Isolate>().empty());
+}
+
+TEST_F(OrderlyStop, WhereAnUpgradeTakesLongerItIsWaitedForAsLongAsTheConfigurationSays) {
+  auto group = config(2);
+  group.timings.agent_restart = 20s;
+  begin(group);
+  its_host_agent_ends();
+  nothing_is_heard_for_its_bound();
+  sut_->pass(14s);
+  EXPECT_EQ(sut_->state(1), RoleState::Protected);
+  sut_->pass(1s);
+  EXPECT_EQ(sut_->state(1), RoleState::OnMirror);
+}
+
+}  // namespace
+}  // namespace understudy::control::test
