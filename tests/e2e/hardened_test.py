@@ -9,6 +9,7 @@ import os
 import re
 import shlex
 import signal
+import stat
 import sys
 import tempfile
 import unittest
@@ -123,6 +124,7 @@ class Hardened(GroupCase):
             self.is_confined(name, pid)
         self.sees_little(services["control-server"][1])
         self.take_over()
+        self.nobody_else_reaches_sockets_and_regions()
         self.a_told_key_would_be_found()
         self.nothing_is_told_of("after the takeover")
         self.a_killed_host_agent_is_started_again_and_guests_go_on()
@@ -186,6 +188,24 @@ class Hardened(GroupCase):
         self.assertEqual(self.told(self.standby, "NRestarts")["NRestarts"], "1", "only that one")
         self.wait_state("on-host")
         say("a daemon that stands still is killed and started again")
+
+    def nobody_else_reaches_sockets_and_regions(self):
+        """QMP, the agents' ports, the applications' sockets, and what holds a role's state."""
+        looked = {"socket": 0, "region": 0}
+        for blade in self.chassis.blades:
+            if blades.init_of(self.state, blade) is None:
+                continue
+            run = blades.run_directory(self.state, blade)
+            regions = os.path.join(os.path.dirname(os.path.dirname(run)), "dev", "shm", "understudy-*")
+            for path in glob.glob(os.path.join(run, "**"), recursive=True) + glob.glob(regions):
+                found = os.stat(path)
+                kind = "socket" if stat.S_ISSOCK(found.st_mode) else "region" if "/dev/shm/" in path else None
+                if kind:
+                    looked[kind] += 1
+                    self.assertEqual(found.st_mode & 0o077, 0, f"{path} is open to others: {found.st_mode:o}")
+        say(f"{looked['socket']} sockets and {looked['region']} regions: for nobody else")
+        self.assertGreater(looked["socket"], 2)
+        self.assertGreater(looked["region"], 0)
 
     def a_told_key_would_be_found(self):
         told = self.state.log("planted")
