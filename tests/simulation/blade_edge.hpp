@@ -7,6 +7,8 @@
 #include "blade_node.hpp"
 #include "chassis.hpp"
 #include "core/blade.hpp"
+#include "edge/progress_pace.hpp"
+#include "sender_node.hpp"
 #include "understudy/link/leader_guard.hpp"
 
 namespace understudy::sim {
@@ -31,9 +33,8 @@ struct BladeNode::Impl {
 
   // --- the daemon ---
   struct Served {
-    std::optional<Term> replicating;
-    bool supervises = false;   ///< its application was started, or found, by this daemon
-    std::uint64_t sender = 0;  ///< which one ships its last
+    bool supervises = false;             ///< its application was started, or found, by this daemon
+    std::shared_ptr<SenderNode> sender;  ///< a mirror may follow
   };
   struct Mirror {
     bool has_guest = false;
@@ -53,7 +54,6 @@ struct BladeNode::Impl {
   std::map<unsigned, Mirror> mirrors;
   std::map<unsigned, Movement> movements;
   std::uint64_t movement_ids = 0;
-  std::uint64_t senders = 0;
   std::map<unsigned, Instant> monitor_busy;  ///< QEMU does one thing after the other
   std::uint64_t timers = 0;
   unsigned depth = 0;
@@ -66,6 +66,7 @@ struct BladeNode::Impl {
   unsigned redirects = 0;
   bool connected = false;
   std::uint64_t attempts = 0;
+  std::map<unsigned, host::ProgressPace> progress;  ///< since it is connected
   Duration backoff = 100ms;
 
   // blade_node.cpp: the loop and the control stream
@@ -104,6 +105,9 @@ struct BladeNode::Impl {
   Outcome open_host_gate(unsigned role);
   Outcome close_host_gate(unsigned role);
   void let_mirror_follow(unsigned role, Term term);
+  void stop_replication(unsigned role);
+  void watch_progress();
+  void tell_progress();
   void start_application(unsigned role, const Done& done);
   void activate_application(unsigned role, Term term, const Done& done);
   void stop_application(unsigned role, const Action& done);
@@ -117,7 +121,6 @@ struct BladeNode::Impl {
   // blade_hand_over.cpp
   void quiesce_host(unsigned role);
   void ship_last(unsigned role);
-  void look_whether_shipped(unsigned role, std::uint64_t attempt, Instant until, const Done& done);
   void serve_on(unsigned role, Term term);
 
   // blade_movement.cpp

@@ -7,7 +7,6 @@ namespace understudy::sim {
 namespace {
 constexpr Duration quiesce_limit = 1s;
 constexpr Duration ship_limit = 1500ms;
-constexpr Duration poll = 2ms;
 }  // namespace
 
 void BladeNode::Impl::quiesce_host(unsigned role) {
@@ -31,39 +30,33 @@ void BladeNode::Impl::quiesce_host(unsigned role) {
 void BladeNode::Impl::ship_last(unsigned role) {
   const auto done = answer(role, host::Step::ShipLast);
   const auto found = served.find(role);
-  if (found == served.end() || !found->second.replicating) { return done("no mirror can follow this role"); }
+  if (found == served.end() || !found->second.sender) { return done("no mirror can follow this role"); }
   if (const auto missing = gate_there(moved(role))) { return done(missing); }
   if (trouble()) { return done("the gate does not close"); }
   world.close_host_gate(site, role);
-  found->second.sender = ++senders;
-  look_whether_shipped(role, senders, process.machine().clock() + ship_limit, done);
-}
-
-void BladeNode::Impl::look_whether_shipped(unsigned role, std::uint64_t attempt, Instant until, const Done& done) {
-  const auto found = served.find(role);
-  // A sender that was stopped answers nobody.
-  if (found == served.end() || !found->second.replicating || found->second.sender != attempt) { return; }
-  if (world.has(Bug::HandOverUnshipped) || chassis.guests[role]->has_applied_all()) {
-    const auto& region = blade.regions[role];
-    if (!region) { return done("its region is gone"); }
-    const auto term = link::replication::term_at(region->history, Sequence{region->committed});
-    if (term) { world.promise(role, {*term, region->committed}); }  // all of it, whoever had been told so
-    found->second.replicating.reset();
-    return done({});
+  const auto sender = found->second.sender;
+  const auto shipped = [this, role, done, of = std::weak_ptr(sender)](bool all) {
+    const auto after = served.find(role);
+    if (after != served.end() && after->second.sender == of.lock()) { after->second.sender.reset(); }
+    done(all ? Outcome() : Outcome("the mirror has not applied all that was committed"));
+  };
+  if (world.has(Bug::HandOverUnshipped)) {
+    if (const auto& region = blade.regions[role]) {
+      for (unsigned store = 0; store < kStores; ++store) {
+        world.promise(role, *region, store, region->store(store).committed());
+      }
+    }
+    sender->stop();
+    return shipped(true);
   }
-  if (process.machine().clock() >= until) {
-    found->second.replicating.reset();
-    return done("the mirror has not applied all that was committed");
-  }
-  process.post(poll, [this, role, attempt, until, done] { look_whether_shipped(role, attempt, until, done); });
+  sender->finish(ship_limit, shipped);
 }
 
 void BladeNode::Impl::serve_on(unsigned role, Term term) {
   const auto done = answer(role, host::Step::ServeOn);
   const auto found = served.find(role);
   if (found == served.end()) { return done("the role is not served by this daemon"); }
-  found->second.replicating.reset();
-  found->second.sender = 0;
+  stop_replication(role);
   if (trouble()) { return done("the collector does not begin"); }
   if (!world.begin_writing(site, role, term, PlaceKind::Host)) { return done("the region has a newer writer"); }
   activate_application(role, term, done);

@@ -50,7 +50,7 @@ void BladeNode::Impl::movement_step(unsigned role, host::Step step, Term term) {
       return freeze(role, done);
     case host::Step::Finish:
       if (trouble()) { return done("the kernel refuses the last records"); }
-      if (blade.regions[role]) { place(role).installed = blade.regions[role]->committed; }
+      if (blade.regions[role]) { place(role).installed = blade.regions[role]->committed(); }
       return done({});
     case host::Step::Commit:
       return commit(role, term, done);
@@ -77,7 +77,7 @@ void BladeNode::Impl::prepare_movement(unsigned role, const Done& done) {
     place(role).moved = true;
     place(role).configured = true;
     if (!blade.regions[role]) { return done("there is no region"); }
-    place(role).installed = blade.regions[role]->committed;
+    place(role).installed = blade.regions[role]->committed();
     mine.place = mine.supervises = true;
     world.touch();
     start_application(role, [this, role, id, attempt, done](const Outcome& failed) {
@@ -214,6 +214,7 @@ void BladeNode::Impl::resumed(unsigned role) {
   if (!process.alive()) { return; }
   const auto held = core->roles().find(world.role_id(role));
   if (held == core->roles().end() || held->second.stage != host::RoleStage::ServingHost) { return; }
+  stop_replication(role);
   served[role] = Served{};
   served[role].supervises = true;
   if (!world.has(Bug::ContAfterCommit)) { world.close_tap(role); }

@@ -39,6 +39,7 @@ void BladeNode::Impl::start() {
   }
   adopt_roles();
   if (process.alive()) { look_at_links(); }
+  if (process.alive()) { watch_progress(); }
   if (process.alive()) { try_connect(); }
 }
 
@@ -49,6 +50,7 @@ void BladeNode::Impl::crash() {
   for (auto& pairs : world.control_bfd) { pairs[site]->stop_answering(); }
   if (site < world.roles()) { world.mirror_bfd[site]->stop_answering(); }
   if (stream) { stream->close(0); }
+  served.clear();  // nobody closes anything in order
 }
 
 void BladeNode::Impl::stop_in_order() {
@@ -170,7 +172,8 @@ void BladeNode::Impl::perform(const host::TellGuest& effect) {
 void BladeNode::Impl::perform(const host::AskGrant& effect) {
   const unsigned role = world.role_of(effect.role);
   last_asked[role] = effect.nonce;
-  chassis.guests[role]->ask_grant(site, effect.term, effect.nonce);
+  const auto found = served.find(role);
+  if (found != served.end() && found->second.sender) { found->second.sender->ask_grant(effect.nonce); }
 }
 
 void BladeNode::Impl::perform(const host::TimeGate& effect) {
@@ -269,6 +272,7 @@ void BladeNode::Impl::connect() {
   stream->send(1, [this, attempt = attempts] {
     if (attempt != attempts) { return; }
     connected = true;
+    progress.clear();
     backoff = 100ms;
     handle(host::ControlConnected{});
   });
@@ -381,10 +385,10 @@ void BladeNode::application_said(unsigned role) {
   if (impl_->process.alive()) { impl_->hear_application(role); }
 }
 
-std::optional<Term> BladeNode::replicates(unsigned role) const {
-  if (!impl_->process.runs()) { return std::nullopt; }
+std::shared_ptr<SenderNode> BladeNode::sender(unsigned role) const {
+  if (!impl_->process.runs()) { return nullptr; }
   const auto found = impl_->served.find(role);
-  return found != impl_->served.end() ? found->second.replicating : std::nullopt;
+  return found != impl_->served.end() ? found->second.sender : nullptr;
 }
 
 }  // namespace understudy::sim

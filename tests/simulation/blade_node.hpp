@@ -11,6 +11,7 @@
 namespace understudy::sim {
 
 struct Chassis;
+class SenderNode;
 
 class BladeNode {
  public:
@@ -33,8 +34,8 @@ class BladeNode {
   /// The carriers of its service interfaces are others than before; its role's application has changed its mind.
   void links_changed();
   void application_said(unsigned role);
-  /// Under which term its replication listens for a mirror of the role; none: it does not.
-  [[nodiscard]] std::optional<Term> replicates(unsigned role) const;
+  /// Who listens there for a mirror of the role; null: nobody.
+  [[nodiscard]] std::shared_ptr<SenderNode> sender(unsigned role) const;
 
  private:
   struct Impl;

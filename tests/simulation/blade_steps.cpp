@@ -114,6 +114,7 @@ void BladeNode::Impl::prepare_host(unsigned role, Term term) {
   const auto done = answer(role, host::Step::PrepareHost);
   if (const auto missing = gate_there(moved(role))) { return done(missing); }
   if (trouble()) { return done("the interface cannot be configured"); }
+  stop_replication(role);
   served.erase(role);
   place(role).configured = true;
   if (!blade.regions[role]) { world.create_region(site, role); }
@@ -136,14 +137,42 @@ Outcome BladeNode::Impl::open_host_gate(unsigned role) {
 }
 
 void BladeNode::Impl::let_mirror_follow(unsigned role, Term term) {
-  served[role].replicating = term;
+  stop_replication(role);
+  SenderNode::Handlers handlers;
+  handlers.on_grant = [this, role, term](std::uint64_t nonce) { chassis.blades[site]->granted(role, term, nonce); };
+  handlers.on_phase = [this] { process.post(0ns, [this] { tell_progress(); }); };
+  auto sender = std::make_shared<SenderNode>(world, site, role, term, std::move(handlers));
+  if (sender->start()) { served[role].sender = std::move(sender); }
   if (site == role) { world.mirror_bfd[role]->answer(process, site); }
+}
+
+void BladeNode::Impl::stop_replication(unsigned role) {
+  const auto found = served.find(role);
+  if (found == served.end() || !found->second.sender) { return; }
+  std::exchange(found->second.sender, nullptr)->stop();
+}
+
+/// What host-agent/edge/agent_progress.cpp does.
+void BladeNode::Impl::watch_progress() {
+  tell_progress();
+  process.post(250ms, [this] { watch_progress(); });
+}
+
+void BladeNode::Impl::tell_progress() {
+  std::erase_if(progress, [this](const auto& one) { return !served.contains(one.first); });
+  if (!connected || !stream) { return; }
+  for (const auto& [role, of] : served) {
+    if (!of.sender) { continue; }
+    const auto told = of.sender->progress();
+    if (!progress[role].tells(process.machine().clock(), told)) { continue; }
+    stream->send(0, [this, at = server, to = session, told] { chassis.control.report(at, to, told); });
+  }
 }
 
 Outcome BladeNode::Impl::close_host_gate(unsigned role) {
   if (auto missing = gate_there(moved(role))) { return missing; }
   if (!world.has(Bug::GateKeptAtStandDown)) { world.close_host_gate(site, role); }
-  if (const auto found = served.find(role); found != served.end()) { found->second.replicating.reset(); }
+  stop_replication(role);
   const bool ours = served.contains(role);
   if (ours) { served[role].supervises = false; }
   if (ours || place(role).app_running) {
@@ -181,6 +210,7 @@ void BladeNode::Impl::adopt_roles() {
 
 void BladeNode::Impl::adopt_host(unsigned role, Term term) {
   const auto done = answer(role, host::Step::AdoptHost);
+  stop_replication(role);
   served.erase(role);
   served[role].supervises = true;
   if (!blade.regions[role]) { return done("its region is gone"); }

@@ -45,7 +45,7 @@ struct GuestNode::Impl {
   Instant to_guest_last;
 
   [[nodiscard]] std::string name() const { return guest.machine.name; }
-  [[nodiscard]] std::optional<Copy>& copy() { return world.blades[world.standby()]->regions[role]; }
+  [[nodiscard]] std::shared_ptr<RoleRegion>& copy() { return world.blades[world.standby()]->regions[role]; }
   [[nodiscard]] bool trouble() { return world.fails(world.troubles.steps_fail, Fault::FailedStep); }
   [[nodiscard]] Duration pace(Duration low, Duration high) {
     if (!world.troubles.slow_guests) { return world.random.between(low, high); }
@@ -55,18 +55,30 @@ struct GuestNode::Impl {
 
   Receiver::Host receiver_host() {
     Receiver::Host host;
-    host.replicates = [this](unsigned site) { return chassis.blades[site]->replicates(role); };
-    host.on_phase = [this](ReceiverPhase phase) {
-      if (phase == ReceiverPhase::Synced) { guest.whole_mark = mirror.term; }
-      handle(guest::SyncChanged{static_cast<guest::SyncPhase>(phase), ""});
-    };
+    host.listens = [this](unsigned site) { return chassis.blades[site]->sender(role); };
+    host.on_phase = [this](Receiver::Phase phase) { on_phase(phase); };
     host.on_applied = [this] { install_later(); };
     host.on_ask = [this](Term term, std::uint64_t nonce) { handle(guest::GrantAsked{term, nonce}); };
-    host.on_grant = [this](unsigned site, Term term, std::uint64_t nonce) {
-      chassis.blades[site]->granted(role, term, nonce);
-    };
-    host.on_full_snapshot = [this] { guest.installed = copy()->committed; };
+    host.on_full_snapshot = [this] { guest.installed = copy()->committed(); };
     return host;
+  }
+
+  void on_phase(Receiver::Phase phase) {
+    using Phase = Receiver::Phase;
+    if (phase == Phase::Syncing && world.has(Bug::ServeUnfinished)) { phase = Phase::Synced; }
+    switch (phase) {
+      case Phase::Connecting:
+        return handle(guest::SyncChanged{guest::SyncPhase::Connecting, ""});
+      case Phase::Syncing:
+        return handle(guest::SyncChanged{guest::SyncPhase::Syncing, ""});
+      case Phase::Synced:
+        guest.whole_mark = mirror.term;
+        return handle(guest::SyncChanged{guest::SyncPhase::Synced, ""});
+      case Phase::Lost:
+        return handle(guest::SyncChanged{guest::SyncPhase::Lost, ""});
+      case Phase::Drained:
+        return;
+    }
   }
 
   // --- QEMU ---
@@ -255,7 +267,7 @@ struct GuestNode::Impl {
             if (copy()) { copy()->trusted = false; }  // see docs/SIMULATION.md
             return done("the kernel does not answer");
           }
-          if (!world.has(Bug::AnnounceBeforeInstall) && copy()) { guest.installed = copy()->committed; }
+          if (!world.has(Bug::AnnounceBeforeInstall) && copy()) { guest.installed = copy()->committed(); }
           done({});
         });
         return;
@@ -327,15 +339,15 @@ struct GuestNode::Impl {
       const unsigned active = world.site_of(mirror.active);
       const bool synced = guest.whole_mark == mirror.term;
       const bool handed_over = guest.tried_mark && *guest.tried_mark > mirror.term;
-      if (synced && handed_over && copy() && !copy()->syncing) {
-        guest.installed = copy()->committed;
+      if (synced && handed_over && copy() && !copy()->syncing()) {
+        guest.installed = copy()->committed();
         drained = true;
         handle(guest::SyncChanged{guest::SyncPhase::Held, ""});
         return done({});
       }
       if (!receiver.configure(active, mirror.term, synced)) { return done("the region has a newer writer"); }
       if (synced && receiver.holds_a_whole_copy()) {
-        guest.installed = copy()->committed;
+        guest.installed = copy()->committed();
         handle(guest::SyncChanged{guest::SyncPhase::Held, ""});
       }
       done({});
@@ -382,7 +394,7 @@ struct GuestNode::Impl {
     if (std::exchange(install_pending, true)) { return; }
     process.post(install_pause, [this] {
       install_pending = false;
-      if (copy() && !world.has(Bug::AnnounceBeforeInstall)) { guest.installed = copy()->committed; }
+      if (copy() && !world.has(Bug::AnnounceBeforeInstall)) { guest.installed = copy()->committed(); }
     });
   }
 };
@@ -392,9 +404,6 @@ GuestNode::~GuestNode() = default;
 void GuestNode::power_on() { impl_->power_on(); }
 void GuestNode::end() { impl_->end(); }
 void GuestNode::agent_crash() { impl_->crash(); }
-bool GuestNode::has_applied_all() const { return impl_->receiver.has_applied_all(); }
-void GuestNode::ask_grant(unsigned site, Term term, std::uint64_t nonce) { impl_->receiver.ask(site, term, nonce); }
-
 void GuestNode::application_died() {
   if (!impl_->guest.machine.up || !impl_->guest.app_running) { return; }
   impl_->guest.app_running = false;

@@ -22,10 +22,6 @@ class GuestNode {
   /// QEMU ends, for whatever reason; the host-agent hears of it.
   void end();
   void agent_crash();
-  /// An active's request, on its way.
-  /// The active's end of replication: all that it has committed is applied here, and it knows.
-  [[nodiscard]] bool has_applied_all() const;
-  void ask_grant(unsigned site, Term term, std::uint64_t nonce);
   void application_died();
 
   /// From the host-agent, to the agent it is in conversation with.

@@ -68,14 +68,14 @@ void World::check_speakers(unsigned role) {
     for (unsigned site = 0; site < blades.size(); ++site) {
       if (!host_speaks(site, role, segment)) { continue; }
       const auto& region = blades[site]->regions[role];
-      speaks_under(role, PlaceKind::Host, region ? region->writer : Term{});
+      speaks_under(role, PlaceKind::Host, region ? region->writer() : Term{});
     }
     if (!mirror_speaks(role, segment)) { continue; }
     const auto& region = blades[standby()]->regions[role];
     const auto& guest = *guests[role];
-    if (region && guest.installed < region->committed) {
+    if (region && guest.installed < region->committed()) {
       violate(Invariant::InstalledFirst, guest.machine.name + " speaks with " + std::to_string(guest.installed) +
-                                             " of " + std::to_string(region->committed) + " records installed");
+                                             " of " + std::to_string(region->committed()) + " changes installed");
     }
     if (!guest.app_active) {
       violate(Invariant::InstalledFirst, guest.machine.name + " speaks and its application is not active");

@@ -3,313 +3,143 @@
 
 namespace understudy::sim {
 
+namespace repl = link::replication;
+
 namespace {
-constexpr Duration backoff_min = 20ms;
-constexpr Duration backoff_max = 1s;
-constexpr Duration poll = 20ms;
 constexpr Duration drain_quiet = 5ms;
 constexpr Duration drain_limit = 100ms;
 }  // namespace
 
-void Receiver::become(ReceiverPhase phase) {
-  if (phase_ == phase) { return; }
-  phase_ = phase;
-  host_.on_phase(phase);
+class Receiver::Edge final : public SimEdge<repl::ReceiverEdge>, public std::enable_shared_from_this<Edge> {
+ public:
+  Edge(World& world, unsigned role, const Host& host)
+      : SimEdge(world, world.guests[role]->agent), role_(role), host_(host) {}
+  unsigned active = 0;
+  std::weak_ptr<repl::ReceiverCore> core;
+
+  /// Where nothing passes nobody answers, and the core gives up by its own clock.
+  void connect(Connected done) override {
+    const unsigned here = world_.standby();
+    auto& network = world_.network;
+    const bool paths = network.passes(here, active) && network.passes(active, here);
+    if (!paths || !world_.blades[active]->machine.runs()) { return; }
+    process_.post(2 * network.latency(here, active),
+                  [weak = weak_from_this(), mine = ++connecting_, done = std::move(done)] {
+                    const auto self = weak.lock();
+                    if (!self || self->connecting_ != mine) { return; }
+                    ++self->connecting_;
+                    const auto sender = self->host_.listens(self->active);
+                    if (!sender) { return done(failure("nobody listens there")); }
+                    done(self->wire_to(sender));
+                  });
+  }
+  void stop_connecting() override { ++connecting_; }
+  void post(std::function<void()> action) override { process_.post(0ns, std::move(action)); }
+  [[nodiscard]] std::uint32_t random() override { return static_cast<std::uint32_t>(world_.replication_random.next()); }
+
+ private:
+  std::shared_ptr<repl::Wire> wire_to(const std::shared_ptr<SenderNode>& sender) {
+    SimWire::Owner theirs;
+    theirs.process = &world_.blades[active]->agent;
+    theirs.site = active;
+    theirs.dies = [this, self = shared_from_this(), site = active] { return world_.dies(Daemon::Host, site); };
+    theirs.after_read = [weak = std::weak_ptr(sender)] {
+      if (const auto there = weak.lock()) { there->look(); }
+    };
+    SimWire::Owner ours;
+    ours.process = &process_;
+    ours.site = world_.standby();
+    ours.dies = [this, self = shared_from_this()] { return world_.dies(Daemon::Guest, role_); };
+    ours.after_read = [this, weak = weak_from_this()] {
+      if (!weak.expired()) { look(); }
+    };
+    auto both = SimWire::connect(world_, std::move(theirs), std::move(ours));
+    if (Tamper::plants(world_.settings.bug)) { plant(both.receiver); }
+    sender->accept(std::move(both.sender));
+    return std::move(both.receiver);
+  }
+
+  void look() {
+    const auto& region = world_.blades[world_.standby()]->regions[role_];
+    if (region) { world_.check_not_torn(role_, *region, "of its mirror"); }
+  }
+
+  void plant(const std::shared_ptr<SimWire>& wire) {
+    wire->set_tamper(std::make_shared<Tamper>(
+        world_, role_, [this, weak = std::weak_ptr(wire), self = weak_from_this()](Duration wait, Tamper::Whole frame) {
+          if (self.expired()) { return; }
+          process_.post(wait, [weak, frame = std::move(frame)] {
+            if (const auto late = weak.lock()) { late->take_late({frame.header, frame.payload}); }
+          });
+        }));
+  }
+
+  const unsigned role_;
+  const Host& host_;
+  std::uint64_t connecting_ = 0;
+};
+
+Receiver::Receiver(World& world, unsigned role, Host host) : world_(world), role_(role), host_(std::move(host)) {}
+Receiver::~Receiver() = default;
+
+void Receiver::make_core() {
+  const auto& region = world_.blades[world_.standby()]->regions[role_];
+  if (core_ && region_ == region) { return; }
+  forget();
+  region_ = region;
+  edge_ = std::make_shared<Edge>(world_, role_, host_);
+  repl::ReceiverOptions options;
+  options.role = world_.role_id(role_);
+  repl::ReceiverCallbacks callbacks;
+  callbacks.on_phase = [this](Phase phase, const std::string&) {
+    if (phase == Phase::Synced) { world_.check_whole(role_, *region_, "of its mirror that is synced"); }
+    host_.on_phase(phase);
+  };
+  callbacks.on_applied = [this](const std::string&, std::span<const shm::JournalEntry>) { host_.on_applied(); };
+  callbacks.on_snapshot_end = [this](const std::string&, bool) { host_.on_full_snapshot(); };
+  callbacks.on_grant_asked = [this](Term term, std::uint64_t nonce) { host_.on_ask(term, nonce); };
+  core_ = std::make_shared<repl::ReceiverCore>(edge_, options, region_->file(), callbacks);
 }
 
 bool Receiver::configure(unsigned active, Term term, bool was_synced) {
-  if (configured_ && term < term_) { return false; }
-  if (configured_ && !stopped_ && active == active_ && term == term_) { return true; }
-  close();
-  if (!copy() || copy()->writer > term) { return false; }
-  copy()->writer = term;
-  active_ = active;
-  term_ = term;
-  configured_ = true;
-  stopped_ = false;
-  ready_ = was_synced && !copy()->syncing;
-  backoff_ = backoff_min;
-  become(ReceiverPhase::Connecting);
-  connect();
+  const auto& region = world_.blades[world_.standby()]->regions[role_];
+  if (!region) { return false; }
+  make_core();
+  if (region->writer() <= term) { region->stop_writing(); }  // who served here has let go of its stores
+  const auto goes_on = core_->prepare(term, active == active_, was_synced);
+  if (!goes_on) { return false; }
+  if (goes_on.value()) { return true; }
+  active_ = edge_->active = active;
+  const auto core = core_;
+  core->begin(world_.blade_id(active).value);
   return true;
 }
 
-void Receiver::connect() {
-  if (stopped_) { return; }
-  const auto attempt = ++attempt_;
-  auto& network = world_.network;
-  const unsigned here = world_.standby();
-  const bool paths = network.passes(here, active_) && network.passes(active_, here);
-  if (!paths || !world_.blades[active_]->machine.runs()) {
-    mine().post(1s, [this, attempt] {
-      if (attempt == attempt_) { connect_later(); }
-    });
-    return;
-  }
-  mine().post(2 * network.latency(here, active_), [this, attempt] {
-    if (attempt != attempt_) { return; }
-    const auto sender = host_.replicates(active_);
-    if (sender && *sender == term_ && copy()) {
-      accept(*sender);
-    } else {
-      connect_later();  // refused: nobody listens, or under another term
-    }
-  });
-}
-
-void Receiver::connect_later() {
-  const auto attempt = ++attempt_;
-  const auto wait = world_.random.between(backoff_ / 2, backoff_);
-  backoff_ = std::min(backoff_ * 2, backoff_max);
-  mine().post(wait, [this, attempt] {
-    if (attempt == attempt_) { connect(); }
-  });
-}
-
-void Receiver::accept(Term sender) {
-  auto link = std::make_shared<Link>();
-  link->term = sender;
-  Stream::End receiving;
-  receiving.process = &mine();
-  receiving.site = world_.standby();
-  receiving.timeout_min = 1s;
-  receiving.timeout_max = 1100ms;
-  receiving.on_lost = [this, link] {
-    if (link == link_) { lost(); }
-  };
-  Stream::End sending;
-  sending.process = &world_.blades[active_]->agent;
-  sending.site = active_;
-  sending.timeout_min = 800ms;
-  sending.timeout_max = 900ms;
-  sending.on_lost = [link] { link->synced = false; };
-  link->stream = world_.network.connect(std::move(sending), std::move(receiving));
-  link_ = link;
-  // Hello with the resume point, read now; the sender decides when it arrives.
-  link->stream->send(1, [this, link, at = *copy()] {
-    if (!source() || host_.replicates(active_) != link->term) { return link->stream->close(0); }
-    const auto ours = point_of(*source());
-    link::replication::ResumePoint theirs;
-    theirs.committed = Sequence{at.committed};
-    theirs.syncing = at.syncing;
-    theirs.history = at.history;
-    const auto way = link::replication::decide_resume(ours, theirs);
-    link->sent = std::min(at.committed, source()->committed);
-    if (way == link::replication::ResumeWay::Full) { return snapshot(link, true); }
-    if (lapped(*link)) { return resync(link); }
-    resume(link);
-  });
-}
-
-link::replication::SenderPoint Receiver::point_of(const Copy& of) const {
-  const Sequence purged{world_.has(Bug::ForgetDeletions) ? 0 : of.purged};
-  return {Sequence{of.committed}, purged, of.history};
-}
-
-/// The journal does not hold any more what follows what was sent.
-bool Receiver::lapped(const Link& link) { return source()->committed - link.sent > world_.settings.ring; }
-
-void Receiver::resync(const std::shared_ptr<Link>& link) {
-  const auto way = link::replication::decide_after_lap(point_of(*source()), Sequence{link->sent});
-  snapshot(link, way == link::replication::ResumeWay::Full);
-}
-
-void Receiver::resume(const std::shared_ptr<Link>& link) {
-  link->target = source()->committed;
-  link->following = true;
-  link->stream->send(0, [this, link, target = link->target] {
-    if (link != link_) { return; }
-    link->applied_target = target;
-    link->caught_up = copy() && !copy()->syncing && copy()->committed >= target;
-    if (!link->caught_up) { ready_ = false; }
-    become(link->caught_up ? ReceiverPhase::Synced : ReceiverPhase::Syncing);
-    if (link->caught_up) { trust(); }
-    if (link->caught_up) { acknowledge(link, copy()->committed); }
-    heard();
-  });
-  pump(link);
-}
-
-/// A full one by mark and sweep; a delta shows what has changed since `sent`, and no deletion.
-void Receiver::snapshot(const std::shared_ptr<Link>& link, bool full) {
-  link->following = link->synced = false;
-  const auto after = full ? 0 : link->sent;
-  const auto from_scan = source()->purged;  // what is deleted from now on comes in the journal
-  link->stream->send(0, [this, link] {
-    if (link != link_ || !copy()) { return; }
-    ready_ = link->caught_up = false;
-    copy()->syncing = true;  // durable before the first byte (rule 23)
-    if (world_.has(Bug::SyncedTooEarly)) {
-      copy()->syncing = false;
-      copy()->committed = 0;
-      ready_ = true;
-      become(ReceiverPhase::Synced);
-      return;
-    }
-    become(ReceiverPhase::Syncing);
-    heard();
-  });
-  auto& sender = world_.blades[active_]->agent;
-  const bool slow = world_.has(Bug::SyncedTooEarly);
-  sender.post(slow ? 4s : world_.random.between(50ms, 600ms), [this, link, full, after, from_scan] {
-    if (!link->stream->open(0) || !source()) { return; }
-    const auto at = *source();
-    link->sent = at.committed;
-    link->target = at.committed;
-    link->following = true;
-    link->stream->send(0, [this, link, at, full, after, purged = from_scan] {
-      if (link != link_ || !copy()) { return; }
-      if (!full && purged > after) {
-        world_.violate(Invariant::MirroredKept, world_.role_id(role_).value + ": the deletion " +
-                                                    std::to_string(purged) + " is lost in a delta after " +
-                                                    std::to_string(after));
-      }
-      copy()->committed = at.committed;
-      copy()->purged = at.purged;
-      copy()->history = at.history;
-      copy()->syncing = false;
-      link->applied_target = at.committed;
-      link->caught_up = true;
-      trust();
-      backoff_ = backoff_min;
-      host_.on_full_snapshot();
-      if (!on_drained_) { become(ReceiverPhase::Synced); }
-      acknowledge(link, at.committed);
-      heard();
-    });
-    pump(link);
-  });
-}
-
-/// Ships what was committed, and looks again in a moment.
-void Receiver::pump(const std::shared_ptr<Link>& link) {
-  if (!link->stream->open(0)) { return; }
-  if (!source() || host_.replicates(active_) != link->term) { return link->stream->close(0); }
-  if (world_.has(Bug::SyncedTooEarly) && source()->committed % 30 == 29) {
-    return snapshot(link, true);  // lapped
-  }
-  if (lapped(*link)) { return resync(link); }
-  if (source()->committed > link->sent) {
-    link->stream->send(0, [this, link, first = link->sent + 1, last = source()->committed,
-                           history = source()->history] { on_journal(link, first, last, history); });
-    link->sent = source()->committed;
-  }
-  world_.blades[active_]->agent.post(poll, [this, link] { pump(link); });
-}
-
-void Receiver::on_journal(const std::shared_ptr<Link>& link, std::uint64_t first, std::uint64_t last,
-                          const std::vector<shm::TermStart>& history) {
-  if (link != link_ || !copy()) { return; }
-  heard();
-  if (world_.has(Bug::AcknowledgeReceived)) {
-    acknowledge(link, last);
-    mine().post(300ms, [this, link, first, last, history] { apply(link, first, last, history); });
-    return;
-  }
-  apply(link, first, last, history);
-}
-
-void Receiver::apply(const std::shared_ptr<Link>& link, std::uint64_t first, std::uint64_t last,
-                     const std::vector<shm::TermStart>& history) {
-  if (link != link_ || !copy()) { return; }
-  if (first > copy()->committed + 1) { return; }
-  copy()->history = history;
-  while (copy()->committed < last) { world_.commit(*copy()); }
-  host_.on_applied();
-  if (!link->caught_up && !copy()->syncing && copy()->committed >= link->applied_target) {
-    link->caught_up = true;
-    trust();
-    backoff_ = backoff_min;
-    if (!on_drained_) { become(ReceiverPhase::Synced); }
-  }
-  acknowledge(link, copy()->committed);
-}
-
-/// The sender's store says up to where it is protected; an application that waits for it answers its client then.
-void Receiver::acknowledge(const std::shared_ptr<Link>& link, std::uint64_t sequence) {
-  link->stream->send(1, [this, link, sequence, caught_up = link->caught_up] {
-    if (!link->following || !source() || host_.replicates(active_) != link->term) { return; }
-    if (caught_up && sequence >= link->target) { link->synced = true; }
-    const auto acknowledged = std::min(sequence, link->sent);
-    link->acknowledged = acknowledged;
-    if (!link->synced || acknowledged == 0) { return; }
-    const auto term = link::replication::term_at(source()->history, Sequence{acknowledged});
-    if (term) { world_.promise(role_, {*term, acknowledged}); }
-  });
-}
-
-bool Receiver::has_applied_all() const {
-  const auto& source = world_.blades[active_]->regions[role_];
-  return link_ && link_->stream->open(0) && link_->synced && source && link_->acknowledged == source->committed;
-}
-
-/// Every store was synced since configure().
-void Receiver::trust() {
-  ready_ = true;
-  if (copy()) { copy()->trusted = true; }
-}
-
-void Receiver::ask(unsigned site, Term term, std::uint64_t nonce) {
-  if (!link_ || site != active_) { return; }
-  link_->stream->send(0, [this, link = link_, term, nonce] {
-    if (link == link_) { host_.on_ask(term, nonce); }
-  });
-}
+bool Receiver::holds_a_whole_copy() const { return core_ && core_->ready() && core_->phase() == Phase::Connecting; }
 
 void Receiver::grant(Term term, std::uint64_t nonce) {
-  if (!link_) { return; }
-  link_->stream->send(1, [this, site = active_, term, nonce] { host_.on_grant(site, term, nonce); });
-}
-
-void Receiver::lost() {
-  link_.reset();
-  if (on_drained_) { return drained(); }
-  become(ReceiverPhase::Lost);
-  if (!stopped_) { connect_later(); }
-}
-
-void Receiver::close() {
-  stopped_ = true;
-  ++attempt_;
-  ++quiet_;
-  on_drained_ = nullptr;
-  const auto link = std::exchange(link_, nullptr);
-  if (link) { link->stream->close(1); }
-}
-
-void Receiver::forget() {
-  close();
-  configured_ = false;
-  ready_ = false;
-  phase_ = ReceiverPhase::Connecting;
-}
-
-void Receiver::heard() {
-  if (!on_drained_) { return; }
-  const auto quiet = ++quiet_;
-  mine().post(drain_quiet, [this, quiet] {
-    if (quiet == quiet_) { drained(); }
-  });
+  if (core_) { core_->grant(term, nonce); }
 }
 
 void Receiver::drain(const std::function<void(bool)>& done) {
-  stopped_ = true;
-  ++attempt_;
-  on_drained_ = done;
-  if (!link_) {
-    mine().post(0ns, [this] { drained(); });
+  if (!core_) {
+    mine().post(0ns, [done] { done(false); });
     return;
   }
-  mine().post(drain_limit, [this] { drained(); });
-  heard();
+  core_->drain(drain_quiet, drain_limit, [this, done](const repl::DrainReport& report) {
+    done(report.ready || world_.has(Bug::ServeUnfinished));
+  });
 }
 
-void Receiver::drained() {
-  if (!on_drained_) { return; }
-  const auto done = std::exchange(on_drained_, nullptr);
-  const bool ready = ready_;
-  close();
-  done(ready);
+void Receiver::release_writers() {
+  if (core_) { core_->release_writers(); }
+}
+
+void Receiver::forget() {
+  if (core_) { core_->release_writers(); }
+  core_.reset();
+  edge_.reset();
+  region_.reset();
 }
 
 }  // namespace understudy::sim

@@ -193,7 +193,7 @@ class Run {
   }
   bool mirror_whole(unsigned role) {
     const auto& copy = world_.blades[world_.standby()]->regions[role];
-    return world_.guests[role]->machine.runs() && copy && !copy->syncing && copy->committed > 0;
+    return world_.guests[role]->machine.runs() && copy && !copy->syncing() && copy->committed() > 0;
   }
   bool serves(unsigned role, const RoleView& view) {
     if (!world_.served(role)) { return false; }
@@ -201,7 +201,7 @@ class Run {
     const auto& region = world_.blades[site]->regions[role];
     const bool speaks =
         view.place.kind == PlaceKind::Host ? world_.host_speaks(site, role, 0) : world_.mirror_speaks(role, 0);
-    return speaks && region && region->writer == view.term;
+    return speaks && region && region->writer() == view.term;
   }
 
   Report report() {
@@ -250,7 +250,7 @@ Settings settings_of(std::uint64_t seed, bool trace, Bug bug) {
     settings.servers = random.chance(0.3) ? 2 + random.below(2) : 1;
     settings.last_act = random.chance(0.4);
     settings.switchovers = !settings.last_act && settings.servers == 1 && random.chance(0.3);
-    if (random.chance(0.5)) { settings.ring = 12; }
+    settings.pages = random.chance(0.5);
   }
   settings.blinks = seed >= kFirstBlinkSeed;
   settings.leases = seed >= kFirstLeaseSeed;

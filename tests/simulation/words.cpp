@@ -15,7 +15,7 @@ constexpr std::array<const char*, kFaults> fault_names{
     "standby-lacks", "network-blink", "orderly-stop"};
 constexpr std::array<const char*, kInvariants> invariant_names{
     "one-owner", "one-role",     "term-once", "mirrored-kept", "installed-first", "old-place-silent", "standby-kept",
-    "way-back",  "stored-first", "held-out",  "higher-first",  "one-leader",      "edge-holds"};
+    "way-back",  "stored-first", "held-out",  "higher-first",  "one-leader",      "whole-copy",       "edge-holds"};
 struct BugWord {
   const char* name;
   Invariant invariant;
@@ -29,7 +29,7 @@ constexpr std::array<BugWord, kBugs> bugs{{
     {"cont-after-commit", Invariant::OldPlaceSilent},
     {"gate-kept-at-stand-down", Invariant::OneOwner},
     {"acknowledge-received", Invariant::MirroredKept},
-    {"synced-too-early", Invariant::MirroredKept},
+    {"synced-too-early", Invariant::WholeCopy},
     {"never-identify", Invariant::WayBack},
     {"one-vote-is-enough", Invariant::StandbyKept},
     {"shoot-the-neighbour", Invariant::OneRole},
@@ -49,7 +49,11 @@ constexpr std::array<BugWord, kBugs> bugs{{
     {"write-unfenced", Invariant::OneLeader},
     {"stale-record", Invariant::WayBack},
     {"forget-protection", Invariant::WayBack},
-    {"forget-deletions", Invariant::MirroredKept},
+    {"forget-deletions", Invariant::WholeCopy},
+    {"half-a-transaction", Invariant::WholeCopy},
+    {"scan-without-mark", Invariant::WholeCopy},
+    {"serve-unfinished", Invariant::WholeCopy},
+    {"blind-witness", Invariant::StandbyKept},
 }};
 }  // namespace
 

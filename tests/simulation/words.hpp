@@ -77,9 +77,10 @@ enum class Invariant : std::uint8_t {
   HeldOut,         ///< who is held out has failed as often as that, and gets no mirror before it is let back
   HigherFirst,     ///< a role of a higher priority never waits for a lower one's movement
   OneLeader,       ///< a former leader writes nothing, and no blade obeys one that is older than one it has heard
+  WholeCopy,       ///< a copy that is whole holds exactly what was committed up to there, and whole transactions only
   EdgeHolds,       ///< the core asks the edge for nothing that would end the daemon, and never makes it spin
 };
-inline constexpr std::size_t kInvariants = 13;
+inline constexpr std::size_t kInvariants = 14;
 [[nodiscard]] const char* to_string(Invariant invariant);
 
 /// Bugs of the edges, planted one at a time. Each has the invariant that finds it.
@@ -113,8 +114,12 @@ enum class Bug : std::uint8_t {
   StaleRecord,
   ForgetProtection,
   ForgetDeletions,
+  HalfATransaction,
+  ScanWithoutMark,
+  ServeUnfinished,
+  BlindWitness,
 };
-inline constexpr std::size_t kBugs = 29;
+inline constexpr std::size_t kBugs = 33;
 /// Histories from this seed on have leases; those below are what they were before there were any.
 inline constexpr std::uint64_t kFirstLeaseSeed = 1'000'000'000'001;
 /// Histories from this seed on have switchovers too, some of them leases.
@@ -130,7 +135,8 @@ inline constexpr std::uint64_t kFirstWordsSeed = 5'000'000'000'001;
 /// them have no other fault, so that nobody may be taken over.
 inline constexpr std::uint64_t kFirstBlinkSeed = 6'000'000'000'001;
 [[nodiscard]] constexpr std::uint64_t first_seed_of(Bug bug) {
-  if (bug >= Bug::ForgetDeletions) { return kFirstWordsSeed; }
+  // Snapshots are rare where a journal holds everything.
+  if (bug >= Bug::ForgetDeletions || bug == Bug::SyncedTooEarly) { return kFirstWordsSeed; }
   if (bug >= Bug::ObeyAnyLeader) { return kFirstServersSeed; }
   if (bug >= Bug::HandOverUnshipped) { return kFirstSwitchoverSeed; }
   return bug >= Bug::ForgetTheLease ? kFirstLeaseSeed : 1;

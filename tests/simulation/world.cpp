@@ -10,15 +10,12 @@ namespace {
 constexpr Duration standby_waited_for = 10s;
 }  // namespace
 
-bool holds(const Copy& copy, const Record& record) {
-  return !copy.syncing && copy.committed >= record.sequence &&
-         link::replication::term_at(copy.history, Sequence{record.sequence}) == record.term;
-}
-
 World::World(const Settings& with)
     : settings(with),
       random(with.seed),
       lease_random(with.seed ^ 0x1ea5eU),
+      content_random(with.seed ^ 0xc0de0fU),
+      replication_random(with.seed ^ 0x5eaf00dU),
       network(scheduler, random),
       control_bfd(with.servers),
       store_cut(with.servers, false),
@@ -26,6 +23,7 @@ World::World(const Settings& with)
       unfit(with.actives, false),
       outages_(with.actives, false),
       promised_(with.actives),
+      ledgers_(with.actives),
       heard_leader_(with.actives + 1, 0),
       highest_stored_(with.actives),
       highest_spoken_(with.actives),
@@ -60,10 +58,10 @@ void World::open_host_gate(unsigned site, unsigned role) {
   auto& place = blades[site]->places[role];
   place.gate_open = true;
   place.gate_timer = 0;
-  if (place.moved && blades[site]->regions[role] && place.installed != blades[site]->regions[role]->committed) {
+  if (place.moved && blades[site]->regions[role] && place.installed != blades[site]->regions[role]->committed()) {
     violate(Invariant::InstalledFirst, blade_ids_[site].value + " opens the moved role's gate with " +
                                            std::to_string(place.installed) + " of " +
-                                           std::to_string(blades[site]->regions[role]->committed) + " installed");
+                                           std::to_string(blades[site]->regions[role]->committed()) + " installed");
   }
   touch();
 }
@@ -101,17 +99,25 @@ void World::set_port(unsigned site, unsigned segment, bool open) {
   touch();
 }
 
-Copy& World::create_region(unsigned site, unsigned role) {
+RoleRegion& World::create_region(unsigned site, unsigned role) {
   auto& region = blades[site]->regions[role];
-  region.emplace();
-  region->id = ++copies_;
+  region = std::make_shared<RoleRegion>(++copies_);
   touch();
   return *region;
 }
 
 bool World::begin_writing(unsigned site, unsigned role, Term term, PlaceKind kind) {
   auto& region = blades[site]->regions[role];
-  if (!region || region->writer > term) { return false; }
+  if (!region || region->writer() > term) { return false; }
+  const auto where =
+      "where term " + std::to_string(term.value) + " serves, " + blade_ids_[site].value + "/" + to_string(kind) + ",";
+  if (region->syncing()) {
+    violate(Invariant::WholeCopy, role_ids_[role].value + ": the copy " + where + " is an unfinished snapshot");
+  }
+  if (const auto begun = region->begin_writing(term); !begun) {
+    trace(blade_ids_[site].value, "cannot write the region: " + begun.error().message);
+    return false;
+  }
   const TermUser user{site, kind, region->id};
   auto [found, first] = term_users_[role].emplace(term, user);
   if (store_damaged_ && !remembered(role, found->second.copy)) { found->second = user; }
@@ -122,35 +128,39 @@ bool World::begin_writing(unsigned site, unsigned role, Term term, PlaceKind kin
                                      std::to_string(known.copy) + ") and is used by " + blade_ids_[site].value + "/" +
                                      to_string(kind) + " (region " + std::to_string(user.copy) + ")");
   }
-  if (region->writer < term || region->history.empty() || region->history.back().term < term) {
-    region->history.push_back({term, Sequence{region->committed + 1}});
-  }
-  region->writer = term;
-  auto& promise = promised_[role];
-  if (holds(*region, promise)) {  // the new place has it all; what a former one still holds is of the past
+  check_whole(role, *region, where);
+  check_promised(site, role, kind, term);
+  touch();
+  return true;
+}
+
+void World::check_promised(unsigned site, unsigned role, PlaceKind kind, Term term) {
+  const auto& region = *blades[site]->regions[role];
+  if (something_promised(role) && holds_promised(region, role)) {
+    // The new place has it all; what a former one still holds is of the past.
     for (auto& blade : blades) {
       auto& other = blade->regions[role];
-      if (other && other->id != region->id) { other->trusted = false; }
+      if (other && other->id != region.id) { other->trusted = false; }
     }
   }
-  if (promise.sequence != 0 && !holds(*region, promise)) {
+  for (unsigned store = 0; store < kStores; ++store) {
+    auto& promise = promised_[role][store];
+    if (promise.sequence == 0 || holds(region, store, promise)) { continue; }
     const bool excused = store_damaged_ || troubles.steps_fail;  // see docs/SIMULATION.md
     for (const auto& blade : blades) {
       const auto& other = blade->regions[role];
-      if (excused || !blade->machine.up || !other || !other->trusted || other->id == region->id) { continue; }
-      if (!holds(*other, promise)) { continue; }
-      violate(Invariant::MirroredKept, role_ids_[role].value + ": record " + std::to_string(promise.sequence) +
-                                           " of term " + std::to_string(promise.term.value) +
-                                           " was acknowledged as mirrored, is whole on " + blade->machine.name +
-                                           ", and is not where term " + std::to_string(term.value) + " serves, " +
-                                           blade_ids_[site].value + "/" + to_string(kind) + " (up to " +
-                                           std::to_string(region->committed) + ")");
+      if (excused || !blade->machine.up || !other || !other->trusted || other->id == region.id) { continue; }
+      if (!holds(*other, store, promise)) { continue; }
+      violate(Invariant::MirroredKept,
+              role_ids_[role].value + ": record " + std::to_string(promise.sequence) + " of term " +
+                  std::to_string(promise.term.value) + " in store " + region.store(store).schema().name +
+                  " was acknowledged as mirrored, is whole on " + blade->machine.name + ", and is not where term " +
+                  std::to_string(term.value) + " serves, " + blade_ids_[site].value + "/" + to_string(kind) +
+                  " (up to " + std::to_string(region.store(store).committed().value) + ")");
       break;
     }
     promise = {};  // every copy of it is lost
   }
-  touch();
-  return true;
 }
 
 void World::standby_heard(bool heard) {
@@ -164,10 +174,9 @@ void World::standby_heard(bool heard) {
 void World::starts_anew(unsigned role) {
   auto& region = blades[standby()]->regions[role];
   const auto& own = blades[role]->regions[role];
-  const auto& promise = promised_[role];
   if (!standby_away_ || control_machine(leading).clock() - *standby_away_ < standby_waited_for) { return; }
-  if (!region || !region->trusted || promise.sequence == 0 || !holds(*region, promise)) { return; }
-  if (own && holds(*own, promise)) { return; }
+  if (!region || !region->trusted || !something_promised(role) || !holds_promised(*region, role)) { return; }
+  if (own && holds_promised(*own, role)) { return; }
   region->trusted = false;
   ++left_behind_;
 }
@@ -179,7 +188,7 @@ bool World::remembered(unsigned role, std::uint64_t copy) const {
 Term World::highest_remembered(unsigned role) const {
   Term highest;
   for (const auto& blade : blades) {
-    if (blade->regions[role]) { highest = std::max(highest, blade->regions[role]->writer); }
+    if (blade->regions[role]) { highest = std::max(highest, blade->regions[role]->writer()); }
   }
   return highest;
 }
@@ -212,32 +221,8 @@ void World::kill_guest(unsigned role) {
 void World::announce_from_guest(unsigned role) {
   const auto& guest = *guests[role];
   const auto& region = blades[standby()]->regions[role];
-  if (region && guest.installed < region->committed && guest.app_active != region->writer) {
+  if (region && guest.installed < region->committed() && guest.app_active != region->writer()) {
     violate(Invariant::InstalledFirst, guest.machine.name + " announces before its application is active");
-  }
-}
-
-void World::promise(unsigned role, Record record) { promised_[role] = record; }
-
-/// Each seventh change is a deletion.
-void World::commit(Copy& region) {
-  if (++region.committed % 7 == 0) { region.purged = region.committed; }
-}
-
-void World::write(unsigned role) {
-  for (auto& blade : blades) {
-    auto& place = blade->places[role];
-    auto& region = blade->regions[role];
-    if (blade->machine.runs() && place.app_running && region && place.app_active == region->writer && place.gate_open) {
-      commit(*region);
-      if (place.moved) { ++place.installed; }
-    }
-  }
-  auto& guest = *guests[role];
-  auto& region = blades[standby()]->regions[role];
-  if (guest.machine.runs() && guest.app_running && region && guest.app_active == region->writer && guest.tap_open) {
-    commit(*region);
-    ++guest.installed;
   }
 }
 

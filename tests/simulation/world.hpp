@@ -14,6 +14,7 @@
 #include <string>
 
 #include "bfd_pair.hpp"
+#include "ledger.hpp"
 #include "network.hpp"
 #include "understudy/link/messages.hpp"
 #include "understudy/link/replication_resume.hpp"
@@ -24,21 +25,11 @@ namespace understudy::sim {
 inline constexpr unsigned kSegments = 2;  ///< service networks: both sides of a gateway
 inline constexpr std::array<const char*, kSegments> kNetworks{"external", "internal"};
 
-/// What a region holds: every record up to `committed`, by who wrote it.
-struct Copy {
-  std::uint64_t id = 0;  ///< of this file
-  std::vector<shm::TermStart> history;
-  std::uint64_t committed = 0;
-  std::uint64_t purged = 0;  ///< deletions up to here are found by no scan
-  bool syncing = false;
-  bool trusted = true;  ///< a mirror's: it was whole once, and what could take over from it is there
-  Term writer;
-};
+/// A change that was promised to be at the mirror too.
 struct Record {
   Term term;
   std::uint64_t sequence = 0;
 };
-[[nodiscard]] bool holds(const Copy& copy, const Record& record);
 
 /// A role on a blade's own operating system.
 struct HostPlace {
@@ -48,7 +39,7 @@ struct HostPlace {
   bool moved = false;            ///< in a namespace of its own, behind the bridge's gate
   bool app_running = false;
   std::optional<Term> app_active;
-  std::uint64_t installed = 0;  ///< moved: records in the namespace's kernel
+  std::uint64_t installed = 0;  ///< moved: changes in the namespace's kernel
 };
 
 /// A mirror's VM, with what is in its kernel and its files.
@@ -77,7 +68,7 @@ struct Blade {
   bool bridges = false;    ///< the standby's network is built: service interfaces are uplinks
   bool host_gate = false;  ///< the gate before the blade's own service interfaces
   std::vector<HostPlace> places;
-  std::vector<std::optional<Copy>> regions;
+  std::vector<std::shared_ptr<RoleRegion>> regions;
   std::map<unsigned, Term> commits;  ///< records of movements
   bool ports_open[kSegments] = {true, true};
   bool links[kSegments] = {true, true};  ///< the carriers of its service interfaces
@@ -128,7 +119,7 @@ struct Settings {
   bool words = false;       ///< blades say of themselves that they are no good place
   bool blinks = false;      ///< the whole maintenance network goes away for moments
   unsigned witnesses = 0;
-  std::uint64_t ring = 1'000'000;  ///< so many changes a journal holds
+  bool pages = false;  ///< most changes are so large that a journal holds sixteen of them
   bool trace = false;
   Bug bug = Bug::None;
 };
@@ -141,7 +132,9 @@ class World {
 
   Settings settings;
   Random random;
-  Random lease_random;  ///< of its own: histories without leases stay what they were
+  Random lease_random;        ///< of its own: histories without leases stay what they were
+  Random content_random;      ///< what applications write
+  Random replication_random;  ///< where a stream is cut into pieces, backoffs
   Scheduler scheduler;
   Network network;
   std::vector<std::unique_ptr<Blade>> blades;
@@ -195,7 +188,7 @@ class World {
   void open_tap(unsigned role);
   void close_tap(unsigned role);
   void set_port(unsigned site, unsigned segment, bool open);
-  Copy& create_region(unsigned site, unsigned role);
+  RoleRegion& create_region(unsigned site, unsigned role);
   /// False: the region has a newer writer.
   bool begin_writing(unsigned site, unsigned role, Term term, PlaceKind kind);
   /// The guest's vCPUs and QEMU are gone.
@@ -215,11 +208,15 @@ class World {
   [[nodiscard]] bool mirror_speaks(unsigned role, unsigned segment) const;
   /// Some place answers on every segment and its application is active.
   [[nodiscard]] bool served(unsigned role) const;
-  [[nodiscard]] Record& promised(unsigned role) { return promised_[role]; }
-  void promise(unsigned role, Record record);
+  /// Up to there an application may have answered its clients: the mirror has it.
+  void promise(unsigned role, const RoleRegion& region, unsigned store, Sequence sequence);
+  /// As the region's stores say, which is what an application looks at.
+  void mirrored_up_to(unsigned role, const RoleRegion& region);
   /// The serving application changes something.
   void write(unsigned role);
-  void commit(Copy& region);
+  /// Its content is exactly what was committed up to where it says that it is; `where`: for the report.
+  void check_whole(unsigned role, const RoleRegion& region, const std::string& where);
+  void check_not_torn(unsigned role, const RoleRegion& region, const std::string& where);
 
   // --- invariants ---
   void violate(Invariant invariant, const std::string& text);
@@ -276,6 +273,11 @@ class World {
   void check_outages();
   void speaks_under(unsigned role, PlaceKind kind, Term term);
   void forget_blade(unsigned site);
+  void change(unsigned role, RoleRegion& region);
+  [[nodiscard]] bool holds(const RoleRegion& region, unsigned store, const Record& record) const;
+  [[nodiscard]] bool something_promised(unsigned role) const;
+  [[nodiscard]] bool holds_promised(const RoleRegion& region, unsigned role) const;
+  void check_promised(unsigned site, unsigned role, PlaceKind kind, Term term);
   [[nodiscard]] bool remembered(unsigned role, std::uint64_t copy) const;
   [[nodiscard]] Term highest_remembered(unsigned role) const;
 
@@ -291,7 +293,8 @@ class World {
   std::vector<bool> was_served_;
   std::uint64_t copies_ = 0;
   std::uint64_t gate_timers_ = 0;
-  std::vector<Record> promised_;
+  std::vector<std::array<Record, kStores>> promised_;
+  std::vector<Ledger> ledgers_;
   std::vector<std::uint64_t> heard_leader_;  ///< of this boot of the site
   std::vector<Term> highest_stored_;
   std::vector<Term> highest_spoken_;
