@@ -15,6 +15,10 @@ namespace understudy::link::replication {
 namespace asio = boost::asio;
 using asio::ip::tcp;
 
+namespace {
+constexpr unsigned reads_unacknowledged_max = 4;
+}  // namespace
+
 const char* to_string(ReceiverPhase phase) {
   switch (phase) {
     case ReceiverPhase::Connecting:
@@ -64,6 +68,7 @@ struct ReplicationReceiver::Impl : std::enable_shared_from_this<ReplicationRecei
   ReceiverPhase phase = ReceiverPhase::Connecting;
   std::string detail = "not configured";
   bool ack_due = false;
+  unsigned reads_unacknowledged = 0;
   std::optional<std::uint64_t> grant_due;  ///< its request's nonce
   bool spoke = false;                      ///< since the last beat
   bool progressed = false;                 ///< on this connection: the next backoff starts small
@@ -216,7 +221,10 @@ struct ReplicationReceiver::Impl : std::enable_shared_from_this<ReplicationRecei
 
   void on_read_done() {
     ack_due = true;
-    acknowledge();
+    // What waits in the socket is read next; an acknowledgement for each read of a backlog would cost both ends more.
+    const bool more =
+        ++reads_unacknowledged < reads_unacknowledged_max && connection && connection->waiting_bytes() > 0;
+    if (!more) { acknowledge(); }
     const bool synced = applier.synced();
     if (synced && !progressed) {
       progressed = true;
@@ -233,6 +241,7 @@ struct ReplicationReceiver::Impl : std::enable_shared_from_this<ReplicationRecei
     grant_due.reset();
     if (std::exchange(ack_due, false)) {
       spoke = true;
+      reads_unacknowledged = 0;
       batch.push_back(encode(header(FrameType::Ack), encode_payload(applier.progress())));
     }
     connection->write(std::move(batch));
