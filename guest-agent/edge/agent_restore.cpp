@@ -20,13 +20,9 @@ void Agent::restore() {
   auto writing = restore_writing();
   if (writing) {
     place_->start_application([this](const Status& started) {
-      if (!started) {
-        return alarm("the application after the agent's restart: " + started.error().message, "application");
-      }
+      if (!started) { return try_application_again(core_.term(), started.error()); }
       place_->activate(core_.term(), [this](const Status& active) {
-        if (!active) {
-          return alarm("the application after the agent's restart: " + active.error().message, "application");
-        }
+        if (!active) { return try_application_again(core_.term(), active.error()); }
         alarm("", "application");
         handle(StepDone{Step::Restore});
       });
@@ -47,6 +43,12 @@ Status Agent::restore_writing() {
   return place_->begin_writing(core_.term());
 }
 
+/// It serves, so somebody has to: nobody else does while this mirror has the role.
+void Agent::try_application_again(Term term, const Error& error) {
+  alarm("the application does not become active, trying again: " + error.message, "application");
+  restart_application(term);
+}
+
 void Agent::restart_application(Term term) {
   const auto now = std::chrono::steady_clock::now();
   const bool again = application_ended_ && now - *application_ended_ < restart_window;
@@ -55,16 +57,11 @@ void Agent::restart_application(Term term) {
   restart_timer_.async_wait([this, term](const boost::system::error_code& error) {
     if (error || !place_) { return; }
     place_->start_application([this, term](const Status& started) {
-      if (!started) {
-        alarm("the application cannot be started, trying again: " + started.error().message, "application");
-        return restart_application(term);
-      }
+      if (!started) { return try_application_again(term, started.error()); }
       // The store is good at any instant: the new process goes on under the same term.
       if (core_.activity() != Activity::Serving || core_.term() != term) { return alarm("", "application"); }
-      place_->activate(term, [this](const Status& active) {
-        if (!active) {
-          return alarm("the application does not become active: " + active.error().message, "application");
-        }
+      place_->activate(term, [this, term](const Status& active) {
+        if (!active) { return try_application_again(term, active.error()); }
         alarm("", "application");
         handle(StepDone{Step::Restore});
       });

@@ -43,6 +43,7 @@ class TransferUnit {
   void take_over(Term term, std::function<void(Status)> done);
   void discard(std::function<void(Status)> done);
 
+  void alarm(const std::string& text) const { callbacks_.on_alarm(text, ""); }
   [[nodiscard]] bool application_needs_quiescing() const {
     return place_ && place_->application() != nullptr && place_->application()->status().needs_quiescing;
   }

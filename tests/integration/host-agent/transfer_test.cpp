@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // The transfer unit: what is broken off leaves nothing, what ended on the way is started again.
+/// Covers: host-agent/place/surplus.cpp
 #include "edge/transfer_unit.hpp"
 
 #include <linux/neighbour.h>
