@@ -198,6 +198,7 @@ void Agent::make_receiver() {
   callbacks.on_applied = [this](const std::string& store, std::span<const shm::JournalEntry> entries) {
     on_applied(store, entries);
   };
+  callbacks.applied_of = net::net_store_name;
   callbacks.on_snapshot_end = [this](const std::string& store, bool full) {
     if (store == net::net_store_name && full) { remove_surplus(); }
   };

@@ -31,6 +31,7 @@ Status Applier::acquire(const shm::Region& region, Term term, bool was_synced) {
     if (!writer) { return writer.error(); }
     acquired.push_back(StoreState{schema.name, std::move(writer).value()});
     acquired.back().was_synced = was_synced && !store.value().syncing();
+    acquired.back().told = callbacks_.on_applied && callbacks_.applied_of.value_or(schema.name) == schema.name;
   }
   stores_ = std::move(acquired);
   return {};
@@ -148,9 +149,10 @@ Status Applier::on_snapshot_records(StoreState& store, const Frame& frame) {
   for (const auto& record : records.value().records) {
     auto applied = store.writer.apply_snapshot_record(records.value().table, record.key, record.value, record.sequence);
     if (!applied) { return applied; }
+    if (!store.told) { continue; }
     entries_.push_back({record.sequence, records.value().table, shm::JournalEntry::Op::Put, record.key, record.value});
   }
-  callbacks_.on_applied(store.name, entries_);
+  tell(store);
   return {};
 }
 
@@ -179,32 +181,40 @@ Status Applier::on_history(StoreState& store, const Frame& frame) {
 /// A transaction that is larger than a frame is kept until its last entry is there: applied whole or not at all.
 Status Applier::on_journal(StoreState& store, const Frame& frame) {
   if (store.mode == Mode::Idle) { return out_of_order("Journal"); }
-  const bool whole = shm::whole_entries(frame.payload, frame.payload.size()).transaction_bytes == frame.payload.size();
-  if (store.unfinished.empty() && whole) { return apply_journal(store, frame.payload); }
   auto& kept = store.unfinished;
-  kept.insert(kept.end(), frame.payload.begin(), frame.payload.end());
-  const auto held = shm::whole_entries(kept, kept.size());
-  if (held.bytes != kept.size() || kept.size() > store.writer.store().schema().journal_bytes) {
-    return failure("replication stream: damaged Journal", Errc::Damaged);
+  shm::Bytes rest;
+  if (kept.empty()) {
+    auto applied = apply_journal(store, frame.payload, rest);
+    kept.assign(rest.begin(), rest.end());
+    return applied;
   }
-  const auto applied = apply_journal(store, shm::Bytes(kept).first(held.transaction_bytes));
-  kept.erase(kept.begin(), kept.begin() + static_cast<std::ptrdiff_t>(held.transaction_bytes));
+  // What is kept is applied later, or never: that it did not come as it was sent is told at once.
+  if (auto sound = shm::for_each_entry(frame.payload, [](const shm::JournalEntry&) {}); !sound) { return sound; }
+  kept.insert(kept.end(), frame.payload.begin(), frame.payload.end());
+  if (kept.size() > store.writer.store().schema().journal_bytes) {
+    return failure("replication stream: a transaction that is larger than the journal", Errc::Damaged);
+  }
+  const auto whole = shm::whole_entries(kept, kept.size()).transaction_bytes;
+  auto applied = apply_journal(store, shm::Bytes(kept).first(whole), rest);
+  kept.erase(kept.begin(), kept.begin() + static_cast<std::ptrdiff_t>(whole));
   if (kept.empty()) { kept.shrink_to_fit(); }
   return applied;
 }
 
-Status Applier::apply_journal(StoreState& store, shm::Bytes entries) {
+/// `rest`: the entries at the end whose transaction goes on in the next frame.
+Status Applier::apply_journal(StoreState& store, shm::Bytes entries, shm::Bytes& rest) {
   if (entries.empty()) { return {}; }
   entries_.clear();
-  const auto applied = store.writer.apply(entries, &entries_);
-  if (!applied) {
-    if (!entries_.empty()) { callbacks_.on_applied(store.name, entries_); }  // what came before it holds
-    return applied.error();
-  }
+  const auto applied = store.writer.apply(entries, store.told ? &entries_ : nullptr, &rest);
+  tell(store);  // also when it failed: what came before that holds
+  if (!applied) { return applied.error(); }
   store.received = std::max(store.received, applied.value());
   store.active_committed = std::max(store.active_committed, applied.value());
-  callbacks_.on_applied(store.name, entries_);
   return {};
+}
+
+void Applier::tell(const StoreState& store) const {
+  if (!entries_.empty()) { callbacks_.on_applied(store.name, entries_); }
 }
 
 Progress Applier::progress() const {

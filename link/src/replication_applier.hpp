@@ -55,6 +55,7 @@ class Applier {
     std::uint32_t round = 0;
     bool was_synced = false;  ///< since acquire(), and no resync begun after that
     bool distrust = false;
+    bool told = false;                    ///< its changes are, to on_applied
     std::vector<std::byte> unfinished{};  ///< of a transaction that comes in several frames: its first entries
     [[nodiscard]] bool caught_up() const;
   };
@@ -65,7 +66,8 @@ class Applier {
   Status on_snapshot_end(StoreState& store, const Frame& frame);
   Status on_history(StoreState& store, const Frame& frame);
   Status on_journal(StoreState& store, const Frame& frame);
-  Status apply_journal(StoreState& store, shm::Bytes entries);
+  Status apply_journal(StoreState& store, shm::Bytes entries, shm::Bytes& rest);
+  void tell(const StoreState& store) const;
 
   const ReceiverCallbacks& callbacks_;
   std::vector<StoreState> stores_;

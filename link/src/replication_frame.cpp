@@ -13,18 +13,19 @@ namespace understudy::link::replication {
 namespace {
 
 constexpr std::uint32_t magic = 0x52505355;  // "USPR" as it lies on the wire
-constexpr std::uint8_t version = 3;
+constexpr std::uint8_t version = 4;
 constexpr std::size_t crc_offset = 12;
 constexpr std::size_t read_room_min = 128 << 10;
 constexpr std::size_t buffer_bytes_max = header_bytes + payload_bytes_max + read_room_min;
 
 Error damaged(const std::string& what) { return failure("replication stream: " + what, Errc::Damaged); }
 
-std::uint32_t checksum(std::span<const std::byte> header, std::span<const std::byte> payload) {
+std::uint32_t checksum(FrameType type, std::span<const std::byte> header, std::span<const std::byte> payload) {
   std::array<std::byte, header_bytes> copy;
   std::copy(header.begin(), header.end(), copy.begin());
   std::fill_n(copy.begin() + crc_offset, 4, std::byte{0});
-  return shm::crc32c(payload, shm::crc32c(copy));
+  const std::uint32_t of_header = shm::crc32c(copy);
+  return type == FrameType::Journal ? of_header : shm::crc32c(payload, of_header);
 }
 
 struct Fnv {
@@ -83,7 +84,7 @@ EncodedFrame encode(const FrameHeader& header, std::vector<std::byte> payload) {
   writer.number(header.role_digest);
   writer.number(header.first.value);
   EncodedFrame frame{writer.take(), std::move(payload)};
-  const auto crc = checksum(frame.header, frame.payload);
+  const auto crc = checksum(header.type, frame.header, frame.payload);
   for (std::size_t i = 0; i < 4; ++i) { frame.header[crc_offset + i] = static_cast<std::byte>(crc >> (8 * i) & 0xff); }
   return frame;
 }
@@ -130,7 +131,9 @@ Result<std::optional<Frame>> FrameDecoder::next() {
   frame.header.first.value = reader.number<std::uint64_t>();
   if (waiting.size() < header_bytes + payload_size) { return std::optional<Frame>{}; }
   frame.payload = waiting.subspan(header_bytes, payload_size);
-  if (checksum(waiting.first(header_bytes), frame.payload) != crc) { return damaged("checksum does not fit"); }
+  if (checksum(frame.header.type, waiting.first(header_bytes), frame.payload) != crc) {
+    return damaged("checksum does not fit");
+  }
   begin_ += header_bytes + payload_size;
   return std::optional<Frame>{frame};
 }

@@ -2,6 +2,9 @@
 #include "replication_receiver_core.hpp"
 
 namespace understudy::link::replication {
+namespace {
+constexpr unsigned reads_unacknowledged_max = 4;
+}  // namespace
 
 ReceiverCore::ReceiverCore(std::shared_ptr<ReceiverEdge> edge, ReceiverOptions options, shm::Region region,
                            ReceiverCallbacks callbacks)
@@ -136,7 +139,9 @@ Status ReceiverCore::on_frame(const Frame& frame) {
 
 void ReceiverCore::on_read_done() {
   ack_due_ = true;
-  acknowledge();
+  // What waits in the socket is read next; an acknowledgement for each read of a backlog would cost both ends more.
+  const bool more = ++reads_unacknowledged_ < reads_unacknowledged_max && wire_ && wire_->waiting_bytes() > 0;
+  if (!more) { acknowledge(); }
   const bool synced = applier_.synced();
   if (synced && !progressed_) {
     progressed_ = true;
@@ -153,6 +158,7 @@ void ReceiverCore::acknowledge() {
   grant_due_.reset();
   if (std::exchange(ack_due_, false)) {
     spoke_ = true;
+    reads_unacknowledged_ = 0;
     batch.push_back(encode(header(FrameType::Ack), encode_payload(applier_.progress())));
   }
   wire_->write(std::move(batch));

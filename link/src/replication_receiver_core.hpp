@@ -75,6 +75,7 @@ class ReceiverCore : public std::enable_shared_from_this<ReceiverCore> {
   ReceiverPhase phase_ = ReceiverPhase::Connecting;
   std::string detail_ = "not configured";
   bool ack_due_ = false;
+  unsigned reads_unacknowledged_ = 0;
   std::optional<std::uint64_t> grant_due_;  ///< its request's nonce
   bool spoke_ = false;                      ///< since the last beat
   bool progressed_ = false;                 ///< on this connection: the next backoff starts small

@@ -31,7 +31,7 @@ void tell(const PutRun& run, std::vector<JournalEntry>& applied) {
 
 }  // namespace
 
-Result<Sequence> StoreWriter::apply(Bytes entries, std::vector<JournalEntry>* applied) {
+Result<Sequence> StoreWriter::apply(Bytes entries, std::vector<JournalEntry>* applied, Bytes* unfinished) {
   auto& impl = *impl_;
   if (auto ours = impl.check_ours(); !ours) { return ours.error(); }
   if (impl.in_transaction) { return failure("a transaction is open", Errc::BadInput); }
@@ -55,6 +55,11 @@ Result<Sequence> StoreWriter::apply(Bytes entries, std::vector<JournalEntry>* ap
       }
     }
     if (auto read = impl.read_group(entries, one_by_one); !read) { return read.error(); }
+    if (group.empty()) {
+      if (unfinished == nullptr) { return failure("received a transaction without its end", Errc::Damaged); }
+      *unfinished = entries;
+      break;
+    }
     if (snapshot) {
       for (const Change& change : group.changes()) {
         if (auto done = impl.change_unordered(change); !done) { return done.error(); }

@@ -7,11 +7,9 @@
 namespace understudy::shm {
 namespace {
 
-/// Asks for the copy that will be overwritten, where the home slot is the key's, as far as the slot's own lines do not
-/// hold it.
-void ask_for_copy(const Table& in, std::uint64_t home, std::size_t bytes) {
+/// Asks for the copy that will be overwritten, as far as the slot's own lines do not hold it.
+void ask_for_copy(const Table& in, const Word* at, std::size_t bytes) {
   constexpr std::size_t bytes_max = 512;
-  const Word* at = in.slot(home);
   const auto* to = reinterpret_cast<const std::byte*>(in.value_of(at, Table::head(at).newest() ^ 1U));
   bytes = std::min(bytes, bytes_max) + layout::cache_line_bytes;
   for (std::size_t i = 0; i < bytes; i += layout::cache_line_bytes) { __builtin_prefetch(to + i, 1); }
@@ -27,14 +25,7 @@ Result<std::uint64_t> StoreWriter::Impl::apply_run(Bytes entries) {
   const TableIndex table = run.table();
   if (can_grow(table) && records[table] + run.size() > capacities[table]) { return std::uint64_t{0}; }
   write_run();
-  bool placed = false;
-  switch (run.value_words()) {
-    case 3:
-      placed = change_table_by_run<3>();
-      break;
-    default:
-      placed = change_table_by_run<0>();
-  }
+  const bool placed = run.value_words() == 3 ? change_table_by_run<3>() : change_table_by_run<0>();
   if (!placed) {  // foreign bytes in the table; one by one tells
     if (auto undone = take_back_unfinished(); !undone) { return undone.error(); }
     read_counts();
@@ -57,24 +48,46 @@ void StoreWriter::Impl::write_run() {
   end_position = begin + run.bytes().size();
 }
 
+/// Where some puts of the run find their keys, mostly: in one of the first three slots, whose lines are asked for on
+/// the way. Without a branch, since which one it is changes from key to key.
+void StoreWriter::Impl::look_for_slots(const Table& in, std::size_t first, std::span<const Word*> slots) const {
+  const auto key_of = [&](std::size_t i) { return words::at(run.key(first + i).data(), 0); };
+  for (std::size_t i = 0; i < slots.size(); ++i) {
+    const std::uint64_t home = run.home(first + i);
+    const Word* const at = in.slot(home);
+    slots[i] = chosen(words::load(in.key_of(at)), key_of(i), at, in.slot(home + 1));
+    in.prefetch_slot(slots[i]);
+  }
+  for (std::size_t i = 0; i < slots.size(); ++i) {
+    const Word* const at = slots[i];
+    slots[i] = chosen(words::load(in.key_of(at)), key_of(i), at, in.slot(run.home(first + i) + 2));
+    in.prefetch_slot(slots[i]);
+  }
+  if (run.value_words() <= 4) { return; }
+  for (const Word* at : slots) { ask_for_copy(in, at, run.value_words() * sizeof(Word)); }
+}
+
 /// False: a key has no place. `Words`: of a value; 0: any number.
 template <std::size_t Words>
 bool StoreWriter::Impl::change_table_by_run() {
   const Table in = tables[run.table()];  // a copy: after each store to shared memory its members would be loaded again
   const std::uint64_t before = committed;
+  std::array<const Word*, keys_together> slots;  // NOLINT(cppcoreguidelines-pro-type-member-init): written first
   std::uint64_t added = 0;
   for (std::size_t i = 0; i < run.size(); ++i) {
     if (i % keys_together == 0) {
-      const std::size_t end = std::min(run.size(), i + keys_together);
-      for (std::size_t ahead = i; ahead < end; ++ahead) {
-        in.prefetch_further(run.home(ahead), run.key(ahead));
-        if (Words == 0 && run.value_words() > 4) { ask_for_copy(in, run.home(ahead), run.value(ahead).size()); }
-      }
+      look_for_slots(in, i, std::span(slots).first(std::min(keys_together, run.size() - i)));
     }
-    const KeyWords key(run.key(i));
     const Bytes value = Words != 0 ? Bytes(run.value(i).data(), Words * sizeof(Word)) : run.value(i);
     const std::uint64_t sequence = run.first() + i;
-    const auto place = in.locate_from<true>(run.home(i), key, before);
+    Word* const at = const_cast<Word*>(slots[i % keys_together]);
+    const Head held = Table::head(at);
+    const bool is_it = words::load(in.key_of(at)) == words::at(run.key(i).data(), 0);
+    if (is_it && held.is_live() && held.sequence() <= before) [[likely]] {
+      in.write_copy({at, nullptr, held}, sequence, layout::kind_live, value);
+      continue;
+    }
+    const auto place = in.locate_from<true>(run.home(i), KeyWords(run.key(i)), before);
     if (place.match != nullptr) [[likely]] {
       if (place.held.sequence() > before) [[unlikely]] {
         if (place.held.sequence() >= sequence) { return false; }  // foreign bytes
@@ -84,7 +97,7 @@ bool StoreWriter::Impl::change_table_by_run() {
         added += place.held.is_live() ? 0U : 1U;
       }
     } else if (place.vacant != nullptr) {
-      in.occupy(place.vacant, key, sequence, value);
+      in.occupy(place.vacant, KeyWords(run.key(i)), sequence, value);
       ++added;
     } else {
       return false;

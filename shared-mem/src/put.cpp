@@ -41,6 +41,20 @@ struct StoreWriter::Small {
     words::publish(at, held.after(sequence, layout::kind_live).word);
   }
 
+  /// An Empty or free slot gets the key (Table::occupy).
+  template <std::size_t Words>
+  [[gnu::always_inline]] static void occupy(Word* at, Word key, std::uint64_t sequence, const std::byte* value) {
+    words::store(at + 1, key);
+#pragma GCC unroll 8
+    for (std::size_t i = 0; i < Words; ++i) { words::store(at + 2 + i, words::at(value, i)); }
+    words::publish(at, Head::first(sequence).word);
+  }
+
+  [[gnu::always_inline]] static void count_one_more(Impl& impl, TableIndex table, std::uint64_t sequence) {
+    ++impl.records[table];
+    impl.publish_count(table, sequence);
+  }
+
   /// A key that is not there: a slot is taken, or an erased record comes back.
   template <std::size_t Words>
   [[gnu::always_inline]] static void insert(Impl& impl, TableIndex table, const Place& place, Word key,
@@ -48,18 +62,12 @@ struct StoreWriter::Small {
     Word* const at = place.at;
     if (place.matches) {
       write_copy<Words>(at, place.held, sequence, value);
-    } else {  // Table::occupy
+    } else {
       if (!place.held.is_empty()) [[unlikely]] { impl.tables[table].free_slot(at); }
-      words::store(at + 1, key);
-#pragma GCC unroll 8
-      for (std::size_t i = 0; i < Words; ++i) { words::store(at + 2 + i, words::at(value, i)); }
-      words::publish(at, Head::first(sequence).word);
+      occupy<Words>(at, key, sequence, value);
     }
-    ++impl.records[table];
-    impl.publish_count(table, sequence);
+    count_one_more(impl, table, sequence);
   }
-
-  [[gnu::cold]] static Result<Sequence> refuse(const Impl& impl) { return impl.not_ours(); }
 
   /// Any small record, whichever slot has it or would have it.
   template <std::size_t Words>
@@ -83,48 +91,45 @@ struct StoreWriter::Small {
     return Sequence{sequence};
   }
 
-  /// Mostly one of the key's first two slots, or of a new key its home.
-  template <std::size_t Words>
-  [[gnu::always_inline]] static Place locate_near(const Impl& impl, const Table& in, Word key) {
-    const std::uint64_t home = in.home_of_small(key);
-    const Table::NearSlots<Words> near(in, home, key);
-    if (near.has_key && near.head.is_live()) [[likely]] { return {const_cast<Word*>(near.at), near.head, true}; }
-    if (near.first_head == 0) { return {const_cast<Word*>(near.first), {}, false}; }
-    return locate(in, home, key, impl.committed);
-  }
-
   /// The same steps where nothing of what seldom changes is in the way: one bound on the journal's end stands for it
-  /// (Impl::allow_fast_puts).
+  /// (Impl::allow_fast_puts), and the record is in one of its first two slots or will be. 0: it is otherwise, or the
+  /// store is not ours any more; nothing is committed. A leaf: what a call keeps on the stack takes as much room among
+  /// the stores that wait for memory as what the region gets.
   template <std::size_t Words>
-  [[gnu::noinline]] static Result<Sequence> put(Impl& impl, TableIndex table, Bytes key_bytes, Bytes value_bytes) {
+  [[gnu::noinline]] static std::uint64_t put([[maybe_unused]] Impl& impl, [[maybe_unused]] TableIndex table,
+                                             [[maybe_unused]] const std::byte* key_at,
+                                             [[maybe_unused]] const std::byte* value) {
 #if defined(__x86_64__)
     const std::uint64_t end = impl.end_position + entry_bytes<Words>;
-    const bool fits = key_bytes.size() == sizeof(Word) && value_bytes.size() == Words * sizeof(Word);
-    if (!fits || end > impl.fast_until || !impl.still_ours()) [[unlikely]] {
-      return put_slowly(impl, table, key_bytes, value_bytes);
-    }
-    const Word key = words::at(key_bytes.data(), 0);
-    const std::byte* const value = value_bytes.data();
-    const Place place = locate_near<Words>(impl, impl.tables[table], key);
-    const bool present = place.is_present();
-    if (!present && (impl.records[table] >= impl.capacities[table] || place.at == nullptr)) [[unlikely]] {
-      return put_slowly(impl, table, key_bytes, value_bytes);
+    if (end > impl.fast_until || !impl.still_ours()) [[unlikely]] { return 0; }
+    const Table& in = impl.tables[table];
+    const Word key = words::at(key_at, 0);
+    const std::uint64_t home = in.home_of_small(key);
+    Word* at = const_cast<Word*>(in.near_slot<Words>(home, key));
+    const Head held = Table::head(at);
+    const bool there = words::load(at + 1) == key;
+    if (there) {
+      if (!held.is_live()) [[unlikely]] { return 0; }
+    } else {
+      at = const_cast<Word*>(in.near_vacant<Words>(home));
+      if (at == nullptr || !Table::head(at).is_empty() || impl.records[table] >= impl.capacities[table]) { return 0; }
     }
     const std::uint64_t sequence = impl.committed + 1;
     impl.reserve(entry_bytes<Words>);
     impl.journal.append_unwrapped<Words>(impl.end_position, sequence, table, key, value);
     impl.end_position = end;
-    if (present) [[likely]] {
-      write_copy<Words>(place.at, place.held, sequence, value);
+    if (there) {
+      write_copy<Words>(at, held, sequence, value);
     } else {
-      insert<Words>(impl, table, place, key, sequence, value);
+      occupy<Words>(at, key, sequence, value);
+      count_one_more(impl, table, sequence);
     }
     impl.publish_end(sequence);
-    if (!impl.still_ours()) [[unlikely]] { return refuse(impl); }
+    if (!impl.still_ours()) [[unlikely]] { return 0; }
     impl.publish_commit(sequence);
-    return Sequence{sequence};
+    return sequence;
 #else
-    return put_slowly(impl, table, key_bytes, value_bytes);
+    return 0;
 #endif
   }
 
@@ -135,9 +140,12 @@ struct StoreWriter::Small {
     return impl.in_transaction ? impl.buffer(change) : impl.write_one(change);
   }
 
-  [[gnu::noinline]] static Result<Sequence> put_slowly(Impl& impl, TableIndex table, Bytes key, Bytes value) {
-    const bool fits = table < impl.tables.size() && key.size() == impl.tables[table].key_bytes();
-    return put_at(impl, table, fits ? impl.tables[table].home(KeyWords(key)) : 0, key, value);
+  /// Any small record.
+  [[gnu::noinline]] static Result<Sequence> put_slowly(Impl& impl, TableIndex table, const std::byte* key,
+                                                       const std::byte* value) {
+    const Bytes key_bytes(key, sizeof(Word));
+    return put_at(impl, table, impl.tables[table].home(KeyWords(key_bytes)), key_bytes,
+                  {value, impl.store.impl_->small_bytes[table]});
   }
 
   /// Any record, for who has asked for the lines of its slot.
@@ -162,11 +170,10 @@ struct StoreWriter::Small {
 };
 
 void StoreWriter::Impl::choose_puts() {
-  static constexpr Put of_words[] = {Small::put_any, Small::put<1>, Small::put<2>, Small::put<3>, Small::put<4>};
-  put_of.fill(Small::put_any);
+  static constexpr Put of_words[] = {nullptr, Small::put<1>, Small::put<2>, Small::put<3>, Small::put<4>};
   for (std::size_t table = 0; table < tables.size(); ++table) {
     const std::size_t words = store.impl_->small_bytes[table] / sizeof(Word);
-    put_of[table] = words < std::size(of_words) ? of_words[words] : Small::put_any;
+    put_of[table] = words < std::size(of_words) ? of_words[words] : nullptr;
   }
 }
 
@@ -178,9 +185,14 @@ void StoreWriter::Impl::allow_fast_puts() {
 }
 
 Result<Sequence> StoreWriter::put(TableIndex table, Bytes key, Bytes value) {
-  const bool plain = table < layout::tables_max && !impl_->in_transaction;
-  const Impl::Put how = plain ? impl_->put_of[table] : &Small::put_any;
-  return how(*impl_, table, key, value);
+  Impl& impl = *impl_;
+  const bool small = impl.store.impl_->small_words(table, key.size(), value.size()) != 0 && !impl.in_transaction;
+  if (!small) [[unlikely]] { return Small::put_any(impl, table, key, value); }
+  if (const Impl::Put how = impl.put_of[table]; how != nullptr) [[likely]] {
+    const std::uint64_t sequence = how(impl, table, key.data(), value.data());
+    if (sequence != 0) [[likely]] { return Sequence{sequence}; }
+  }
+  return Small::put_slowly(impl, table, key.data(), value.data());
 }
 
 Result<Sequence> StoreWriter::put_many(TableIndex table, Bytes keys, Bytes values) {

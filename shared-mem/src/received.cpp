@@ -35,10 +35,12 @@ inline const char* ReceivedGroup::read_entry(Bytes rest, Change& change, std::ui
   return nullptr;
 }
 
-/// Adds the changes of the transaction at `at` and moves it behind them.
+/// Adds the changes of the transaction at `at` and moves it behind them. False: it is damaged, or `unfinished_`.
 bool ReceivedGroup::read_transaction(Bytes entries, std::size_t& at) {
   const std::size_t first = changes_.size();
   for (;;) {
+    unfinished_ = at == entries.size() && changes_.size() > first;
+    if (unfinished_) [[unlikely]] { return false; }
     Change& change = changes_.emplace_back();
     std::uint64_t size = 0;
     const char* wrong = read_entry(entries.subspan(at), change, size);
@@ -125,7 +127,9 @@ Status ReceivedGroup::read(Bytes entries, const StoreSchema& schema, std::span<c
     const bool alone = first == 0;
     std::size_t at = end;
     const bool sound = read_transaction(entries, at);
-    if (!sound && alone) { return failure("received journal bytes are damaged: " + damage_, Errc::Damaged); }
+    if (!sound && alone && !unfinished_) {
+      return failure("received journal bytes are damaged: " + damage_, Errc::Damaged);
+    }
     const bool follows = sound && (alone || changes_[first].sequence == changes_[first - 1].sequence + 1);
     // Each blob takes a slab before any is free again.
     bool joins = follows && (alone || (at <= bytes_max && blobs_ <= StoreWriter::max_transaction));

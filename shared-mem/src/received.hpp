@@ -48,8 +48,10 @@ class ReceivedGroup {
   ReceivedGroup& operator=(const ReceivedGroup&) = delete;
 
   /// The group at the start of `entries`, which must stay where they are. Damaged: not even one sound transaction.
+  /// Empty: sound entries of a transaction whose end is not among them.
   Status read(Bytes entries, const StoreSchema& schema, std::span<const Table> tables, const Limits& limits);
 
+  [[nodiscard]] bool empty() const { return transactions_ == 0; }
   [[nodiscard]] Bytes bytes() const { return bytes_; }
   [[nodiscard]] std::span<const Change> changes() const;
   [[nodiscard]] std::size_t transactions() const { return transactions_; }
@@ -85,6 +87,7 @@ class ReceivedGroup {
   std::vector<Mark> marks_;
   std::array<std::uint16_t, heads> newest_{};  ///< number + 1 of the last change whose hash begins so
   std::size_t transactions_ = 0;
+  bool unfinished_ = false;  ///< the transaction that was read last has no end in the bytes
   std::size_t blobs_ = 0;
   bool allowed_ = true;
   std::string damage_;

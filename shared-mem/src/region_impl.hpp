@@ -65,8 +65,9 @@ struct Store::Impl {
   /// Of each table, if it is_small(), the bytes of a value; else 0.
   std::array<std::uint32_t, layout::tables_max> small_bytes{};
   std::optional<LiveArea> live;  ///< of a store with an arena
-  using Get = Status (*)(const Impl&, TableIndex, Bytes, std::span<std::byte>);
-  std::array<Get, layout::tables_max> get_of{};  ///< what reads of each table, or refuses
+  /// False: another way is needed.
+  using Get = bool (*)(const Impl&, TableIndex, const std::byte* key, std::byte* value);
+  std::array<Get, layout::tables_max> get_of{};  ///< what reads of each table of small records, or null
 
   /// Words of the value of a small record in that table, which may not be there, with these sizes; 0: not such a
   /// record.
@@ -103,8 +104,9 @@ struct Store::Impl {
   /// The committed value of a key; Changed only when it never held still (read_tries_max).
   Seen get(TableIndex table, std::uint64_t home, const KeyWords& key, std::span<std::byte> value) const;
   [[gnu::noinline]] static Status get_any(const Impl& impl, TableIndex table, Bytes key, std::span<std::byte> value);
+  [[gnu::noinline]] static Status get_small(const Impl& impl, TableIndex table, const std::byte* key, std::byte* value);
   template <std::size_t Words>
-  static Status get_words(const Impl& impl, TableIndex table, Bytes key, std::span<std::byte> value);
+  static bool get_words(const Impl& impl, TableIndex table, const std::byte* key, std::byte* value);
   void choose_gets();
   template <std::size_t Words>
   Seen get_together(TableIndex table, Bytes keys, std::span<std::byte> values, std::span<std::uint8_t> found) const;

@@ -71,31 +71,35 @@ Status Store::Impl::get_any(const Impl& impl, TableIndex table, Bytes key, std::
   return seen == Seen::Absent ? no_record() : changed_too_often();
 }
 
-/// The same of a small table (Table::is_small) whose values have so many words, for what nearly every record is:
-/// present, its newest copy committed.
+/// A small record whose value has so many words, for what nearly every record is: in one of its first two slots, its
+/// newest copy committed.
 template <std::size_t Words>
-Status Store::Impl::get_words(const Impl& impl, TableIndex table, Bytes key, std::span<std::byte> value) {
-  if (key.size() == sizeof(Word) && value.size() == Words * sizeof(Word)) [[likely]] {
-    const std::uint64_t limit = impl.visible_limit();
-    const Seen seen = impl.table(table).get_words<Words>(words::at(key.data(), 0), limit, value.data());
-    if (seen == Seen::Present) [[likely]] { return {}; }
-  }
-  return get_any(impl, table, key, value);
+bool Store::Impl::get_words(const Impl& impl, TableIndex table, const std::byte* key, std::byte* value) {
+  const std::uint64_t limit = impl.visible_limit();
+  return impl.table(table).get_words<Words>(words::at(key, 0), limit, value) == Seen::Present;
+}
+
+Status Store::Impl::get_small(const Impl& impl, TableIndex table, const std::byte* key, std::byte* value) {
+  return get_any(impl, table, {key, sizeof(Word)}, {value, impl.small_bytes[table]});
 }
 
 void Store::Impl::choose_gets() {
-  static constexpr Get of_words[] = {get_any, get_words<1>, get_words<2>, get_words<3>, get_words<4>};
-  get_of.fill(get_any);
+  static constexpr Get of_words[] = {nullptr, get_words<1>, get_words<2>, get_words<3>, get_words<4>};
   for (std::size_t table = 0; table < tables.size(); ++table) {
     small_bytes[table] = tables[table].is_small() ? static_cast<std::uint32_t>(tables[table].value_bytes()) : 0;
     const std::size_t words = small_bytes[table] / sizeof(Word);
-    get_of[table] = words < std::size(of_words) ? of_words[words] : get_any;
+    get_of[table] = words < std::size(of_words) ? of_words[words] : nullptr;
   }
 }
 
 Status Store::get(TableIndex table, Bytes key, std::span<std::byte> value) const {
-  const Impl::Get how = table < layout::tables_max ? impl_->get_of[table] : &Impl::get_any;
-  return how(*impl_, table, key, value);
+  const Impl& impl = *impl_;
+  if (impl.small_words(table, key.size(), value.size()) != 0) [[likely]] {
+    const Impl::Get how = impl.get_of[table];
+    if (how != nullptr && how(impl, table, key.data(), value.data())) [[likely]] { return {}; }
+    return Impl::get_small(impl, table, key.data(), value.data());
+  }
+  return Impl::get_any(impl, table, key, value);
 }
 
 Store::Impl::Blob Store::Impl::get_blob(TableIndex table, const KeyWords& key, std::span<std::byte> value) const {

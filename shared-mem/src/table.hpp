@@ -165,8 +165,12 @@ class Table {
   /// For who has asked for the lines of the slot that has it.
   template <std::size_t Words>
   Seen get_words_from(std::uint64_t home, Word key, std::uint64_t limit, std::byte* value) const;
+  /// Of a key's first two slots the first that has the key, or any of them.
   template <std::size_t Words>
-  struct NearSlots;
+  [[nodiscard]] const Word* near_slot(std::uint64_t home, Word key) const;
+  /// Of a key's first two slots the first that has no live record; none: null.
+  template <std::size_t Words>
+  [[nodiscard]] const Word* near_vacant(std::uint64_t home) const;
 
   /// Reader: as get(), and which change wrote it: of an Older copy the limit is told, which is not below it.
   Seen get(const KeyWords& key, std::uint64_t limit, std::span<std::byte> value, std::uint64_t& sequence) const {

@@ -77,8 +77,9 @@ struct StoreWriter::Impl {
   const std::vector<Slabs>& slabs;
   WriterLock lock;
   std::uint32_t small = 0;  ///< bit for each table: is_small()
-  using Put = Result<Sequence> (*)(Impl&, TableIndex, Bytes, Bytes);
-  std::array<Put, layout::tables_max> put_of{};  ///< what puts into each table, or refuses
+  /// The sequence, or 0: another way is needed.
+  using Put = std::uint64_t (*)(Impl&, TableIndex, const std::byte* key, const std::byte* value);
+  std::array<Put, layout::tables_max> put_of{};  ///< what puts into each table of small records, or null
   std::uint64_t term = 0;
   std::uint64_t epoch = 0;
 
@@ -197,6 +198,7 @@ struct StoreWriter::Impl {
   // --- apply_run.cpp ---
   Result<std::uint64_t> apply_run(Bytes entries);
   void write_run();
+  void look_for_slots(const Table& in, std::size_t first, std::span<const Word*> slots) const;
   template <std::size_t Words>
   bool change_table_by_run();
 

@@ -125,6 +125,45 @@ TEST(AStaleReader, IsNotFooledByASnapshotThatBeganSince) {
   EXPECT_GT(looks.fooled_by_snapshot, 50U);
 }
 
+/// A reader that has found its key in a slot, and goes on only when the slot is another key's: whichever of its loads
+/// is the late one, it never tells that one's value.
+TEST(AStaleReader, IsNotFooledByASlotThatAnotherKeyHasByNow) {
+  ImageFile file("stale");
+  auto region = Region::create(file.path(), crash_region_bytes, crash_schema()).value();
+  const Store store = region.store("state").value();
+  auto writer = store.become_writer(Term{1}).value();
+  const RawView view(file.path());
+  const auto slot_of = [&](std::uint64_t id) {
+    const Key key{id};
+    return view.table.slot(view.table.home(KeyWords(as_bytes_of(key)))) - view.word(0);
+  };
+  constexpr std::uint64_t id = 1;
+  std::uint64_t other = 2;
+  while (slot_of(other) != slot_of(id)) { ++other; }
+  const auto replace = [&](std::uint64_t from, std::uint64_t to) {
+    ASSERT_TRUE(writer.erase(0, as_bytes_of(Key{from})).ok());
+    ASSERT_TRUE(writer.put(0, as_bytes_of(Key{to}), as_bytes_of(value_of(to))).ok());
+  };
+  ASSERT_TRUE(writer.put(0, as_bytes_of(Key{id}), as_bytes_of(value_of(id))).ok());
+  std::size_t at_the_slot = 0;
+  for (std::size_t late = 0; late < 8; ++late) {
+    std::size_t loads = 0;
+    points::on_load = [&](const std::uint64_t* at) {
+      if (loads++ != late) { return; }
+      at_the_slot += at - mapped_at(file.path()) == slot_of(id) ? 1U : 0U;
+      const auto suspended = std::exchange(points::on_load, nullptr);
+      replace(id, other);
+      points::on_load = suspended;
+    };
+    Value value{};
+    const auto got = store.get(0, as_bytes_of(Key{id}), std::as_writable_bytes(std::span(&value, 1)));
+    points::on_load = nullptr;
+    EXPECT_TRUE(!got || value == value_of(id)) << "load " << late;
+    if (loads > late) { replace(other, id); }
+  }
+  EXPECT_GT(at_the_slot, 0U);
+}
+
 /// The next writer takes over what every prefix of a change leaves and changes something else. `forgets`: its stores to
 /// the heads of slots are lost until it begins to write, so that it takes nothing back.
 std::vector<std::string> take_over_everywhere(bool forgets, TableKind kind) {

@@ -79,17 +79,23 @@ TEST(ReplicationFrame, TheLargestFrameFitsAndManyInARowDoNotGrowTheDecoder) {
   EXPECT_EQ(frames, 5);
 }
 
+/// Of a Journal frame the header's: its entries have checksums of their own (AJournalFrame).
 TEST(ReplicationFrame, NoticesEveryFlippedBit) {
   std::mt19937 random(3);
-  const auto good = flat(encode(sample_header(), random_bytes(random, 50)));
-  for (std::size_t bit = 0; bit < good.size() * 8; ++bit) {
-    auto bytes = good;
-    bytes[bit / 8] ^= static_cast<std::byte>(1u << bit % 8);
-    FrameDecoder decoder;
-    feed(decoder, bytes);
-    const auto frame = decoder.next();
-    // A flipped length may ask for more bytes instead; it never yields a frame.
-    EXPECT_TRUE(!frame.ok() || !frame.value().has_value()) << "bit " << bit;
+  for (const auto type : {FrameType::SnapshotRecords, FrameType::Journal}) {
+    auto header = sample_header();
+    header.type = type;
+    const auto good = flat(encode(header, random_bytes(random, 50)));
+    const std::size_t covered = type == FrameType::Journal ? header_bytes : good.size();
+    for (std::size_t bit = 0; bit < covered * 8; ++bit) {
+      auto bytes = good;
+      bytes[bit / 8] ^= static_cast<std::byte>(1u << bit % 8);
+      FrameDecoder decoder;
+      feed(decoder, bytes);
+      const auto frame = decoder.next();
+      // A flipped length may ask for more bytes instead; it never yields a frame.
+      EXPECT_TRUE(!frame.ok() || !frame.value().has_value()) << "bit " << bit;
+    }
   }
 }
 

@@ -19,8 +19,10 @@
 ///    0 magic u32 │ 4 version u8 │ 5 type u8 │ 6 store u16 │ 8 payload bytes u32 │ 12 CRC-32C u32 │
 ///   16 term u64  │ 24 role digest u64 │ 32 first sequence u64 │ 40 payload
 ///
-/// The CRC covers header (with its own field taken as 0) and payload. Lengths are checked before anything is
-/// allocated or read; a frame that breaks a rule ends the connection, for nothing after it can be trusted.
+/// The CRC covers header (with its own field taken as 0) and payload, but of a Journal frame the header alone: each of
+/// its entries has a CRC of its own over all its bytes, which whoever takes it checks (Applier). Lengths are checked
+/// before anything is allocated or read; a frame that breaks a rule ends the connection, for nothing after it can be
+/// trusted.
 
 #include <cstddef>
 #include <cstdint>

@@ -81,9 +81,10 @@ struct DrainReport {
 struct ReceiverCallbacks {
   std::function<void(ReceiverPhase, const std::string& detail)> on_phase = [](ReceiverPhase, const std::string&) {};
   /// Changes just applied to `store`, in order: for hot installation (D9). The spans are valid for the call. During a
-  /// resync a change may be older than one told before; the newest follows.
-  std::function<void(const std::string& store, std::span<const shm::JournalEntry>)> on_applied =
-      [](const std::string&, std::span<const shm::JournalEntry>) {};
+  /// resync a change may be older than one told before; the newest follows. Not set: nobody asks.
+  std::function<void(const std::string& store, std::span<const shm::JournalEntry>)> on_applied = {};
+  /// on_applied is told of this store alone; not set: of every store. What is told of costs time for each change.
+  std::optional<std::string> applied_of = {};
   /// A snapshot is complete. After a full one, what was installed and is in the store no more must go.
   std::function<void(const std::string& store, bool full)> on_snapshot_end = [](const std::string&, bool) {};
   /// The active asks for a lease's grant. Everything that it sent before is applied; grant() answers, or nobody.

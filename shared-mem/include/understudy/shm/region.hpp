@@ -231,7 +231,9 @@ class StoreWriter {
   /// Entries not newer than what is held are skipped. Transactions are applied whole, several of them in one commit
   /// where they allow it. Returns the last applied.
   /// `applied`: gets the changes that were not skipped, if it is given; their bytes are those of `entries`.
-  Result<Sequence> apply(Bytes entries, std::vector<JournalEntry>* applied = nullptr);
+  /// `unfinished`: becomes the last of `entries` where they are checked entries of a transaction whose end is not among
+  /// them, of which nothing was applied; not given: such entries are Damaged.
+  Result<Sequence> apply(Bytes entries, std::vector<JournalEntry>* applied = nullptr, Bytes* unfinished = nullptr);
   /// Snapshot: begin_sync (SYNCING durable first), apply_snapshot_record for each, end_sync(at, full).
   /// full: records not seen since begin_sync are swept away (mark and sweep), history replaced.
   Status begin_sync(bool full);
