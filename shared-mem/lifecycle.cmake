@@ -1,5 +1,6 @@
 # Application <-> agent: Lifecycle (an application's side) and Supervisor (the agent's).
 add_library(understudy_lifecycle STATIC
+  src/app/commit_mirrored.cpp
   src/app/messages.cpp
   src/app/lifecycle.cpp
   src/app/process.cpp

@@ -90,7 +90,8 @@ RegionMaker::~RegionMaker() {
 }
 
 Result<shm::Region> RegionMaker::create_file(const RegionOrder& order) {
-  return shm::Region::create(order.path, order.bytes, order.schema, order.offset);
+  const auto create = order.keep ? shm::Region::create_new : shm::Region::create;
+  return create(order.path, order.bytes, order.schema, order.offset);
 }
 
 void RegionMaker::add(const std::string& path, std::function<void()> job) {
@@ -118,9 +119,9 @@ void RegionMaker::make(const RegionOrder& order, const std::weak_ptr<int>& wante
       if (made) {
         work->made = std::optional(std::move(made).value());
         work->identity = file_identity(file);
-      } else {
+      } else if (!work->order.keep || made.error().code != Errc::Refused) {
         work->made = made.error();
-      }
+      }  // else somebody else has made it meanwhile, and that one is kept
     }
     if (work->wanted.expired() && work->identity) {
       work->made = std::optional<shm::Region>{};

@@ -29,7 +29,7 @@ struct RegionOrder {
   std::uint64_t bytes = 0;
   shm::RegionSchema schema;
   std::uint64_t offset = 0;  ///< where it begins in its file
-  bool keep = false;         ///< one that is there already stays as it is
+  bool keep = false;         ///< what is there already stays as it is, also what cannot be looked at
 };
 
 /// Device and inode: a file of the same name may be a successor's.

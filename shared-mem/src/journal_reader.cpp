@@ -150,16 +150,18 @@ WholeEntries whole_entries(Bytes entries, std::size_t max_bytes) {
 }
 
 Status for_each_entry(Bytes chunk, const std::function<void(const JournalEntry&)>& visit) {
-  while (!chunk.empty()) {
-    EntryView entry;
-    if (const char* wrong = view_entry(chunk, entry); wrong != nullptr) {
+  // All of it before the first visit: nobody is to see half of a transaction whose other half is damaged.
+  std::vector<EntryView> entries;
+  for (Bytes left = chunk; !left.empty(); left = left.subspan(entries.back().size)) {
+    if (const char* wrong = view_entry(left, entries.emplace_back()); wrong != nullptr) {
       return failure(std::string("journal bytes are damaged: ") + wrong, Errc::Damaged);
     }
+  }
+  for (const EntryView& entry : entries) {
     const auto& header = entry.header;
     visit(JournalEntry{Sequence{header.sequence}, header.table,
                        header.op == layout::op_put ? JournalEntry::Op::Put : JournalEntry::Op::Erase, entry.key,
                        entry.value, (header.flags & layout::flag_ends_transaction) != 0});
-    chunk = chunk.subspan(entry.size);
   }
   return {};
 }

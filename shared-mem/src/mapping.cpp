@@ -137,7 +137,7 @@ Descriptor::~Descriptor() {
 
 Result<Source> open_source(const std::string& path, Access access, std::optional<std::uint64_t> bytes,
                            std::uint64_t offset) {
-  const int fd = ::open(path.c_str(), (access == Access::ReadOnly ? O_RDONLY : O_RDWR) | O_CLOEXEC);
+  const int fd = ::open(path.c_str(), (access == Access::ReadOnly ? O_RDONLY : O_RDWR) | O_CLOEXEC | O_NONBLOCK);
   if (fd < 0) {
     return failure((errno == ENOENT ? path + " is absent: " : "cannot open " + path + ": ") + std::strerror(errno),
                    errno == ENOENT ? Errc::NotFound : Errc::Failed);
@@ -178,18 +178,6 @@ Result<std::unique_ptr<Mapping>> map_source(const Source& source, Access access,
   } catch (const bip::interprocess_exception& error) {
     return failure("cannot map " + source.name + ": " + error.what());
   }
-}
-
-Status allocate_file(const std::string& path, std::uint64_t bytes) {
-  const int fd = ::open(path.c_str(), O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
-  if (fd < 0) { return failure("cannot create " + path + ": " + std::strerror(errno)); }
-  if (::ftruncate(fd, static_cast<off_t>(bytes)) == 0) { gather_file(fd, bytes); }
-  const int error = ::posix_fallocate(fd, 0, static_cast<off_t>(bytes));
-  ::close(fd);
-  if (error == 0) { return {}; }
-  ::unlink(path.c_str());
-  return failure("cannot allocate " + std::to_string(bytes) + " bytes for " + path + ": " + std::strerror(error),
-                 error == ENOSPC ? Errc::Full : Errc::Failed);
 }
 
 std::uint64_t region_offset(const std::string& path, std::uint64_t region_bytes) {

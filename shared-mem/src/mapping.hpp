@@ -63,7 +63,4 @@ Result<Source> open_source(int fd, Access access, std::optional<std::uint64_t> b
 Result<std::uint64_t> size_to_map(const Source& source);
 Result<std::unique_ptr<Mapping>> map_source(const Source& source, Access access, std::uint64_t bytes);
 
-/// A new file of its full size, with its memory allocated: no writer ever dies of SIGBUS in it.
-Status allocate_file(const std::string& path, std::uint64_t bytes);
-
 }  // namespace understudy::shm

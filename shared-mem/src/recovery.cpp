@@ -55,9 +55,25 @@ bool for_unfinished(const Journal& journal, EntryBuffer& entry, Unfinished of, c
 
 }  // namespace
 
+namespace {
+
+Error no_lock(const Region_impl& region, std::size_t store_index, const std::string& why) {
+  return failure("store \"" + region.schema.stores[store_index].name + "\" of " + region.path + " " + why,
+                 Errc::Refused);
+}
+
+/// Memory of a kind that knows no locks: (term, epoch) alone tells its writers apart.
+bool has_no_locks(int error) { return error == EINVAL || error == EOPNOTSUPP || error == ENOSYS; }
+
+}  // namespace
+
 Result<WriterLock> WriterLock::take(const Region_impl& region, std::size_t store_index) {
   const int fd = region.mapping->open_again();
-  if (fd < 0) { return WriterLock(); }
+  if (fd < 0) {
+    return no_lock(region, store_index,
+                   std::string("has a lock for its one writer, which cannot be asked for (/proc/self/fd): ") +
+                       std::strerror(errno));
+  }
   struct flock lock {};
   lock.l_type = F_WRLCK;
   lock.l_whence = SEEK_SET;
@@ -67,11 +83,11 @@ Result<WriterLock> WriterLock::take(const Region_impl& region, std::size_t store
   const int error = errno;
   ::close(fd);
   if (error == EAGAIN || error == EACCES) {
-    return failure("store \"" + region.schema.stores[store_index].name + "\" of " + region.path +
-                       " is being written by another process or object",
-                   Errc::Refused);
+    return no_lock(region, store_index, "is being written by another process or object");
   }
-  return WriterLock();
+  if (has_no_locks(error)) { return WriterLock(); }
+  return no_lock(region, store_index,
+                 std::string("has a lock for its one writer, which cannot be had: ") + std::strerror(error));
 }
 
 WriterLock::~WriterLock() {

@@ -1,23 +1,17 @@
 // SPDX-License-Identifier: Apache-2.0
-/// Regions: made, found, checked. What is mapped, and from what, is in mapping.cpp.
+/// Regions: found and checked. What is mapped, and from what, is in mapping.cpp; how they are made in creating.cpp.
 ///
-/// Order of the formatting: the old magic goes first, then everything is zeroed and described, the new magic comes
-/// last. A region file of create() gets its name only after that, so a name always leads to a whole region.
+/// Absent is only what has no name: whoever makes a region when it is absent would replace one that could not be looked
+/// at (a permission, the last descriptor, address space), and with it what it holds. That is Unreadable.
 #include "understudy/shm/region.hpp"
 
-#include <sys/random.h>
-#include <unistd.h>
-
+#include <algorithm>
+#include <array>
 #include <bit>
-#include <cerrno>
-#include <cstring>
-#include <filesystem>
 
-#include "mapping.hpp"
-#include "region_impl.hpp"
+#include "opening.hpp"
 
 namespace understudy::shm {
-namespace {
 
 Status check_size(std::uint64_t size_bytes, const RegionPlan& plan) {
   if (!std::has_single_bit(size_bytes) || size_bytes < layout::region_bytes_min) {
@@ -32,43 +26,7 @@ Status check_size(std::uint64_t size_bytes, const RegionPlan& plan) {
   return {};
 }
 
-Result<RegionPlan> checked_plan(const RegionSchema& schema, std::uint64_t size_bytes) {
-  if (auto checked = check_schema(schema); !checked) { return checked.error(); }
-  auto plan = plan_region(schema);
-  if (!plan) { return plan.error(); }
-  if (auto checked = check_size(size_bytes, *plan); !checked) { return checked.error(); }
-  return plan;
-}
-
-std::uint64_t random_seed() {
-  std::uint64_t seed = 0;
-  if (::getrandom(&seed, sizeof seed, 0) != sizeof seed) { seed = 0x5bd1e9955bd1e995; }
-  return seed | 1;
-}
-
-/// Writes an empty region. `zeroed`: the memory is known to be zero.
-void write_empty(std::byte* memory, const RegionSchema& schema, const RegionPlan& plan, std::uint64_t size_bytes,
-                 bool zeroed) {
-  auto* first = reinterpret_cast<Word*>(memory);
-  words::invalidate(first, 0);
-  if (!zeroed) {
-    for (std::uint64_t word = 1; word < plan.bytes / 8; ++word) { words::store(first + word, 0); }
-  }
-  for (const auto& store : plan.stores) {
-    auto* control = reinterpret_cast<layout::StoreControl*>(memory + store.control_offset);
-    words::store(&control->commit.ends[1].sequence, layout::invalid_sequence);
-  }
-  const auto header = describe(schema, plan, size_bytes, random_seed());
-  words::store_bytes(first + 1, std::as_bytes(std::span(&header, 1)).subspan(sizeof(Word)));
-  words::publish(first, layout::region_magic);
-}
-
-/// What opening found; `impl` when it is Good.
-struct Opened {
-  RegionState state = RegionState::Damaged;
-  std::shared_ptr<Region_impl> impl;
-  Error error;
-};
+namespace {
 
 Opened refused(RegionState state, std::string message, Errc code = Errc::Damaged) {
   return {state, nullptr, failure(std::move(message), code)};
@@ -88,17 +46,19 @@ std::optional<std::string> stale_store(const Region_impl& region, Term lowest) {
   return std::nullopt;
 }
 
+}  // namespace
+
 Opened open_checked(const Source& source, Access access, const Wanted& wanted) {
   const auto& path = source.name;
   auto size = size_to_map(source);
   if (!size) {
-    return {size.error().code == Errc::Damaged ? RegionState::Damaged : RegionState::Absent, nullptr, size.error()};
+    return {size.error().code == Errc::Damaged ? RegionState::Damaged : RegionState::Unreadable, nullptr, size.error()};
   }
   if (*size < layout::region_bytes_min) {
     return refused(RegionState::Foreign, path + " is foreign: it is smaller than any region");
   }
   auto mapping = map_source(source, access, *size);
-  if (!mapping) { return {RegionState::Absent, nullptr, mapping.error()}; }
+  if (!mapping) { return {RegionState::Unreadable, nullptr, mapping.error()}; }
 
   layout::RegionHeader header;
   words::load_bytes(std::as_writable_bytes(std::span(&header, 1)),
@@ -135,9 +95,18 @@ Opened open_checked(const Source& source, Access access, const Wanted& wanted) {
   return {RegionState::Good, std::move(impl), {}};
 }
 
-/// A source that could not be opened is absent, one that may not be a region's memory is something else's.
+namespace {
+
+/// Memory that may not be a region's is something else's.
 Opened no_source(const Error& error) {
-  return {error.code == Errc::Refused ? RegionState::Foreign : RegionState::Absent, nullptr, error};
+  switch (error.code) {
+    case Errc::NotFound:
+      return {RegionState::Absent, nullptr, error};
+    case Errc::Refused:
+      return {RegionState::Foreign, nullptr, error};
+    default:
+      return {RegionState::Unreadable, nullptr, error};
+  }
 }
 
 Opened open_named(const std::string& path, Access access, std::optional<std::uint64_t> size_bytes, std::uint64_t offset,
@@ -154,18 +123,6 @@ Opened open_described(int fd, Access access, std::optional<std::uint64_t> size_b
   return open_checked(*source, access, wanted);
 }
 
-Opened format_source(const Source& source, std::uint64_t size_bytes, const RegionSchema& schema, bool zeroed) {
-  auto plan = checked_plan(schema, size_bytes);
-  if (!plan) { return {RegionState::Absent, nullptr, plan.error()}; }
-  if (auto size = size_to_map(source); !size) { return {RegionState::Absent, nullptr, size.error()}; }
-  {
-    auto mapping = map_source(source, Access::ReadWrite, size_bytes);
-    if (!mapping) { return {RegionState::Absent, nullptr, mapping.error()}; }
-    write_empty((*mapping)->address(), schema, *plan, size_bytes, zeroed);
-  }
-  return open_checked(source, Access::ReadWrite, {});
-}
-
 }  // namespace
 
 Result<Region> Region::handed_out(std::shared_ptr<Region_impl> impl, const Error& error) {
@@ -173,79 +130,37 @@ Result<Region> Region::handed_out(std::shared_ptr<Region_impl> impl, const Error
   return Region(std::move(impl));
 }
 
-namespace {
-/// What a process that was killed in create() has left holds its whole memory. One that still works there fails, and
-/// says so: two that create the same region at once are a mistake of their own.
-void remove_unfinished(const std::string& path) {
-  const std::filesystem::path region(path);
-  const std::string begin = region.filename().string() + ".new.";
-  const auto folder = region.has_parent_path() ? region.parent_path() : std::filesystem::path(".");
-  std::error_code ignored;
-  for (const auto& found : std::filesystem::directory_iterator(folder, ignored)) {
-    if (found.path().filename().string().starts_with(begin)) { ::unlink(found.path().c_str()); }
-  }
-}
-}  // namespace
-
-Result<Region> Region::create(const std::string& path, std::uint64_t size_bytes, const RegionSchema& schema,
-                              std::uint64_t offset) {
-  if (auto plan = checked_plan(schema, size_bytes); !plan) { return plan.error(); }
-  const std::string unnamed = path + ".new." + std::to_string(::getpid());
-  remove_unfinished(path);
-  if (auto allocated = allocate_file(unnamed, offset + size_bytes); !allocated) { return allocated.error(); }
-  auto source = open_source(unnamed, Access::ReadWrite, size_bytes, offset);
-  if (!source) {
-    ::unlink(unnamed.c_str());
-    return source.error();
-  }
-  if (const auto made = format_source(*source, size_bytes, schema, true); made.state != RegionState::Good) {
-    ::unlink(unnamed.c_str());
-    return made.error;
-  }
-  if (::rename(unnamed.c_str(), path.c_str()) != 0) {
-    const int error = errno;
-    ::unlink(unnamed.c_str());
-    return failure("cannot name the new region " + path + ": " + std::strerror(error));
-  }
-  auto region = open(path, Access::ReadWrite, size_bytes, offset);
-  if (region) { region->prefault(); }
-  return region;
-}
-
 void Region::prefault() const { impl_->mapping->prefault(); }
 
-Result<Region> Region::format(const std::string& path, std::uint64_t size_bytes, const RegionSchema& schema,
-                              std::uint64_t offset) {
-  if (auto plan = checked_plan(schema, size_bytes); !plan) { return plan.error(); }
-  auto source = open_source(path, Access::ReadWrite, size_bytes, offset);
-  if (!source) { return source.error(); }
-  const auto made = format_source(*source, size_bytes, schema, false);
-  return handed_out(made.impl, made.error);
-}
-
-Result<Region> Region::format(int fd, std::uint64_t size_bytes, const RegionSchema& schema, std::uint64_t offset) {
-  if (auto plan = checked_plan(schema, size_bytes); !plan) { return plan.error(); }
-  auto source = open_source(fd, Access::ReadWrite, size_bytes, offset);
-  if (!source) { return source.error(); }
-  const auto made = format_source(*source, size_bytes, schema, false);
-  return handed_out(made.impl, made.error);
-}
-
 Result<Region> Region::open(const std::string& path, Access access, std::optional<std::uint64_t> size_bytes,
-                            std::uint64_t offset, const Wanted& wanted) {
+                            std::uint64_t offset, const Wanted& wanted, RegionState* found) {
   const auto opened = open_named(path, access, size_bytes, offset, wanted);
+  if (found != nullptr) { *found = opened.state; }
   return handed_out(opened.impl, opened.error);
 }
 
 Result<Region> Region::open(int fd, Access access, std::optional<std::uint64_t> size_bytes, std::uint64_t offset,
-                            const Wanted& wanted) {
+                            const Wanted& wanted, RegionState* found) {
   const auto opened = open_described(fd, access, size_bytes, offset, wanted);
+  if (found != nullptr) { *found = opened.state; }
   return handed_out(opened.impl, opened.error);
 }
 
 RegionState Region::inspect(const std::string& path, std::optional<std::uint64_t> size_bytes, std::uint64_t offset,
                             const Wanted& wanted) {
   return open_named(path, Access::ReadOnly, size_bytes, offset, wanted).state;
+}
+
+RegionState Region::inspect(int fd, std::optional<std::uint64_t> size_bytes, std::uint64_t offset,
+                            const Wanted& wanted) {
+  return open_described(fd, Access::ReadOnly, size_bytes, offset, wanted).state;
+}
+
+const char* to_string(RegionState state) {
+  static constexpr std::array names{
+      "absent", "foreign",   "of another layout version", "of another schema", "damaged", "stale term",
+      "good",   "unreadable"};
+  return names.at(static_cast<std::size_t>(state));
 }
 
 Result<std::uint64_t> Region::size_needed(const RegionSchema& schema) {

@@ -26,7 +26,8 @@ namespace understudy::shm {
 /// A file descriptor with an OFD write lock; the lock lives as long as this object.
 class WriterLock {
  public:
-  /// Refused: somebody else in this kernel holds it. A file that cannot be locked is no reason to stop.
+  /// Refused: somebody else in this kernel holds it, or it could not be asked for. Memory that has no locks is no
+  /// reason to stop.
   static Result<WriterLock> take(const Region_impl& region, std::size_t store_index);
   WriterLock() = default;
   WriterLock(WriterLock&& other) noexcept : fd_(std::exchange(other.fd_, -1)) {}

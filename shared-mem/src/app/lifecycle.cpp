@@ -58,7 +58,7 @@ struct Lifecycle::Impl {
   StatusLine status;  ///< what we tell; its term is the last we were active under
 
   Descriptor epoll;
-  Descriptor wakeup;     ///< alone: readable until the first dispatch with callbacks
+  Descriptor wakeup;     ///< alone: readable until the first dispatch, and anew when there is a callback to activate
   Descriptor reconnect;  ///< with an agent: the timer of the next try
   Descriptor socket;
   LineBuffer received;
@@ -219,20 +219,23 @@ Lifecycle::~Lifecycle() = default;
 
 namespace {
 
+/// Several copies may be started together: one makes the region, the others open what it made.
+Status make_embedded(const std::string& path, const shm::RegionSchema& schema, std::uint64_t size) {
+  if (size == 0) {
+    const auto needed = shm::Region::size_needed(schema);
+    if (!needed) { return needed.error(); }
+    size = needed.value();
+  }
+  const auto created = shm::Region::create_new(path, size, schema);
+  if (!created && created.error().code != Errc::Refused) { return created.error(); }
+  return {};
+}
+
 /// The region of an application that runs alone: the one that is there, or a new one.
 Status prepare_embedded(const std::string& path, const Embedded& embedded) {
   const shm::RegionSchema schema{{embedded.store}};
-  const auto state = shm::Region::inspect(path);
-  if (state == shm::RegionState::Absent) {
-    std::uint64_t size = embedded.size_bytes;
-    if (size == 0) {
-      const auto needed = shm::Region::size_needed(schema);
-      if (!needed) { return needed.error(); }
-      size = needed.value();
-    }
-    const auto created = shm::Region::create(path, size, schema);
-    if (!created) { return created.error(); }
-    return {};
+  if (shm::Region::inspect(path) == shm::RegionState::Absent) {
+    if (auto made = make_embedded(path, schema, embedded.size_bytes); !made) { return made; }
   }
   const auto region = shm::Region::open(path, shm::Access::ReadOnly);
   if (!region) { return region.error(); }
@@ -277,7 +280,10 @@ Result<Lifecycle> Lifecycle::from_environment(const Embedded& embedded) {
   return Lifecycle(std::move(impl));
 }
 
-void Lifecycle::set_callbacks(Callbacks callbacks) { impl_->callbacks = std::move(callbacks); }
+void Lifecycle::set_callbacks(Callbacks callbacks) {
+  impl_->callbacks = std::move(callbacks);
+  if (impl_->wakeup && impl_->callbacks.on_activate) { ::eventfd_write(impl_->wakeup.get(), 1); }
+}
 
 int Lifecycle::fd() const { return impl_->epoll.get(); }
 
@@ -288,6 +294,11 @@ void Lifecycle::dispatch() {
     const auto& event = events[static_cast<std::size_t>(i)];
     const int ready_fd = event.data.fd;
     if (impl_->wakeup && ready_fd == impl_->wakeup.get()) {
+      if (!impl_->callbacks.on_activate) {  // kept for the callback that may come yet
+        eventfd_t quiet = 0;
+        ::eventfd_read(impl_->wakeup.get(), &quiet);
+        continue;
+      }
       impl_->wakeup.reset();
       const auto store = open_store(shm::Access::ReadOnly);
       const Term own = store ? std::max(Term{1}, store.value().term()) : Term{1};

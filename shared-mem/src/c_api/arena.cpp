@@ -5,15 +5,7 @@
 namespace us = understudy;
 namespace shm = understudy::shm;
 
-namespace {
-
-understudy_status told_with(const us::Result<us::Sequence>& result, uint64_t* sequence) {
-  if (!result) { return us::c_api::told(result.error()); }
-  if (sequence != nullptr) { *sequence = result.value().value; }
-  return UNDERSTUDY_OK;
-}
-
-}  // namespace
+using us::c_api::told_with;
 
 understudy_table_schema understudy_arena_table(uint64_t arena_bytes) {
   const uint64_t pages = arena_bytes / shm::arena_page_bytes;

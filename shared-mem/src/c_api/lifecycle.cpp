@@ -1,14 +1,33 @@
 // SPDX-License-Identifier: Apache-2.0
 // The C API of an application's part of a failover.
-#include "understudy/app/lifecycle.hpp"
-
 #include "handles.hpp"
 
 namespace us = understudy;
 
-struct understudy_lifecycle {
-  us::app::Lifecycle lifecycle;
-};
+namespace {
+
+understudy_duty duty_of(us::app::Duty duty) {
+  switch (duty) {
+    case us::app::Duty::StandingBy:
+      return UNDERSTUDY_STANDING_BY;
+    case us::app::Duty::Active:
+      return UNDERSTUDY_ACTIVE;
+    case us::app::Duty::Quiescing:
+      return UNDERSTUDY_QUIESCING;
+    case us::app::Duty::Stopping:
+      break;
+  }
+  return UNDERSTUDY_STOPPING;
+}
+
+}  // namespace
+
+const char* understudy_duty_name(understudy_duty duty) {
+  for (const auto twin : {us::app::Duty::StandingBy, us::app::Duty::Active, us::app::Duty::Quiescing}) {
+    if (duty_of(twin) == duty) { return us::app::to_string(twin); }
+  }
+  return us::app::to_string(us::app::Duty::Stopping);
+}
 
 understudy_status understudy_lifecycle_open(const char* path, const understudy_store_schema* schema,
                                             uint64_t size_bytes, understudy_lifecycle** lifecycle) {
@@ -43,23 +62,25 @@ int understudy_lifecycle_fd(const understudy_lifecycle* lifecycle) { return life
 void understudy_lifecycle_dispatch(understudy_lifecycle* lifecycle) { lifecycle->lifecycle.dispatch(); }
 
 understudy_duty understudy_lifecycle_duty(const understudy_lifecycle* lifecycle) {
-  switch (lifecycle->lifecycle.duty()) {
-    case us::app::Duty::StandingBy:
-      return UNDERSTUDY_STANDING_BY;
-    case us::app::Duty::Active:
-      return UNDERSTUDY_ACTIVE;
-    case us::app::Duty::Quiescing:
-      return UNDERSTUDY_QUIESCING;
-    case us::app::Duty::Stopping:
-      break;
-  }
-  return UNDERSTUDY_STOPPING;
+  return duty_of(lifecycle->lifecycle.duty());
 }
 
 uint64_t understudy_lifecycle_term(const understudy_lifecycle* lifecycle) { return lifecycle->lifecycle.term().value; }
 
 int understudy_lifecycle_has_agent(const understudy_lifecycle* lifecycle) {
   return lifecycle->lifecycle.has_agent() ? 1 : 0;
+}
+
+int understudy_lifecycle_connected(const understudy_lifecycle* lifecycle) {
+  return lifecycle->lifecycle.connected() ? 1 : 0;
+}
+
+const char* understudy_lifecycle_region_path(const understudy_lifecycle* lifecycle) {
+  return lifecycle->lifecycle.region_path().c_str();
+}
+
+const char* understudy_lifecycle_store_name(const understudy_lifecycle* lifecycle) {
+  return lifecycle->lifecycle.store_name().c_str();
 }
 
 understudy_status understudy_lifecycle_open_store(const understudy_lifecycle* lifecycle, int writable,

@@ -1,7 +1,8 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: Apache-2.0
-"""libunderstudy as a user of its packages meets it: installed into an empty prefix, found by CMake and by pkg-config,
-and both examples built against nothing but that prefix count on in one region file."""
+"""libunderstudy as a user of its packages meets it: installed into an empty prefix, found by CMake and by pkg-config;
+both examples built against nothing but that prefix count on in one region file; every installed header is used by a
+strict compiler in C++, the C ones in C too, each by itself, and every C function is there to be linked."""
 # Covers: shared-mem/src/c_api/library.cpp
 
 import os
@@ -10,6 +11,8 @@ import shutil
 import subprocess
 import sys
 import tempfile
+
+from twins_test import c_functions
 
 ROOT = pathlib.Path(__file__).resolve().parents[3]
 BUILD = pathlib.Path(os.environ["UNDERSTUDY_BUILD"])
@@ -21,6 +24,41 @@ project(consumer LANGUAGES CXX)
 find_package(understudy {version} REQUIRED)
 add_executable(counter {source})
 target_link_libraries(counter PRIVATE understudy::understudy)
+"""
+
+WARNINGS = ("-Wall", "-Wextra", "-Wpedantic", "-Wshadow", "-Wconversion", "-Werror")
+
+# Something of every header, so that templates are compiled too.
+USES_CPP = """
+namespace us = understudy;
+namespace shm = understudy::shm;
+struct Reading { double celsius; };
+template <> inline constexpr bool understudy::shm::compared_bytewise<Reading> = true;
+int main(int, char** argv) {
+  const shm::TypedTable<std::uint64_t, Reading> sensors("sensors", 10);
+  const shm::TypedBlobTable<std::uint64_t> texts("texts", 10, 100);
+  const auto schema = shm::with_arena({"state", {sensors.schema(), texts.schema()}, 1 << 16}, 8192);
+  const auto bytes = shm::Region::size_needed({{schema}}).value();
+  const auto region = shm::Region::create_new(argv[1], bytes, {{schema}}).value();
+  const auto store = region.store("state").value();
+  auto writer = store.become_writer(us::Term{1}).value();
+  const auto put = sensors.in(store).value().put(writer, 7, {21.5});
+  const us::app::CommitMirrored waiting(put.value(), us::boot_now() + std::chrono::seconds(1));
+  const auto answer = us::app::commit_mirrored(store, waiting.sequence(), std::chrono::seconds(1)).answer;
+  const auto arena = shm::Arena::attach(writer);
+  const us::app::Embedded embedded{argv[1], schema};
+  return answer == us::app::CommitMirrored::Answer::Exposed && arena.ok() &&
+                 us::app::Lifecycle::from_environment(embedded).ok() ? 0 : 1;
+}
+"""
+USES_C = """
+typedef void (*function)(void);
+static const function all[] = {%s};
+int main(void) {
+  size_t i;
+  for (i = 0; i < sizeof all / sizeof *all; ++i) if (all[i] == NULL) return 1;
+  return 0;
+}
 """
 
 
@@ -44,6 +82,37 @@ def with_pkg_config(prefix, folder):
     run("cc", "-std=c11", "-D_POSIX_C_SOURCE=200809L", "-o", program, ROOT / "examples/counter-c/main.c",
         *flags.split(), f"-Wl,-rpath,{libdir.parent}")
     return program
+
+
+def use_every_header(prefix, folder):
+    """Every header with a strict compiler; what it declares is linked."""
+    libdir = next(prefix.rglob("understudy.pc")).parent
+    flags = run("pkg-config", "--cflags", "--libs", "understudy", env=os.environ | {"PKG_CONFIG_PATH": str(libdir)})
+    link = (*flags.split(), f"-Wl,-rpath,{libdir.parent}")
+    include = prefix / "include"
+    cpp, c = (sorted(str(path.relative_to(include)) for path in include.rglob(kind)) for kind in ("*.hpp", "*.h"))
+    assert len(cpp) >= 8 and len(c) >= 8, f"{cpp} {c}"
+    for header in c:  # each by itself
+        for language in (("cc", "-x", "c", "-std=c99"), ("c++", "-x", "c++", "-std=c++20")):
+            run(*language, *WARNINGS, "-fsyntax-only", f"-I{include}", include / header)
+    (folder / "all.cpp").write_text("".join(f'#include "{header}"\n' for header in cpp + c) + USES_CPP)
+    run("c++", "-std=c++20", *WARNINGS, "-o", folder / "all-cpp", folder / "all.cpp", *link)
+    run(folder / "all-cpp", f"{REGION}-all")
+    names = sorted(c_functions((include / header).read_text() for header in c))
+    assert len(names) > 80, names
+    (folder / "all.c").write_text("".join(f'#include "{header}"\n' for header in c) +
+                                  USES_C % ", ".join(f"(function)understudy_{name}" for name in names))
+    run("cc", "-std=c99", *WARNINGS, "-o", folder / "all-c", folder / "all.c", *link)
+    run(folder / "all-c")
+    print(f"{len(cpp)} headers in C++, {len(c)} in C with {len(names)} functions")
+
+
+def check_abi(prefix):
+    """Until 1.0 every minor version is a library of its own: nothing built for another one is started with it."""
+    version = run("pkg-config", "--modversion", str(next(prefix.rglob("understudy.pc")))).strip().split(".")
+    abi = ".".join(version[:2]) if version[0] == "0" else version[0]
+    library = next(prefix.rglob("libunderstudy.so")).resolve()
+    assert f"[libunderstudy.so.{abi}]" in run("readelf", "-d", library), f"{library} is not of ABI {abi}"
 
 
 def with_cmake(prefix, folder):
@@ -70,6 +139,8 @@ def main():
     try:
         prefix = folder / "prefix"
         install(prefix)
+        check_abi(prefix)
+        use_every_header(prefix, folder)
         programs = [with_cmake(prefix, folder), with_pkg_config(prefix, folder)]
         counted = []
         for program in (*programs, *programs):
@@ -79,7 +150,8 @@ def main():
         print(f"C++ and C in turns: {counted}")
     finally:
         shutil.rmtree(folder)
-        pathlib.Path(REGION).unlink(missing_ok=True)
+        for region in (REGION, f"{REGION}-all"):
+            pathlib.Path(region).unlink(missing_ok=True)
 
 
 main()

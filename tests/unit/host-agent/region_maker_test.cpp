@@ -93,6 +93,28 @@ TEST_F(RegionMakerTest, ALaterOrderForTheSameFileComesBehindAndKeepsWhatIsThere)
   EXPECT_EQ(files(), 1U);
 }
 
+TEST_F(RegionMakerTest, WhatSomebodyElseMadeMeanwhileIsKept) {
+  std::optional<FileIdentity> of_another;
+  sut_ = std::make_unique<RegionMaker>(io_, [&](const RegionOrder& of) {
+    EXPECT_TRUE(shm::Region::create(of.path, of.bytes, of.schema));
+    of_another = file_identity(of.path);
+    return RegionMaker::create_file(of);
+  });
+  sut_->make(order("one", true), wanted_, into(made_));
+  ASSERT_TRUE(run_until([&] { return !made_.empty(); }));
+  ASSERT_TRUE(made_.front().ok()) << made_.front().error().message;
+  EXPECT_FALSE(made_.front()->has_value()) << "it was not made, it was there";
+  EXPECT_EQ(file_identity(order("one").path), of_another);
+}
+
+TEST_F(RegionMakerTest, WhatCannotBeLookedAtIsKept) {
+  const auto path = order("one").path;
+  std::filesystem::create_symlink(path, path);
+  sut_->make(order("one", true), wanted_, into(made_));
+  ASSERT_TRUE(run_until([&] { return !made_.empty(); }));
+  EXPECT_TRUE(std::filesystem::is_symlink(path)) << "somebody's region was replaced by an empty one";
+}
+
 TEST_F(RegionMakerTest, WhatNobodyWantsAnyMoreIsRemovedAndNotTold) {
   sut_->make(order("slow"), wanted_, into(slow_made_));
   sut_->make(order("slow"), wanted_, into(slow_made_));  // not begun yet: never made

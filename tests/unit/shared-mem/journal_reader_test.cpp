@@ -128,18 +128,18 @@ TEST_F(JournalReaderTest, AChunkThatEndsInsideAnEntryIsDamaged) {
     // The rest of the entry lies behind the cut: nothing there may be read.
     std::size_t visited = 0;
     (void)for_each_entry(Bytes(bytes).first(size), [&](const JournalEntry&) { ++visited; });
-    EXPECT_EQ(visited, size / entry) << size;
+    EXPECT_EQ(visited, size % entry == 0 ? size / entry : 0) << size;
   }
 }
 
-TEST_F(JournalReaderTest, EntriesBeforeTheDamagedOneAreVisited) {
+TEST_F(JournalReaderTest, OfAChunkThatIsDamagedAnywhereNothingIsVisited) {
   auto bytes = chunk_of(3);
   bytes.back() ^= std::byte{1};
   std::uint64_t visited = 0;
   const auto walked = for_each_entry(bytes, [&](const JournalEntry& entry) { visited = entry.sequence.value; });
   ASSERT_FALSE(walked.ok());
   EXPECT_EQ(walked.error().code, Errc::Damaged);
-  EXPECT_EQ(visited, 2U);
+  EXPECT_EQ(visited, 0U) << "also what lies before it";
 }
 
 TEST_F(JournalReaderTest, LengthsThatLeadOutsideTheChunkAreDamaged) {

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+/// Covers: shared-mem/src/creating.cpp
 #include <sys/stat.h>
 #include <unistd.h>
 

@@ -3,9 +3,16 @@
 /// commit(mirrored): may a change be told to the outside yet? An answer that leaves before the mirror holds the
 /// change is a promise that a failure of this blade breaks.
 ///
-///   CommitMirrored waiting(writer.put(...).value(), now + 2s);
-///   ... whenever convenient, 1 ms apart while something waits:
-///   switch (waiting.check(store.mirrored(), now)) { Now / Exposed / Wait / Expired }
+///   who has nothing else to do:    switch (commit_mirrored(store, writer.put(...).value(), 2s).answer) { ... }
+///
+///   who serves others meanwhile:   CommitMirrored waiting(writer.put(...).value(), boot_now() + 2s);
+///                                  ... whenever convenient, 1 ms apart while something waits:
+///                                  switch (waiting.check(store.mirrored(), boot_now())) { Now / Exposed / Wait /
+///                                  Expired }
+///
+/// boot_now() is in understudy/common/boot_clock.hpp.
+
+#include <string>
 
 #include "understudy/common/types.hpp"
 #include "understudy/shm/region.hpp"
@@ -33,5 +40,21 @@ class CommitMirrored {
   Sequence sequence_;
   Instant deadline_;
 };
+
+/// How a wait ended, and what was seen meanwhile.
+struct WaitedForMirror {
+  CommitMirrored::Answer answer = CommitMirrored::Answer::Expired;  ///< never Wait
+  Sequence acknowledged;                                            ///< by the mirror, at the end
+  bool moved = false;                                               ///< it acknowledged something meanwhile
+  bool throttled = false;  ///< it is behind so far that the writer waits for it
+};
+
+/// Sleeps until the mirror holds `sequence`, there is no mirror (any more), or `timeout` has passed, by a clock that
+/// does not stop while the machine sleeps. Zero: does not sleep. `sequence`: of a committed change; one that is never
+/// committed expires. The calling thread wakes up at most every 50 us, later less often, at least every millisecond.
+[[nodiscard]] WaitedForMirror commit_mirrored(const shm::Store& store, Sequence sequence, Duration timeout);
+
+/// For a person: why a wait for `sequence` expired.
+[[nodiscard]] std::string describe(const WaitedForMirror& waited, const shm::Store& store, Sequence sequence);
 
 }  // namespace understudy::app

@@ -11,7 +11,8 @@
 /// Threads: a Store or JournalReader object is used by one thread at a time; many objects may read while
 /// one StoreWriter writes, in this process, in another, or on the other side of an ivshmem BAR.
 /// Nothing in here waits for another party, but for one bounded courtesy: a writer that laps its sender again and again
-/// is asked to wait for it (JournalReader::throttle_writer).
+/// is asked to wait for it (JournalReader::throttle_writer). Nothing in here may be called from a signal handler.
+/// What says "agent only" is for those who copy regions between places; an application has no use for it.
 
 #include <cstddef>
 #include <cstdint>
@@ -20,6 +21,7 @@
 #include <optional>
 #include <span>
 #include <string>
+#include <type_traits>
 #include <vector>
 
 #include "understudy/common/result.hpp"
@@ -40,8 +42,18 @@ inline constexpr std::uint64_t nvdimm_info_bytes = std::uint64_t{2} << 20;
 /// else at 0. The length is the host's word, which a guest cannot change.
 [[nodiscard]] std::uint64_t region_offset(const std::string& path, std::uint64_t region_bytes);
 
-/// What opening found (Region::inspect). Only Good opens.
-enum class RegionState { Absent, Foreign, OtherLayoutVersion, OtherSchema, Damaged, StaleTerm, Good };
+/// What opening found (Region::inspect, Region::open). Only Good opens.
+enum class RegionState {
+  Absent,              ///< there is no such file: whoever wants one may make it (create_new)
+  Foreign,             ///< something else, or memory that may hold no region
+  OtherLayoutVersion,  ///< of a version of this library with another layout
+  OtherSchema,         ///< not the stores and tables that are wanted
+  Damaged,             ///< a region once, by its first bytes; the rest does not fit
+  StaleTerm,           ///< last written under a term below the wanted one
+  Good,
+  Unreadable,  ///< it could not be looked at (no permission, no descriptor left, no such offset): may be any of these
+};
+[[nodiscard]] const char* to_string(RegionState state);  ///< "of another schema"
 
 /// What the caller knows of the region that it wants.
 struct Wanted {
@@ -61,32 +73,42 @@ class Region {
   /// fit. Full: the file system has no room.
   static Result<Region> create(const std::string& path, std::uint64_t size_bytes, const RegionSchema& schema,
                                std::uint64_t offset = 0);
+  /// The same, but what has the name stays as it is: Refused. For whoever makes a region because it is absent: of
+  /// several that do so at once one succeeds, and the others open what it made.
+  static Result<Region> create_new(const std::string& path, std::uint64_t size_bytes, const RegionSchema& schema,
+                                   std::uint64_t offset = 0);
 
   /// Opens the region at `offset` of a file in /dev/shm, of an ivshmem BAR (/sys/bus/pci/devices/*/resource2; pass its
   /// size, as the size of a sysfs file is not told by stat on every kernel), of a device-dax (/dev/daxN.M) or of a file
-  /// on fs-dax: the same code for all. Errors name which of RegionState it was. Refused: memory that is not shared, or
-  /// not in order (rule 24): a block device, a file on an nvdimm without DAX, a write-combining BAR (resource2_wc).
+  /// on fs-dax: the same code for all. The error says in words which of RegionState it was, `found` is set to it.
+  /// NotFound: absent. Refused: stale term; memory that is not shared, or not in order (rule 24): a block device, a
+  /// file on an nvdimm without DAX, a write-combining BAR (resource2_wc). Damaged: another of the states. Failed,
+  /// BadInput: unreadable.
   static Result<Region> open(const std::string& path, Access access, std::optional<std::uint64_t> size_bytes = {},
-                             std::uint64_t offset = 0, const Wanted& wanted = {});
+                             std::uint64_t offset = 0, const Wanted& wanted = {}, RegionState* found = nullptr);
   /// What `fd` refers to, a memfd for instance. The descriptor stays the caller's, who may close it at once. BadInput:
   /// it is not open, or for reading only where `access` is ReadWrite.
   static Result<Region> open(int fd, Access access, std::optional<std::uint64_t> size_bytes = {},
-                             std::uint64_t offset = 0, const Wanted& wanted = {});
+                             std::uint64_t offset = 0, const Wanted& wanted = {}, RegionState* found = nullptr);
 
-  /// Writes an empty region into memory that exists already, such as a BAR (guest) or QEMU's file.
+  /// Writes an empty region into memory that exists already, such as a BAR (guest) or QEMU's file, whatever it held.
+  /// Nobody else may use it meanwhile. BadInput: as create(), or a descriptor that is not open for writing.
   static Result<Region> format(const std::string& path, std::uint64_t size_bytes, const RegionSchema& schema,
                                std::uint64_t offset = 0);
   static Result<Region> format(int fd, std::uint64_t size_bytes, const RegionSchema& schema, std::uint64_t offset = 0);
 
+  /// What open() would find, by a mapping for reading. Changes nothing.
   static RegionState inspect(const std::string& path, std::optional<std::uint64_t> size_bytes = {},
                              std::uint64_t offset = 0, const Wanted& wanted = {});
+  static RegionState inspect(int fd, std::optional<std::uint64_t> size_bytes = {}, std::uint64_t offset = 0,
+                             const Wanted& wanted = {});
 
   /// Smallest power of two that holds `schema`.
   static Result<std::uint64_t> size_needed(const RegionSchema& schema);
 
-  [[nodiscard]] RegionSchema schema() const;  ///< as stored in the region, checked
-  Result<Store> store(const std::string& name) const;
-  [[nodiscard]] const std::string& path() const;
+  [[nodiscard]] RegionSchema schema() const;           ///< as stored in the region, checked
+  Result<Store> store(const std::string& name) const;  ///< NotFound: no such store. It outlives the Region
+  [[nodiscard]] const std::string& path() const;       ///< as it was opened; "descriptor 7" when by one
 
   /// Maps every page now, which the first access to each would do otherwise (some microseconds a page: inserts into a
   /// new table are two to four times as fast after it). Takes tens of milliseconds a GiB, so not where somebody waits:
@@ -108,8 +130,8 @@ struct TermStart {
 
 class Store {
  public:
-  [[nodiscard]] const StoreSchema& schema() const;
-  Result<TableIndex> table(const std::string& name) const;
+  [[nodiscard]] const StoreSchema& schema() const;          ///< as stored in the region, checked
+  Result<TableIndex> table(const std::string& name) const;  ///< NotFound: no such table
 
   /// Copies the committed value of `key` to `value` (exact sizes). NotFound when there is none.
   Status get(TableIndex table, Bytes key, std::span<std::byte> value) const;
@@ -126,6 +148,8 @@ class Store {
   static constexpr std::uint32_t absent = ~std::uint32_t{0};
   Result<std::size_t> get_blobs(TableIndex table, Bytes keys, std::span<std::byte> values,
                                 std::span<std::uint32_t> lengths) const;
+  /// Records at one committed sequence; 0 also for no such table, and when none of 100,000 looks found the count at
+  /// rest (foreign bytes: a writer is not that fast).
   [[nodiscard]] std::uint64_t count(TableIndex table) const;
   [[nodiscard]] std::uint64_t capacity(TableIndex table) const;      ///< as it is now; 0: no such table
   [[nodiscard]] std::uint64_t refused_full(TableIndex table) const;  ///< puts refused so far because it was full
@@ -149,8 +173,8 @@ class Store {
   [[nodiscard]] Sequence committed() const;     ///< last committed change
   [[nodiscard]] Sequence purged_up_to() const;  ///< deletions up to here are no longer known (rule 22)
   [[nodiscard]] std::vector<TermStart> history() const;
-  [[nodiscard]] Term term() const;  ///< of the present writer
-  [[nodiscard]] std::uint64_t epoch() const;
+  [[nodiscard]] Term term() const;            ///< of the present writer
+  [[nodiscard]] std::uint64_t epoch() const;  ///< grows with every writer
 
   /// What the mirror acknowledged, and whether there is a mirror at all. Written by the agent's sender
   /// (set_mirrored), read by the application that waits with its answer until a change is mirrored.
@@ -163,7 +187,7 @@ class Store {
 
   /// Does a sender ask the writer to wait for it (JournalReader::throttle_writer)?
   [[nodiscard]] bool throttled() const;
-  Status throttle_writer();                      ///< as a reader would that has read everything committed so far
+  Status throttle_writer();                      ///< agent only: as a reader that has read all that is committed
   Status release_writer();                       ///< agent only; needs ReadWrite: nothing is asked any more
   [[nodiscard]] Duration writer_waited() const;  ///< how long the store's writers have waited so far, in all
 
@@ -172,8 +196,9 @@ class Store {
 
   /// Becomes the writer under (term, epoch+1): undoes the unfinished journal tail, then writes go on. Refused:
   /// `term` below the store's, or another writer in this kernel holds the store's lock (OFD lock on the region file;
-  /// skipped where the file does not support locks). The former writer's next commit fails with Refused. Damaged: what
-  /// the store holds cannot be gone on with. Whatever is refused, the former writer may go on.
+  /// skipped only where the memory has no locks at all), or it could not be asked for (no descriptor left, no /proc:
+  /// the message says). The former writer's next commit fails with Refused. Damaged: what the store holds cannot be
+  /// gone on with. Whatever is refused, the former writer may go on.
   Result<StoreWriter> become_writer(Term term) const;
   /// Would become_writer() be refused now, and why? Changes nothing: for who wants several stores or none.
   [[nodiscard]] Status can_become_writer(Term term) const;
@@ -195,7 +220,11 @@ struct JournalEntry;
 ///
 /// A put, erase, commit or checkpoint may wait for the store's sender when the agent asks for it, since this writer has
 /// lapped it again and again (rule 23): at most 200 ms each, for at most 5 minutes in all, and not for a sender that
-/// has died.
+/// has died. put_many() may wait as often as that many puts.
+///
+/// What a transaction refuses (Full, BadInput, NotFound) is left out of it and leaves the rest as it was: the
+/// transaction is still open, and whoever does not want it without that change calls rollback(). A commit that is
+/// refused ends it; nothing of it is ever seen.
 class StoreWriter {
  public:
   StoreWriter(StoreWriter&&) noexcept;
@@ -217,8 +246,8 @@ class StoreWriter {
   /// Several changes that become visible together. Bounded: at most max_transaction changes, each key once, and 1 MiB
   /// or half of the journal (Full). An arena's checkpoint is bounded by half of the journal alone.
   static constexpr std::size_t max_transaction = 64;
-  Status begin();
-  Result<Sequence> commit();
+  Status begin();             ///< BadInput: one is open already
+  Result<Sequence> commit();  ///< the sequence of its last change; of an empty one the last committed
   /// Gives a table the capacity_max of its schema, once; readers go on meanwhile. Takes as long as writing every record
   /// anew (10 million of them: seconds), and this writer does nothing else until it is done. Good also when it was done
   /// before. BadInput: nothing was reserved. Refused: not synced. A mirror does it by itself when it needs the room.
@@ -248,7 +277,7 @@ class StoreWriter {
   /// An operator forces a SYNCING copy to serve: what is there counts as committed, the journal starts anew.
   Status accept_unsynced();
 
-  [[nodiscard]] Sequence committed() const;
+  [[nodiscard]] Sequence committed() const;  ///< by this writer; a store's committed() is what readers see
   [[nodiscard]] const Store& store() const;
 
  private:
@@ -277,7 +306,7 @@ class JournalReader {
   /// Damaged: bytes that cannot be (hostile region).
   /// `memory`: of an earlier chunk, used again for this one.
   Result<Chunk> read(std::size_t max_bytes, std::vector<std::byte> memory = {});
-  [[nodiscard]] Sequence position() const;
+  [[nodiscard]] Sequence position() const;  ///< the last one handed out; where to go on after a restart
 
   /// Agent only; needs ReadWrite. Asks the store's writer to wait where it would lap this reader, which must go on
   /// reading: a request is good for 400 ms, so it is made again and again, until Store::release_writer(). Several
@@ -299,7 +328,7 @@ struct JournalEntry {
   Bytes value;  ///< empty for Erase
   bool ends_transaction = true;
 };
-/// Calls `visit` for each entry of `chunk`; Damaged on the first byte that does not fit.
+/// Calls `visit` for each entry of `chunk`. Damaged: some byte does not fit; then none of them is visited.
 Status for_each_entry(Bytes chunk, const std::function<void(const JournalEntry&)>& visit);
 
 /// What the first `max_bytes` of journal bytes hold; by the lengths and flags alone, nothing is checked.
@@ -310,11 +339,25 @@ struct WholeEntries {
 };
 [[nodiscard]] WholeEntries whole_entries(Bytes entries, std::size_t max_bytes);
 
+/// Are two objects equal exactly when their bytes are? Then an object may be a record. A struct with floating members
+/// is not (0.0 equals -0.0, a NaN not itself); who wants it as a record all the same says so, outside of any namespace:
+///   template <> inline constexpr bool understudy::shm::compared_bytewise<Reading> = true;
+/// and sees to it that it has no padding, whose bytes would be anything. As keys 0.0 and -0.0 are two records then.
+template <class T>
+inline constexpr bool compared_bytewise = std::has_unique_object_representations_v<T>;
+
+template <class T>
+constexpr void check_is_record() {
+  static_assert(std::is_trivially_copyable_v<T>,
+                "a record is a plain struct: no pointers that own, no virtual functions");
+  static_assert(compared_bytewise<T>,
+                "a record's bytes are its value: it has padding, or floating members (see compared_bytewise)");
+}
+
 /// Typed convenience over a store's table: structs in, structs out.
 template <class T>
 Bytes as_bytes_of(const T& object) {
-  static_assert(std::is_trivially_copyable_v<T> && std::has_unique_object_representations_v<T>,
-                "records are plain structs without padding");
+  check_is_record<T>();
   return std::as_bytes(std::span<const T, 1>(&object, 1));
 }
 

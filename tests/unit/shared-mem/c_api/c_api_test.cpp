@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 /// The C API as a C program uses it. What the calls mean is tested at their C++ twins; here: that each reaches its
 /// twin, that sizes come from the schema, and that every error has its status and its text. Covers:
-/// shared-mem/src/c_api/arena.cpp, shared-mem/src/c_api/region.cpp, shared-mem/src/c_api/lifecycle.cpp
+/// shared-mem/src/c_api/arena.cpp, shared-mem/src/c_api/region.cpp, shared-mem/src/c_api/store.cpp,
+/// shared-mem/src/c_api/writer.cpp, shared-mem/src/c_api/journal.cpp, shared-mem/src/c_api/lifecycle.cpp
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <sys/mman.h>
@@ -420,6 +421,9 @@ TEST_F(CApiLifecycle, AloneItIsActivatedByTheFirstDispatchAndWrites) {
   understudy_lifecycle_ready(lifecycle_);
   EXPECT_EQ(understudy_lifecycle_duty(lifecycle_), UNDERSTUDY_STANDING_BY);
   EXPECT_EQ(understudy_lifecycle_has_agent(lifecycle_), 0);
+  EXPECT_EQ(understudy_lifecycle_connected(lifecycle_), 0);
+  EXPECT_EQ(understudy_lifecycle_region_path(lifecycle_), path_);
+  EXPECT_STREQ(understudy_lifecycle_store_name(lifecycle_), "orders");
   understudy_lifecycle_dispatch(lifecycle_);
   understudy_lifecycle_unfit(lifecycle_, "96 degrees");  // alone nobody hears it
   understudy_lifecycle_fit(lifecycle_);
