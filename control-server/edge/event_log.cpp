@@ -83,30 +83,32 @@ void EventLog::flush() {
   flush_posted_ = false;
   for (; told_ < waiting_.size(); ++told_) { tell(waiting_[told_]); }
   if (local_ == nullptr) { return write_batch(); }
-  write_locally();
+  if (!failing_) { write_locally(); }  // else its timer does: whoever decides must not wait for a full disk each time
 }
 
 /// What a full disk refuses is kept, and written when it has room.
 void EventLog::write_locally() {
   keep_newest();
-  if (waiting_.empty()) { return; }
-  std::vector<link::EventRecord> batch(waiting_.begin(), waiting_.end());
-  auto id = last_id_;
-  for (auto& event : batch) { event.id = ++id; }
-  if (const auto done = local_->append(batch); !done) {
-    tell_failure(done.error());
-    again_.expires_after(kAgain);
-    again_.async_wait([this, alive = std::weak_ptr(alive_)](const boost::system::error_code& error) {
-      if (!error && !alive.expired()) { write_locally(); }
-    });
-    return;
+  while (!waiting_.empty()) {
+    const auto count = static_cast<std::ptrdiff_t>(std::min(waiting_.size(), kBatch));
+    std::vector<link::EventRecord> batch(waiting_.begin(), waiting_.begin() + count);
+    auto id = last_id_;
+    for (auto& event : batch) { event.id = ++id; }
+    if (const auto done = local_->append(batch); !done) { return write_locally_again(done.error()); }
+    last_id_ = id;
+    waiting_.erase(waiting_.begin(), waiting_.begin() + count);
+    told_ -= std::min(told_, batch.size());
+    tell_written();
+    on_written_();
   }
-  again_.cancel();
-  tell_written();
-  last_id_ = id;
-  waiting_.clear();
-  told_ = 0;
-  on_written_();
+}
+
+void EventLog::write_locally_again(const Error& error) {
+  tell_failure(error);
+  again_.expires_after(kAgain);
+  again_.async_wait([this, alive = std::weak_ptr(alive_)](const boost::system::error_code& failed) {
+    if (!failed && !alive.expired()) { write_locally(); }
+  });
 }
 
 void EventLog::keep_newest() {

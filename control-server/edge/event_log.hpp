@@ -45,6 +45,7 @@ class EventLog {
 
  private:
   void write_locally();
+  void write_locally_again(const Error& error);
   void write_batch();
   void keep_newest();
   void tell_failure(const Error& error);

@@ -56,6 +56,10 @@ void Agent::restart_application(Term term) {
   restart_timer_.expires_after(again ? restart_pause : std::chrono::seconds(0));
   restart_timer_.async_wait([this, term](const boost::system::error_code& error) {
     if (error || !place_) { return; }
+    // An order to the application ends the one before: the end of the movement decides what is next.
+    if (core_.activity() == Activity::Quiescing || core_.activity() == Activity::Quiesced) {
+      return restart_application(term);
+    }
     place_->start_application([this, term](const Status& started) {
       if (!started) { return try_application_again(term, started.error()); }
       // The store is good at any instant: the new process goes on under the same term.

@@ -12,7 +12,9 @@ namespace understudy::host {
 
 namespace {
 constexpr auto follow_interval = std::chrono::milliseconds(5);
-constexpr auto follow_again = std::chrono::milliseconds(200);  ///< after what was not followed
+/// After what was not followed: all is installed anew, which may take a moment of the loop.
+constexpr auto again_first = std::chrono::milliseconds(50);
+constexpr auto again_max = std::chrono::milliseconds(10'000);
 constexpr std::size_t chunk_bytes_max = 256 * 1024;
 constexpr int chunks_max = 4096;  ///< of one catch-up: a hostile journal must not keep us for ever
 
@@ -160,16 +162,16 @@ Status TransferUnit::begin_anew() {
   return {};
 }
 
+/// Takes what the journal has. Afterwards the kernel is as the store says, unless this fails.
 Status TransferUnit::catch_up() {
   for (int i = 0; i < chunks_max; ++i) {
-    if (!whole_) {
-      if (auto done = begin_anew(); !done) { return done; }
-    }
     auto chunk = journal_->read(chunk_bytes_max);
     if (chunk && chunk->state == shm::JournalReader::State::Nothing) { return installer_->flush(); }
     whole_ = false;  // until it is known that this chunk has been taken, all of it
     if (!chunk) { return chunk.error(); }
-    if (chunk->state == shm::JournalReader::State::Lapped) { continue; }
+    if (chunk->state == shm::JournalReader::State::Lapped) {
+      return failure("the journal was written faster than it was followed", Errc::Expired);
+    }
     Status applied;
     auto decoded = shm::for_each_entry(chunk->bytes, [&](const shm::JournalEntry& entry) {
       if (auto done = installer_->apply(entry); !done && applied.ok()) { applied = done; }
@@ -179,16 +181,23 @@ Status TransferUnit::catch_up() {
     if (!applied) { return applied; }
     whole_ = true;
   }
-  return failure("the journal of role " + spec_.id.value + " grows faster than it can be followed", Errc::Expired);
+  return failure("the journal grows faster than it can be followed", Errc::Expired);
 }
 
 void TransferUnit::follow() {
-  follow_timer_.expires_after(whole_ ? follow_interval : follow_again);
+  follow_timer_.expires_after(whole_ ? follow_interval : again_);
   follow_timer_.async_wait([this, going = std::weak_ptr(following_)](const boost::system::error_code& error) {
     if (error || going.expired()) { return; }
     const bool was_whole = whole_;
-    if (auto done = catch_up(); !done && was_whole) {
-      callbacks_.on_alarm("following the mirror's state, which begins anew: " + log::describe(done.error()), "");
+    auto done = was_whole ? catch_up() : begin_anew();
+    if (!done && was_whole) {
+      log::info("{}: following the mirror's state begins anew: {}", spec_.id.value, log::describe(done.error()));
+      again_ = again_first;
+    } else if (!done) {
+      callbacks_.on_alarm("the mirror's state cannot be followed, a movement would be refused: " +
+                              log::describe(done.error()) + "; trying again",
+                          "");
+      again_ = std::min(2 * again_, again_max);
     }
     follow();
   });
@@ -220,6 +229,8 @@ Status TransferUnit::check_final(const FinalSequences& final) {
 Status TransferUnit::finish(const FinalSequences& final) {
   following_.reset();
   follow_timer_.cancel();
+  // To install all of it now would keep the role waiting: it goes on in its mirror, and is moved another time.
+  if (!whole_) { return failure("this host's kernel does not have all of the mirror's state yet", Errc::Refused); }
   if (auto done = catch_up(); !done) { return done; }
   if (auto checked = check_final(final); !checked) { return checked; }
   const auto& report = installer_->report();

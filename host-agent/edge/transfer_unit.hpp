@@ -75,7 +75,8 @@ class TransferUnit {
   std::optional<shm::Store> net_store_;
   std::optional<shm::JournalReader> journal_;
   std::optional<net::Installer> installer_;
-  bool whole_ = false;  ///< the kernel has all of the store up to the journal's position
+  std::chrono::milliseconds again_{0};  ///< until it begins anew
+  bool whole_ = false;                  ///< the kernel has all of the store up to the journal's position
   boost::asio::steady_timer follow_timer_;
   std::shared_ptr<int> following_;  ///< its handlers hold it weakly: one that is due already cannot be cancelled
   std::shared_ptr<int> attempt_;

@@ -64,6 +64,7 @@ TEST_F(EventLogTest, WhatAFullDiskRefusesIsWrittenWhenItHasRoom) {
   ASSERT_TRUE(run_until([&] { return disk_.tries > 0; }));
   EXPECT_TRUE(sut_.failing());
   EXPECT_EQ(told_, 0);
+  for (int number = 0; number < 20; ++number) { sut_.flush(); }
   add("taken over");
   ASSERT_TRUE(run_until([&] { return disk_.tries > 2; })) << "it tries again by itself";
   disk_.full = false;
@@ -71,6 +72,7 @@ TEST_F(EventLogTest, WhatAFullDiskRefusesIsWrittenWhenItHasRoom) {
   EXPECT_EQ(written(), (Texts{"41 power off blade-2, by alice", "42 taken over"}));
   EXPECT_FALSE(sut_.failing());
   EXPECT_EQ(told_, 1);
+  EXPECT_LT(disk_.tries, 20) << "nobody but the timer tries";
   add("protected");
   sut_.flush();
   EXPECT_EQ(written().back(), "43 protected") << "numbers go on";
@@ -81,8 +83,7 @@ TEST_F(EventLogTest, OfMoreThanCanBeKeptTheNewestAre) {
   sut_.flush();
   disk_.full = false;
   add("last");
-  sut_.flush();
-  ASSERT_EQ(disk_.written.size(), 2000U);
+  ASSERT_TRUE(run_until([&] { return disk_.written.size() == 2000U; }));
   EXPECT_EQ(written().back(), "2040 last");
 }
 
