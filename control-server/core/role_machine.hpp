@@ -2,13 +2,12 @@
 #pragma once
 /// One role's life.
 ///
-///   STARTING ──serving──► EXPOSED ◄──sync lost──► PROTECTED ──failure seen──► TAKING_OVER ──activated──► ON_MIRROR
-///      ▲                     │ no mirror                                     evidence                     │    ▲
-///      │                     ▼                                               store term+1      reserve term    │
-///      └──new term/serve── LOST                                              activate               order   rolled
-///      back
-///                                                                                                     ▼        │
-///                                                     ON_HOST ◄──────────moved, stored────────────  MOVING ────┘
+///   STARTING ─serving─► EXPOSED ◄─sync lost─► PROTECTED ─failure seen─► TAKING_OVER ─activated─► ON_MIRROR
+///      ▲                   │ no mirror                                  evidence                   │     ▲
+///      │                   ▼                                            store term+1    reserve term     │
+///      └─new term/serve─ LOST                                           activate               order     │ rolled back
+///                                                                                                ▼       │
+///                                                  ON_HOST ◄────────moved, stored──────────── MOVING ────┘
 ///
 /// Events only change facts; what follows from the facts is decided in settle(), after every event, so that the
 /// order in which facts arrive does not matter. Invariants:

@@ -5,6 +5,7 @@
 
 #include "edge/guests/child_process.hpp"
 #include "understudy/common/log.hpp"
+#include "understudy/common/process_end.hpp"
 
 namespace understudy::host {
 
@@ -34,12 +35,10 @@ void run_drill(boost::asio::io_context& io, std::vector<std::string> command, co
     return;
   }
   auto running = std::make_shared<Running>(io, std::move(spawned->pidfd));
-  running->ended.async_wait(boost::asio::posix::stream_descriptor::wait_read,
-                            [running, name, done = std::move(done)](const boost::system::error_code& error) {
-                              if (error) { return; }
-                              const auto how = collect_exit(running->pidfd);
-                              done(how == "ended with status 0" ? Status() : failure("the drill " + name + " " + how));
-                            });
+  when_ended(running, running->ended, [running, name, done = std::move(done)] {
+    const auto how = collect_exit(running->pidfd);
+    done(how == "ended with status 0" ? Status() : failure("the drill " + name + " " + how));
+  });
 }
 
 }  // namespace understudy::host

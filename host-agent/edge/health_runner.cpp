@@ -16,6 +16,7 @@
 #include <map>
 
 #include "edge/guests/child_process.hpp"
+#include "understudy/common/process_end.hpp"
 
 namespace understudy::host {
 
@@ -93,12 +94,10 @@ Status HealthRunner::Run::start(const std::vector<std::string>& command, const R
 
 void HealthRunner::Run::watch(const std::weak_ptr<Runs>& runs, const RoleId& role) {
   read();
-  end.async_wait(asio::posix::stream_descriptor::wait_read,
-                 [self = shared_from_this(), runs, role](const boost::system::error_code& error) {
-                   if (error) { return; }
-                   if (const auto known = runs.lock()) { known->all.erase(role); }
-                   self->ended();
-                 });
+  when_ended(shared_from_this(), end, [self = shared_from_this(), runs, role] {
+    if (const auto known = runs.lock()) { known->all.erase(role); }
+    self->ended();
+  });
 }
 
 void HealthRunner::Run::read() {

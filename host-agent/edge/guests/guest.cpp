@@ -15,6 +15,7 @@
 #include "edge/guests/echo_check.hpp"
 #include "edge/guests/guest_logs.hpp"
 #include "understudy/common/log.hpp"
+#include "understudy/common/process_end.hpp"
 
 namespace understudy::host {
 namespace {
@@ -70,11 +71,7 @@ struct Guest::Impl : std::enable_shared_from_this<Guest::Impl> {
 
   void watch(Deadline boot_deadline) {
     ended.assign(dup(pidfd.get()));
-    ended.async_wait(asio::posix::stream_descriptor::wait_read,
-                     [weak = weak_from_this()](boost::system::error_code error) {
-                       const auto self = weak.lock();
-                       if (self && !error) { self->on_process_end(); }
-                     });
+    when_ended(shared_from_this(), ended, [this] { on_process_end(); });
     boot_timer.expires_after(boot_deadline);
     boot_timer.async_wait([weak = weak_from_this(), boot_deadline](boost::system::error_code error) {
       const auto self = weak.lock();

@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "edge/guests/child_process.hpp"
+#include "understudy/common/process_end.hpp"
 
 namespace understudy::host {
 
@@ -14,11 +15,10 @@ namespace understudy::host {
 template <class Owner>
 void reap_when_ended(std::shared_ptr<Owner> owner, boost::asio::posix::stream_descriptor& watch, UniqueFd& process) {
   watch.assign(process.get());
-  watch.async_wait(boost::asio::posix::stream_descriptor::wait_read,
-                   [owner = std::move(owner), &watch, &process](const boost::system::error_code&) {
-                     collect_exit(process);
-                     watch.release();
-                   });
+  when_ended(owner, watch, [owner, &watch, &process] {
+    collect_exit(process);
+    watch.release();
+  });
 }
 
 }  // namespace understudy::host

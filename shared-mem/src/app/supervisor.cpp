@@ -17,6 +17,7 @@
 
 #include "connection.hpp"
 #include "process.hpp"
+#include "understudy/common/process_end.hpp"
 
 namespace understudy::app {
 
@@ -205,9 +206,8 @@ void Supervisor::Impl::watch_exit() {
   const int copy = ::fcntl(process->pidfd.get(), F_DUPFD_CLOEXEC, 0);
   exit_watch.assign(copy, error);
   UNDERSTUDY_ASSERT(!error);  // out of descriptors: an agent that cannot watch is of no use
-  exit_watch.async_wait(asio::posix::stream_descriptor::wait_read, [weak = weak_from_this()](auto failed) {
-    const auto self = weak.lock();
-    if (self && !failed && self->process) { self->ended(); }
+  when_ended(shared_from_this(), exit_watch, [this] {
+    if (process) { ended(); }
   });
 }
 
