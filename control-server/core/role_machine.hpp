@@ -150,6 +150,7 @@ class RoleMachine {
   enum class Timer : std::uint8_t {
     Hello,
     MirrorsWord,
+    MirrorAgain,
     Store,
     Serve,
     StandbyGone,
@@ -166,7 +167,7 @@ class RoleMachine {
     FormerLife,
     Fitness
   };
-  static constexpr std::size_t kTimers = 17;
+  static constexpr std::size_t kTimers = 18;
 
   // role_start.cpp: who owns what, and does it know
   [[nodiscard]] link::RoleSpec spec() const;
@@ -178,17 +179,20 @@ class RoleMachine {
   void take_over_from_returned(StepContext& context);
   void owner_on_mirror_says_hello(StepContext& context, const std::optional<link::HeldRole>& held);
   void other_says_hello(StepContext& context, const BladeId& blade, const std::optional<link::HeldRole>& held);
-  void newer_than_the_store(StepContext& context, const BladeId& blade, const link::HeldRole& held);
-  [[nodiscard]] bool active_may_have_it(const StepContext& context) const;
   void serve_under_new_term(StepContext& context, const BladeId& blade, link::StopEvidence evidence);
   void confirm_serving(StepContext& context);
-  void adopted(StepContext& context);
   void send_serve(StepContext& context);
   void send_run_mirror(StepContext& context);
   [[nodiscard]] bool mirror_is_of_earlier_term() const;
   [[nodiscard]] bool mirror_runs() const;
   void retry_start(StepContext& context);
   void await_mirrors_word(StepContext& context);
+
+  // role_older_store.cpp
+  void newer_than_the_store(StepContext& context, const BladeId& blade, const link::HeldRole& held);
+  [[nodiscard]] bool active_may_have_it(const StepContext& context) const;
+  void heed_newer_mirror(StepContext& context);
+  void adopted(StepContext& context);
 
   // role_ports.cpp: who serves is heard outside
   void readmit(StepContext& context);

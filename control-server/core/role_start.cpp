@@ -147,63 +147,6 @@ void RoleMachine::consider_first_term(StepContext& context) {
   newer_than_the_store(context, *where, *best);
 }
 
-/// It was given the role back, and the store has lost that: its mirror looks as if it had only been told to stand down.
-/// Its own word is awaited as long as it is heard, and not for ever.
-bool RoleMachine::active_may_have_it(const StepContext& context) const {
-  const auto& active = context.blades.at(config_.active);
-  return state_ == RoleState::Starting && !active.connected && !active.silent() && armed(Timer::Hello);
-}
-
-/// A blade serves under a term that the store never heard of: the store is older than the truth.
-void RoleMachine::newer_than_the_store(StepContext& context, const BladeId& blade, const HeldRole& held) {
-  if (!held.serving) {  // a number to stay above, nothing more
-    if (blade != own_.place.blade || step_ == Step::AwaitGiveBack) { return; }
-    if (own_.place.kind == PlaceKind::Host) {
-      serve_under_new_term(context, blade, StopEvidence::StoodDown);
-    } else if (held.kind == PlaceKind::Mirror && !active_may_have_it(context)) {
-      // Whoever took the role from it did not live to give it to anybody.
-      become(context, RoleState::TakingOver, "the mirror was told to stand down, and nobody else has the role");
-      verify_and_activate(context);
-    }
-    return;
-  }
-  const bool standby = context.blades.is_standby(blade);
-  const bool possible = standby || (blade == config_.active && held.kind == PlaceKind::Host);
-  if (!possible) {
-    raise(context, "start",
-          to_string(Place{blade, held.kind}) + " serves the role under term " + std::to_string(held.term.value) +
-              " where the configuration never put it");
-    return;
-  }
-  note(context, link::Severity::Warning, "store", blade,
-       "the state store is older than the truth; adopting " + to_string(Place{blade, held.kind}) + " under term " +
-           std::to_string(held.term.value));
-  if (standby) { use_standby(context, blade); }
-  persist(context, {id(), held.term, {blade, held.kind}, StopEvidence::None, Term{}}, AfterStore::Adopt);
-}
-
-void RoleMachine::adopted(StepContext& context) {
-  step_ = Step::None;
-  const auto newest = held_.find(own_.place.blade);  // it was moved on, or activated, while this was being stored
-  if (newest != held_.end() && newest->second.serving && newest->second.term > own_.highest()) {
-    return newer_than_the_store(context, newest->first, HeldRole(newest->second));
-  }
-  lease_ = {};
-  become(context, RoleState::Starting, "adopted " + to_string(own_.place));
-  if (own_.place.kind == PlaceKind::Mirror) {
-    now_on_mirror(context);
-  } else {
-    confirm_serving(context);
-    // An earlier life may have timed its gate, and stopped the grants that keep it open: who is told to serve has none.
-    send_serve(context);  // that its application has ended was told under a term that was not known yet
-    send_run_mirror(context);
-  }
-  if (own_.place.blade != config_.active) { context.isolate(config_.active); }
-  for (const auto& [blade, held] : held_) {
-    if (blade != own_.place.blade) { context.send(blade, link::StandDown{id(), own_.term}); }
-  }
-}
-
 void RoleMachine::owner_on_host_says_hello(StepContext& context, const std::optional<HeldRole>& held) {
   came_empty_ = !held;
   const bool same = held && held->kind == PlaceKind::Host && held->term == own_.term;
@@ -390,6 +333,12 @@ void RoleMachine::await_mirrors_word(StepContext& context) {
   const auto& standby = context.blades.at(standby_);
   const bool may_come = !standby.connected && standby.away_since && !standby.powered_off;
   const auto standby_due = standby_is_due(context);
+  // Its guest-agent was restarted and could not find its way: what it has may be whole all the same.
+  if (known && sync_.says(link::MirrorPhase::Failed) &&
+      (!armed(Timer::MirrorAgain) || due(Timer::MirrorAgain, context.now))) {
+    send_run_mirror(context);
+    arm(Timer::MirrorAgain, context.now + context.config.timings.retry);
+  }
   if (known && sync_.says(link::MirrorPhase::Synced)) {
     take_over_from_returned(context);
   } else if (due(Timer::MirrorsWord, context.now) && known && sync_.followed() &&
@@ -417,11 +366,7 @@ void RoleMachine::retry_start(StepContext& context) {
                 "understudy-host-agent` there?");
     }
   }
-  const auto mirror = held_.find(standby_);
-  if (state_ == RoleState::Starting && own_.place.kind == PlaceKind::Mirror && !pending_ && mirror != held_.end() &&
-      mirror->second.term > own_.highest()) {
-    newer_than_the_store(context, standby_, HeldRole(mirror->second));
-  }
+  heed_newer_mirror(context);
   if (step_ == Step::AwaitMirrorsWord) { await_mirrors_word(context); }
   // Its blade was not fit to have it back when the standby came without it, and is now.
   if (place_gone_ && state_ == RoleState::Lost && !pending_ && old_active_is_healthy(context)) {

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /// A control-server that starts from a store that is older than the truth: the standby is heard before a port is opened
 /// or a role starts from nothing.
-/// Covers: control-server/core/role_ports.cpp, control-server/core/role_start.cpp
+/// Covers: control-server/core/role_ports.cpp, control-server/core/role_older_store.cpp
 #include <gtest/gtest.h>
 
 #include "chassis.hpp"
@@ -160,6 +160,30 @@ TEST(OlderStore, ATermThatABladeHasGivenUpIsNotUsedAgain) {
     chassis.pass(chassis.config.timings.mirror_wait + 1ms);
     EXPECT_EQ(chassis.state(1), RoleState::OnMirror);
     EXPECT_EQ(chassis.own(1).term, Term{6}) << "with term " << stored << " in the store";
+  }
+}
+
+/// Its mirror was activated under term 2, failed, and the store was lost: the active, which nobody has stopped, is told
+/// of term 1. A mirror that has written under term 2 never follows that.
+TEST(OlderStore, AnActiveWhoseMirrorHasTriedALaterTermGoesOnUnderANewerOne) {
+  const link::HeldRole has_tried{kRole, Term{2}, PlaceKind::Mirror, false};
+  for (const bool empty : {true, false}) {
+    for (const bool active_first : {true, false}) {
+      auto chassis = with_an_older_store();
+      if (empty) {
+        chassis.store.clear();
+        chassis.restart_control_server();
+      }
+      if (active_first) { chassis.hello(kActive, {kStillServes}); }
+      chassis.hello(chassis.standby(), {has_tried});
+      if (!active_first) { chassis.hello(kActive, {kStillServes}); }
+      EXPECT_EQ(chassis.own(1).term, Term{3}) << empty << active_first;
+      EXPECT_EQ(chassis.own(1).place, (Place{kActive, PlaceKind::Host}));
+      ASSERT_FALSE(chassis.orders<link::RunMirror>().empty());
+      EXPECT_EQ(chassis.orders<link::RunMirror>().back().second.term, Term{3});
+      EXPECT_EQ(chassis.state(1), RoleState::Exposed);
+      EXPECT_TRUE(chassis.orders<link::Activate>().empty());
+    }
   }
 }
 

@@ -52,6 +52,23 @@ TEST_F(AwayWhenItDied, AnActiveThatHasServedSinceIsNotTakenOverByAnOldCopy) {
   EXPECT_EQ(sut_.state(1), RoleState::Lost) << "it was exposed, and wrote on";
 }
 
+/// The active died, and the agent of its guest was restarted and failed once to find its way.
+TEST(SecondFault, AMirrorThatFailedIsToldAgainWhileTheRoleWaitsForItsWord) {
+  Chassis chassis(2);
+  chassis.bring_up();
+  chassis.mirror_state(1, MirrorPhase::Failed);
+  chassis.hello(kBlade1);
+  ASSERT_EQ(chassis.state(1), RoleState::Starting);
+  chassis.mirror_state(1, MirrorPhase::Failed);
+  chassis.forget();
+  chassis.pass(chassis.config.timings.retry);
+  ASSERT_EQ(chassis.orders<link::RunMirror>().size(), 1U);
+  chassis.mirror_state(1, MirrorPhase::Connected);
+  chassis.pass(chassis.config.timings.mirror_wait);
+  EXPECT_EQ(chassis.orders<link::RunMirror>().size(), 1U);
+  EXPECT_EQ(chassis.state(1), RoleState::OnMirror);
+}
+
 /// Its power is confirmed to be off; the switch is dead; the mirror does not take over at once.
 TEST(SecondFault, AConfirmedPowerOffIsEvidenceForTheNextTryToo) {
   Chassis chassis(2);
