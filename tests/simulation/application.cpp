@@ -84,6 +84,7 @@ class Work {
     if (!committed) { return committed.error(); }
     if (changes.empty()) { return {}; }
     changes.back().second.ends_transaction = true;
+    world_.exercised.transactions += changes.size() > 1 ? 1U : 0U;
     for (const auto& [sequence, one] : changes) { ledger_.add(store_, term_, sequence, one); }
     return {};
   }
@@ -106,6 +107,7 @@ void World::change(unsigned role, RoleRegion& region) {
   for (unsigned i = 0; i < changes; ++i) {
     Work work(*this, ledgers_[role], region, content_random.below(kStores));
     const auto done = work.one_change();
+    exercised.changes += done ? 1U : 0U;
     if (done || done.error().code == Errc::Refused) { continue; }  // another has taken the region over
     violate(Invariant::WholeCopy, role_ids_[role].value + ": its application cannot write: " + done.error().message);
     return;
@@ -156,6 +158,19 @@ void World::mirrored_up_to(unsigned role, const RoleRegion& region) {
   }
 }
 
+void World::check_acknowledged(unsigned role, const RoleRegion& active, const RoleRegion& mirror) {
+  for (unsigned store = 0; store < kStores; ++store) {
+    const auto told = active.store(store).mirrored();
+    const auto term = link::replication::term_at(active.store(store).history(), told.acknowledged);
+    if (!told.protected_by_mirror || !term || mirror.store(store).syncing()) { continue; }
+    if (holds(mirror, store, {*term, told.acknowledged.value})) { continue; }
+    violate(Invariant::MirroredKept, role_ids_[role].value + ": change " + std::to_string(told.acknowledged.value) +
+                                         " of store " + active.store(store).schema().name +
+                                         " is acknowledged, and its mirror has applied " +
+                                         std::to_string(mirror.store(store).committed().value));
+  }
+}
+
 void World::promise(unsigned role, const RoleRegion& region, unsigned store, Sequence sequence) {
   if (sequence == Sequence{0}) { return; }
   const auto term = link::replication::term_at(region.store(store).history(), sequence);
@@ -164,6 +179,7 @@ void World::promise(unsigned role, const RoleRegion& region, unsigned store, Seq
 
 void World::check_whole(unsigned role, const RoleRegion& region, const std::string& where) {
   if (store_damaged_) { return; }  // a term may be new again, and its changes with it
+  ++exercised.compared;
   if (const auto wrong = ledgers_[role].what_is_wrong(region)) {
     violate(Invariant::WholeCopy, role_ids_[role].value + ": the copy " + where + ": " + *wrong);
   }

@@ -55,7 +55,7 @@ class Receiver::Edge final : public SimEdge<repl::ReceiverEdge>, public std::ena
     };
     auto both = SimWire::connect(world_, std::move(theirs), std::move(ours));
     if (Tamper::plants(world_.settings.bug)) { plant(both.receiver); }
-    sender->accept(std::move(both.sender));
+    sender->accept(std::move(both.sender), world_.blades[world_.standby()]->regions[role_]);
     return std::move(both.receiver);
   }
 
@@ -118,7 +118,7 @@ bool Receiver::configure(unsigned active, Term term, bool was_synced) {
 bool Receiver::holds_a_whole_copy() const { return core_ && core_->ready() && core_->phase() == Phase::Connecting; }
 
 void Receiver::grant(Term term, std::uint64_t nonce) {
-  if (core_) { core_->grant(term, nonce); }
+  if (const auto core = core_) { core->grant(term, nonce); }  // the daemon may die in there
 }
 
 void Receiver::drain(const std::function<void(bool)>& done) {
@@ -126,7 +126,8 @@ void Receiver::drain(const std::function<void(bool)>& done) {
     mine().post(0ns, [done] { done(false); });
     return;
   }
-  core_->drain(drain_quiet, drain_limit, [this, done](const repl::DrainReport& report) {
+  const auto core = core_;
+  core->drain(drain_quiet, drain_limit, [this, done](const repl::DrainReport& report) {
     done(report.ready || world_.has(Bug::ServeUnfinished));
   });
 }

@@ -91,8 +91,9 @@ bool SenderNode::start() {
   return true;
 }
 
-void SenderNode::accept(std::shared_ptr<SimWire> wire) {
+void SenderNode::accept(std::shared_ptr<SimWire> wire, const std::shared_ptr<RoleRegion>& mirror) {
   if (stopped_) { return wire->close(); }
+  mirror_ = mirror;
   SimWire::Handlers handlers;
   const std::weak_ptr<SenderNode> weak = weak_from_this();
   const std::weak_ptr<SimWire> of = wire;
@@ -116,6 +117,7 @@ Status SenderNode::on_hello(const std::shared_ptr<SimWire>& wire, const repl::Fr
   if (!hello) { return hello.error(); }
   std::erase(candidates_, wire);
   if (const auto refusal = repl::refusal_of(options_, stores_, frame.header, hello.value())) {
+    ++world_.exercised.refusals;
     wire->write_and_close(repl::encode({repl::FrameType::Refused, 0, options_.term, repl::digest_of(options_.role), {}},
                                        repl::encode_payload(*refusal)));
     return {};
@@ -147,7 +149,24 @@ void SenderNode::become(Phase phase) {
 }
 
 void SenderNode::look() {
-  if (!stopped_ && world_.blades[site_]->regions[role_] == region_) { world_.mirrored_up_to(role_, *region_); }
+  count();
+  if (stopped_ || world_.blades[site_]->regions[role_] != region_) { return; }
+  world_.mirrored_up_to(role_, *region_);
+  if (const auto mirror = mirror_.lock()) { world_.check_acknowledged(role_, *region_, *mirror); }
+}
+
+void SenderNode::count() {
+  Exercised now;
+  for (const auto& counters : counters_) {
+    now.journals += counters.journal_resumes;
+    now.deltas += counters.delta_snapshots;
+    now.fulls += counters.full_snapshots;
+    now.laps += counters.laps;
+  }
+  for (const auto member : {&Exercised::journals, &Exercised::deltas, &Exercised::fulls, &Exercised::laps}) {
+    world_.exercised.*member += now.*member - counted_.*member;
+  }
+  counted_ = now;
 }
 
 void SenderNode::ask_grant(std::uint64_t nonce) {
@@ -162,7 +181,8 @@ void SenderNode::finish(Duration limit, std::function<void(bool)> done) {
     if (const auto self = weak.lock()) { self->finished(false); }
   });
   if (!goes) { return; }
-  link_->finish([weak] {
+  const auto link = link_;  // the daemon may die in there
+  link->finish([weak] {
     if (const auto self = weak.lock()) { self->finished(true); }
   });
 }

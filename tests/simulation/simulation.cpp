@@ -209,6 +209,7 @@ class Run {
     report_.met = faults_.met();
     report_.injected = faults_.injected();
     report_.bites = world_.bites;
+    report_.exercised = world_.exercised;
     report_.left_behind = world_.left_behind();
     report_.steps = world_.scheduler.steps();
     report_.simulated = world_.scheduler.now() - Instant{1h};

@@ -22,6 +22,7 @@ struct Report {
   Matrix met{};
   Tally injected{};
   Tally bites{};
+  Exercised exercised;
   std::uint64_t steps = 0;
   Duration simulated{0};
   Duration way_back{0};

@@ -184,11 +184,13 @@ void SimWire::write_and_close(repl::EncodedFrame frame) {
 void SimWire::close() {
   if (closed_) { return; }
   closed_ = true;
+  if (decoder_->partial_bytes() > 0) { ++world_.exercised.torn; }
   stream_->close(end_);
 }
 
 void SimWire::lost() {
   if (closed_) { return; }
+  if (decoder_->partial_bytes() > 0) { ++world_.exercised.torn; }
   closed_ = true;
   const auto handlers = handlers_;
   if (!last_words_ && handlers->on_closed) { handlers->on_closed(in_order); }

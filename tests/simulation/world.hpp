@@ -124,6 +124,30 @@ struct Settings {
   Bug bug = Bug::None;
 };
 
+/// What replication has been through; a kind that never came to pass is not tested.
+struct Exercised {
+  std::uint64_t changes = 0;
+  std::uint64_t transactions = 0;  ///< of several changes
+  std::uint64_t journals = 0;      ///< a mirror's copy went on by the journal
+  std::uint64_t deltas = 0;
+  std::uint64_t fulls = 0;
+  std::uint64_t laps = 0;      ///< the application went once round the journal before its mirror had read it
+  std::uint64_t refusals = 0;  ///< Hellos
+  std::uint64_t torn = 0;      ///< streams that ended within a frame
+  std::uint64_t compared = 0;  ///< copies, record by record
+};
+inline constexpr std::array<std::pair<const char*, std::uint64_t Exercised::*>, 9> kExercised{{
+    {"changes", &Exercised::changes},
+    {"transactions of several", &Exercised::transactions},
+    {"copies gone on by the journal", &Exercised::journals},
+    {"by a delta", &Exercised::deltas},
+    {"by a full snapshot", &Exercised::fulls},
+    {"journals lapped", &Exercised::laps},
+    {"mirrors refused", &Exercised::refusals},
+    {"streams ended within a frame", &Exercised::torn},
+    {"copies compared record by record", &Exercised::compared},
+}};
+
 class World {
  public:
   explicit World(const Settings& with);
@@ -149,6 +173,7 @@ class World {
   std::vector<bool> unhealthy;                 ///< role: its health command fails on its own blade
   std::vector<bool> unfit;                     ///< role: its application says so there
   std::array<std::uint64_t, kFaults> bites{};  ///< how often a fault changed something
+  Exercised exercised;
   void bite(Fault fault) { ++bites[static_cast<std::size_t>(fault)]; }
   double lost_grants = 0;
   double late_grants = 0;
@@ -212,6 +237,8 @@ class World {
   void promise(unsigned role, const RoleRegion& region, unsigned store, Sequence sequence);
   /// As the region's stores say, which is what an application looks at.
   void mirrored_up_to(unsigned role, const RoleRegion& region);
+  /// What a mirror has acknowledged is in its region.
+  void check_acknowledged(unsigned role, const RoleRegion& active, const RoleRegion& mirror);
   /// The serving application changes something.
   void write(unsigned role);
   /// Its content is exactly what was committed up to where it says that it is; `where`: for the report.
