@@ -17,7 +17,7 @@ void Blade::look_for_absence(Instant now) {
   if (here) {
     absence->ended = now;
   } else {
-    absence = Absence{now, std::nullopt};
+    absence = Absence{now, sign_of_life == now, std::nullopt};
   }
 }
 
@@ -32,7 +32,7 @@ std::optional<Instant> Blade::off_is_doubted_at(Duration settle) const {
   return std::max(powered_off_at, bfd.since) + settle;
 }
 
-BladeBook::BladeBook(const GroupConfig& config) : standbys_(config.standbys()) {
+BladeBook::BladeBook(const GroupConfig& config) : standbys_(config.standbys()), control_blade_(config.control_blade) {
   for (const auto& blade : config.blades) { blades_[blade.id].config = blade; }
 }
 
@@ -47,11 +47,17 @@ void BladeBook::look_for_absences(Instant now) {
 std::size_t BladeBook::away_together(const BladeId& id, Duration apart) const {
   const auto& one = at(id).absence;
   if (!one) { return 0; }
+  const bool of_two = that_can_be_away() <= 2;
   return static_cast<std::size_t>(std::count_if(blades_.begin(), blades_.end(), [&](const auto& entry) {
     const auto& other = entry.second.absence;
-    return other && other->began <= one->began + apart && one->began <= other->began + apart;
+    if (!other || other->alive || entry.first == control_blade_) { return false; }
+    const bool over = (other->ended && *other->ended <= one->began) || (one->ended && *one->ended <= other->began);
+    if (of_two && over) { return false; }
+    return other->began <= one->began + apart && one->began <= other->began + apart;
   }));
 }
+
+std::size_t BladeBook::that_can_be_away() const { return blades_.size() - blades_.count(control_blade_); }
 
 Blade* BladeBook::find(const BladeId& id) {
   const auto found = blades_.find(id);

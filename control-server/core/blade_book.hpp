@@ -10,6 +10,7 @@
 #include "core/config.hpp"
 #include "core/hold_out.hpp"
 #include "core/votes.hpp"
+#include "core/waver.hpp"
 
 namespace understudy::control {
 
@@ -40,6 +41,7 @@ class PortOrders {
 /// BFD does not hear a blade, or its host-agent's stream has ended and no new one came.
 struct Absence {
   Instant began;
+  bool alive = false;  ///< its kernel closed the host-agent's stream then: neither it nor the network had failed
   std::optional<Instant> ended;
 };
 
@@ -52,10 +54,10 @@ struct Blade {
   std::optional<Instant> away_since;  ///< its host-agent's stream ended then and no new one came
   std::optional<Absence> absence;     ///< the last one
   std::string boot_id;
-  Ballot bfd;                         ///< this control-server's own view
-  std::optional<Instant> wavered_at;  ///< BFD's view of it changed then; never after its first word: nothing
-  bool isolated = false;              ///< read back from the switch
-  bool half_closed = false;           ///< an isolation failed: it is none, but some port may be closed
+  Ballot bfd;                ///< this control-server's own view
+  Waver waver;               ///< of that view, after its first word
+  bool isolated = false;     ///< read back from the switch
+  bool half_closed = false;  ///< an isolation failed: it is none, but some port may be closed
   PortOrders ports;
   std::optional<Instant> ports_again_at;  ///< closed though they should be open: looked after then
   std::optional<Instant> ports_look_at;   ///< the standby's are looked at again then
@@ -100,12 +102,16 @@ class BladeBook {
   [[nodiscard]] const std::vector<BladeId>& standbys() const { return standbys_; }
   [[nodiscard]] bool is_standby(const BladeId& id) const;
   void look_for_absences(Instant now);
-  /// How many were away together with this one, itself included: the absences began within `apart` of each other.
+  /// How many were away together with this one, itself included: the absences began within `apart` of each other. Of
+  /// two blades only absences at the same time are such. Whose kernel lived meanwhile was not away.
   [[nodiscard]] std::size_t away_together(const BladeId& id, Duration apart) const;
+  /// Those that can be away: without the one that this control-server runs on, which is heard without any network.
+  [[nodiscard]] std::size_t that_can_be_away() const;
 
  private:
   std::map<BladeId, Blade> blades_;
   std::vector<BladeId> standbys_;
+  BladeId control_blade_;  ///< empty: none of them
 };
 
 }  // namespace understudy::control

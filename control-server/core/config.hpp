@@ -55,6 +55,8 @@ struct Timings {
   Duration ports_look{std::chrono::seconds(10)};
   /// After a failure of the observers' own network the voices come back one by one, a second apart and more.
   Duration voices_return{std::chrono::seconds(3)};
+  /// One that comes and goes for longer has a bad cable, and is no network that comes back.
+  Duration voices_flap{std::chrono::seconds(9)};
 
   Duration lease{std::chrono::seconds(2)};          ///< a grant is good for this long from its request
   Duration lease_element{std::chrono::seconds(2)};  ///< the gate stays open for this long after the last refreshing

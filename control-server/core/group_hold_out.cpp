@@ -42,7 +42,8 @@ void Group::count_failure(StepContext& context, const BladeId& blade) {
 /// control-server's own cable, and nothing is held against any of them.
 void Group::count_absence(StepContext& context, const BladeId& id) {
   const std::size_t together = blades_.away_together(id, config_.timings.hello_wait);
-  if (together * 2 <= blades_.all().size()) {
+  const std::size_t all = blades_.that_can_be_away();
+  if (together * 2 <= all) {
     count_failure(context, id);
     return;
   }
@@ -50,7 +51,7 @@ void Group::count_absence(StepContext& context, const BladeId& id) {
   if (network_told_ && *network_told_ >= began) { return; }
   network_told_ = context.now;
   note_blade(context, Severity::Warning, "network", id,
-             std::to_string(together) + " of " + std::to_string(blades_.all().size()) +
+             std::to_string(together) + " of " + std::to_string(all) +
                  " blades were away at the same time: the maintenance network has failed, or this control-server's "
                  "cable; it is held against none of them");
 }

@@ -15,27 +15,31 @@ void note(StepContext& context, Severity severity, const std::string& kind, cons
   context.note({0, 0, severity, kind, RoleId{}, blade, "", 0, text});
 }
 
-/// From when on a voice proves that our network works for whoever fell silent after `spoke`; nothing: it does now. One
-/// that came back after that word proves nothing yet: when a network comes back, so do its voices, one after the other.
-std::optional<Instant> steady_from(const Timings& timings, std::optional<Instant> wavered_at, Instant spoke,
-                                   Instant now) {
-  if (!wavered_at || *wavered_at <= spoke || *wavered_at + timings.voices_return <= now) { return std::nullopt; }
-  return *wavered_at + timings.voices_return;
-}
-
-/// Everybody for himself: who blinks on his own cable makes nobody else unsteady.
+/// A voice that was heard all along, before the silence and since, proves at once that our network works; who else
+/// blinks on his own cable changes nothing. One that came back after the silent one's last word proves nothing yet:
+/// when a network comes back, so do its voices, one after the other, and the last one of them says how long it has been
+/// back.
 void look_for_witness(const GroupConfig& config, const BladeBook& blades, const RoleMachine& self, Instant now,
                       Surroundings& around) {
   const BladeId& place = self.ownership().place.blade;
   const Instant spoke = blades.at(place).bfd.since - config.timings.detection;
-  std::optional<Instant> first;
+  bool heard = false;
+  std::optional<Instant> steady;       // all that are heard
+  std::optional<Instant> may_be_back;  // one that is not
   for (const auto& [id, blade] : blades.all()) {
-    if (id == place || config.control_shares(id) || blade.bfd.vote != Vote::Up) { continue; }
-    const auto steady = steady_from(config.timings, blade.wavered_at, spoke, now);
-    around.witness = around.witness || !steady;
-    if (steady) { first = std::min(first.value_or(*steady), *steady); }
+    if (id == place || config.control_shares(id)) { continue; }
+    const bool up = blade.bfd.vote == Vote::Up;
+    if (up && blade.waver.last().value_or(spoke) <= spoke) {
+      around.witness = true;
+      return;
+    }
+    heard = heard || up;
+    auto& last = up ? steady : may_be_back;
+    const auto at = blade.waver.steady_at(config.timings, now);
+    if (at) { last = std::max(last.value_or(*at), *at); }
   }
-  if (!around.witness) { around.witness_from = first; }
+  around.witness = heard && !steady;
+  around.witness_from = heard ? steady : may_be_back;
 }
 
 /// Both observers hang on the standby's one cable: voices that come and go are that cable's fault, as long as a single
@@ -43,21 +47,29 @@ void look_for_witness(const GroupConfig& config, const BladeBook& blades, const 
 void look_for_witness_on_one_cable(const GroupConfig& config, const BladeBook& blades,
                                    const std::vector<RoleMachine>& roles, const RoleMachine& self, Instant now,
                                    Surroundings& around) {
-  const auto wavered = [&](std::optional<Instant> at) {
-    if (!at || *at + config.timings.voices_return <= now) { return; }
-    const Instant steady = *at + config.timings.voices_return;
-    around.witness_from = std::max(around.witness_from.value_or(steady), steady);
+  const auto wavered = [&](const Waver& waver) {
+    const auto steady = waver.steady_at(config.timings, now);
+    if (steady) { around.witness_from = std::max(around.witness_from.value_or(*steady), *steady); }
   };
   for (const auto& [id, blade] : blades.all()) {
     if (id == self.ownership().place.blade || config.control_shares(id)) { continue; }
     around.witness = around.witness || blade.bfd.vote == Vote::Up;
-    wavered(blade.wavered_at);
+    wavered(blade.waver);
   }
   for (const auto& role : roles) {
-    if (role.id() != self.id()) { wavered(role.mirror_wavered_at()); }
+    if (role.id() != self.id()) { wavered(role.mirror_waver()); }
   }
   around.same_cable = config.timings.same_cable();
   around.witness = around.witness && !around.witness_from;
+}
+
+std::optional<Instant> others_heard_since(const GroupConfig& config, const BladeBook& blades, const BladeId& place) {
+  std::optional<Instant> since;
+  for (const auto& [id, blade] : blades.all()) {
+    if (id == place || config.control_shares(id) || blade.bfd.vote != Vote::Up) { continue; }
+    since = std::min(since.value_or(blade.bfd.since), blade.bfd.since);
+  }
+  return since;
 }
 
 /// Who serves, or did until a moment ago, and whether all of them fell silent at once.
@@ -88,14 +100,14 @@ void count_actives(const GroupConfig& config, const BladeBook& blades, const std
 }  // namespace
 
 MonitoringUnit::MonitoringUnit(const GroupConfig& config)
-    : bench_{{}, config.timings.silence_window(), config.timings.voices_return} {
+    : bench_{{}, config.timings.silence_window(), config.timings.voices_return, {}} {
   for (const auto& witness : config.witnesses) { bench_.voices.push_back({Vote::Unknown, {}, {}, witness.spacing()}); }
 }
 
 void MonitoringUnit::on(StepContext& context, const BfdChanged& event) {
   auto* blade = context.blades.find(event.peer);
   if (blade == nullptr || blade->bfd.vote == event.vote) { return; }
-  if (blade->bfd.since != Instant{}) { blade->wavered_at = context.now; }
+  if (blade->bfd.since != Instant{}) { blade->waver.changed(context.now, context.config.timings); }
   blade->bfd = {event.vote, context.now};
   note(context, event.vote == Vote::Down ? Severity::Warning : Severity::Info, "vote", event.peer,
        "the control-server sees " + event.peer.value + " " + link::to_string(event.vote));
@@ -140,6 +152,7 @@ Surroundings MonitoringUnit::surroundings(const GroupConfig& config, const Blade
     look_for_witness(config, blades, self, now, around);
   }
   around.bench = bench_;
+  around.bench.others_since = others_heard_since(config, blades, self.ownership().place.blade);
   return around;
 }
 

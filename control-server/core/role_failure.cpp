@@ -92,11 +92,6 @@ SyncSurroundings RoleMachine::around_sync(const StepContext& context) const {
   around.standby_spoke = context.last_word(standby.bfd);
   around.standby_gone_from = standby.gone_from(timings.agent_restart);
   around.standby_free = context.standby_free(standby_);
-  Ballot own = context.blades.at(config_.active).bfd;
-  own.since = std::max(own.since, started_);  // who was never heard has been unknown from the start of this life on
-  if (const auto verdict = judgement_is_due(own, mirror_ballot_)) {
-    around.verdict_until = *verdict + timings.vote_settle();
-  }
   around.served = served_;
   around.alarmed = alarms_.contains("mirror");
   return around;
@@ -113,6 +108,7 @@ void RoleMachine::update_protection(StepContext& context, const Neighbours& neig
     return;
   }
   auto around = around_sync(context);
+  around.verdict_until = votes_word(context, mirror_ballot_, neighbours).out_until;
   around.standby_free = neighbours.standby_free;  // another role may have moved there in this very step
   const auto word = sync_.judge(around);
   if (word.alarm_over) { clear(context, "mirror"); }
@@ -168,7 +164,9 @@ void RoleMachine::on_report(StepContext& context, const BladeId& blade, const li
     return;
   }
   if (mirror_ballot_.vote == report.vote) { return; }
-  if (mirror_ballot_.vote != Vote::Unknown && report.vote != Vote::Unknown) { mirror_wavered_at_ = context.now; }
+  if (mirror_ballot_.vote != Vote::Unknown && report.vote != Vote::Unknown) {
+    mirror_waver_.changed(context.now, context.config.timings);
+  }
   mirror_ballot_ = {report.vote, context.now};
   note(context, link::Severity::Info, "vote", report.peer,
        std::string("the mirror sees ") + report.peer.value + " " + link::to_string(report.vote));
@@ -222,23 +220,6 @@ void RoleMachine::judge_active(StepContext& context, const Neighbours& neighbour
   act_on(context, verdict_about(context, mirror, neighbours));
 }
 
-Verdict RoleMachine::verdict_about(StepContext& context, const Ballot& mirror, const Neighbours& neighbours) {
-  const auto judgement = judge(context.blades.at(own_.place.blade).bfd, mirror, neighbours.surroundings,
-                               context.config.timings.vote_settle(), context.now);
-  if (judgement.again) { arm(Timer::Votes, *judgement.again); }
-  // A daemon's restart is no failure (D13): its BFD falls silent with it, the kernel and the role go on. A dead blade
-  // closes no stream, so there the silence comes first and nothing is waited for.
-  const auto& sign = context.blades.at(own_.place.blade).sign_of_life;
-  if (judgement.verdict == Verdict::Dead && sign) {
-    const Instant back = *sign + context.config.timings.agent_restart;
-    if (context.now < back) {
-      arm(Timer::Votes, back);
-      return Verdict::Unsettled;
-    }
-  }
-  return judgement.verdict;
-}
-
 /// Nothing understudies a role on its mirror: when the mirror's blade is gone, what is left is to say so. The way back
 /// is the blade's next Hello, for a blade that has rebooted without the role answers BFD too.
 void RoleMachine::judge_serving_mirror(StepContext& context) {
@@ -250,7 +231,8 @@ void RoleMachine::judge_serving_mirror(StepContext& context) {
     return;
   }
   if (!serves) { return; }
-  const Instant back = *blade.away_since + context.config.timings.agent_restart;
+  const Duration restart = context.config.timings.agent_restart;
+  const Instant back = blade.gone_from(restart).value_or(*blade.away_since + restart);
   if (context.now < back) {
     arm(Timer::Votes, back);
     return;

@@ -5,7 +5,7 @@
 ///                        └─ the standby is gone ─► isolated, or off ──┘  (read back; nothing else is served there)
 ///
 /// Invariants: the blade serves only under a term that is stored after the mirror's word, or after evidence that its
-/// standby is stopped; and only while it is healthy.
+/// standby is stopped; and only while it is healthy, or at least connected when that has lasted.
 /// The surprising rule: a standby that was isolated for this is heard outside again only when nothing on it can speak
 /// for the role. Its mirror may have been activated late.
 #include "core/role_machine.hpp"
@@ -15,7 +15,7 @@ namespace understudy::control {
 using link::StopEvidence;
 
 void RoleMachine::consider_give_back(StepContext& context, const Neighbours& neighbours) {
-  if (!awaits_give_back() || !old_active_is_healthy(context) || neighbours.standby_needed) { return; }
+  if (!awaits_give_back() || !may_have_it_back(context) || neighbours.standby_needed) { return; }
   const auto& standby = context.blades.at(standby_);
   const auto gone_from = standby.gone_from(context.config.timings.agent_restart);
   if (!gone_from) { return; }
@@ -33,7 +33,7 @@ void RoleMachine::consider_give_back(StepContext& context, const Neighbours& nei
 }
 
 void RoleMachine::standby_is_stopped(StepContext& context, StopEvidence evidence) {
-  if (!awaits_give_back() || pending_ || !old_active_is_healthy(context)) { return; }
+  if (!awaits_give_back() || pending_ || !may_have_it_back(context)) { return; }
   serve_under_new_term(context, config_.active, evidence);
 }
 
@@ -60,6 +60,25 @@ void RoleMachine::standby_has_stood_down(StepContext& context, Term term) {
   if (!on_own_blade() || held == held_.end() || term < own_.term || state_ == RoleState::TakingOver) { return; }
   held_.erase(held);
   if (!mirror_known(context)) { send_run_mirror(context); }
+}
+
+/// Its host-agent is connected and BFD does not hear it (a filter, another key): after a while that is all the life
+/// that can be asked for.
+bool RoleMachine::may_have_it_back(const StepContext& context) const {
+  const auto& active = context.blades.at(config_.active);
+  const auto& timings = context.config.timings;
+  const bool late = context.now >= give_back_since_ + timings.agent_restart + timings.activation_deadline;
+  return old_active_is_healthy(context) || (late && active.connected && !active.powered_off && !active.powering_off);
+}
+
+/// BFD hears it, and nothing takes orders there.
+bool RoleMachine::give_back_is_hopeless(StepContext& context) {
+  const auto& active = context.blades.at(config_.active);
+  if (active.connected && !active.powering_off) { return false; }
+  const auto& timings = context.config.timings;
+  const Instant late = give_back_since_ + timings.agent_restart + timings.activation_deadline;
+  if (context.now < late) { arm_at_latest(Timer::Votes, late); }
+  return context.now >= late;
 }
 
 }  // namespace understudy::control

@@ -53,6 +53,7 @@ void RoleMachine::settle(StepContext& context, const Neighbours& neighbours) {
   consider_fitness(context, neighbours);
   consider_cancelling(context);
   retry_takeover(context);
+  consider_cutting_power(context);
   consider_give_back(context, neighbours);
   if (pending_) { return; }
   keep_admitted(context);

@@ -115,8 +115,8 @@ class RoleMachine {
   [[nodiscard]] std::uint64_t changes() const { return changes_; }
   [[nodiscard]] link::MirrorPhase mirrors_phase() const { return sync_.phase().value_or(link::MirrorPhase::Starting); }
   [[nodiscard]] link::Vote mirrors_vote() const { return mirror_ballot_.vote; }
-  /// When the mirror's view of the active changed last from one certainty to the other; nothing: it never did.
-  [[nodiscard]] std::optional<Instant> mirror_wavered_at() const { return mirror_wavered_at_; }
+  /// Of the mirror's view of the active, from one certainty to the other.
+  [[nodiscard]] const Waver& mirror_waver() const { return mirror_waver_; }
   /// True once after a movement was stored: the standby's guests are to be released.
   [[nodiscard]] bool take_moved() { return std::exchange(moved_, false); }
   /// True: a release must leave its mirror alone. It serves, is about to, or has the only copy of a role that nobody
@@ -204,7 +204,18 @@ class RoleMachine {
   [[nodiscard]] SyncSurroundings around_sync(const StepContext& context) const;
   void judge_active(StepContext& context, const Neighbours& neighbours);
   void judge_serving_mirror(StepContext& context);
-  /// Of the votes about the blade that serves the role by its host; arms the timer that asks again.
+  // role_verdict.cpp
+  struct VotesWord {
+    Verdict verdict = Verdict::Healthy;
+    std::optional<Instant> again;      ///< ask again then
+    std::optional<Instant> out_until;  ///< another verdict may come until then; nothing: none is awaited
+  };
+  /// Of the votes about the blade that serves the role by its host.
+  [[nodiscard]] VotesWord votes_word(const StepContext& context, const Ballot& mirror,
+                                     const Neighbours& neighbours) const;
+  void consider_cutting_power(StepContext& context);
+  void arm_at_latest(Timer timer, Instant at);
+  /// Arms the timer that asks again.
   [[nodiscard]] Verdict verdict_about(StepContext& context, const Ballot& mirror, const Neighbours& neighbours);
   void act_on(StepContext& context, Verdict verdict);
   void application_is_down(StepContext& context, const std::string& detail);
@@ -244,6 +255,8 @@ class RoleMachine {
   [[nodiscard]] bool old_active_is_healthy(const StepContext& context) const;
   [[nodiscard]] bool old_active_is_gone(StepContext& context);
   void give_back_is_off(StepContext& context);
+  [[nodiscard]] bool may_have_it_back(const StepContext& context) const;
+  [[nodiscard]] bool give_back_is_hopeless(StepContext& context);
 
   // role_give_back.cpp
   void consider_give_back(StepContext& context, const Neighbours& neighbours);
@@ -316,7 +329,7 @@ class RoleMachine {
   std::set<BladeId> distrusted_;            ///< what they said last is not believed
   SynchronizationUnit sync_;                ///< alone says whether the role is protected
   Ballot mirror_ballot_;                    ///< the mirror's view of the active
-  std::optional<Instant> mirror_wavered_at_;
+  Waver mirror_waver_;
   Instant mirror_told_;               ///< the last event of what it said
   bool served_ = false;               ///< its place has confirmed in this life that it serves under the present term
   bool mirror_owed_ = false;          ///< its mirror is to follow the present term once that is served
@@ -339,6 +352,7 @@ class RoleMachine {
   bool place_gone_ = false;             ///< the mirror that owned the role does not exist any more
   link::StopEvidence evidence_ = link::StopEvidence::None;
   bool by_silence_ = false;   ///< this takeover: the blade fell silent, so its power goes off too
+  bool power_due_ = false;    ///< as soon as it is known whether it is silent still
   struct Lease {              ///< of the term of `own_`, in this life
     std::uint64_t id = 0;     ///< of the last ArmLease; 0: none
     bool timed = false;       ///< the active has said so of that one
@@ -354,6 +368,7 @@ class RoleMachine {
   unsigned serve_tries_ = 0;
   unsigned isolate_tries_ = 0;
   unsigned activate_tries_ = 0;
+  Instant give_back_since_;
   std::optional<Instant> decided_at_;
   Instant stopping_since_;
   Instant activating_since_;

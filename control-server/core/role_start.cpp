@@ -33,7 +33,7 @@ void RoleMachine::use_standby(StepContext& context, const BladeId& standby) {
   const auto held = held_.find(standby_);
   sync_.hello(held != held_.end() && held->second.kind == PlaceKind::Mirror);
   mirror_ballot_ = {link::Vote::Unknown, context.now};
-  mirror_wavered_at_.reset();
+  mirror_waver_.reset();
   standby_lacks_.clear();
   ++changes_;
 }
@@ -69,6 +69,7 @@ void RoleMachine::on_hello(StepContext& context, const BladeId& blade, const std
     held_.erase(blade);
   }
   if (blade == config_.active) {
+    power_due_ = false;
     lease_.let_go = false;
     lease_.broken_off =
         lease_.broken_off || (lease_.id != 0 && !lease_.timed);  // the order may be lost with its daemon

@@ -133,7 +133,7 @@ void RoleMachine::on_report(StepContext& context, const BladeId& blade, const li
   }
   if (awaited && step_ == Step::AwaitEvidence && own_.place.kind == PlaceKind::Host) {
     evidence_found(context, StopEvidence::StoodDown);
-  } else if (awaited && step_ == Step::AwaitGiveBack && old_active_is_healthy(context)) {
+  } else if (awaited && step_ == Step::AwaitGiveBack && may_have_it_back(context)) {
     serve_under_new_term(context, config_.active, StopEvidence::StoodDown);
   } else {
     note(context, link::Severity::Info, "agent", blade, blade.value + " has stood down");
@@ -165,10 +165,8 @@ void RoleMachine::send_activate(StepContext& context) {
   const auto deadline_ms = std::chrono::duration_cast<std::chrono::milliseconds>(deadline).count();
   context.send(standby_, link::Activate{id(), own_.term, evidence_, static_cast<std::uint32_t>(deadline_ms)});
   context.send(config_.active, link::StandDown{id(), own_.term});
-  // In the background; nothing waits for it. One that is heard again is not cut off its power for a silence that is
-  // over: what it has of the role may be the last copy, and the role its own again when the mirror cannot take over.
-  by_silence_ = by_silence_ && context.blades.at(config_.active).silent();
-  if (by_silence_) { context.power_off(config_.active); }
+  power_due_ = by_silence_;
+  consider_cutting_power(context);
 }
 
 void RoleMachine::on_report(StepContext& context, const BladeId& blade, const link::Activated& report) {
@@ -236,14 +234,16 @@ bool RoleMachine::old_active_is_healthy(const StepContext& context) const {
   return active.connected && active.bfd.vote == Vote::Up && !active.powered_off && !active.powering_off;
 }
 
-/// One whose host-agent is away for a moment is neither healthy nor gone.
+/// One whose host-agent is away for a moment is neither healthy nor gone, and that only one observer does not hear it
+/// is no more than a blink for a while.
 bool RoleMachine::old_active_is_gone(StepContext& context) {
   const auto& active = context.blades.at(config_.active);
   if (active.powered_off) { return true; }
   if (!active.silent()) { return false; }
+  const auto& timings = context.config.timings;
   const Instant from =
-      active.sign_of_life ? *active.sign_of_life + context.config.timings.agent_restart : active.bfd.since;
-  if (context.now < from) { arm(Timer::Votes, from); }
+      active.sign_of_life ? *active.sign_of_life + timings.agent_restart : active.bfd.since + timings.voices_return;
+  if (context.now < from) { arm_at_latest(Timer::Votes, from); }
   return context.now >= from;
 }
 
@@ -273,6 +273,7 @@ void RoleMachine::activation_failed(StepContext& context, const std::string& why
     arm(Timer::Isolate, context.now + context.config.timings.retry * std::min(activate_tries_, 10U));
   } else {
     step_ = Step::AwaitGiveBack;
+    give_back_since_ = context.now;
     context.send(standby_, link::StandDown{id(), next_term()});
     arm(Timer::Activation, context.now + context.config.timings.activation_deadline);
   }
@@ -300,7 +301,7 @@ void RoleMachine::retry_takeover(StepContext& context) {
     activation_failed(context, standby_.value + " is silent and its host-agent is lost");
     return;
   }
-  if (awaits_give_back() && old_active_is_gone(context)) {
+  if (awaits_give_back() && (old_active_is_gone(context) || give_back_is_hopeless(context))) {
     give_back_is_off(context);
     return;
   }

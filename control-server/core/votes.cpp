@@ -56,6 +56,9 @@ Judgement judge(const Ballot& own, const Ballot& mirror, const Surroundings& sur
 
 std::optional<Instant> judgement_is_due(const Ballot& own, const Ballot& mirror) {
   if (own.vote == Vote::Down && mirror.vote == Vote::Down) { return std::max(own.since, mirror.since); }
+  if (own.vote == Vote::Unknown && mirror.vote == Vote::Unknown) {
+    return std::max(own.since, mirror.since) + link::kVoteUnknownMax;  // a blade that was shut down in order
+  }
   if (own.vote == Vote::Down && mirror.vote == Vote::Unknown) { return mirror.since + link::kVoteUnknownMax; }
   if (mirror.vote == Vote::Down && own.vote == Vote::Unknown) { return own.since + link::kVoteUnknownMax; }
   return std::nullopt;

@@ -59,8 +59,8 @@ struct Judgement {
   std::optional<Instant> again;  ///< ask again then
 };
 
-/// While one observer has lost the active and the other says nothing: when that one will have decided at the latest.
-/// Nothing: no such doubt.
+/// While one observer has lost the active and the other says nothing, or neither says anything: when they will have
+/// decided at the latest. Both have lost it: when the second one did. Nothing: no such doubt.
 [[nodiscard]] std::optional<Instant> judgement_is_due(const Ballot& own, const Ballot& mirror);
 
 [[nodiscard]] Judgement judge(const Ballot& own, const Ballot& mirror, const Surroundings& surroundings,

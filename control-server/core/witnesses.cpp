@@ -26,6 +26,8 @@ WitnessWord ask(const WitnessBench& bench, Instant silent_since, Instant now, st
   for (const auto& voice : bench.voices) {
     const bool lost = voice.vote == link::Vote::Down;
     if (lost && voice.since + bench.steady <= began) { continue; }
+    const bool others_heard_it_go = bench.others_since && *bench.others_since < voice.since;
+    if (lost && others_heard_it_go && voice.since + bench.steady <= silent_since) { continue; }
     if (lost) {
       word.said = std::max(word.said, Witnesses::Lost);
       continue;

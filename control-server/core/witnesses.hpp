@@ -13,7 +13,8 @@
 ///   - lasts for `steady` while the blade stays silent: a blade whose voice only came back late is heard by then. This
 ///     is for a witness that is asked seldom, and for one that has itself been away.
 /// One that was lost for `steady` before the silence began has failed by itself: it counts for nobody, as if it were
-/// not there. docs/VOTES.md has the table of what follows; votes.hpp applies it.
+/// not there. So has one that was lost while another blade was heard without a break, though we had lost the silent
+/// one before. docs/VOTES.md has the table of what follows; votes.hpp applies it.
 ///
 /// Invariants
 ///   - A witness says nothing about a blade, only about the network of those who listen.
@@ -41,6 +42,7 @@ struct WitnessBench {
   std::vector<WitnessVoice> voices;
   Duration window{0};  ///< from the first packet that the blade owes to the moment when it is called silent
   Duration steady{0};
+  std::optional<Instant> others_since = {};  ///< another blade has been heard without a break from then on
 };
 
 enum class Witnesses : std::uint8_t {

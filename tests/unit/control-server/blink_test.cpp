@@ -23,11 +23,17 @@ class Blink : public testing::Test {
   }
   /// The standby's stream delivers what had to wait.
   void the_mirrors_votes_come() {
-    for (const unsigned role : {1U, 2U, 3U}) { sut_->mirror_vote(role, Vote::Down); }
+    for (const unsigned role : {1U, 2U, 3U}) {
+      sut_->stream_ends(role);
+      sut_->mirror_vote(role, Vote::Down);
+    }
   }
   void is_heard(unsigned blade) {
     sut_->own_vote(Chassis::blade_id(blade), Vote::Up);
-    if (blade <= 3) { sut_->mirror_vote(blade, Vote::Up); }
+    if (blade <= 3) {
+      sut_->mirror_vote(blade, Vote::Up);
+      sut_->mirror_state(blade, MirrorPhase::Synced);
+    }
     sut_->pass(200ms);
   }
   void expect_nobody_was_taken_over() {
@@ -79,6 +85,59 @@ TEST_F(Blink, AVoiceThatWasBackBeforeTheSilenceIsAWitnessAtOnce) {
   EXPECT_EQ(sut_->state(1), RoleState::OnMirror);
 }
 
+/// The standby's cable blinks, or its blade's host-agent is restarted, and the one active dies within that moment.
+TEST_F(Blink, ADeathTogetherWithABlinkOfTheOnlyWitnessIsTakenOverWhenThatOneIsSteady) {
+  begin(config(1));
+  sut_->own_vote(sut_->standby(), Vote::Down);
+  sut_->pass(200ms);
+  sut_->silence(1);
+  sut_->pass(1500ms);
+  sut_->own_vote(sut_->standby(), Vote::Up);
+  sut_->pass(sut_->config.timings.voices_return - 1ms);
+  EXPECT_EQ(sut_->state(1), RoleState::Protected);
+  EXPECT_TRUE(sut_->all<Isolate>().empty());
+  sut_->pass(1ms);
+  EXPECT_EQ(sut_->state(1), RoleState::OnMirror);
+}
+
+TEST_F(Blink, AWitnessThatNeverIsSteadyIsWaitedForNoLongerThanItsBound) {
+  begin(config(1));
+  const Instant began = sut_->now;
+  sut_->own_vote(sut_->standby(), Vote::Down);
+  sut_->silence(1);
+  while (sut_->state(1) == RoleState::Protected && sut_->now < began + 1min) {
+    sut_->own_vote(sut_->standby(), Vote::Down);
+    sut_->pass(500ms);
+    sut_->own_vote(sut_->standby(), Vote::Up);
+    sut_->pass(2s);
+  }
+  EXPECT_EQ(sut_->state(1), RoleState::OnMirror);
+  EXPECT_LE(sut_->now, began + 12s);
+}
+
+/// Port by port, a line card after the other: longer than one voice needs to be steady.
+TEST_F(Blink, WhoIsHeardLastSaysHowLongTheNetworkHasBeenBack) {
+  begin();
+  the_network_goes();
+  the_mirrors_votes_come();
+  for (const unsigned blade : {4U, 3U, 2U}) {
+    is_heard(blade);
+    sut_->pass(2s);
+  }
+  expect_nobody_was_taken_over();
+  is_heard(1);
+  expect_nobody_was_taken_over();
+}
+
+TEST_F(Blink, OneThatWasHeardAllAlongIsAWitnessAtOnceWhoeverElseComesAndGoes) {
+  begin();
+  sut_->own_vote(Chassis::blade_id(2), Vote::Down);
+  sut_->pass(200ms);
+  sut_->silence(1);
+  sut_->own_vote(Chassis::blade_id(2), Vote::Up);
+  EXPECT_EQ(sut_->state(1), RoleState::OnMirror);
+}
+
 GroupConfig with_a_witness() {
   auto group = config(3);
   WitnessConfig witness;
@@ -113,6 +172,21 @@ TEST_F(Blink, AWitnessThatWasLostWithAllBladesIsNotOneThatFailedByItself) {
   sut_->pass(1s);
   expect_nobody_was_taken_over();
   EXPECT_NE(sut_->status(1).detail.find("no witness is reached"), std::string::npos) << sut_->status(1).detail;
+}
+
+/// The standby's host-agent has no stream to us for days (its key), so the mirror's vote is days younger than ours.
+TEST_F(Blink, AWitnessThatFailedAfterOurOwnEyesIsNoReasonToBelieveNobody) {
+  begin(with_a_witness());
+  sut_->step(WitnessSeen{"switch-a", Vote::Up, sut_->now - 5s});
+  sut_->own_vote(Chassis::blade_id(1), Vote::Down);  // by its key: it lives, and the mirror hears it
+  sut_->pass(24h);
+  sut_->step(WitnessSeen{"switch-a", Vote::Down, {}});
+  sut_->pass(24h);
+  ASSERT_EQ(sut_->state(1), RoleState::Protected);
+  sut_->stream_ends(1);
+  sut_->mirror_vote(1, Vote::Down);
+  sut_->pass(1s);
+  EXPECT_EQ(sut_->state(1), RoleState::OnMirror) << sut_->status(1).detail;
 }
 
 }  // namespace

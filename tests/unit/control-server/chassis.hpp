@@ -144,10 +144,17 @@ class Chassis {
       mirror_state(i, MirrorPhase::Synced);
     }
   }
-  /// Both observers stop hearing a blade, a moment apart.
+  /// The active's stream to its mirror ends with the active, and the mirror says so.
+  void stream_ends(unsigned blade) {
+    const auto* role = group->find(role_id(blade));
+    const bool on_host = role != nullptr && role->ownership().place == Place{blade_id(blade), PlaceKind::Host};
+    if (on_host && role->mirrors_phase() == MirrorPhase::Synced) { mirror_state(blade, MirrorPhase::Connected); }
+  }
+  /// Both observers stop hearing a blade, a moment apart, and so does its mirror.
   void silence(unsigned blade) {
     own_vote(blade_id(blade), Vote::Down);
     pass(10ms);
+    stream_ends(blade);
     if (group->find(role_id(blade)) != nullptr) { mirror_vote(blade, Vote::Down); }
   }
 

@@ -420,7 +420,7 @@ TEST_F(ConfigFileTest, ARuleSetThatNftablesRefusesIsToldWithItsLine) {
     return config ? "none" : config.error().message;
   };
   const auto told = [&](const std::string& line) {
-    return path() + ":43: nftables refuses " + folder_ + "/role-1.nft:" + line;
+    return path() + ":44: nftables refuses " + folder_ + "/role-1.nft:" + line;
   };
   const auto garbage = complaint("table inet x {\n  {{{\n");
   EXPECT_TRUE(garbage.starts_with(told("2:3-3: Error: syntax error"))) << garbage;
@@ -443,7 +443,7 @@ TEST_F(ConfigFileTest, ARoleThatNoBladeWouldTakeIsTold) {
   expect_problem("command = [\"/usr/bin/session-service\", \"--port\", \"80\"]", words + "]",
                  told + "not valid on the wire: ServeRole.application.command must be at most 128 entries");
   std::ofstream(folder_ + "/role-1.nft") << "# caf\xe9, as Latin-1 has it\ntable inet role {}\n";
-  expect_problem("number = 1", "number = 2", ":43: " + told + "a text of it is not UTF-8");
+  expect_problem("number = 1", "number = 2", ":44: " + told + "a text of it is not UTF-8");
 }
 
 TEST_F(ConfigFileTest, TwoRolesOnOneBladeAreRefused) {

@@ -195,6 +195,60 @@ TEST(HoldOut, TwoBladesOfFourThatFailTogetherAreHeldOutAndSoIsOneBesideBladesTha
   EXPECT_TRUE(chassis.noted("held-out", "held out after 3 failures within 600 s"));
 }
 
+/// Silent as a blade without power, and back with what it had.
+void flap_of(Chassis& chassis, const BladeId& blade, const std::vector<link::HeldRole>& held) {
+  chassis.own_vote(blade, Vote::Down);
+  chassis.pass(5s);
+  chassis.step(AgentLost{blade});
+  chassis.own_vote(blade, Vote::Up);
+  chassis.hello(blade, held);
+}
+const std::vector<link::HeldRole> kRole1OnHost = {{RoleId{"role-1"}, Term{1}, PlaceKind::Host, true}};
+
+/// It hears its own blade without any network, so that one is never away.
+TEST(HoldOut, TheNetworksFailureIsHeldAgainstNobodyWhereTheControlServerIsOnTheStandbyOfOneActive) {
+  auto group = strict();
+  group.control_blade = group.standbys().front();
+  Chassis chassis(group);
+  chassis.bring_up();
+  for (int i = 0; i < 4; ++i) {
+    chassis.pass(30s);
+    flap_of(chassis, BladeId{"blade-1"}, kRole1OnHost);
+  }
+  for (const auto& blade : chassis.group->status().blades) { EXPECT_EQ(blade.detail, "") << blade.blade.value; }
+}
+
+TEST(HoldOut, TwoBladesThatFailOneAfterTheOtherAreNotTheNetwork) {
+  Chassis chassis(strict());
+  chassis.bring_up();
+  for (int i = 0; i < 3; ++i) {
+    chassis.pass(30s);
+    flap(chassis);
+    flap_of(chassis, BladeId{"blade-1"}, kRole1OnHost);
+  }
+  EXPECT_NE(chassis.group->status().blades[0].detail.find("held out after 3"), std::string::npos);
+  EXPECT_NE(chassis.group->status().blades[1].detail.find("held out after 3"), std::string::npos);
+}
+
+/// Their kernels closed the streams: they lived all the time.
+TEST(HoldOut, HostAgentsThatAreRestartedTogetherAreNotTheNetworkThatTookABlade) {
+  auto group = config(3);
+  group.hold_out = {3, 10min, 1h};
+  Chassis chassis(group);
+  chassis.bring_up();
+  for (int i = 0; i < 3; ++i) {
+    chassis.pass(30s);
+    for (const unsigned number : {2U, 3U}) { chassis.step(AgentLost{Chassis::blade_id(number)}); }
+    flap_of(chassis, BladeId{"blade-1"}, kRole1OnHost);
+    for (const unsigned number : {2U, 3U}) {
+      chassis.hello(Chassis::blade_id(number), {{Chassis::role_id(number), Term{1}, PlaceKind::Host, true}});
+    }
+    chassis.step(AgentLost{chassis.standby()});
+    chassis.hello(chassis.standby());
+  }
+  EXPECT_NE(chassis.group->status().blades[0].detail.find("held out after 3"), std::string::npos);
+}
+
 /// Of an active, as far as it can be: nobody else is there to serve its role.
 void crash(Chassis& chassis) {
   const link::ApplicationFailed failed{RoleId{"role-1"}, chassis.own(1).term, "killed by signal 11"};

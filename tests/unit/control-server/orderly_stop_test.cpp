@@ -23,6 +23,7 @@ class OrderlyStop : public testing::Test {
     sut_->own_vote(kBlade1, Vote::Unknown);
     sut_->mirror_vote(1, Vote::Unknown);
     sut_->step(AgentLost{kBlade1});
+    sut_->stream_ends(1);  // the host-agent was its other end
   }
   /// As link::bfd::PeerVote tells it.
   void nothing_is_heard_for_its_bound() {
@@ -37,7 +38,8 @@ TEST_F(OrderlyStop, ABladeThatIsShutDownIsTakenOverWhenItsHostAgentIsNotBackInTi
   its_host_agent_ends();
   sut_->pass(link::kVoteUnknownMax - 1ms);
   EXPECT_EQ(sut_->state(1), RoleState::Protected) << "it may be a restart";
-  nothing_is_heard_for_its_bound();
+  sut_->pass(1ms);
+  sut_->silence(1);
   EXPECT_EQ(sut_->state(1), RoleState::OnMirror);
   EXPECT_TRUE(sut_->isolated.contains(kBlade1));
 }
@@ -49,6 +51,7 @@ TEST_F(OrderlyStop, AHostAgentThatIsBackInTimeIsNoFailure) {
   sut_->hello(kBlade1, {{RoleId{"role-1"}, Term{1}, PlaceKind::Host, true}});
   sut_->own_vote(kBlade1, Vote::Up);
   sut_->mirror_vote(1, Vote::Up);
+  sut_->mirror_state(1, MirrorPhase::Synced);
   sut_->pass(1min);
   EXPECT_EQ(sut_->state(1), RoleState::Protected);
   EXPECT_TRUE(sut_->all<Isolate>().empty());
@@ -64,6 +67,41 @@ TEST_F(OrderlyStop, WhereAnUpgradeTakesLongerItIsWaitedForAsLongAsTheConfigurati
   EXPECT_EQ(sut_->state(1), RoleState::Protected);
   sut_->pass(1s);
   EXPECT_EQ(sut_->state(1), RoleState::OnMirror);
+}
+
+/// A host-agent that is killed: BFD says nothing, it falls silent.
+TEST_F(OrderlyStop, OneThatWasKilledIsWaitedForAsLongAsTheConfigurationSaysAndIsTakenOverThen) {
+  auto group = config(2);
+  group.timings.agent_restart = 8s;
+  begin(group);
+  sut_->step(AgentLost{kBlade1});
+  sut_->silence(1);
+  sut_->pass(7s);
+  EXPECT_EQ(sut_->state(1), RoleState::Protected);
+  sut_->pass(1s);
+  EXPECT_EQ(sut_->state(1), RoleState::OnMirror);
+}
+
+TEST_F(OrderlyStop, ACopyIsGivenUpWhenNobodyHasSpokenInTime) {
+  begin();
+  its_host_agent_ends();
+  sut_->pass(link::kVoteUnknownMax + sut_->config.timings.vote_settle());
+  EXPECT_EQ(sut_->state(1), RoleState::Exposed) << "what it commits goes nowhere, and no failure is seen";
+}
+
+/// Its blade serves the role by the mirror, and dies.
+TEST_F(OrderlyStop, AServingMirrorWhoseBladeDiedIsToldAtOnceAndOneWhoseHostAgentWasKilledInTime) {
+  for (const bool killed : {false, true}) {
+    begin();
+    sut_->silence(1);
+    ASSERT_EQ(sut_->state(1), RoleState::OnMirror);
+    if (killed) { sut_->step(AgentLost{sut_->standby()}); }
+    sut_->own_vote(sut_->standby(), Vote::Down);
+    if (!killed) { sut_->step(AgentLost{sut_->standby()}); }
+    EXPECT_EQ(sut_->state(1), killed ? RoleState::OnMirror : RoleState::Lost);
+    sut_->pass(sut_->config.timings.agent_restart);
+    EXPECT_EQ(sut_->state(1), RoleState::Lost);
+  }
 }
 
 }  // namespace

@@ -1,0 +1,69 @@
+// SPDX-License-Identifier: Apache-2.0
+/// What the votes about a role's active say now, and until when they may say more: one function for both, since a copy
+/// that is given up before the verdict cannot be activated after it.
+///
+///     stream ends, votes: unknown, or down         verdict                   out_until
+///     ├─────────────────────────────────────────────┼──────── settle ─────────────┤
+///     └─ the copy is kept, however long sync_grace is ────────────────────────────┘
+#include <algorithm>
+
+#include "core/role_machine.hpp"
+
+namespace understudy::control {
+
+RoleMachine::VotesWord RoleMachine::votes_word(const StepContext& context, const Ballot& mirror,
+                                               const Neighbours& neighbours) const {
+  const auto& timings = context.config.timings;
+  const auto& blade = context.blades.at(own_.place.blade);
+  const auto judgement = judge(blade.bfd, mirror, neighbours.surroundings, timings.vote_settle(), context.now);
+  VotesWord word{judgement.verdict, judgement.again, std::nullopt};
+  // A daemon's restart is no failure (D13): its BFD falls silent with it, the kernel and the role go on. A dead blade
+  // closes no stream, so there the silence comes first and nothing is waited for.
+  std::optional<Instant> back;
+  if (blade.sign_of_life) { back = *blade.sign_of_life + timings.agent_restart; }
+  if (word.verdict == Verdict::Dead && back && context.now < *back) {
+    word.verdict = Verdict::Unsettled;
+    word.again = back;
+  }
+  Ballot own = blade.bfd;
+  own.since = std::max(own.since, started_);  // who was never heard has been unknown from the start of this life on
+  if (auto due = judgement_is_due(own, mirror)) {
+    for (const auto& later : {judgement.again, back}) { due = later ? std::max(*due, *later) : *due; }
+    // It is carried out in this very step.
+    if (word.verdict == Verdict::Dead && can_take_over(context)) { due = std::max(*due, context.now); }
+    word.out_until = *due + timings.vote_settle();
+  }
+  return word;
+}
+
+Verdict RoleMachine::verdict_about(StepContext& context, const Ballot& mirror, const Neighbours& neighbours) {
+  const auto word = votes_word(context, mirror, neighbours);
+  if (word.again) { arm(Timer::Votes, *word.again); }
+  return word.verdict;
+}
+
+void RoleMachine::arm_at_latest(Timer timer, Instant at) {
+  const auto& armed = timers_[static_cast<std::size_t>(timer)];
+  arm(timer, armed ? std::min(*armed, at) : at);
+}
+
+/// In the background; nothing waits for it. One that is heard again for long enough is not cut off its power for a
+/// silence that is over: what it has of the role may be the last copy, and the role its own again when the mirror
+/// cannot take over. A voice now and then is no such news: a blade that hangs has one too.
+void RoleMachine::consider_cutting_power(StepContext& context) {
+  if (!power_due_) { return; }
+  const auto& active = context.blades.at(config_.active);
+  if (!by_silence_ || own_.place.blade == config_.active) {
+    power_due_ = false;
+  } else if (active.silent()) {
+    power_due_ = false;
+    context.power_off(config_.active);
+  } else if (active.bfd.vote == link::Vote::Up &&
+             context.now < active.bfd.since + context.config.timings.vote_settle()) {
+    arm_at_latest(Timer::Votes, active.bfd.since + context.config.timings.vote_settle());
+  } else if (active.bfd.vote != link::Vote::Unknown) {  // heard, or it has said Hello
+    power_due_ = by_silence_ = false;
+  }
+}
+
+}  // namespace understudy::control
