@@ -6,6 +6,14 @@
 ///
 /// Pure: no sockets, clocks, threads, files. The same object runs in the daemon and in the simulator. The caller
 /// performs the effects in the listed order and calls again at next_deadline() with Tick.
+///
+/// Invariants
+///   - Roles are settled after every event, each with its neighbours' facts of that very moment, by priority: who goes
+///     first takes the standby, and the others see it taken.
+///   - When mirrors are released, that of a lost role is spared: it may be the only copy.
+///   - What is ordered stands in the effects of the same step; nothing is remembered to be sent later but by a timer.
+/// The surprising rule: a standby that serves a role on its host runs no mirrors any more, so the movement of one role
+/// exposes all the others, and is held back while one of them needs its mirror.
 
 #include <map>
 #include <optional>

@@ -6,7 +6,10 @@
 ///
 ///     failure ... failure (the K-th within the window) -> held out -> let back: nothing is held against it any more
 ///
-/// What a blade serves or mirrors already is left alone: taking it away would be one failure more.
+/// Invariants
+///   - Only failures within the window count, and none from before a letting back.
+///   - Ages survive a control-server, instants do not: no clock of this machine goes on through its reboot.
+/// The surprising rule: what a blade serves or mirrors already is left alone. Taking it away would be one failure more.
 
 #include <deque>
 #include <optional>

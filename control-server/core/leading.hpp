@@ -3,8 +3,7 @@
 /// Which of several control-servers decides: what is asked of etcd next, and what its answers mean. Pure; election.hpp
 /// asks the real etcd, the simulator one that is late and loses answers.
 ///
-///     begin ──► [drop the lost lease] ──► keep the lease, or a new one ──► look who leads ──► [campaign] ──► next
-///     round
+///     begin ─► [drop the lost lease] ─► keep the lease, or a new one ─► look who leads ─► [campaign] ─► next round
 ///
 ///     follower ──the key is not there: created, with our lease──► leader ──not renewed in time, or taken──► follower
 ///
@@ -14,8 +13,9 @@
 ///     lease: it has ended here before the key can be gone there. An ended right never comes back; the same
 ///     control-server has to win again, under a new token.
 ///   - Of what was asked and not answered nothing is assumed: a campaign that was won without our hearing of it is
-///   found
-///     by its lease.
+///     found by its lease.
+/// The surprising rule: a leader whose renewal was answered late may have lost the lead already. The right is counted
+/// from the sending, and an answer that comes after its end wins nothing back.
 
 #include <cstdint>
 #include <optional>

@@ -138,10 +138,15 @@ void RoleMachine::on_mirrors_released(StepContext& context, const BladeId& blade
 
 bool RoleMachine::spares_its_mirror(const StepContext& context) {
   if (state_ == RoleState::TakingOver || state_ == RoleState::OnMirror || state_ == RoleState::Moving) { return true; }
-  const bool silent = context.blades.at(config_.active).silent() || mirror_ballot_.vote == Vote::Down;
+  const auto& active = context.blades.at(config_.active);
+  const bool silent = active.silent() || mirror_ballot_.vote == Vote::Down || !active.connected;
   const bool unserved = state_ == RoleState::Starting || state_ == RoleState::Lost || silent;
   const bool untold = !sync_.phase() && sync_.followed();  // its host-agent has just said Hello
-  const bool may_have_it = untold || sync_.says(MirrorPhase::Synced) || sync_.says(MirrorPhase::Connected);
+  const auto held = held_.find(standby_);
+  // A store that has lost its memory knows of no owner yet. A guest that serves, or died serving, is not to be shut
+  // down: what is left of it is the way back.
+  const bool claims = held != held_.end() && held->second.kind == PlaceKind::Mirror && held->second.serving;
+  const bool may_have_it = untold || claims || sync_.says(MirrorPhase::Synced) || sync_.says(MirrorPhase::Connected);
   spared_ = unserved && on_own_blade() && may_have_it;
   return spared_;
 }
@@ -274,8 +279,11 @@ void RoleMachine::act_on(StepContext& context, Verdict verdict) {
     case Verdict::Healthy:
       clear(context, "observers");
       clear(context, "silent");
-      if (state_ == RoleState::Exposed || state_ == RoleState::Protected) {
-        moved_ = std::exchange(spared_, false) || moved_;  // its blade was only not heard
+      // Its blade was only not heard. A voice alone is no such news: one that has rebooted has a voice before it says
+      // Hello, and the copy is all that is left of the role.
+      if (context.blades.at(own_.place.blade).connected &&
+          (state_ == RoleState::Exposed || state_ == RoleState::Protected)) {
+        moved_ = std::exchange(spared_, false) || moved_;
       }
       if (std::exchange(silent_, false) && state_ == RoleState::Lost) {
         become(context, on_own_blade() ? RoleState::Exposed : RoleState::OnHost, blade + " is heard again");

@@ -17,7 +17,12 @@
 ///   + whatever the mirror is.
 ///   Instead of TAKE OVER for a while after such a takeover: TriedBefore. One that failed has given the role back.
 ///
-/// All but TAKE OVER leave the role where it is, with an alarm. Nothing here makes a role LOST.
+/// Invariants
+///   - All but TAKE OVER leave the role where it is, with an alarm. Nothing here makes a role LOST.
+///   - A takeover for this reason is tried once in a while: one that failed has given the role back, as unwell as
+///   before.
+/// The surprising rule: when all actives of a network lack it, nobody moves. The switch has died, and the standby's own
+/// word that it has the link may only be a moment younger than the truth.
 
 #include <optional>
 #include <set>

@@ -4,6 +4,8 @@
 ///   mirror failed ─► StandDown ─► Stopped ───────────────────────────► a new term at the blade
 ///                        └─ the standby is gone ─► isolated, or off ──┘  (read back; nothing else is served there)
 ///
+/// Invariants: the blade serves only under a term that is stored after the mirror's word, or after evidence that its
+/// standby is stopped; and only while it is healthy.
 /// The surprising rule: a standby that was isolated for this is heard outside again only when nothing on it can speak
 /// for the role. Its mirror may have been activated late.
 #include "core/role_machine.hpp"

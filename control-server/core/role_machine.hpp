@@ -2,13 +2,12 @@
 #pragma once
 /// One role's life.
 ///
-///   STARTING ──serving──► EXPOSED ◄──sync lost──► PROTECTED ──failure seen──► TAKING_OVER ──activated──► ON_MIRROR
-///      ▲                     │ no mirror                                     evidence                     │    ▲
-///      │                     ▼                                               store term+1      reserve term    │
-///      └──new term/serve── LOST                                              activate               order   rolled
-///      back
-///                                                                                                     ▼        │
-///                                                     ON_HOST ◄──────────moved, stored────────────  MOVING ────┘
+///   STARTING ─serving─► EXPOSED ◄─sync lost─► PROTECTED ─failure seen─► TAKING_OVER ─activated─► ON_MIRROR
+///      ▲                   │ no mirror                                  evidence                   │     ▲
+///      │                   ▼                                            store term+1    reserve term     │
+///      └─new term/serve─ LOST                                           activate               order     │ rolled back
+///                                                                                                ▼       │
+///                                                  ON_HOST ◄────────moved, stored──────────── MOVING ────┘
 ///
 /// Events only change facts; what follows from the facts is decided in settle(), after every event, so that the
 /// order in which facts arrive does not matter. Invariants:
@@ -121,7 +120,8 @@ class RoleMachine {
   /// True once after a movement was stored: the standby's guests are to be released.
   [[nodiscard]] bool take_moved() { return std::exchange(moved_, false); }
   /// True: a release must leave its mirror alone. It serves, is about to, or has the only copy of a role that nobody
-  /// serves, or whose blade is not heard; then the release is asked for once more when the role is served and heard.
+  /// serves, or whose blade is not heard or has not said what it has; then the release is asked for once more when the
+  /// role is served and heard.
   [[nodiscard]] bool spares_its_mirror(const StepContext& context);
   [[nodiscard]] bool awaits_give_back() const {
     return state_ == RoleState::TakingOver && step_ == Step::AwaitGiveBack;
@@ -179,6 +179,7 @@ class RoleMachine {
   void owner_on_mirror_says_hello(StepContext& context, const std::optional<link::HeldRole>& held);
   void other_says_hello(StepContext& context, const BladeId& blade, const std::optional<link::HeldRole>& held);
   void newer_than_the_store(StepContext& context, const BladeId& blade, const link::HeldRole& held);
+  [[nodiscard]] bool active_may_have_it(const StepContext& context) const;
   void serve_under_new_term(StepContext& context, const BladeId& blade, link::StopEvidence evidence);
   void confirm_serving(StepContext& context);
   void adopted(StepContext& context);

@@ -147,13 +147,21 @@ void RoleMachine::consider_first_term(StepContext& context) {
   newer_than_the_store(context, *where, *best);
 }
 
+/// It was given the role back, and the store has lost that: its mirror looks as if it had only been told to stand down.
+/// Its own word is awaited as long as it is heard, and not for ever.
+bool RoleMachine::active_may_have_it(const StepContext& context) const {
+  const auto& active = context.blades.at(config_.active);
+  return state_ == RoleState::Starting && !active.connected && !active.silent() && armed(Timer::Hello);
+}
+
 /// A blade serves under a term that the store never heard of: the store is older than the truth.
 void RoleMachine::newer_than_the_store(StepContext& context, const BladeId& blade, const HeldRole& held) {
   if (!held.serving) {  // a number to stay above, nothing more
     if (blade != own_.place.blade || step_ == Step::AwaitGiveBack) { return; }
     if (own_.place.kind == PlaceKind::Host) {
       serve_under_new_term(context, blade, StopEvidence::StoodDown);
-    } else if (held.kind == PlaceKind::Mirror) {  // whoever took the role from it did not live to give it to anybody
+    } else if (held.kind == PlaceKind::Mirror && !active_may_have_it(context)) {
+      // Whoever took the role from it did not live to give it to anybody.
       become(context, RoleState::TakingOver, "the mirror was told to stand down, and nobody else has the role");
       verify_and_activate(context);
     }
@@ -408,6 +416,11 @@ void RoleMachine::retry_start(StepContext& context) {
                 " is not started, taken over or moved before that; is it on, and what says `systemctl status "
                 "understudy-host-agent` there?");
     }
+  }
+  const auto mirror = held_.find(standby_);
+  if (state_ == RoleState::Starting && own_.place.kind == PlaceKind::Mirror && !pending_ && mirror != held_.end() &&
+      mirror->second.term > own_.highest()) {
+    newer_than_the_store(context, standby_, HeldRole(mirror->second));
   }
   if (step_ == Step::AwaitMirrorsWord) { await_mirrors_word(context); }
   // Its blade was not fit to have it back when the standby came without it, and is now.

@@ -165,7 +165,10 @@ void RoleMachine::send_activate(StepContext& context) {
   const auto deadline_ms = std::chrono::duration_cast<std::chrono::milliseconds>(deadline).count();
   context.send(standby_, link::Activate{id(), own_.term, evidence_, static_cast<std::uint32_t>(deadline_ms)});
   context.send(config_.active, link::StandDown{id(), own_.term});
-  if (by_silence_) { context.power_off(config_.active); }  // in the background; nothing waits for it
+  // In the background; nothing waits for it. One that is heard again is not cut off its power for a silence that is
+  // over: what it has of the role may be the last copy, and the role its own again when the mirror cannot take over.
+  by_silence_ = by_silence_ && context.blades.at(config_.active).silent();
+  if (by_silence_) { context.power_off(config_.active); }
 }
 
 void RoleMachine::on_report(StepContext& context, const BladeId& blade, const link::Activated& report) {

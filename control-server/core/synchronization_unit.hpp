@@ -3,11 +3,12 @@
 /// The synchronization unit, of one role: what its mirror and its active say of replication, and what follows from it.
 /// It orders sync and resync, knows what the mirror has acknowledged, and alone says that the role is PROTECTED.
 ///
-///     EXPOSED ──the mirror: SYNCED──► PROTECTED ──it says so no more, or the active: nothing is acknowledged──►
-///     DOUBTED
-///        ▲                             ▲                                                                           │
-///        │                             └──────────── SYNCED again, in the same boot, and acknowledging ◄───────────┤
-///        └── at once: a new sync began, the guest failed or restarted, its blade is gone; else when grace is over ─┘
+///     EXPOSED ─the mirror: SYNCED─► PROTECTED ─it says so no more, or nothing is acknowledged─► DOUBTED
+///        ▲                            ▲                                                           │
+///        │                            └──── SYNCED again, in the same boot, and acknowledging ◄───┤
+///        │                                                                                        │
+///        └─ at once: a new sync began, the guest failed or restarted, its blade is gone; ─────────┘
+///           else when grace is over
 ///
 /// The role machine asks (judge) after every event; this class alone knows why. DOUBTED counts as protected: what was
 /// synced a moment ago is as good as the last change that arrived, and the sync may have ended because the active is

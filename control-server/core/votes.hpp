@@ -14,6 +14,9 @@
 ///   blade: see witnesses.hpp. "mirror"/"control": that observer alone is blind, an alarm and no failover.
 /// docs/VOTES.md has the whole table; a test compares it with this function, row by row.
 ///
+/// Invariants
+///   - One observer's word alone never kills: DEAD takes both, and somebody who shows that the network works.
+///   - The same votes give the same verdict; time enters only as the ages of the votes.
 /// The surprising rule: a difference between the observers means nothing for `settle`, since they never see one
 /// failure at the same instant.
 

@@ -13,7 +13,13 @@
 ///   - lasts for `steady` while the blade stays silent: a blade whose voice only came back late is heard by then. This
 ///     is for a witness that is asked seldom, and for one that has itself been away.
 /// One that was lost for `steady` before the silence began has failed by itself: it counts for nobody, as if it were
-/// not there. A witness says nothing about a blade. docs/VOTES.md has the table of what follows; votes.hpp applies it.
+/// not there. docs/VOTES.md has the table of what follows; votes.hpp applies it.
+///
+/// Invariants
+///   - A witness says nothing about a blade, only about the network of those who listen.
+///   - One that answered is enough; that all are lost takes every one that counts.
+/// The surprising rule: an answer that arrives after the silence began proves nothing when its echo was sent before.
+/// The cable may have gone in between, and taken the blade's packets with it.
 
 #include <optional>
 #include <vector>

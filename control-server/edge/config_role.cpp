@@ -9,6 +9,7 @@
 #include <sstream>
 
 #include "understudy/common/config_checks.hpp"
+#include "understudy/link/control_api_carries.hpp"
 #include "understudy/link/region_schema.hpp"
 #include "understudy/net/nft.hpp"
 #include "understudy/net/records.hpp"
@@ -96,6 +97,7 @@ class RoleReader {
     spec.link_down_ms = link_down_ms_;
     check_region(table, spec);
     spec.version = digest(spec);
+    check_carried(table, spec);
     return role;
   }
 
@@ -112,6 +114,14 @@ class RoleReader {
                                       std::to_string(spec.flow_capacity) +
                                       " flows and the application's store; write " +
                                       std::to_string((needed.value() + mib - 1) / mib) + ", or hold less");
+    }
+  }
+
+  /// As before; a text that is no UTF-8 can only be the rule set, TOML's own are checked.
+  static void check_carried(ConfigTable& table, const link::RoleSpec& spec) {
+    if (const auto carried = link::carries(spec); !carried) {
+      table.problem(table.has("ruleset_file") ? "ruleset_file" : "name",
+                    "no blade can be told of " + spec.id.value + ": " + carried.error().message);
     }
   }
 

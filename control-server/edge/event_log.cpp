@@ -83,20 +83,52 @@ void EventLog::flush() {
   flush_posted_ = false;
   for (; told_ < waiting_.size(); ++told_) { tell(waiting_[told_]); }
   if (local_ == nullptr) { return write_batch(); }
+  write_locally();
+}
+
+/// What a full disk refuses is kept, and written when it has room.
+void EventLog::write_locally() {
+  keep_newest();
   if (waiting_.empty()) { return; }
-  for (auto& event : waiting_) { event.id = ++last_id_; }
-  const auto done = local_->append({waiting_.begin(), waiting_.end()});
-  if (!done) { log::error("the event log is not written: {}", log::describe(done.error())); }
+  std::vector<link::EventRecord> batch(waiting_.begin(), waiting_.end());
+  auto id = last_id_;
+  for (auto& event : batch) { event.id = ++id; }
+  if (const auto done = local_->append(batch); !done) {
+    tell_failure(done.error());
+    again_.expires_after(kAgain);
+    again_.async_wait([this, alive = std::weak_ptr(alive_)](const boost::system::error_code& error) {
+      if (!error && !alive.expired()) { write_locally(); }
+    });
+    return;
+  }
+  again_.cancel();
+  tell_written();
+  last_id_ = id;
   waiting_.clear();
   told_ = 0;
   on_written_();
 }
 
-void EventLog::write_batch() {
-  while (waiting_.size() > kWaitingMax && !writing_) {
+void EventLog::keep_newest() {
+  while (waiting_.size() > kWaitingMax) {
     waiting_.pop_front();
     told_ -= told_ > 0 ? 1U : 0U;
+    ++lost_;
   }
+}
+
+void EventLog::tell_failure(const Error& error) {
+  if (std::exchange(failing_, true)) { return; }
+  log::error("the event log is not written, what happens is kept and tried again: {}", log::describe(error));
+}
+
+void EventLog::tell_written() {
+  if (std::exchange(failing_, false)) { log::warn("the event log is written again; {} events were lost", lost_); }
+  lost_ = 0;
+}
+
+void EventLog::write_batch() {
+  if (!writing_) { keep_newest(); }
   if (!writer_ || writing_ || waiting_.empty()) { return; }
   const std::size_t count = std::min(waiting_.size(), kBatch);
   for (std::size_t i = 0; i < count; ++i) {
@@ -115,15 +147,13 @@ void EventLog::write_batch() {
 void EventLog::written(std::size_t count, const Status& done) {
   writing_ = false;
   if (done) {
-    failing_ = false;
+    tell_written();
     waiting_.erase(waiting_.begin(), waiting_.begin() + static_cast<std::ptrdiff_t>(count));
     told_ -= std::min(told_, count);
     on_written_();
     return write_batch();
   }
-  if (!std::exchange(failing_, true)) {
-    log::error("the event log is not written, trying again: {}", log::describe(done.error()));
-  }
+  tell_failure(done.error());
   again_.expires_after(kAgain);
   again_.async_wait([this, leading = std::weak_ptr(leading_)](const boost::system::error_code& error) {
     if (!error && !leading.expired()) { write_batch(); }

@@ -39,10 +39,16 @@ class EventLog {
   /// Adds the time, and an id when it is written: soon, by itself.
   void add(link::EventRecord event);
   void flush();
+  /// Why nothing is written is in the daemon's log.
+  [[nodiscard]] bool failing() const { return failing_; }
   void read(std::uint64_t after, std::size_t limit, const link::EventsAnswer& answer);
 
  private:
+  void write_locally();
   void write_batch();
+  void keep_newest();
+  void tell_failure(const Error& error);
+  void tell_written();
   void written(std::size_t count, const Status& done);
   void tell(const link::EventRecord& event);
 
@@ -58,6 +64,7 @@ class EventLog {
   bool flush_posted_ = false;
   bool writing_ = false;
   bool failing_ = false;
+  std::uint64_t lost_ = 0;  ///< since it failed: more than can be kept
   boost::asio::steady_timer again_;
   std::shared_ptr<int> alive_ = std::make_shared<int>(0);
   std::shared_ptr<int> leading_;  ///< answers about an earlier leadership are nobody's

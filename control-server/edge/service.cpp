@@ -93,7 +93,12 @@ Status ControlService::open_edges() {
 }
 
 std::string ControlService::summary() const {
-  if (!group_) { return "another control-server leads, or none yet"; }
+  const std::string warnings = std::string(config_.tls.wire.plain_text ? "PLAIN TEXT; " : "") +
+                               (events_.failing() ? "THE EVENT LOG IS NOT WRITTEN; " : "");
+  return warnings + (group_ ? summary_of_group() : "another control-server leads, or none yet");
+}
+
+std::string ControlService::summary_of_group() const {
   const auto status = group_->status();
   std::string text;
   for (const auto& role : status.roles) { text += role.role.value + " " + role.state + ", "; }

@@ -53,6 +53,7 @@ class ControlService {
   [[nodiscard]] std::string summary() const;
 
  private:
+  [[nodiscard]] std::string summary_of_group() const;
   ControlService(boost::asio::io_context& io, const ServerConfig& config, std::unique_ptr<SwitchDriver> the_switch);
   Status open_store();
   Status open_edges();

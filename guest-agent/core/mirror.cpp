@@ -213,7 +213,8 @@ Effects Mirror::on(const StepFailed& event) {
   sync_ = activity_ == Activity::Draining ? SyncPhase::Connecting : SyncPhase::Lost;
   activity_ = Activity::Mirroring;
   term_ = mirrored_term_;
-  Effects effects{TellActivateFailed{event.detail}, Do{Step::BackToMirroring, term_}};
+  // Told last: one that is restarted behind that word must not take itself for the one that serves.
+  Effects effects{Do{Step::BackToMirroring, term_}, TellActivateFailed{event.detail}};
   // Without it no later try could succeed.
   if (std::exchange(application_ended_, false)) { effects.emplace_back(Do{Step::RestartApplication, term_}); }
   return effects;

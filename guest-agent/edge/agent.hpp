@@ -81,6 +81,7 @@ class Agent {
   void restart_application(Term term);
   void restore();
   Status restore_writing();
+  void try_application_again(Term term, const Error& error);
   void remove_surplus();
   void on_applied(const std::string& store, std::span<const shm::JournalEntry> entries);
   void install_later();
@@ -98,8 +99,8 @@ class Agent {
   link::RunMirror mirror_;
   std::unique_ptr<place::RolePlace> place_;
   std::map<std::string, std::string> standing_;  ///< alarms, told again with each hello
-  std::unique_ptr<Quiesce> quiesce_;  ///< of place_
-  std::uint64_t marker_ = 0;          ///< of the last order to quiesce
+  std::unique_ptr<Quiesce> quiesce_;             ///< of place_
+  std::uint64_t marker_ = 0;                     ///< of the last order to quiesce
   std::optional<net::Installer> installer_;
   std::uint64_t refusals_at_sync_ = 0;  ///< by the kernel, when the last sync began
   std::uint64_t refusals_before_ = 0;   ///< by the kernel, of former copies

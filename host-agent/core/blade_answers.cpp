@@ -145,6 +145,8 @@ Effects Blade::on(Instant, const GuestHello& event) {
     case RoleStage::StartingGuest:
     case RoleStage::Mirroring:
       held->stage = RoleStage::Mirroring;
+      // For all that its agent knows: it ignores what a mirror is told, and only a new guest will follow the next term.
+      held->spoiled = held->spoiled || serves;
       if (new_boot) {
         held->phase = link::MirrorPhase::Connected;
         held->whole_copy = false;

@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // The blade's core: an active lets go of its role in a planned switchover, or takes it back (see blade.hpp).
 //
-//   Quiescing ─► Shipping ─► LettingGo: the stage is ClosingHost, and HandedOver is said when the gate is closed for
-//   good
+//   Quiescing ─► Shipping ─► LettingGo: the stage is ClosingHost; HandedOver is said when the gate is closed for good
 //       └───────────┴─ fails, late, ordered to serve ─► TakingBack ─► OpeningHost: HandOverFailed was said before
 //
 // Invariants
@@ -10,6 +9,8 @@
 //     way back, the second is said before that.
 //   - What is taken back is served under the term that it had: nobody else was promised anything, and the mirror's copy
 //     stays whole for it.
+// The surprising rule: an order to serve that comes in the middle is no error, it is the way back. Who gave it knows
+// that the mirror did not reach the end.
 #include "core/blade.hpp"
 #include "core/blade_words.hpp"
 

@@ -15,6 +15,8 @@
 ///   - Of a role's health commands one runs at a time, and only while this host serves it and its application runs.
 ///   - Unhealthy by so many failures in a row, healthy again by one success and by nothing else.
 ///   - A link of which nothing was heard is there: silence about cables accuses nobody.
+/// The surprising rule: between two stages nothing is said, not even that a role is fit again. The command that would
+/// have said it was not asked, and an alarm that ends by itself would end for no reason.
 
 #include <map>
 #include <optional>

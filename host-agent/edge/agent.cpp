@@ -163,7 +163,8 @@ void Agent::handle(const Event& event) {
 }
 
 std::string Agent::summary() const {
-  std::string text = connected_to_.empty() ? "no control-server" : "control-server " + connected_to_;
+  std::string text = config_.tls.wire.plain_text ? "PLAIN TEXT; " : "";
+  text += connected_to_.empty() ? "no control-server" : "control-server " + connected_to_;
   for (const auto& [role, held] : blade_.roles()) {
     text += "; " + role.value + " " + to_string(held.stage) + ", term " + std::to_string(held.term.value);
   }
@@ -329,7 +330,8 @@ void Agent::perform(const Do& effect) {
       if (movements_.contains(role)) {
         movement_step(role, effect.step, effect.term);
       } else {
-        done(mirrors_.at(role)->stop_serving());
+        const auto mirror = mirrors_.find(role);  // none: its guest was not launched yet, nothing can speak
+        done(mirror != mirrors_.end() ? mirror->second->stop_serving() : Status{});
       }
       return;
     case Step::StopGuest:

@@ -197,16 +197,13 @@ Status Agent::close_host_gate(const RoleId& role) {
   preparing_.erase(role);
   const auto& held = blade_.roles().at(role);
   auto gate = gate_of(held.spec, held.moved);
-  if (!gate) { return gate.error(); }
-  for (const auto& port : gate->ports) {
-    if (auto closed = gate->gate->close(port); !closed) { return closed; }
-  }
+  const Status closed = gate ? net::close_all(*gate->gate, gate->ports) : Status(gate.error());
   if (const auto found = served_.find(role); found != served_.end()) {
     found->second->stop_replicating();
     found->second->place().stop_writing();
   }
   stop_application(role);
-  return {};
+  return closed;
 }
 
 // --- the lease's gate ---

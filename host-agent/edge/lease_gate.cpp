@@ -16,9 +16,7 @@ Status time_gate(net::Gate& gate, const std::vector<std::string>& ports, const T
   }
   if (boot_now() < effect.until) { return done; }
   if (!touched) { return failure("the grant has run out", Errc::Expired); }
-  for (const auto& port : ports) {  // any of them may have been opened after that
-    if (auto closed = gate.close(port); !closed) { return closed; }
-  }
+  if (auto closed = net::close_all(gate, ports); !closed) { return closed; }  // any may have been opened after that
   return failure("the grant ran out while the gate was being opened: it is closed again", Errc::Expired);
 }
 

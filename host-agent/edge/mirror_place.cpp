@@ -105,10 +105,9 @@ void MirrorPlace::prefer(GuestWeight weight) {
 }
 
 Status MirrorPlace::close_gate() {
-  for (const auto& port : mirror_.spec.ports) {
-    if (auto done = network_.gate().close(tap_name(port.name)); !done) { return done; }
-  }
-  return {};
+  std::vector<std::string> taps;
+  for (const auto& port : mirror_.spec.ports) { taps.push_back(tap_name(port.name)); }
+  return net::close_all(network_.gate(), taps);
 }
 
 Status MirrorPlace::stop_serving() {

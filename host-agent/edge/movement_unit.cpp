@@ -126,8 +126,13 @@ void MovementUnit::commit(Term term, std::function<void(Status)> done) {
   // From here on only forward: what fails now is told, and the guest dies all the same.
   const auto cut = [this, done = std::move(done)](const Status& drilled) {
     if (!drilled) { log::error("after the commit: {}", log::describe(drilled.error())); }
-    mirror_.cut([done](const Status& gone) {
-      if (!gone) { log::error("after the commit: {}", log::describe(gone.error())); }
+    mirror_.cut([this, done](const Status& gone) {
+      if (!gone) {
+        transfer_->alarm(
+            "after the movement's commit the mirror's guest is still there: " + log::describe(gone.error()) +
+            "; its processors are stopped and its gate is closed, so it does not speak; do not resume it "
+            "(QMP cont), and reboot this blade when it can be spared");
+      }
       done({});
     });
   };

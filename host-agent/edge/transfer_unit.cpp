@@ -4,6 +4,7 @@
 #include <boost/asio/post.hpp>
 #include <filesystem>
 
+#include "place/surplus.hpp"
 #include "understudy/common/log.hpp"
 #include "understudy/net/namespace.hpp"
 
@@ -11,6 +12,7 @@ namespace understudy::host {
 
 namespace {
 constexpr auto follow_interval = std::chrono::milliseconds(5);
+constexpr auto follow_again = std::chrono::milliseconds(200);  ///< after what was not followed
 constexpr std::size_t chunk_bytes_max = 256 * 1024;
 constexpr int chunks_max = 4096;  ///< of one catch-up: a hostile journal must not keep us for ever
 
@@ -124,7 +126,6 @@ Status TransferUnit::preload() {
   if (!store) { return store.error(); }
   region_.emplace(std::move(region).value());
   net_store_.emplace(std::move(store).value());
-  journal_.emplace(*net_store_, net_store_->committed());  // first the position, then the tables: nothing is missed
   auto scope = net::NamespaceScope::enter(options_.namespace_path);
   if (!scope) { return scope.error(); }
   auto ports = net::PortMap::resolve(place_->options().ports);
@@ -132,36 +133,62 @@ Status TransferUnit::preload() {
   auto installer = net::Installer::open(std::move(ports).value(), {});
   if (!installer) { return installer.error(); }
   installer_.emplace(std::move(installer).value());
-  return installer_->install_all(*net_store_);
+  return install_all();
+}
+
+Status TransferUnit::install_all() {
+  journal_.emplace(*net_store_, net_store_->committed());  // first the position, then the tables: nothing is missed
+  auto installed = installer_->install_all(*net_store_);
+  whole_ = installed.ok();
+  return installed;
+}
+
+/// After anything that was not followed the kernel becomes what the store says, whole. What was erased meanwhile is in
+/// no journal any more.
+Status TransferUnit::begin_anew() {
+  if (auto installed = install_all(); !installed) { return installed; }
+  whole_ = false;
+  auto scope = net::NamespaceScope::enter(options_.namespace_path);
+  if (!scope) { return scope.error(); }
+  const auto surplus = place::Surplus::find(*place_, *net_store_);
+  if (!surplus) { return surplus.error(); }
+  for (const auto& erasure : surplus->erasures()) {
+    if (auto done = installer_->apply(erasure); !done) { return done; }
+  }
+  if (auto done = installer_->flush(); !done) { return done; }
+  whole_ = true;
+  return {};
 }
 
 Status TransferUnit::catch_up() {
   for (int i = 0; i < chunks_max; ++i) {
-    auto chunk = journal_->read(chunk_bytes_max);
-    if (!chunk) { return chunk.error(); }
-    if (chunk->state == shm::JournalReader::State::Nothing) { return installer_->flush(); }
-    if (chunk->state == shm::JournalReader::State::Lapped) {
-      journal_.emplace(*net_store_, net_store_->committed());
-      if (auto installed = installer_->install_all(*net_store_); !installed) { return installed; }
-      continue;
+    if (!whole_) {
+      if (auto done = begin_anew(); !done) { return done; }
     }
+    auto chunk = journal_->read(chunk_bytes_max);
+    if (chunk && chunk->state == shm::JournalReader::State::Nothing) { return installer_->flush(); }
+    whole_ = false;  // until it is known that this chunk has been taken, all of it
+    if (!chunk) { return chunk.error(); }
+    if (chunk->state == shm::JournalReader::State::Lapped) { continue; }
     Status applied;
     auto decoded = shm::for_each_entry(chunk->bytes, [&](const shm::JournalEntry& entry) {
       if (auto done = installer_->apply(entry); !done && applied.ok()) { applied = done; }
     });
+    if (applied.ok()) { applied = installer_->flush(); }
     if (!decoded) { return decoded; }
     if (!applied) { return applied; }
+    whole_ = true;
   }
   return failure("the journal of role " + spec_.id.value + " grows faster than it can be followed", Errc::Expired);
 }
 
 void TransferUnit::follow() {
-  follow_timer_.expires_after(follow_interval);
+  follow_timer_.expires_after(whole_ ? follow_interval : follow_again);
   follow_timer_.async_wait([this, going = std::weak_ptr(following_)](const boost::system::error_code& error) {
     if (error || going.expired()) { return; }
-    if (auto done = catch_up(); !done) {
-      callbacks_.on_alarm("following the mirror's state: " + log::describe(done.error()), "");
-      return;
+    const bool was_whole = whole_;
+    if (auto done = catch_up(); !done && was_whole) {
+      callbacks_.on_alarm("following the mirror's state, which begins anew: " + log::describe(done.error()), "");
     }
     follow();
   });
@@ -182,8 +209,8 @@ Status TransferUnit::check_final(const FinalSequences& final) {
     }
     if (net && reached > told) {
       callbacks_.on_alarm("the mirror of role " + spec_.id.value + " went on recording its kernel's state up to " +
-                          std::to_string(reached.value) + " after it had said that " + std::to_string(told.value) +
-                          " is the last: the end of its kernel's events is not known",
+                              std::to_string(reached.value) + " after it had said that " + std::to_string(told.value) +
+                              " is the last: the end of its kernel's events is not known",
                           "");
     }
   }

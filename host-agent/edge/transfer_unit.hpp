@@ -43,6 +43,7 @@ class TransferUnit {
   void take_over(Term term, std::function<void(Status)> done);
   void discard(std::function<void(Status)> done);
 
+  void alarm(const std::string& text) const { callbacks_.on_alarm(text, ""); }
   [[nodiscard]] bool application_needs_quiescing() const {
     return place_ && place_->application() != nullptr && place_->application()->status().needs_quiescing;
   }
@@ -57,6 +58,8 @@ class TransferUnit {
   void make_place(const Attempt& attempt, const std::function<void(Status)>& done);
   Status make_namespace();
   Status preload();
+  Status install_all();
+  Status begin_anew();
   Status catch_up();
   Status check_final(const FinalSequences& final);
   void follow();
@@ -72,6 +75,7 @@ class TransferUnit {
   std::optional<shm::Store> net_store_;
   std::optional<shm::JournalReader> journal_;
   std::optional<net::Installer> installer_;
+  bool whole_ = false;  ///< the kernel has all of the store up to the journal's position
   boost::asio::steady_timer follow_timer_;
   std::shared_ptr<int> following_;  ///< its handlers hold it weakly: one that is due already cannot be cancelled
   std::shared_ptr<int> attempt_;

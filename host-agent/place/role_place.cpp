@@ -192,13 +192,13 @@ Status RolePlace::begin_writing(Term term) {
   auto collector = net::Collector::open(std::move(ports).value(), options);
   if (!collector) { return collector.error(); }
   collector_.emplace(std::move(collector).value());
+  watch_tables();  // from before the dump: what finds no room in it is told
   if (auto dumped = collector_->dump(*sink_); !dumped) { return dumped; }
   for (const int fd : collector_->fds()) {
     if (fd < 0) { continue; }
     events_.push_back(std::make_unique<boost::asio::posix::stream_descriptor>(io_, dup(fd)));
   }
   watch_all();
-  watch_tables();
   return {};
 }
 

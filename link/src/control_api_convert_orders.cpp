@@ -1,7 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
+#include <google/protobuf/stubs/logging.h>
+
 #include <bit>
 
 #include "control_api_wire.hpp"
+#include "understudy/link/control_api_carries.hpp"
 
 namespace understudy::link {
 namespace {
@@ -183,6 +186,16 @@ pb::Order to_proto(const Order& order) {
                         }},
              order);
   return wire;
+}
+
+Status carries(const RoleSpec& spec) {
+  const google::protobuf::LogSilencer silent;  // what it would say of a text is said here
+  pb::Order wire;
+  if (!wire.ParseFromString(to_proto(Order{ServeRole{spec, Term{1}}}).SerializeAsString())) {
+    return failure("a text of it is not UTF-8", Errc::BadInput);
+  }
+  const auto read = from_proto(wire);
+  return read ? Status{} : Status(read.error());
 }
 
 Result<Order> from_proto(const pb::Order& wire) {

@@ -81,13 +81,14 @@ Result<GroupStatus> from_proto(const pb::GroupStatus& wire) {
   status.bfd = read_bfd(check, wire.bfd());
   check.count(wire.roles_size(), "roles", bounds::kRoles);
   for (const auto& from : wire.roles()) {
-    status.roles.push_back({RoleId{check.name(from.role(), "role")}, check.text(from.state(), "state"),
-                            Place{BladeId{from.blade()}, from_wire(check, kPlace, from.kind(), "kind")},
-                            Term{from.term()}, from.protected_(), check.text(from.mirror_phase(), "mirror_phase"),
-                            check.text(from.detail(), "detail"), check.text(from.lease(), "lease"), from.priority(),
-                            SyncStatus{BladeId{check.optional_name(from.sync().standby(), "sync.standby")},
-                                       check.text(from.sync().stream(), "sync.stream"),
-                                       read_progress(check, from.sync().stores()), from.sync().behind_ms()}});
+    status.roles.push_back(
+        {RoleId{check.name(from.role(), "role")}, check.text(from.state(), "state"),
+         Place{BladeId{check.optional_name(from.blade(), "blade")}, from_wire(check, kPlace, from.kind(), "kind")},
+         Term{from.term()}, from.protected_(), check.text(from.mirror_phase(), "mirror_phase"),
+         check.text(from.detail(), "detail"), check.text(from.lease(), "lease"), from.priority(),
+         SyncStatus{BladeId{check.optional_name(from.sync().standby(), "sync.standby")},
+                    check.text(from.sync().stream(), "sync.stream"), read_progress(check, from.sync().stores()),
+                    from.sync().behind_ms()}});
   }
   check.count(wire.blades_size(), "blades", bounds::kRoles);
   for (const auto& from : wire.blades()) {
@@ -130,6 +131,7 @@ pb::Event to_proto(const EventRecord& event) {
 Result<EventRecord> from_proto(const pb::Event& wire) {
   Check check("Event");
   check.require(wire.severity() <= 2, "severity", "0, 1 or 2");
+  check.require(std::isfinite(wire.ms()), "ms", "a number");
   EventRecord event{wire.id(),
                     wire.time_ns(),
                     static_cast<Severity>(wire.severity()),

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "understudy/link/guest_channel.hpp"
 
+#include <algorithm>
 #include <array>
 #include <boost/json.hpp>
 
@@ -16,6 +17,8 @@ constexpr std::size_t most_stores = 8;
 constexpr std::size_t most_phases = 64;
 constexpr std::size_t most_ports = 64;
 constexpr std::size_t port_bytes_max = 64;
+constexpr std::size_t word_bytes_max = 64;
+constexpr double ms_max = 1e12;
 constexpr std::array activity_names{"idle", "mirroring", "activating", "serving", "quiescing", "quiesced"};
 constexpr std::array phase_names{"starting", "connected", "syncing", "synced", "failed"};
 constexpr std::array vote_names{"unknown", "up", "down"};
@@ -137,9 +140,19 @@ const json::object& read_object(JsonFields& fields, const char* key, std::size_t
   return *object;
 }
 
+/// What is carried on to the control-server as it is. What would not be valid there would end the stream of the whole
+/// blade, its other roles' with it.
+bool is_word(std::string_view text) {
+  return !text.empty() && text.size() <= word_bytes_max && std::all_of(text.begin(), text.end(), [](char letter) {
+    return (letter >= 'a' && letter <= 'z') || (letter >= 'A' && letter <= 'Z') || (letter >= '0' && letter <= '9') ||
+           letter == '.' || letter == '_' || letter == '-';
+  });
+}
+
 Hello read_hello(JsonFields& fields) {
   Hello event;
   event.boot_nonce = fields.string("boot_nonce");
+  if (!is_word(event.boot_nonce)) { fields.problem("boot_nonce is not 1 to 64 letters, digits, '.', '_', '-'"); }
   event.instance = fields.string("instance");
   event.version = fields.string("version");
   event.bundle = fields.string("bundle");
@@ -148,7 +161,7 @@ Hello read_hello(JsonFields& fields) {
   event.memory = fields.string("memory");
   event.load_ns = fields.real("load_ns");
   event.private_load_ns = fields.real("private_load_ns");
-  if (event.boot_nonce.empty() || event.instance.empty()) { fields.problem("a nonce is empty"); }
+  if (event.instance.empty()) { fields.problem("a nonce is empty"); }
   return event;
 }
 
@@ -164,8 +177,9 @@ Ready read_ready(JsonFields& fields) {
   Ready event;
   event.term.value = fields.number("term");
   for (const auto& member : read_object(fields, "phases", most_phases)) {
-    if (!member.value().is_number()) { fields.problem("a phase is not a number"); }
-    event.phases.push_back({member.key(), member.value().is_number() ? member.value().to_number<double>() : 0});
+    const double ms = member.value().is_number() ? member.value().to_number<double>() : -1;
+    if (!is_word(member.key()) || !(ms >= 0 && ms < ms_max)) { fields.problem("a phase is not a name and its ms"); }
+    event.phases.push_back({member.key(), ms});
   }
   return event;
 }

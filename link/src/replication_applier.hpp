@@ -13,7 +13,7 @@
 #include <vector>
 
 #include "understudy/link/replication_frame.hpp"
-#include "understudy/link/replication_receiver.hpp"
+#include "understudy/link/replication_options.hpp"
 #include "understudy/shm/region.hpp"
 
 namespace understudy::link::replication {

@@ -88,8 +88,7 @@ void FrameConnection::decrypt(std::size_t size) {
 }
 
 Status FrameConnection::secure() {
-  const auto handlers = handlers_;
-  auto trusted = handlers->on_secured(session_->peer());
+  auto trusted = on_secured_(session_->peer());
   if (!trusted) {
     refuse(trusted.error().message);
     return trusted;

@@ -18,52 +18,46 @@
 #include <string>
 #include <vector>
 
+#include "replication_edge.hpp"
 #include "replication_stream.hpp"
 #include "tls_session.hpp"
 #include "understudy/link/replication_frame.hpp"
 
 namespace understudy::link::replication {
 
-class FrameConnection : public std::enable_shared_from_this<FrameConnection> {
+class FrameConnection final : public Wire, public std::enable_shared_from_this<FrameConnection> {
  public:
   using Clock = std::chrono::steady_clock;
-  /// on_closed's word when the peer itself ended the stream.
-  static constexpr const char* in_order = "end of stream";
-  struct Handlers {
-    std::function<Status(const Frame&)> on_frame;  ///< a failure closes the connection with its message
-    std::function<Status(const tls::Certificate& peer)> on_secured = [](const tls::Certificate&) { return Status{}; };
-    std::function<void()> on_read_done = [] {};
-    std::function<void()> on_written = [] {};
-    std::function<void(const std::string& why)> on_closed;
-  };
+  using Secured = std::function<Status(const tls::Certificate& peer)>;
 
   /// Without a session it speaks plain text.
   explicit FrameConnection(Stream stream, std::unique_ptr<tls::Session> session = nullptr)
       : stream_(std::move(stream)), session_(std::move(session)) {}
   /// May be called from a handler: it takes effect with the next frame.
-  void set_handlers(Handlers handlers) { handlers_ = std::make_shared<const Handlers>(std::move(handlers)); }
-  void start();
+  void set_handlers(Handlers handlers) override { handlers_ = std::make_shared<const Handlers>(std::move(handlers)); }
+  void on_secured(Secured secured) { on_secured_ = std::move(secured); }
+  void start() override;
 
-  [[nodiscard]] bool writing() const { return !batch_.empty(); }
+  [[nodiscard]] bool writing() const override { return !batch_.empty(); }
   /// Not while writing().
-  void write(std::vector<EncodedFrame> batch);
+  void write(std::vector<EncodedFrame> batch) override;
   /// Memory of a frame that was written, for another one.
-  [[nodiscard]] std::vector<std::byte> spare();
+  [[nodiscard]] std::vector<std::byte> spare() override;
   /// The last words: written, then the connection ends. Further reads are dropped.
-  void write_and_close(EncodedFrame frame);
-  void close();
+  void write_and_close(EncodedFrame frame) override;
+  void close() override;
 
   [[nodiscard]] bool closed() const { return closed_; }
   /// It ended because one end does not take the other for whom it should be, and not by chance.
   [[nodiscard]] bool refused() const { return refused_; }
   /// Null on a plain wire.
   [[nodiscard]] const tls::Session* session() const { return session_.get(); }
-  [[nodiscard]] Clock::time_point last_received() const { return last_received_; }
-  void forgive_silence() { last_received_ = Clock::now(); }
+  [[nodiscard]] Clock::time_point last_received() const override { return last_received_; }
+  void forgive_silence() override { last_received_ = Clock::now(); }
   /// Bytes that lie in the socket and were not read yet; not 0 while what was read is not worked through.
-  [[nodiscard]] std::size_t waiting_bytes() const;
+  [[nodiscard]] std::size_t waiting_bytes() const override;
   /// Bytes of a frame that is not whole.
-  [[nodiscard]] std::size_t partial_bytes() const { return decoder_.partial_bytes(); }
+  [[nodiscard]] std::size_t partial_bytes() const override { return decoder_.partial_bytes(); }
 
  private:
   void read();
@@ -89,6 +83,7 @@ class FrameConnection : public std::enable_shared_from_this<FrameConnection> {
   /// Why the stream has ended; told when the frames before it are handled.
   std::optional<std::string> end_;
   std::shared_ptr<const Handlers> handlers_;
+  Secured on_secured_ = [](const tls::Certificate&) { return Status{}; };
   FrameDecoder decoder_;
   bool taking_ = false;  ///< more of what was read waits for its turn
   std::vector<EncodedFrame> batch_;

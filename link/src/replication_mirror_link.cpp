@@ -4,7 +4,6 @@
 #include <algorithm>
 #include <limits>
 
-#include "understudy/common/log.hpp"
 #include "understudy/shm/layout.hpp"
 
 namespace understudy::link::replication {
@@ -44,13 +43,30 @@ SenderPoint point_of(const shm::Store& store) {
 
 }  // namespace
 
-MirrorLink::MirrorLink(boost::asio::io_context& io, const SenderOptions& options, std::vector<shm::Store> stores,
-                       std::vector<StoreCounters>& counters, std::shared_ptr<FrameConnection> connection)
-    : options_(options),
+std::optional<Refusal> refusal_of(const SendingOptions& options, const std::vector<shm::Store>& stores,
+                                  const FrameHeader& header, const Hello& hello) {
+  if (hello.role != options.role || header.role_digest != digest_of(options.role)) {
+    return Refusal{RefusalReason::WrongRole, "this is " + options.role.value + ", not " + hello.role.value};
+  }
+  const auto terms = "the active's term is " + std::to_string(options.term.value) + ", the mirror's " +
+                     std::to_string(header.term.value);
+  if (header.term < options.term) { return Refusal{RefusalReason::StaleMirror, terms}; }
+  if (header.term > options.term) { return Refusal{RefusalReason::StaleActive, terms}; }
+  bool same = hello.stores.size() == stores.size();
+  for (std::size_t i = 0; same && i < stores.size(); ++i) {
+    const auto& schema = stores[i].schema();
+    same = hello.stores[i].store == schema.name && hello.stores[i].schema_digest == digest_of(schema);
+  }
+  if (!same) { return Refusal{RefusalReason::OtherStores, "the mirror's region has other stores or tables"}; }
+  return std::nullopt;
+}
+
+MirrorLink::MirrorLink(std::shared_ptr<SenderEdge> edge, const SendingOptions& options, std::vector<shm::Store> stores,
+                       std::vector<StoreCounters>& counters, std::shared_ptr<Wire> connection)
+    : edge_(std::move(edge)),
+      options_(options),
       counters_(counters),
       connection_(std::move(connection)),
-      poll_timer_(io),
-      heartbeat_timer_(io),
       role_digest_(digest_of(options.role)) {
   for (auto& store : stores) {
     StoreLink link{std::move(store)};
@@ -62,7 +78,13 @@ MirrorLink::MirrorLink(boost::asio::io_context& io, const SenderOptions& options
 void MirrorLink::start(const Hello& hello, Handlers handlers) {
   handlers_ = std::move(handlers);
   const std::weak_ptr<MirrorLink> weak = weak_from_this();
-  FrameConnection::Handlers ours;
+  poll_timer_ = edge_->make_timer([weak] {
+    if (const auto self = weak.lock()) { self->pump(); }
+  });
+  heartbeat_timer_ = edge_->make_timer([weak] {
+    if (const auto self = weak.lock()) { self->on_heartbeat(); }
+  });
+  Wire::Handlers ours;
   ours.on_frame = [weak](const Frame& frame) {
     const auto self = weak.lock();
     return self ? self->on_frame(frame) : Status{};
@@ -75,7 +97,7 @@ void MirrorLink::start(const Hello& hello, Handlers handlers) {
   };
   connection_->set_handlers(std::move(ours));
   for (auto& store : stores_) { resume(store, hello.stores[store.index]); }
-  last_progress_ = last_entry_ = Clock::now();
+  last_progress_ = last_entry_ = edge_->now();
   update_phase();
   on_heartbeat();
   pump();
@@ -94,8 +116,10 @@ void MirrorLink::resume(StoreLink& store, const ResumePoint& point) {
   const auto ours = point_of(store.store);
   if (decide_resume(ours, point) == ResumeWay::Full) {
     store.full = true;  // Waiting
-    log::info("replication of {}/{}: full snapshot, the mirror's copy at {} {}", options_.role.value, point.store,
-              point.committed.value, point.syncing ? "is unfinished" : "has another history");
+    edge_->tell(Edge::Level::Info, "replication of " + options_.role.value + "/" + point.store +
+                                       ": full snapshot, the mirror's copy at " +
+                                       std::to_string(point.committed.value) +
+                                       (point.syncing ? " is unfinished" : " has another history"));
     return;
   }
   store.sent = point.committed;
@@ -119,7 +143,7 @@ void MirrorLink::pump() {
     if (closed_) { return; }
   }
   const bool has_entries = !batch.empty();
-  if (has_entries) { last_entry_ = Clock::now(); }
+  if (has_entries) { last_entry_ = edge_->now(); }
   if (std::exchange(heartbeat_due_, false) && batch.empty()) {
     Progress progress;
     for (const auto& store : stores_) {
@@ -141,7 +165,7 @@ void MirrorLink::pump() {
     }
     return arm_poll();
   }
-  if (frames_acknowledged_ == frames_sent_) { last_progress_ = Clock::now(); }
+  if (frames_acknowledged_ == frames_sent_) { last_progress_ = edge_->now(); }
   frames_sent_ += batch.size();
   connection_->write(std::move(batch));
 }
@@ -152,12 +176,9 @@ void MirrorLink::ask_grant(std::uint64_t nonce) {
 }
 
 void MirrorLink::arm_poll() {
-  const bool idle = Clock::now() - last_entry_ > idle_after;
-  poll_timer_.expires_after(idle ? options_.poll_idle : options_.poll_busy);
-  poll_timer_.async_wait([weak = weak_from_this()](const boost::system::error_code& error) {
-    const auto self = weak.lock();
-    if (!error && self) { self->pump(); }
-  });
+  const auto now = edge_->now();
+  const bool idle = now - last_entry_ > idle_after;
+  poll_timer_->set(now + (idle ? options_.poll_idle : options_.poll_busy));
 }
 
 void MirrorLink::collect(StoreLink& store, Batch& batch) {
@@ -183,12 +204,13 @@ void MirrorLink::begin_snapshot(StoreLink& store, Batch& batch) {
   const Sequence after = store.full ? Sequence{0} : store.sent;
   store.reader.emplace(store.store, point.committed);
   store.held.reset();
-  store.scan = std::make_unique<SnapshotScan>(store.store, after, options_.chunk_bytes);
+  store.scan = edge_->scan(store.store, after, options_.chunk_bytes);
   store.mode = Mode::Scanning;
   store.target = point.committed;
   ++store.round;
-  log::info("replication of {}/{}: {} snapshot after {} up to {}", options_.role.value, store.store.schema().name,
-            store.full ? "full" : "delta", after.value, point.committed.value);
+  edge_->tell(Edge::Level::Info, "replication of " + options_.role.value + "/" + store.store.schema().name +
+                                     (store.full ? ": full" : ": delta") + " snapshot after " +
+                                     std::to_string(after.value) + " up to " + std::to_string(point.committed.value));
   add(batch, header(FrameType::SnapshotBegin, store, after), encode_payload(SnapshotBegin{store.full, store.target}));
 }
 
@@ -272,8 +294,8 @@ void MirrorLink::begin_again(StoreLink& store, const std::string& why) {
   store.held.reset();
   store.synced = false;
   store.mode = Mode::Waiting;
-  log::warn("replication of {}/{}: resync {}, {}", options_.role.value, store.store.schema().name,
-            counters_[store.index].laps, why);
+  edge_->tell(Edge::Level::Warn, "replication of " + options_.role.value + "/" + store.store.schema().name +
+                                     ": resync " + std::to_string(counters_[store.index].laps) + ", " + why);
 }
 
 /// For another reason than that it was lapped.
@@ -320,7 +342,7 @@ Status MirrorLink::on_grant(const Frame& frame) {
 void MirrorLink::on_progress(const Progress& progress) {
   if (progress.frames > frames_acknowledged_) {
     frames_acknowledged_ = progress.frames;
-    last_progress_ = Clock::now();
+    last_progress_ = edge_->now();
     stalled_ = false;
   }
   for (auto& store : stores_) {
@@ -351,9 +373,7 @@ void MirrorLink::update_phase() {
     if (present.protected_by_mirror == wanted.protected_by_mirror && present.acknowledged == wanted.acknowledged) {
       continue;
     }
-    if (const auto set = store.store.set_mirrored(wanted); !set) {
-      log::error("replication: {}", log::describe(set.error()));
-    }
+    if (const auto set = store.store.set_mirrored(wanted); !set) { edge_->tell(set.error()); }
   }
   if (phase == phase_) { return; }
   phase_ = phase;
@@ -362,8 +382,8 @@ void MirrorLink::update_phase() {
 
 void MirrorLink::on_heartbeat() {
   if (closed_) { return; }
-  const auto now = Clock::now();
-  const bool first = heartbeat_expected_ == Clock::time_point{};
+  const auto now = edge_->now();
+  const bool first = heartbeat_expected_ == Time{};
   if (!first && now - heartbeat_expected_ > options_.stall / 2) {  // it was us who stood still (rule 2)
     connection_->forgive_silence();
     last_progress_ = now;
@@ -384,11 +404,7 @@ void MirrorLink::on_heartbeat() {
   if (!closed_) { keep_throttles(); }  // also while a batch takes long
   if (closed_) { return; }
   heartbeat_expected_ = now + options_.heartbeat;
-  heartbeat_timer_.expires_at(heartbeat_expected_);
-  heartbeat_timer_.async_wait([weak = weak_from_this()](const boost::system::error_code& error) {
-    const auto self = weak.lock();
-    if (!error && self) { self->on_heartbeat(); }
-  });
+  heartbeat_timer_->set(heartbeat_expected_);
 }
 
 // --- ends ---------------------------------------------------------------------------------------------------------
@@ -414,8 +430,8 @@ void MirrorLink::lose(const std::string& why) {
 
 void MirrorLink::close() {
   closed_ = true;
-  poll_timer_.cancel();
-  heartbeat_timer_.cancel();
+  if (poll_timer_) { poll_timer_->cancel(); }
+  if (heartbeat_timer_) { heartbeat_timer_->cancel(); }
   if (connection_) { connection_->close(); }
   for (auto& store : stores_) {
     store.scan.reset();

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
-/// The sender's side of one accepted mirror: brings each store up to date and keeps it so.
+/// The sender's side of one accepted mirror: brings each store up to date and keeps it so. No sockets, no clock: what
+/// it wants done it asks of the wire and of the edge (replication_edge.hpp).
 ///
 ///   of each store:   Waiting ──► Scanning ──► Following
 ///                       ▲            │            │
@@ -9,19 +10,16 @@
 /// One pump fills one batch: the frames of the scan first, then the journal as far as the scan's mark allows, then
 /// the heartbeat. It runs again as soon as a batch is written or acknowledged, else by the poll timer.
 
-#include <boost/asio/io_context.hpp>
-#include <boost/asio/steady_timer.hpp>
 #include <functional>
 #include <memory>
 #include <optional>
 #include <string>
 #include <vector>
 
-#include "replication_connection.hpp"
-#include "replication_scan.hpp"
+#include "replication_edge.hpp"
 #include "replication_throttle.hpp"
+#include "understudy/link/replication_options.hpp"
 #include "understudy/link/replication_resume.hpp"
-#include "understudy/link/replication_sender.hpp"
 
 namespace understudy::link::replication {
 
@@ -35,17 +33,21 @@ struct StoreCounters {
   Duration waited_before{};  ///< by the writer, when the throttle began
 };
 
+/// Why this Hello is none of this sender's mirror; nothing: it is welcome. Who a certificate says that it is has been
+/// looked at before.
+[[nodiscard]] std::optional<Refusal> refusal_of(const SendingOptions& options, const std::vector<shm::Store>& stores,
+                                                const FrameHeader& header, const Hello& hello);
+
 class MirrorLink : public std::enable_shared_from_this<MirrorLink> {
  public:
-  using Clock = std::chrono::steady_clock;
   struct Handlers {
     std::function<void(SenderPhase, const std::string&)> on_phase;  ///< Syncing, Synced, Stalled
     std::function<void(const std::string&)> on_lost;                ///< once; the link is closed then
   };
 
   /// `hello` was accepted: its stores are the region's, in the region's order.
-  MirrorLink(boost::asio::io_context& io, const SenderOptions& options, std::vector<shm::Store> stores,
-             std::vector<StoreCounters>& counters, std::shared_ptr<FrameConnection> connection);
+  MirrorLink(std::shared_ptr<SenderEdge> edge, const SendingOptions& options, std::vector<shm::Store> stores,
+             std::vector<StoreCounters>& counters, std::shared_ptr<Wire> connection);
   void start(const Hello& hello, Handlers handlers);
   void poke() { pump(); }
   void ask_grant(std::uint64_t nonce);
@@ -66,7 +68,7 @@ class MirrorLink : public std::enable_shared_from_this<MirrorLink> {
     Mode mode = Mode::Waiting;
     bool full = false;  ///< of the snapshot that is due or under way
     std::optional<shm::JournalReader> reader{};
-    std::unique_ptr<SnapshotScan> scan{};
+    std::unique_ptr<Scan> scan{};
     std::optional<shm::JournalReader::Chunk> held{};  ///< read, but newer than the scan's mark
     Sequence sent{};                                  ///< the mirror has or will have everything up to here
     Sequence target{};                                ///< applied so far, the mirror is synced
@@ -106,13 +108,14 @@ class MirrorLink : public std::enable_shared_from_this<MirrorLink> {
   void on_heartbeat();
   void lose(const std::string& why);
 
-  const SenderOptions options_;
+  const std::shared_ptr<SenderEdge> edge_;
+  const SendingOptions options_;
   std::vector<StoreCounters>& counters_;
-  std::shared_ptr<FrameConnection> connection_;
+  std::shared_ptr<Wire> connection_;
   Handlers handlers_;
   std::vector<StoreLink> stores_;
-  boost::asio::steady_timer poll_timer_;
-  boost::asio::steady_timer heartbeat_timer_;
+  std::unique_ptr<Timer> poll_timer_;
+  std::unique_ptr<Timer> heartbeat_timer_;
   SenderPhase phase_ = SenderPhase::NoMirror;
   const std::uint64_t role_digest_;
   std::uint64_t frames_sent_ = 0;
@@ -122,9 +125,9 @@ class MirrorLink : public std::enable_shared_from_this<MirrorLink> {
   std::optional<std::uint64_t> grant_wanted_;  ///< nonce of a request that is not on its way yet
   bool spoke_ = false;                         ///< since the last beat
   bool stalled_ = false;
-  Clock::time_point last_progress_ = Clock::now();
-  Clock::time_point last_entry_ = Clock::now();
-  Clock::time_point heartbeat_expected_;
+  Time last_progress_;
+  Time last_entry_;
+  Time heartbeat_expected_;
   std::function<void()> on_finished_;
   Batch pending_;  ///< written first by the next pump
   bool closed_ = false;

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 /// MirrorLink's part in making a writer wait (replication_throttle.hpp decides when).
 #include "replication_mirror_link.hpp"
-#include "understudy/common/log.hpp"
 
 namespace understudy::link::replication {
 
@@ -16,16 +15,12 @@ ThrottleTold MirrorLink::told_of(const StoreLink& store) const {
           schema.name,
           schema.journal_bytes,
           counters.throttle.laps(),
-          std::chrono::duration_cast<Duration>(Clock::now() - counters.throttle.since()),
+          std::chrono::duration_cast<Duration>(edge_->now() - counters.throttle.since()),
           store.store.writer_waited() - counters.waited_before};
 }
 
 void MirrorLink::tell_throttle(bool is_alarm, const std::string& what) const {
-  if (is_alarm) {
-    log::warn("replication: {}", what);
-  } else {
-    log::info("replication: {}", what);
-  }
+  edge_->tell(is_alarm ? Edge::Level::Warn : Edge::Level::Info, "replication: " + what);
   if (options_.on_throttle) { options_.on_throttle(is_alarm, what); }
 }
 
@@ -34,7 +29,7 @@ void MirrorLink::on_lapped(StoreLink& store) {
   auto told = told_of(store);
   auto& counters = counters_[store.index];
   ++told.laps;  // with this one, which may be the last that is counted
-  switch (counters.throttle.lapped(throttle_limits(), Clock::now())) {
+  switch (counters.throttle.lapped(throttle_limits(), edge_->now())) {
     case WriterThrottle::AfterLap::TryAgain:
       break;
     case WriterThrottle::AfterLap::Begin:
@@ -53,9 +48,7 @@ void MirrorLink::on_lapped(StoreLink& store) {
 /// Before the reader of a new try is placed: the ring may go round faster than that takes.
 void MirrorLink::hold_ring(StoreLink& store) {
   if (!counters_[store.index].throttle.on()) { return; }
-  if (const auto held = store.store.throttle_writer(); !held) {
-    log::error("replication: {}", log::describe(held.error()));
-  }
+  if (const auto held = store.store.throttle_writer(); !held) { edge_->tell(held.error()); }
 }
 
 /// The request is made anew with each beat and each batch; a mirror that says nothing any more is not waited for.
@@ -64,7 +57,7 @@ void MirrorLink::keep_throttles() {
     if (!counters_[store.index].throttle.on()) { continue; }
     const bool goes_on = !stalled_ && store.reader && store.mode != Mode::Waiting;
     const auto done = goes_on ? store.reader->throttle_writer() : store.store.release_writer();
-    if (!done) { log::error("replication: {}", log::describe(done.error())); }
+    if (!done) { edge_->tell(done.error()); }
   }
 }
 
@@ -72,11 +65,9 @@ void MirrorLink::look_at_throttle(StoreLink& store) {
   auto& throttle = counters_[store.index].throttle;
   if (!throttle.on()) { return; }
   const auto told = told_of(store);
-  const auto verdict = throttle.look(throttle_limits(), Clock::now(), store.synced, store.store.writer_waited());
+  const auto verdict = throttle.look(throttle_limits(), edge_->now(), store.synced, store.store.writer_waited());
   if (verdict == WriterThrottle::Verdict::GoOn) { return; }
-  if (const auto released = store.store.release_writer(); !released) {
-    log::error("replication: {}", log::describe(released.error()));
-  }
+  if (const auto released = store.store.release_writer(); !released) { edge_->tell(released.error()); }
   if (verdict == WriterThrottle::Verdict::Calm) { return tell_throttle(false, ended_calm(told)); }
   const auto text = ended_late(told, store.synced);
   const bool synced = store.synced;

@@ -15,28 +15,22 @@
 #include <thread>
 #include <vector>
 
+#include "replication_edge.hpp"
 #include "understudy/link/replication_frame.hpp"
 #include "understudy/shm/region.hpp"
 
 namespace understudy::link::replication {
 
-class SnapshotScan {
+class SnapshotScan final : public Scan {
  public:
   /// Records newer than `after`. `store` is used by the scan's thread alone.
   SnapshotScan(shm::Store store, Sequence after, std::size_t piece_bytes);
   /// Cancels; waits for the thread, at most for the walk over Store::scan_step slots.
-  ~SnapshotScan();
+  ~SnapshotScan() override;
   SnapshotScan(const SnapshotScan&) = delete;
   SnapshotScan& operator=(const SnapshotScan&) = delete;
 
-  struct Taken {
-    std::vector<std::vector<std::byte>> pieces;  ///< payloads of SnapshotRecords frames
-    Sequence mark;
-    bool finished = false;  ///< these are the last ones
-    Status status;
-  };
-  /// Everything collected so far.
-  Taken take();
+  Taken take() override;
 
  private:
   void run();

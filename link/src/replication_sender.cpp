@@ -7,7 +7,10 @@
 #include <boost/asio/post.hpp>
 #include <boost/asio/steady_timer.hpp>
 
+#include "replication_connection.hpp"
 #include "replication_mirror_link.hpp"
+#include "replication_scan.hpp"
+#include "replication_timer.hpp"
 #include "understudy/common/log.hpp"
 
 namespace understudy::link::replication {
@@ -24,21 +27,14 @@ constexpr auto told_again = std::chrono::seconds(1);
 constexpr auto same_told_again = std::chrono::minutes(1);
 constexpr auto accept_retry = std::chrono::milliseconds(100);
 
-}  // namespace
-
-const char* to_string(SenderPhase phase) {
-  switch (phase) {
-    case SenderPhase::NoMirror:
-      return "no mirror";
-    case SenderPhase::Syncing:
-      return "syncing";
-    case SenderPhase::Synced:
-      return "synced";
-    case SenderPhase::Stalled:
-      return "stalled";
+class IoSenderEdge final : public IoEdge<SenderEdge> {
+ public:
+  using IoEdge::IoEdge;
+  [[nodiscard]] std::unique_ptr<Scan> scan(shm::Store store, Sequence after, std::size_t piece_bytes) override {
+    return std::make_unique<SnapshotScan>(std::move(store), after, piece_bytes);
   }
-  return "unknown";
-}
+};
+}  // namespace
 
 struct ReplicationSender::Impl : std::enable_shared_from_this<ReplicationSender::Impl> {
   struct Candidate {
@@ -221,19 +217,7 @@ struct ReplicationSender::Impl : std::enable_shared_from_this<ReplicationSender:
                            options.role.value + "` makes the right one"};
       }
     }
-    if (hello.role != options.role || frame.header.role_digest != digest_of(options.role)) {
-      return Refusal{RefusalReason::WrongRole, "this is " + options.role.value + ", not " + hello.role.value};
-    }
-    const auto terms = "the active's term is " + std::to_string(options.term.value) + ", the mirror's " +
-                       std::to_string(frame.header.term.value);
-    if (frame.header.term < options.term) { return Refusal{RefusalReason::StaleMirror, terms}; }
-    if (frame.header.term > options.term) { return Refusal{RefusalReason::StaleActive, terms}; }
-    bool same = hello.stores.size() == stores.size();
-    for (std::size_t i = 0; same && i < stores.size(); ++i) {
-      same = hello.stores[i].store == names[i] && hello.stores[i].schema_digest == digest_of(stores[i].schema());
-    }
-    if (!same) { return Refusal{RefusalReason::OtherStores, "the mirror's region has other stores or tables"}; }
-    return std::nullopt;
+    return replication::refusal_of(options, stores, frame.header, hello);
   }
 
   Status on_hello(const std::shared_ptr<Candidate>& candidate, const Frame& frame) {
@@ -252,7 +236,8 @@ struct ReplicationSender::Impl : std::enable_shared_from_this<ReplicationSender:
     auto opened = open_stores();
     if (!opened) { return opened.error(); }
     if (link) { link->refuse_and_close(RefusalReason::Replaced, "another connection of the mirror took over"); }
-    link = std::make_shared<MirrorLink>(io, options, std::move(opened).value(), counters, candidate->connection);
+    link = std::make_shared<MirrorLink>(std::make_shared<IoSenderEdge>(io), options, std::move(opened).value(),
+                                        counters, candidate->connection);
     MirrorLink::Handlers handlers;
     const std::weak_ptr<Impl> weak = weak_from_this();
     handlers.on_phase = [weak](SenderPhase now, const std::string& why) {

@@ -36,6 +36,14 @@ Result<bool> Gate::is_open(const std::string& port) {
 
 Result<std::vector<std::string>> Gate::open_ports() { return set_->members(); }
 
+Status close_all(Gate& gate, const std::vector<std::string>& ports) {
+  Status all;
+  for (const auto& port : ports) {
+    if (auto closed = gate.close(port); !closed && all.ok()) { all = closed; }
+  }
+  return all;
+}
+
 Result<BridgeGate> BridgeGate::attach(const std::vector<std::string>& ungated, const std::string& namespace_path) {
   for (const std::string& name : ungated) {
     if (const auto good = check_interface_name(name); !good) { return good.error(); }

@@ -15,9 +15,6 @@
 namespace understudy::shm {
 namespace {
 
-/// What a writer that dies leaves to take back, in changes.
-constexpr std::size_t group_changes = 128;
-
 void tell(const ReceivedGroup& group, std::vector<JournalEntry>& applied) {
   for (const Change& change : group.changes()) {
     applied.push_back({Sequence{change.sequence}, change.table,
@@ -86,7 +83,7 @@ Result<Sequence> StoreWriter::apply(Bytes entries, std::vector<JournalEntry>* ap
 Status StoreWriter::Impl::read_group(Bytes entries, bool one_by_one) {
   const auto& live = store.impl_->live;
   const bool alone = one_by_one || live || (sync != 0 && sync != layout::sync_snapshot);
-  ReceivedGroup::Limits limits{alone ? 1 : group_changes, journal.ring_bytes(), committed};
+  ReceivedGroup::Limits limits{alone ? 1 : ReceivedGroup::changes_max, journal.ring_bytes(), committed};
   if (live) { limits.arena = live->table_index(); }
   return received.read(entries, store.schema(), tables, limits);
 }

@@ -80,9 +80,10 @@ std::optional<std::uint64_t> Journal::find(std::uint64_t sequence, std::uint64_t
     position = at;
   }
   if (best_sequence == 0) { return std::nullopt; }
-  const std::uint64_t steps_max = ring_bytes_ / layout::entry_bytes(1, 0);
-  for (std::uint64_t step = 0; best_sequence < sequence; ++step, ++best_sequence) {
-    if (step == steps_max) { return std::nullopt; }
+  // Who writes on and on while this reads has no more than a ring of it read.
+  const std::uint64_t begin = position;
+  for (; best_sequence < sequence; ++best_sequence) {
+    if (position - begin > ring_bytes_) { return std::nullopt; }
     const auto size = read_entry(position, entry);
     if (!size || entry.header().sequence != best_sequence || lapped(position)) { return std::nullopt; }
     position += *size;

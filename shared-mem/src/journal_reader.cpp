@@ -71,7 +71,8 @@ std::uint64_t bytes_wanted(const Journal& journal, std::uint64_t position, std::
   std::array<std::byte, sizeof(layout::JournalEntryHeader)> header{};
   journal.copy(position, header);
   const std::uint64_t entry = EntrySizes().of(header.data());  // 0: whoever reads the entries will tell
-  return entry == 0 ? max_bytes & ~std::uint64_t{7} : std::max(entry, max_bytes / entry * entry);
+  if (entry == 0) { return std::max<std::uint64_t>(max_bytes & ~std::uint64_t{7}, header.size()); }
+  return std::max(entry, max_bytes / entry * entry);
 }
 
 }  // namespace

@@ -23,6 +23,8 @@ inline const char* ReceivedGroup::read_entry(Bytes rest, Change& change, std::ui
   const bool fits = header.key_bytes == shape.key_bytes && header.value_bytes <= shape.value_max &&
                     (!is_put || header.value_bytes >= shape.value_min);
   if (!fits) { return "an entry does not fit its table"; }
+  // Also of a deletion, which finds nothing to change in the table: an arena's page is addressed by it.
+  if (shape.keys != 0 && KeyWords(entry.key).words[0] >= shape.keys) { return "an entry's key is beyond its table"; }
   change.sequence = header.sequence;
   change.op = header.op;
   change.ends_transaction = (header.flags & layout::flag_ends_transaction) != 0;
@@ -101,7 +103,8 @@ void ReceivedGroup::start(const StoreSchema& schema) {
     shapes_.clear();
     for (const TableSchema& table : schema.tables) {
       const bool is_blob = table.kind == TableKind::Blob;
-      shapes_.push_back({table.key_bytes, is_blob ? 0 : table.value_bytes, table.value_bytes, is_blob});
+      shapes_.push_back({table.key_bytes, is_blob ? 0 : table.value_bytes, table.value_bytes, is_blob,
+                         table.kind == TableKind::Dense ? table.capacity : 0});
     }
   }
   changes_.clear();

@@ -33,6 +33,8 @@ struct Change;
 
 class ReceivedGroup {
  public:
+  /// Reached, it ends; its last transaction may go beyond it.
+  static constexpr std::size_t changes_max = 128;
   struct Limits {
     std::size_t changes = 0;            ///< reached: the group ends. 1: one transaction
     std::uint64_t ring_bytes = 0;       ///< of the journal: half of it at most
@@ -67,6 +69,7 @@ class ReceivedGroup {
     std::uint32_t value_min;
     std::uint32_t value_max;
     bool is_blob;
+    std::uint64_t keys;  ///< of a dense table: a key is below it; else 0
   };
 
   void start(const StoreSchema& schema);

@@ -11,6 +11,7 @@
 #include <fcntl.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstring>
 
@@ -18,6 +19,41 @@
 #include "writer.hpp"
 
 namespace understudy::shm {
+namespace {
+
+/// No writer leaves more changes whose slots have to be searched for: of a transaction, a mirror's group, a run. Those
+/// of an arena's checkpoint, in a dense table, have not.
+constexpr std::size_t searched_max =
+    std::max(PutRun::puts_max, ReceivedGroup::changes_max - 1 + StoreWriter::max_transaction);
+constexpr const char* more_than_any = "it has more unfinished changes than any writer leaves";
+
+struct Unfinished {
+  const StoreSchema& schema;
+  std::uint64_t committed;
+  std::uint64_t position;  ///< where its entries end
+  std::uint64_t reserved_end;
+};
+/// Calls `each(header, key)` for the complete entries behind the commit point. False: there are more than any writer
+/// leaves.
+template <class Each>
+bool for_unfinished(const Journal& journal, EntryBuffer& entry, Unfinished of, const Each& each) {
+  const std::uint64_t position_max = of.position + journal.ring_bytes();
+  std::size_t searched = 0;
+  for (std::uint64_t sequence = of.committed + 1; of.position < position_max; ++sequence) {
+    if (of.position == of.reserved_end) { break; }
+    const auto size = journal.read_entry(of.position, entry);
+    if (!size || entry.header().sequence != sequence) { break; }  // from here on the tables were not touched
+    const auto header = entry.header();
+    const auto& tables = of.schema.tables;
+    if (header.table >= tables.size() || header.key_bytes != tables[header.table].key_bytes) { break; }
+    if (tables[header.table].kind != TableKind::Dense && ++searched > searched_max) { return false; }
+    each(header, entry.bytes(*size).subspan(sizeof header, header.key_bytes));
+    of.position += *size;
+  }
+  return true;
+}
+
+}  // namespace
 
 Result<WriterLock> WriterLock::take(const Region_impl& region, std::size_t store_index) {
   const int fd = region.mapping->open_again();
@@ -84,11 +120,19 @@ Status Store::Impl::check_writable(std::uint64_t term) const {
                        " of store \"" + schema().name + "\"",
                    Errc::Refused);
   }
+  const auto entry = std::make_unique<EntryBuffer>();
+  constexpr int long_tails_max = 10;  // then it is looked at when it is taken over
+  int long_tails = 0;
   for (int tries = 0; tries < read_tries_max; ++tries) {
     const std::uint64_t at = committed();
     if (at > layout::sequence_max) { return damaged("its commit point cannot be"); }
+    if (syncing()) { return {}; }
     const auto end = journal.end_of(at);
-    if (syncing() || (end && journal_holds(*end, words::load_acquire(&control->commit.reserved_end)))) { return {}; }
+    const auto reserved_end = words::load_acquire(&control->commit.reserved_end);
+    if (!end || !journal_holds(*end, reserved_end)) { continue; }
+    const bool bounded = for_unfinished(journal, *entry, {schema(), at, *end, reserved_end}, [](auto...) {});
+    if (bounded || ++long_tails == long_tails_max) { return {}; }
+    if (committed() == at) { return damaged(more_than_any); }
   }
   return damaged("its journal does not end where the commit point says");
 }
@@ -139,21 +183,13 @@ Status StoreWriter::Impl::adopt(std::uint64_t new_term) {
 }
 
 Status StoreWriter::Impl::take_back_unfinished() {
-  std::uint64_t position = journal.end_of(committed).value_or(end_position);
-  end_position = position;
-  const std::uint64_t position_max = position + journal.ring_bytes();
-  for (std::uint64_t sequence = committed + 1; position < position_max; ++sequence) {
-    if (position == reserved_end) { break; }
-    const auto size = journal.read_entry(position, entry);
-    if (!size || entry.header().sequence != sequence) { break; }  // from here on the tables were not touched
-    const auto header = entry.header();
-    const bool known = header.table < tables.size() && header.key_bytes == tables[header.table].key_bytes();
-    if (!known) { break; }
-    const auto key = entry.bytes(*size).subspan(sizeof header, header.key_bytes);
+  end_position = journal.end_of(committed).value_or(end_position);
+  const Unfinished tail{store.schema(), committed, end_position, reserved_end};
+  const bool bounded = for_unfinished(journal, entry, tail, [&](const layout::JournalEntryHeader& header, Bytes key) {
     const auto place = tables[header.table].locate(KeyWords(key), 0);
-    if (place.match != nullptr) { take_back(header.table, place.match, sequence); }
-    position += *size;
-  }
+    if (place.match != nullptr) { take_back(header.table, place.match, header.sequence); }
+  });
+  if (!bounded) { return store.impl_->damaged(more_than_any); }
   for (std::size_t table = 0; table < tables.size(); ++table) {
     for (auto& copy : control.counts[table].copies) {
       const std::uint64_t sequence = words::load(&copy.sequence);

@@ -7,6 +7,7 @@
 
 #include "image_check.hpp"
 #include "store_points.hpp"
+#include "understudy/shm/crc32c.hpp"
 #include "understudy/shm/layout.hpp"
 
 namespace understudy::shm::crash {
@@ -83,6 +84,42 @@ TEST_F(AHostileGuest, DoesNotKeepAnOrderedScanReadingItsJournal) {
     *commit_point = writer.committed().value;
     ASSERT_LT(looks, looks_max) << "shown at look " << shown_at;
   }
+}
+
+/// Each look at whether it was lapped finds one more entry, and the ring reserved for it.
+TEST_F(AHostileGuest, DoesNotKeepAFollowerLookingForItsPlace) {
+  auto writer = store.become_writer(Term{1}).value();
+  ASSERT_TRUE(writer.put(0, as_bytes_of(Key{1}), value_bytes_of(TableKind::Hashed, 1)).ok());
+  constexpr std::uint64_t shown = 100'000;
+  layout::JournalEntryHeader header{2, 0, 8, 0, layout::value_bytes_max, layout::op_put, 1, 0};
+  const std::uint64_t bytes = layout::entry_bytes(header.key_bytes, header.value_bytes);
+  std::uint64_t position = layout::entry_bytes(8, sizeof(Value));
+  auto* const control = reinterpret_cast<layout::StoreControl*>(words + plan.control_offset / sizeof *words);
+  auto* const ring = reinterpret_cast<std::byte*>(words + plan.journal_offset / sizeof *words);
+  const auto write_one_more = [&] {
+    std::vector<std::byte> entry(bytes);
+    header.crc32c = 0;
+    std::memcpy(entry.data(), &header, sizeof header);
+    header.crc32c = crc32c(entry);
+    std::memcpy(entry.data(), &header, sizeof header);
+    for (std::uint64_t i = 0; i < bytes; ++i) { ring[(position + i) % plan.journal_bytes] = entry[i]; }
+    position += bytes;
+    control->commit.reserved_end = position;
+    ++header.sequence;
+  };
+  *commit_point = shown;
+  control->commit.ends[0] = {shown, position};
+  points::on_load = [&](const std::uint64_t* at) {
+    if (at != &control->commit.reserved_end) { return; }
+    ++looks;
+    write_one_more();
+  };
+  JournalReader reader(store, Sequence{shown - 10});
+  const auto read = reader.read(4096);
+  points::on_load = nullptr;
+  EXPECT_TRUE(!read.ok() || read->state == JournalReader::State::Lapped);
+  EXPECT_GT(looks, plan.journal_bytes / bytes - 2) << "else nothing was shown";
+  EXPECT_LT(looks, 2 * plan.journal_bytes / bytes);
 }
 
 }  // namespace

@@ -1,21 +1,29 @@
 #!/usr/bin/env bash
 # Builds a fuzz target with clang's libFuzzer, AddressSanitizer and UBSan, and runs it.
-#   fuzz.sh region|wire FOLDER SECONDS    FOLDER keeps program and corpus, so that a later run goes on from there
+#   fuzz.sh region|wire|control FOLDER SECONDS    FOLDER keeps program and corpus: a later run goes on from there.
+#                                                 SECONDS 0: builds only
 set -euo pipefail
 
 target=$1 folder=$2/$1 seconds=$3
 root=$(cd "$(dirname "$0")/../.." && pwd)
 compiler=$(command -v clang++-16 || command -v clang++) || { echo "fuzz.sh: clang++ is missing; ./dev test --full installs it"; exit 77; }
 mkdir -p "$folder/corpus"
+includes=(-I"$root"/common/include -I"$root"/shared-mem/include -I"$root"/shared-mem/src -I"$root"/link/include
+  -I"$root"/link/src -I"$root"/tests)
 case $target in
   region) sources=("$root"/shared-mem/src/*.cpp "$root"/link/src/replication_{applier,frame,payload}.cpp); libraries=();;
   wire) sources=("$root"/link/src/{bfd_authentication,bfd_packet,bfd_session,guest_channel,spec_json}.cpp
     "$root"/link/src/replication_{frame,payload}.cpp "$root"/link/src/control_api_status.cpp
     "$root"/common/src/net_types.cpp "$root"/shared-mem/src/*.cpp); libraries=(-lcrypto -lboost_json);;
-  *) echo "fuzz.sh: \"$target\" is no target; region or wire"; exit 2;;
+  control) sources=("$root"/tests/fuzz/{control_check,message_mutator}.cpp "$folder"/control.pb.cc
+    "$root"/link/src/control_api_{convert_orders,convert_reports,convert_status,status}.cpp
+    "$root"/link/src/{guest_channel,spec_json}.cpp "$root"/common/src/net_types.cpp)
+    includes+=(-isystem "$folder") libraries=(-lprotobuf -lboost_json)
+    protoc --proto_path="$root/link/proto" --cpp_out="$folder" control.proto;;
+  *) echo "fuzz.sh: \"$target\" is no target; region, wire or control"; exit 2;;
 esac
-"$compiler" -std=c++20 -O1 -g -fsanitize=fuzzer,address,undefined -fno-sanitize-recover=undefined \
-  -I"$root"/common/include -I"$root"/shared-mem/include -I"$root"/shared-mem/src -I"$root"/link/include -I"$root"/link/src \
+"$compiler" -std=c++20 -O1 -g -fsanitize=fuzzer,address,undefined -fno-sanitize-recover=undefined "${includes[@]}" \
   "$root/tests/fuzz/${target}_fuzz.cpp" "${sources[@]}" "${libraries[@]}" -o "$folder/${target}_fuzz"
+[ "$seconds" != 0 ] || exit 0
 cd "$folder"
 exec "./${target}_fuzz" -max_total_time="$seconds" -max_len=6000 -len_control=0 -timeout=20 -rss_limit_mb=2048 -print_final_stats=1 corpus

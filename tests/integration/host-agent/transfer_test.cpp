@@ -1,13 +1,18 @@
 // SPDX-License-Identifier: Apache-2.0
 // The transfer unit: what is broken off leaves nothing, what ended on the way is started again.
+/// Covers: host-agent/place/surplus.cpp
 #include "edge/transfer_unit.hpp"
 
 #include <linux/neighbour.h>
 
 #include <csignal>
+#include <cstring>
+#include <set>
 
 #include "standby_bench.hpp"
 #include "support/eventually.hpp"
+#include "understudy/net/collector.hpp"
+#include "understudy/shm/layout.hpp"
 
 namespace understudy::host {
 namespace {
@@ -128,6 +133,117 @@ TEST_F(TransferTest, AnApplicationThatEndedAfterItWasPreparedIsStartedAgainByThe
   EXPECT_EQ(::testing::PrintToString(alarms_), "{}");
   EXPECT_TRUE(outcome([&](auto done) { transfer_->discard(done); }).ok());
   expect_nothing_left();
+}
+
+/// The mirror's kernel as it is recorded: what a guest would write, and what this host's kernel has of it.
+class FollowedMirrorTest : public TransferTest {
+ protected:
+  void SetUp() override {
+    TransferTest::SetUp();
+    if (IsSkipped() || HasFatalFailure()) { return; }
+    guest_.emplace(shm::Region::open(region_path(), shm::Access::ReadWrite, spec_.region_bytes).value());
+    writer_.emplace(guest_->store(net::net_store_name).value().become_writer(Term{2}).value());
+  }
+  void TearDown() override {
+    writer_.reset();
+    guest_.reset();
+    TransferTest::TearDown();
+  }
+  static net::NeighborKey neighbor(int number) {
+    net::NeighborKey key;
+    key.address = net::test::ip("10.1.2." + std::to_string(number)).bytes;
+    key.port = net::make_port_name("ext").value();
+    key.family = 4;
+    return key;
+  }
+  Sequence put(int number) {
+    net::NeighborValue value;
+    value.mac = net::test::mac("02:00:00:00:77:01").bytes;
+    value.state = NUD_STALE;
+    return writer_->put(net::NeighborTable, shm::as_bytes_of(neighbor(number)), shm::as_bytes_of(value)).value();
+  }
+  void erase(int number) { ASSERT_TRUE(writer_->erase(net::NeighborTable, shm::as_bytes_of(neighbor(number))).ok()); }
+  /// Puts so often that who has read nothing since then finds none of it in the journal.
+  void lap(int number) {
+    const auto before = writer_->committed();
+    const auto ring = guest_->schema().stores.front().journal_bytes;
+    for (std::uint64_t bytes = 0; bytes < 2 * ring; bytes += 64) { put(number); }
+    ASSERT_GT(writer_->committed(), before);
+  }
+  /// Numbers of the neighbours that the role's namespace on this host has.
+  [[nodiscard]] std::set<int> neighbors() const {
+    struct Numbers final : net::ChangeSink {
+      void route(const net::RouteKey&, const net::RouteValue*) override {}
+      void flow(const net::FlowChange&) override {}
+      void neighbor(const net::NeighborKey& key, const net::NeighborValue* value) override {
+        if (value != nullptr && key.family == 4) { found.insert(IpAddress{key.family, key.address}.bytes[3]); }
+      }
+      std::set<int> found;
+    } numbers;
+    const auto scope = net::NamespaceScope::enter(namespace_path()).value();
+    auto kernel = net::Collector::open(net::PortMap::resolve(moved_place(config_, spec_).ports).value(), {}).value();
+    EXPECT_TRUE(kernel.dump(numbers).ok());
+    return numbers.found;
+  }
+  /// A byte of the journal's entry, which no longer has the checksum that it tells.
+  void damage_entry(Sequence sequence, const net::NeighborKey& key) {
+    std::fstream file(region_path(), std::ios::in | std::ios::out | std::ios::binary);
+    const std::string bytes((std::istreambuf_iterator<char>(file)), {});
+    const std::string wanted(reinterpret_cast<const char*>(&key), sizeof key);
+    for (auto at = bytes.find(wanted); at != std::string::npos; at = bytes.find(wanted, at + 1)) {
+      shm::layout::JournalEntryHeader header{};
+      if (at < sizeof header) { continue; }
+      std::memcpy(&header, bytes.data() + at - sizeof header, sizeof header);
+      if (header.sequence != sequence.value || header.key_bytes != sizeof key) { continue; }
+      const std::size_t value = at + sizeof key;
+      file.clear();
+      file.seekp(static_cast<std::streamoff>(value));
+      file.put(static_cast<char>(bytes[value] ^ 1));
+      return;
+    }
+    FAIL() << "the journal has no entry " << sequence.value;
+  }
+
+  std::optional<shm::Region> guest_;
+  std::optional<shm::StoreWriter> writer_;
+};
+
+TEST_F(FollowedMirrorTest, WhatWasErasedWhileNobodyFollowedIsGoneHereToo) {
+  put(9);
+  put(10);
+  ASSERT_OK(outcome([&](auto done) { transfer_->prepare(done); }));
+  EXPECT_EQ(neighbors(), (std::set{9, 10}));
+  erase(9);
+  lap(11);
+  ASSERT_OK(transfer_->finish());
+  EXPECT_EQ(neighbors(), (std::set{10, 11}));
+  EXPECT_TRUE(outcome([&](auto done) { transfer_->discard(done); }).ok());
+}
+
+TEST_F(FollowedMirrorTest, AChunkThatCouldNotBeTakenIsMadeGoodBeforeThisHostServes) {
+  ASSERT_OK(outcome([&](auto done) { transfer_->prepare(done); }));
+  put(11);
+  ASSERT_TRUE(run_until([&] { return neighbors() == std::set{11}; }));
+  damage_entry(put(12), neighbor(12));
+  ASSERT_TRUE(run_until([&] { return !alarms_.empty(); }));
+  EXPECT_NE(alarms_.front().find("begins anew"), std::string::npos) << alarms_.front();
+  put(13);
+  ASSERT_OK(transfer_->finish());
+  EXPECT_EQ(neighbors(), (std::set{11, 12, 13}));
+  EXPECT_EQ(alarms_.size(), 1U);
+  EXPECT_TRUE(outcome([&](auto done) { transfer_->discard(done); }).ok());
+}
+
+TEST_F(FollowedMirrorTest, FollowingGoesOnAfterAChunkThatCouldNotBeTaken) {
+  ASSERT_OK(outcome([&](auto done) { transfer_->prepare(done); }));
+  put(11);
+  ASSERT_TRUE(run_until([&] { return neighbors() == std::set{11}; }));
+  damage_entry(put(12), neighbor(12));
+  ASSERT_TRUE(run_until([&] { return !alarms_.empty(); }));
+  EXPECT_TRUE(run_until([&] { return neighbors() == std::set{11, 12}; }));
+  put(13);
+  EXPECT_TRUE(run_until([&] { return neighbors() == std::set{11, 12, 13}; }));
+  EXPECT_TRUE(outcome([&](auto done) { transfer_->discard(done); }).ok());
 }
 
 TEST_F(TransferTest, ACopyThatEndsBeforeTheMirrorsLastWordIsNotServedFrom) {

@@ -85,6 +85,17 @@ TEST_F(BridgeGateTest, ClosingAClosedPortIsSuccess) {
   EXPECT_TRUE(gate.value().close("p0").ok());
 }
 
+TEST_F(BridgeGateTest, OnePortThatCannotBeClosedKeepsNoOtherOneOpen) {
+  auto gate = attach();
+  ASSERT_OK(gate);
+  ASSERT_OK(gate.value().open("p0"));
+  const std::string impossible = "a-name-that-no-interface-can-have";
+  const auto closed = close_all(gate.value(), {impossible, "p0"});
+  EXPECT_FALSE(closed.ok());
+  EXPECT_NE(closed.error().message.find(impossible), std::string::npos) << closed.error().message;
+  EXPECT_FALSE(gate.value().is_open("p0").value());
+}
+
 TEST_F(BridgeGateTest, ACarrierFlapDoesNotOpenIt) {
   auto gate = attach();
   ASSERT_OK(gate);

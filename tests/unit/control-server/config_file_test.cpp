@@ -434,6 +434,18 @@ TEST_F(ConfigFileTest, ARuleSetThatNftablesRefusesIsToldWithItsLine) {
   EXPECT_TRUE(jump.starts_with(told("1:"))) << jump;
 }
 
+TEST_F(ConfigFileTest, ARoleThatNoBladeWouldTakeIsTold) {
+  const std::string told = "no blade can be told of role-1: ";
+  expect_problem("\"net.ipv4.ip_forward\" = \"1\"", "\"net.ipv4.ip_forward\" = \"\\u0000\"",
+                 told + "not valid on the wire: ServeRole.sysctl.value must be text without NUL bytes");
+  std::string words = "command = [\"/usr/bin/session-service\"";
+  for (int word = 0; word < 128; ++word) { words += ", \"x\""; }
+  expect_problem("command = [\"/usr/bin/session-service\", \"--port\", \"80\"]", words + "]",
+                 told + "not valid on the wire: ServeRole.application.command must be at most 128 entries");
+  std::ofstream(folder_ + "/role-1.nft") << "# caf\xe9, as Latin-1 has it\ntable inet role {}\n";
+  expect_problem("number = 1", "number = 2", ":43: " + told + "a text of it is not UTF-8");
+}
+
 TEST_F(ConfigFileTest, TwoRolesOnOneBladeAreRefused) {
   std::string text = kGood;
   const auto role = text.find("[[role]]");

@@ -245,6 +245,56 @@ TEST(Movement, AReleaseSparesTheOnlyCopyOfARoleThatNobodyServes) {
   EXPECT_EQ(chassis.state(2), RoleState::OnMirror);
 }
 
+/// A blade that has rebooted is heard before its host-agent says what it has of the role: nothing.
+TEST(Movement, AReleaseSparesTheCopyOfARoleWhoseBladeHasAVoiceAndSaysNothingYet) {
+  for (const bool moved_before : {true, false}) {
+    Chassis chassis(2);
+    chassis.bring_up();
+    chassis.silence(1);
+    ASSERT_EQ(chassis.state(1), RoleState::OnMirror);
+    chassis.pass(10s);
+    chassis.own_vote(BladeId{"blade-2"}, Vote::Down);
+    chassis.step(AgentLost{BladeId{"blade-2"}});
+    chassis.mirror_vote(2, Vote::Unknown);
+    chassis.mirror_state(2, MirrorPhase::Connected);
+    chassis.pass(20s);
+    ASSERT_EQ(chassis.state(2), RoleState::Lost);
+    chassis.forget();
+    if (!moved_before) { chassis.own_vote(BladeId{"blade-2"}, Vote::Up); }
+    chassis.step(OperatorMove{RoleId{"role-1"}});
+    ASSERT_EQ(chassis.state(1), RoleState::OnHost);
+    if (moved_before) { chassis.own_vote(BladeId{"blade-2"}, Vote::Up); }
+    for (const auto& [blade, release] : chassis.orders<link::ReleaseMirrors>()) {
+      EXPECT_EQ(release.except, std::vector<RoleId>{RoleId{"role-2"}});
+    }
+    chassis.hello(BladeId{"blade-2"});
+    chassis.pass(5s);
+    EXPECT_EQ(chassis.state(2), RoleState::OnMirror);
+  }
+}
+
+/// The store has lost its memory, and the blade of role 2 is not there to say that it has nothing.
+TEST(Movement, AReleaseSparesAGuestThatServesARoleOfWhichTheStoreKnowsNothing) {
+  Chassis chassis(2);
+  chassis.bring_up();
+  chassis.store.clear();
+  chassis.restart_control_server();
+  const link::HeldRole one{RoleId{"role-1"}, Term{2}, PlaceKind::Mirror, true};
+  const link::HeldRole two{RoleId{"role-2"}, Term{2}, PlaceKind::Mirror, true};
+  chassis.hello(chassis.standby(), {one, two});
+  chassis.hello(BladeId{"blade-1"});
+  ASSERT_EQ(chassis.state(1), RoleState::OnMirror);
+  chassis.report(chassis.standby(),
+                 link::MirrorState{RoleId{"role-2"}, Term{2}, MirrorPhase::Failed, "", "QEMU ended"});
+  chassis.forget();
+  chassis.step(OperatorMove{RoleId{"role-1"}});
+  ASSERT_EQ(chassis.state(1), RoleState::OnHost);
+  ASSERT_EQ(chassis.orders<link::ReleaseMirrors>().size(), 1U);
+  EXPECT_EQ(chassis.orders<link::ReleaseMirrors>()[0].second.except, std::vector<RoleId>{RoleId{"role-2"}});
+  chassis.hello(BladeId{"blade-2"});
+  EXPECT_EQ(chassis.state(2), RoleState::OnHost) << "the dead guest's region is the role's only copy";
+}
+
 TEST(Movement, ADeadGuestThatServedIsMovedWhateverThePolicy) {
   Chassis chassis(1);
   chassis.bring_up();

@@ -163,6 +163,48 @@ TEST(OlderStore, ATermThatABladeHasGivenUpIsNotUsedAgain) {
   }
 }
 
+/// Its store holds term 2 at the mirror; that the blade was given the role back under term 3 is lost.
+class GivenBack : public testing::Test {
+ protected:
+  void SetUp() override {
+    sut_.bring_up();
+    sut_.store[kRole] = {kRole, Term{2}, {sut_.standby(), PlaceKind::Mirror}, link::StopEvidence::Isolated, Term{}};
+    sut_.restart_control_server();
+    for (const auto& blade : sut_.config.blades) { sut_.own_vote(blade.id, Vote::Up); }
+    sut_.forget();
+    sut_.hello(sut_.standby(), {{kRole, Term{3}, PlaceKind::Mirror, false}});
+  }
+  Chassis sut_{2};
+};
+
+TEST_F(GivenBack, AndForgottenABladeThatIsHeardIsAskedBeforeItsMirrorTakesOver) {
+  sut_.pass(5s);
+  EXPECT_TRUE(sut_.orders<link::Activate>().empty());
+  sut_.hello(kActive, {{kRole, Term{3}, PlaceKind::Host, true}});
+  EXPECT_EQ(sut_.own(1).term, Term{3});
+  EXPECT_EQ(sut_.own(1).place, (Place{kActive, PlaceKind::Host}));
+  EXPECT_TRUE(sut_.orders<link::Activate>().empty());
+}
+
+TEST_F(GivenBack, OrNotYetWhenTheBladeHasNothingOfTheRole) {
+  sut_.hello(kActive);
+  EXPECT_EQ(sut_.state(1), RoleState::OnMirror);
+  EXPECT_EQ(sut_.own(1).term, Term{4});
+}
+
+TEST_F(GivenBack, OrNotYetWhenTheBladeIsDeadOrSaysNothing) {
+  for (const bool dead : {true, false}) {
+    SetUp();
+    sut_.pass(1s);
+    if (dead) {
+      sut_.own_vote(kActive, Vote::Down);
+    } else {
+      sut_.pass(sut_.config.timings.hello_wait);
+    }
+    EXPECT_EQ(sut_.state(1), RoleState::OnMirror) << dead;
+  }
+}
+
 TEST(OlderStore, ABladeThatObeyedAnotherStoreIsAnAlarm) {
   Chassis chassis(1);
   chassis.hello(Chassis::blade_id(1));

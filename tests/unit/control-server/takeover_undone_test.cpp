@@ -407,6 +407,7 @@ TEST(Takeover, AMirrorThatWasToldToStandDownByAnEarlierLifeIsActivatedUnderANewe
   ASSERT_EQ(chassis.own(1).term, Term{2});
   chassis.restart_control_server();
   chassis.silent_agents.clear();
+  chassis.own_vote(BladeId{"blade-1"}, Vote::Down);
   chassis.hello(chassis.standby(), {{RoleId{"role-1"}, Term{3}, PlaceKind::Mirror, false}});
   EXPECT_EQ(chassis.state(1), RoleState::OnMirror);
   EXPECT_EQ(chassis.own(1).term, Term{4});
@@ -427,6 +428,26 @@ TEST(Takeover, ABladeThatIsBackIsNotPoweredOffOnceMore) {
 }
 
 /// The switch refused once and obeyed then; the mirror, which cannot serve, is ordered again and again.
+/// It was cut off for a moment only, and its stream stood: there is no Hello.
+TEST(Takeover, ABladeThatIsHeardAgainIsNotPoweredOffOnceMoreAndGetsItsRoleBack) {
+  Chassis chassis(2);
+  chassis.bring_up();
+  chassis.silent_agents.insert(chassis.standby());
+  chassis.power_answers = false;
+  chassis.silence(1);
+  ASSERT_EQ(chassis.all<PowerOff>().size(), 1U);
+  chassis.own_vote(kBlade1.blade, Vote::Up);
+  chassis.report(chassis.standby(), link::ActivateFailed{RoleId{"role-1"}, Term{2}, "the mirror has no complete copy"});
+  chassis.step(PowerFailed{kBlade1.blade, "no answer"});
+  chassis.pass(600ms);
+  EXPECT_EQ(chassis.all<PowerOff>().size(), 1U) << "it may have the last copy";
+  chassis.report(chassis.standby(), link::ActivateFailed{RoleId{"role-1"}, Term{2}, "the mirror has no complete copy"});
+  ASSERT_EQ(chassis.orders<link::StandDown>().back().first, chassis.standby());
+  chassis.report(chassis.standby(), link::Stopped{RoleId{"role-1"}, Term{3}});
+  EXPECT_EQ(chassis.own(1).place, kBlade1);
+  EXPECT_EQ(chassis.state(1), RoleState::Exposed);
+}
+
 TEST(Takeover, ASwitchThatObeysAgainIsNoReasonToPowerOff) {
   Chassis chassis(2);
   chassis.bring_up();

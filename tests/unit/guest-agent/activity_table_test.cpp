@@ -172,13 +172,13 @@ the application ended     id.A   co.A   mi.As  mi.As  dr.A   in.A   ha.A   st.A 
 configure done            id     mi.PV  mi     mi     dr     in     ha     st     se     se     qu     qd
 configure failed          id.A   id.P   mi.A   mi.A   dr.A   in.A   ha.A   st.A   se.A   se.A   qu.A   qd.A
 drain done                id     co     mi     mi     in.i   in     ha     st     se     se     qu     qd
-drain failed              id.A   co.A   mi.A   mi.A   mi.Fb  in.A   ha.A   st.A   se.A   se.A   qu.A   qd.A
+drain failed              id.A   co.A   mi.A   mi.A   mi.bF  in.A   ha.A   st.A   se.A   se.A   qu.A   qd.A
 install done              id     co     mi     mi     dr     ha.h   ha     st     se     se     qu     qd
-install failed            id.A   co.A   mi.A   mi.A   dr.A   mi.Fb  ha.A   st.A   se.A   se.A   qu.A   qd.A
+install failed            id.A   co.A   mi.A   mi.A   dr.A   mi.bF  ha.A   st.A   se.A   se.A   qu.A   qd.A
 hand over done            id     co     mi     mi     dr     in     st.a   st     se     se     qu     qd
-hand over failed          id.A   co.A   mi.A   mi.A   dr.A   in.A   mi.Fb  st.A   se.A   se.A   qu.A   qd.A
+hand over failed          id.A   co.A   mi.A   mi.A   dr.A   in.A   mi.bF  st.A   se.A   se.A   qu.A   qd.A
 application done          id     co     mi     mi     dr     in     ha     se.R   se     se     qu     qd
-application failed        id.A   co.A   mi.A   mi.A   dr.A   in.A   ha.A   mi.Fb  se.A   se.A   qu.A   qd.A
+application failed        id.A   co.A   mi.A   mi.A   dr.A   in.A   ha.A   mi.bF  se.A   se.A   qu.A   qd.A
 quiesce done              id     co     mi     mi     dr     in     ha     st     se     se     qd.Q   qd
 quiesce failed            id     co     mi     mi     dr     in     ha     st     se     se     qu.N   qd
 resume done               id     co     mi     mi     dr     in     ha     st     se     se     qu     qd

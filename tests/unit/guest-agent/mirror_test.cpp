@@ -152,6 +152,18 @@ TEST_F(MirrorTest, AFailedStepOfTheActivationGoesBackToMirroring) {
   EXPECT_NE(tells<TellActivateFailed>(sut_.step(ActivateOrder{Term{3}})), nullptr) << "until it is synced again";
 }
 
+/// What is durable of the activation is taken back first: killed behind its word, the next agent would serve for all it
+/// knows, and follow nobody any more.
+TEST_F(MirrorTest, AFailedActivationIsToldWhenNothingDurableIsLeftOfIt) {
+  mirroring(SyncPhase::Synced);
+  (void)sut_.step(ActivateOrder{Term{2}});
+  for (const auto step : {Step::Drain, Step::Install, Step::HandOver}) { (void)sut_.step(StepDone{step, 1}); }
+  const auto effects = sut_.step(StepFailed{Step::StartApplication, "it has ended"});
+  ASSERT_EQ(effects.size(), 2U);
+  EXPECT_EQ(effects[0], Effect(Do{Step::BackToMirroring, Term{1}}));
+  EXPECT_EQ(effects[1], Effect(TellActivateFailed{"it has ended"}));
+}
+
 TEST_F(MirrorTest, AnActivationThatFailedAfterTheDrainMayBeTriedAgainUnderTheSameTerm) {
   mirroring(SyncPhase::Synced);
   (void)sut_.step(ActivateOrder{Term{2}});

@@ -134,6 +134,18 @@ TEST_F(BladeTest, AFailedActivationMayBeOrderedAgainUnderTheSameTerm) {
   EXPECT_EQ(stage(), RoleStage::Activating);
 }
 
+/// Its agent was restarted and found a mark of an activation that everybody else knows has failed.
+TEST_F(BladeTest, AGuestThatServesForAllItKnowsIsReplacedWhenItIsToFollowANewerTerm) {
+  mirror_synced();
+  (void)order(link::Activate{role, Term{2}, link::StopEvidence::Isolated, 0});
+  (void)sut_.step(at(++now_), GuestRefused{role, "the application has ended"});
+  (void)done(Step::CloseMirrorGate);
+  (void)sut_.step(at(++now_), GuestLost{role, "restarted"});
+  (void)sut_.step(at(++now_), GuestHello{role, "boot-a", GuestActivity::Serving});
+  EXPECT_EQ(stage(), RoleStage::Mirroring);
+  EXPECT_TRUE(does(order(link::RunMirror{spec(), Term{3}, BladeId{"blade-2"}, {}, {}}), Step::StopGuest));
+}
+
 TEST_F(BladeTest, AGuestThatCouldNotBeConfiguredIsConfiguredAgainWhenItIsToTakeOver) {
   mirror_synced();
   (void)order(link::Activate{role, Term{2}, link::StopEvidence::Isolated, 0});

@@ -5,6 +5,8 @@
 
 #include <gtest/gtest.h>
 
+#include <cmath>
+
 #include "control_api_test_data.hpp"
 
 namespace understudy::link {
@@ -126,6 +128,21 @@ TEST(ControlApiConvert, ReportsAreCheckedToo) {
   moved.set_term(2);
   moved.add_phases()->set_ms(-1);
   refuse(wire, "Moved.phase.ms must be a duration");
+}
+
+TEST(ControlApiConvert, StatusAndEventsAreCheckedToo) {
+  auto status = to_proto(test::status());
+  status.mutable_roles(0)->set_blade("../etc");
+  ASSERT_FALSE(from_proto(status).ok());
+  EXPECT_NE(from_proto(status).error().message.find("GroupStatus.blade must be 1 to 64"), std::string::npos);
+  status.mutable_roles(0)->set_blade("");  // owned by nobody
+  EXPECT_TRUE(from_proto(status).ok());
+  auto event = to_proto(EventRecord{});
+  for (const double ms : {std::nan(""), HUGE_VAL}) {
+    event.set_ms(ms);
+    ASSERT_FALSE(from_proto(event).ok());
+    EXPECT_NE(from_proto(event).error().message.find("Event.ms must be a number"), std::string::npos);
+  }
 }
 
 TEST(ControlApiConvert, AStrangeDetailIsMadeHarmlessInsteadOfEndingTheStream) {

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 /// Peers that lie, break the protocol, fall silent or are strangers.
+/// Covers: link/src/replication_receiver_core.cpp, link/src/replication_options.cpp
 #include <gtest/gtest.h>
 
 #include <random>

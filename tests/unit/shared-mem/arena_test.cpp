@@ -7,6 +7,7 @@
 #include <fstream>
 #include <random>
 
+#include "raw_region.hpp"
 #include "region_fixture.hpp"
 #include "understudy/shm/layout.hpp"
 
@@ -338,6 +339,28 @@ TEST_F(ArenaTest, ALargeTransactionThatIsNoCheckpointIsNotApplied) {
   EXPECT_EQ(mirror.writer->apply(entries).error().code, Errc::Damaged);
   EXPECT_EQ(mirror.store->committed(), Sequence{0});
   EXPECT_EQ(mirror.writer->apply(chunk.bytes).value(), Sequence{pages});
+}
+
+/// A deletion changes nothing where there is no record; in an arena its key is an address all the same.
+TEST_F(ArenaTest, AMirrorIsToldOfNoPageBeyondTheArena) {
+  active.create();
+  active.attach();
+  active.set(0, 1);
+  ASSERT_TRUE(active.arena->checkpoint());
+  mirror.create();
+  ship();
+  const RawRegion raw(mirror.file.path(), region_bytes);
+  const auto plan = raw.header().stores[0];
+  std::uint64_t* const behind = raw.word(plan.arena_offset + plan.arena_bytes);
+  *behind = 7;
+  for (const std::uint64_t key : {pages, std::uint64_t{1} << 51, ~std::uint64_t{0}}) {
+    const auto entry = sound_entry({2, 0, 8, 1, 0, layout::op_erase, layout::flag_ends_transaction, 0}, key);
+    const auto applied = mirror.writer->apply(entry);
+    ASSERT_FALSE(applied.ok()) << key;
+    EXPECT_EQ(applied.error().code, Errc::Damaged);
+    EXPECT_EQ(mirror.writer->committed(), Sequence{1});
+  }
+  EXPECT_EQ(*behind, 7U);
 }
 
 TEST_F(ArenaTest, AnUnsyncedCopyIsNotAttached) {

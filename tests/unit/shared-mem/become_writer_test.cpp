@@ -12,6 +12,7 @@ class BecomeWriter : public testing::Test {
   void SetUp() override {
     auto writer = store.become_writer(Term{3}).value();
     for (std::uint64_t id = 0; id < 10; ++id) { ASSERT_TRUE(put(writer, id, id).ok()); }
+    last = writer.committed().value;
   }
   /// Refused, and the writer that there may be serves on under the term that it has.
   void expect_untouched() {
@@ -28,6 +29,7 @@ class BecomeWriter : public testing::Test {
   Store store = region.store("state").value();
   RawRegion raw{file.path(), small_region_bytes};
   layout::CommitLine& commit = raw.control()->commit;
+  std::uint64_t last = commit.committed;
 };
 
 TEST_F(BecomeWriter, OfAStoreWhoseJournalHasNoEndChangesNothing) {
@@ -42,6 +44,26 @@ TEST_F(BecomeWriter, OfAStoreWhoseCommitPointCannotBeChangesNothing) {
 
 TEST_F(BecomeWriter, OfAStoreWhoseJournalEndsElsewhereChangesNothing) {
   commit.reserved_end += std::uint64_t{64 << 10} * 2;
+  expect_untouched();
+}
+
+/// The repair searches a slot for each: in a table without an Empty slot that would take it for ever.
+TEST_F(BecomeWriter, OfAStoreWithMoreUnfinishedChangesThanAnyWriterLeavesChangesNothing) {
+  const auto plan = raw.header().stores[0];
+  std::uint64_t position =
+      commit.ends[0].sequence == commit.committed ? commit.ends[0].position : commit.ends[1].position;
+  const auto leave = [&](std::uint64_t changes) {
+    for (; changes > 0; --changes) {
+      const std::uint64_t sequence = ++last;
+      const auto entry = sound_entry({sequence, 0, 8, flows, 0, layout::op_erase, 0, 0}, 1'000'000 + sequence);
+      std::memcpy(raw.word(plan.journal_offset + position), entry.data(), entry.size());
+      position += entry.size();
+    }
+    commit.reserved_end = position;
+  };
+  leave(191);
+  EXPECT_TRUE(store.can_become_writer(Term{9}).ok()) << "as many as a mirror's group";
+  leave(1);
   expect_untouched();
 }
 

@@ -65,6 +65,21 @@ TEST(AForeignJournal, IsDamagedAndNeverHandedOut) {
   }
 }
 
+/// However little was asked for.
+TEST(AForeignJournal, WithoutAnEntryWhereOneBeginsIsDamaged) {
+  for (const std::size_t bytes : {0U, 7U, 1U << 20}) {
+    const Sut sut({typed.schema()});
+    write_foreign(sut);
+    JournalReader reader(sut.store, Sequence{0});
+    ASSERT_EQ(reader.read(1)->last, Sequence{1});
+    const std::uint64_t second = layout::entry_bytes(sizeof(Key), sizeof(Value));
+    *sut.raw().word(sut.raw().header().stores[0].journal_offset + second + 16) = ~std::uint64_t{0};
+    const auto read = reader.read(bytes);
+    ASSERT_FALSE(read.ok()) << bytes;
+    EXPECT_EQ(read.error().code, Errc::Damaged) << bytes;
+  }
+}
+
 TEST(AForeignJournal, OfABlobTableMayBeOfAnyLengthUpToTheLargest) {
   const Sut guest({{"flows", 8, 64, 10}});
   write_foreign(guest);

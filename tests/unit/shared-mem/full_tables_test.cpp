@@ -21,7 +21,7 @@ TEST(FullTables, AreToldOnceAMinuteWithWhatWasRefusedSince) {
   ASSERT_TRUE(put(writer, 2, 2).ok());
   ASSERT_FALSE(put(writer, 3, 3).ok());
   FullTables sut;
-  EXPECT_THAT(sut.look(region, start), IsEmpty()) << "before anybody watched";
+  EXPECT_EQ(sut.look(region, start).size(), 1U) << "before anybody watched, and it is full still";
   ASSERT_FALSE(put(writer, 3, 3).ok());
   ASSERT_FALSE(put(writer, 4, 4).ok());
   const auto sentences = [&](std::chrono::seconds after) {
@@ -29,13 +29,26 @@ TEST(FullTables, AreToldOnceAMinuteWithWhatWasRefusedSince) {
     for (const auto& news : sut.look(region, start + after)) { said.push_back(news.sentence); }
     return said;
   };
-  EXPECT_THAT(sentences(std::chrono::seconds(1)),
+  EXPECT_THAT(sentences(std::chrono::seconds(61)),
               ElementsAre("table \"flows\" of store \"state\" is full: it holds 2 of 2 records and refused 2 puts; "
                           "give it more capacity in the group's configuration"));
   ASSERT_FALSE(put(writer, 3, 3).ok());
-  EXPECT_THAT(sut.look(region, start + std::chrono::seconds(30)), IsEmpty());
-  EXPECT_EQ(sut.look(region, start + std::chrono::seconds(61)).size(), 1U);
+  EXPECT_THAT(sut.look(region, start + std::chrono::seconds(91)), IsEmpty());
+  EXPECT_EQ(sut.look(region, start + std::chrono::seconds(122)).size(), 1U);
   EXPECT_THAT(sut.look(region, start + std::chrono::seconds(200)), IsEmpty()) << "nothing new";
+}
+
+TEST(FullTables, ThatHaveRoomWhenTheWatchBeginsAreNotToldForWhatWasRefusedBefore) {
+  RegionFile file;
+  auto region = Region::create(file.path(), small_region_bytes, small_schema(2)).value();
+  auto writer = region.store("state").value().become_writer(Term{1}).value();
+  ASSERT_TRUE(put(writer, 1, 1).ok() && put(writer, 2, 2).ok());
+  ASSERT_FALSE(put(writer, 3, 3).ok());
+  ASSERT_TRUE(writer.erase(flows, as_bytes_of(Key{1})).ok());
+  FullTables sut;
+  const Instant start{std::chrono::hours(1)};
+  EXPECT_THAT(sut.look(region, start), IsEmpty());
+  EXPECT_THAT(sut.look(region, start + std::chrono::seconds(61)), IsEmpty());
 }
 
 TEST(FullTables, ThatHaveRoomAgainAreToldToo) {

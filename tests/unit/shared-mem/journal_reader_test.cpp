@@ -77,6 +77,17 @@ TEST_F(JournalReaderTest, WhoWasLappedStaysSoUntilItBeginsAnew) {
   EXPECT_EQ(JournalReader(store, store.committed()).read(4096).value().state, State::Nothing);
 }
 
+TEST_F(JournalReaderTest, WhoAsksForNothingIsToldOfForeignBytesToo) {
+  JournalReader sut(store, Sequence{0});
+  ASSERT_TRUE(put(writer, 1, 1).ok());
+  ASSERT_EQ(sut.read(0).value().last, Sequence{1});
+  ASSERT_TRUE(put(writer, 2, 2).ok());
+  scribble(layout::entry_bytes(8, 24), std::string(layout::entry_bytes(8, 24), '\xff'));
+  const auto read = sut.read(0);
+  ASSERT_FALSE(read.ok());
+  EXPECT_EQ(read.error().code, Errc::Damaged);
+}
+
 TEST_F(JournalReaderTest, ForeignBytesInTheRingAreAnErrorAndNotEntries) {
   JournalReader sut(store, Sequence{0});
   ASSERT_TRUE(put(writer, 1, 1).ok());

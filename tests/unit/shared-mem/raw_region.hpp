@@ -6,13 +6,27 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cstdint>
 #include <cstring>
 #include <string>
+#include <vector>
 
+#include "understudy/shm/crc32c.hpp"
 #include "understudy/shm/layout.hpp"
 
 namespace understudy::shm {
+
+/// A journal entry whose checksum fits, whatever its header says; the value is zeros.
+inline std::vector<std::byte> sound_entry(layout::JournalEntryHeader header, std::uint64_t key) {
+  std::vector<std::byte> entry(layout::entry_bytes(header.key_bytes, header.value_bytes));
+  std::memcpy(entry.data() + sizeof header, &key, std::min<std::size_t>(sizeof key, header.key_bytes));
+  header.crc32c = 0;
+  std::memcpy(entry.data(), &header, sizeof header);
+  header.crc32c = crc32c(entry);
+  std::memcpy(entry.data(), &header, sizeof header);
+  return entry;
+}
 
 class RawRegion {
  public:

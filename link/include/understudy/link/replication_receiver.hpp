@@ -27,21 +27,11 @@
 #include "understudy/common/net_types.hpp"
 #include "understudy/common/result.hpp"
 #include "understudy/common/types.hpp"
+#include "understudy/link/replication_options.hpp"
 #include "understudy/link/tls_credentials.hpp"
 #include "understudy/shm/region.hpp"
 
 namespace understudy::link::replication {
-
-enum class ReceiverPhase : std::uint8_t { Connecting, Syncing, Synced, Lost, Drained };
-[[nodiscard]] const char* to_string(ReceiverPhase phase);
-
-struct ReceiverOptions {
-  RoleId role;
-  Duration heartbeat = std::chrono::milliseconds(100);
-  Duration silence = std::chrono::milliseconds(1000);  ///< nothing received: Lost
-  Duration backoff_min = std::chrono::milliseconds(20);
-  Duration backoff_max = std::chrono::milliseconds(1000);
-};
 
 /// Whose state is mirrored.
 struct ReceiverTarget {
@@ -53,41 +43,6 @@ struct ReceiverTarget {
   std::optional<tls::Credentials> credentials{};
   /// A former receiver had synced this very copy under this term: it is ready as it is, unless the region says SYNCING.
   bool copy_was_synced = false;
-};
-
-struct ReceiverStoreStatus {
-  std::string store;
-  Sequence applied;
-  Sequence active_committed;  ///< as the active last told: the difference is the lag
-  bool syncing = false;       ///< durable mark: must not take over (rule 23)
-};
-struct ReceiverStatus {
-  ReceiverPhase phase = ReceiverPhase::Connecting;
-  std::string detail;
-  /// Every store was synced, since configure() or by a former receiver, and none is inside a resync now. Stays so when
-  /// the active falls silent: this is what a takeover needs.
-  bool ready = false;
-  std::vector<ReceiverStoreStatus> stores;
-};
-
-struct DrainReport {
-  bool end_of_stream = false;     ///< the active closed in order; else it was cut, or quiet, or the time was up
-  bool by_deadline = false;       ///< still talking at the end
-  std::size_t dropped_bytes = 0;  ///< of a frame that never became whole
-  bool ready = false;             ///< as in ReceiverStatus
-  std::vector<ReceiverStoreStatus> stores;
-};
-
-struct ReceiverCallbacks {
-  std::function<void(ReceiverPhase, const std::string& detail)> on_phase = [](ReceiverPhase, const std::string&) {};
-  /// Changes just applied to `store`, in order: for hot installation (D9). The spans are valid for the call. During a
-  /// resync a change may be older than one told before; the newest follows.
-  std::function<void(const std::string& store, std::span<const shm::JournalEntry>)> on_applied =
-      [](const std::string&, std::span<const shm::JournalEntry>) {};
-  /// A snapshot is complete. After a full one, what was installed and is in the store no more must go.
-  std::function<void(const std::string& store, bool full)> on_snapshot_end = [](const std::string&, bool) {};
-  /// The active asks for a lease's grant. Everything that it sent before is applied; grant() answers, or nobody.
-  std::function<void(Term, std::uint64_t nonce)> on_grant_asked = [](Term, std::uint64_t) {};
 };
 
 class ReplicationReceiver {

@@ -30,6 +30,7 @@
 #include "understudy/common/net_types.hpp"
 #include "understudy/common/result.hpp"
 #include "understudy/common/types.hpp"
+#include "understudy/link/replication_options.hpp"
 #include "understudy/link/tls_credentials.hpp"
 #include "understudy/shm/region.hpp"
 
@@ -37,12 +38,7 @@ namespace understudy::link::replication {
 
 inline constexpr std::uint16_t default_port = 7410;
 
-enum class SenderPhase : std::uint8_t { NoMirror, Syncing, Synced, Stalled };
-[[nodiscard]] const char* to_string(SenderPhase phase);
-
-struct SenderOptions {
-  RoleId role;
-  Term term;
+struct SenderOptions : SendingOptions {
   IpAddress address;                  ///< the active's maintenance address
   std::uint16_t port = default_port;  ///< 0: any free one (port() tells)
   std::optional<IpAddress> mirror;    ///< only from this address; none: from any
@@ -53,24 +49,6 @@ struct SenderOptions {
   /// Somebody was refused who is not the mirror, or whose certificate is not good: for an event log. The same is told
   /// once a minute at most, and nothing more than once a second.
   std::function<void(const std::string& what)> on_refused;
-  /// The mirror has granted what ask_grant() asked for under this nonce: late, twice or never, as a wire brings it.
-  std::function<void(std::uint64_t nonce)> on_grant;
-
-  Duration heartbeat = std::chrono::milliseconds(100);
-  Duration silence = std::chrono::milliseconds(800);  ///< nothing received: the connection is lost
-  Duration stall = std::chrono::milliseconds(800);    ///< something sent and nothing acknowledged: Stalled
-  Duration poll_busy = std::chrono::milliseconds(1);
-  Duration poll_idle = std::chrono::milliseconds(4);  ///< when nothing was committed for a quarter of a second
-  std::size_t chunk_bytes = 64 << 10;                 ///< of journal in one frame: still in the processor's caches
-  std::size_t batch_bytes = 256 << 10;                ///< of a backlog in one write, in several frames
-  /// Resyncs in a row because the ring was lapped; then the store's writer is made to wait (rule 23) until the mirror
-  /// is synced and keeps up for `throttle_calm`, for `throttle_limit` at the most. Lapped as often all the same, or not
-  /// synced at the limit: the mirror is let go. So it is, too, after as many resyncs for another reason.
-  std::uint32_t lap_tries_max = 5;
-  Duration throttle_limit = std::chrono::minutes(5);
-  Duration throttle_calm = std::chrono::seconds(5);
-  /// A writer is made to wait, or is not any more; with numbers and what to do.
-  std::function<void(bool is_alarm, const std::string& what)> on_throttle;
 };
 
 struct SenderStoreStatus {

@@ -50,6 +50,9 @@ class Gate {
   std::unique_ptr<NftSet> set_;
 };
 
+/// Every one of them, whatever the others say: one that cannot be closed keeps no other one open. The first failure.
+Status close_all(Gate& gate, const std::vector<std::string>& ports);
+
 /// Table bridge understudy_gate: every port of every bridge of the namespace is closed, except `ungated` (uplinks,
 /// maintenance taps, the bridges themselves) and what was opened.
 class BridgeGate final : public Gate {

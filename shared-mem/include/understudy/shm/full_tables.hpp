@@ -21,7 +21,8 @@ class FullTables {
   };
 
   /// One for each table that refused something since the last look, at most one for a table in `pause`, and one when it
-  /// has room again. What was refused before the first look is an earlier writer's.
+  /// has room again. What was refused before the first look is an earlier writer's, and told only of a table that is
+  /// full still.
   std::vector<News> look(const Region& region, Instant now, Duration pause = std::chrono::minutes(1)) {
     std::vector<News> news;
     std::size_t number = 0;
@@ -37,8 +38,9 @@ class FullTables {
           told.stands = false;
           news.push_back({topic, ""});
         }
-        if (first || refused == told.refused || now - told.at < pause) { continue; }
-        news.push_back({topic, sentence(schema, *store, table, refused - told.refused)});
+        const bool full_still = first && refused != 0 && store->count(table) >= store->capacity(table);
+        if (!full_still && (first || refused == told.refused || now - told.at < pause)) { continue; }
+        news.push_back({topic, sentence(schema, *store, table, full_still ? refused : refused - told.refused)});
         told = {refused, now, true};
       }
     }
