@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /// Covers: shared-mem/src/creating.cpp
+#include <fcntl.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -70,6 +72,30 @@ TEST(Creating, RemovesWhatAKilledProcessLeft) {
   ASSERT_TRUE(Region::create(path, small_region_bytes, small_schema()).ok());
   EXPECT_FALSE(std::filesystem::exists(path + ".new.1"));
   std::filesystem::remove(path);
+}
+
+TEST(Creating, LeavesAloneWhatAnotherIsStillMaking) {
+  const auto path = testing::TempDir() + "being_made_" + std::to_string(getpid());
+  const auto unfinished = path + ".new.1";
+  const int maker = ::open(unfinished.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+  ASSERT_EQ(::flock(maker, LOCK_EX), 0);
+  ASSERT_TRUE(Region::create(path, small_region_bytes, small_schema()).ok());
+  EXPECT_TRUE(std::filesystem::exists(unfinished));
+  ::close(maker);
+  ASSERT_TRUE(Region::create(path, small_region_bytes, small_schema()).ok());
+  EXPECT_FALSE(std::filesystem::exists(unfinished)) << "its maker is gone";
+  std::filesystem::remove(path);
+}
+
+TEST(Creating, OnlyWhereNothingHasTheNameReplacesNothing) {
+  RegionFile file;
+  const auto first = Region::create_new(file.path(), small_region_bytes, small_schema()).value();
+  auto writer = first.store("state").value().become_writer(Term{1}).value();
+  ASSERT_TRUE(put(writer, 1, 1).ok());
+  EXPECT_EQ(Region::create_new(file.path(), small_region_bytes, small_schema()).error().code, Errc::Refused);
+  const auto there = Region::open(file.path(), Access::ReadOnly).value();
+  EXPECT_EQ(content(there.store("state").value()), (Content{{1, 1}}));
+  EXPECT_EQ(first.path(), file.path());
 }
 
 TEST(Creating, ReplacesAnOldFileWithoutTouchingItsUsers) {

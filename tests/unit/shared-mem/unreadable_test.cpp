@@ -24,6 +24,12 @@ TEST(Unreadable, IsANameThatLeadsNowhere) {
   EXPECT_NE(Region::inspect(file.path()), RegionState::Absent);
 }
 
+TEST(APipe, IsForeignAndNobodyWaitsForItsOtherEnd) {
+  RegionFile file;
+  ASSERT_EQ(::mkfifo(file.path().c_str(), 0600), 0);
+  EXPECT_EQ(Region::inspect(file.path()), RegionState::Foreign);
+}
+
 TEST(TheWritersLock, ThatCannotBeAskedForIsNotHad) {
   RegionFile file;
   const auto region = Region::create(file.path(), small_region_bytes, small_schema()).value();
