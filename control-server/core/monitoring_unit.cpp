@@ -22,7 +22,8 @@ void note(StepContext& context, Severity severity, const std::string& kind, cons
 void look_for_witness(const GroupConfig& config, const BladeBook& blades, const RoleMachine& self, Instant now,
                       Surroundings& around) {
   const BladeId& place = self.ownership().place.blade;
-  const Instant spoke = blades.at(place).bfd.since - config.timings.detection;
+  const auto& silent = blades.at(place).bfd;
+  const Instant spoke = silent.since - (silent.overdue ? config.timings.voices_return : config.timings.detection);
   bool heard = false;
   std::optional<Instant> steady;       // all that are heard
   std::optional<Instant> may_be_back;  // one that is not
@@ -108,7 +109,7 @@ void MonitoringUnit::on(StepContext& context, const BfdChanged& event) {
   auto* blade = context.blades.find(event.peer);
   if (blade == nullptr || blade->bfd.vote == event.vote) { return; }
   if (blade->bfd.since != Instant{}) { blade->waver.changed(context.now, context.config.timings); }
-  blade->bfd = {event.vote, context.now};
+  blade->bfd = {event.vote, context.now, event.vote == Vote::Down && blade->bfd.vote == Vote::Unknown};
   note(context, event.vote == Vote::Down ? Severity::Warning : Severity::Info, "vote", event.peer,
        "the control-server sees " + event.peer.value + " " + link::to_string(event.vote));
 }

@@ -168,16 +168,20 @@ SyncWord SynchronizationUnit::judge(const SyncSurroundings& around) {
   return word;
 }
 
-/// The grace lasts while one observer has lost the active and the other is still undecided: the sync ended because the
-/// active fell silent, and a copy that is given up before the verdict cannot be activated after it.
+/// The grace lasts while the verdict about the active is still out: the sync ended because the active fell silent, and
+/// a copy that is given up before the verdict cannot be activated after it.
 void SynchronizationUnit::doubt(const SyncSurroundings& around, SyncWord& word) {
   protection_ = Protection::Doubted;
   const bool known_now = known(around);
   // A host-agent that was restarted says Hello before its guest has told it who it is.
   const bool other_boot = known_now && !mirror_.boot_nonce.empty() && mirror_.boot_nonce != synced_nonce_;
-  const bool gone = around.standby_gone_from && around.now >= *around.standby_gone_from;
+  // Where both are silent the network may have taken both for a moment, and the active with it for good.
+  const bool verdict_is_out = around.verdict_until && around.now < *around.verdict_until && !around.standby_off;
+  auto gone_from = around.standby_gone_from;
+  if (gone_from && verdict_is_out) { gone_from = std::max(*gone_from, *around.verdict_until); }
+  const bool gone = gone_from && around.now >= *gone_from;
   if (!broken(around) && !other_boot && !gone && !(known_now && says(MirrorPhase::Syncing))) {
-    gone_at_ = around.standby_gone_from;
+    gone_at_ = gone_from;
     if (!grace_until_) { grace_until_ = around.now + around.timings.sync_grace; }
     watch(around, word);
     if (around.now < *grace_until_) { return; }

@@ -41,7 +41,8 @@ Judgement judge(const Ballot& own, const Ballot& mirror, const Surroundings& sur
                 Instant now) {
   const Instant latest = std::max(own.since, mirror.since);
   if (own.vote == Vote::Down && mirror.vote == Vote::Down) {
-    return judge_silence(surroundings, own.since, latest, settle, now);
+    const Instant ours = own.overdue ? own.since - surroundings.bench.steady : own.since;
+    return judge_silence(surroundings, ours, latest, settle, now);
   }
   if (own.vote == Vote::Down) {
     const auto verdict = mirror.vote == Vote::Up ? Verdict::ControlBlind : Verdict::OneObserver;

@@ -30,6 +30,9 @@ namespace understudy::control {
 struct Ballot {
   link::Vote vote = link::Vote::Unknown;
   Instant since;
+  /// Down, and unknown before: it took leave, or was never heard, and has not spoken within its bound. It may have
+  /// tried to for a while, so that the network must have worked for a while before.
+  bool overdue = false;
 };
 
 enum class Verdict : std::uint8_t {

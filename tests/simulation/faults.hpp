@@ -40,6 +40,8 @@ class Faults {
   void start();
   /// Everything that a fault has set is undone; what is off or dead comes back within some seconds.
   void heal();
+  /// Of the whole maintenance network; it accuses nobody.
+  void blink(Duration lasts);
   /// Of a healed chassis: the blade of this role loses its power, or stands still, and nobody mends it any more.
   void leave_dead(unsigned site, bool frozen);
   void leave_off(unsigned server);

@@ -9,6 +9,10 @@ void Faults::inject_blink() {
   note(Fault::NetworkBlink, "of the whole maintenance network");
   count_all(Fault::NetworkBlink);
   world_.bite(Fault::NetworkBlink);
+  blink(random_.between(200ms, random_.chance(0.5) ? 1s : 5s));
+}
+
+void Faults::blink(Duration lasts) {
   const auto every_path = [this](const std::function<void(Path&)>& change) {
     world_.network.before_change();
     for (unsigned from = 0; from < world_.sites(); ++from) {
@@ -19,8 +23,7 @@ void Faults::inject_blink() {
     world_.network.after_change();
   };
   every_path([](Path& path) { ++path.cuts; });
-  undo_later(random_.between(200ms, random_.chance(0.5) ? 1s : 5s),
-             [every_path] { every_path([](Path& path) { path.cuts -= path.cuts > 0 ? 1 : 0; }); });
+  undo_later(lasts, [every_path] { every_path([](Path& path) { path.cuts -= path.cuts > 0 ? 1 : 0; }); });
 }
 
 void Faults::inject_orderly_stop(const Plan::Item& item) {

@@ -7,14 +7,16 @@ LastAct::LastAct(Chassis& chassis, Faults& faults)
     : chassis_(chassis), world_(chassis.world), faults_(faults), random_(chassis.world.settings.seed ^ 0x1a57U) {}
 
 const char* LastAct::kind() const {
-  constexpr std::array<const char*, 8> words{"while the control-server was away",
-                                             "while the switch did not obey",
-                                             "while neither switch nor power obeyed",
-                                             "with the control-server that led",
-                                             "while the control-server that led stood still",
-                                             "while the control-server that led did not reach etcd",
-                                             "in its application, and the standby while it took over,",
-                                             "and has moved to the standby, which died too,"};
+  constexpr std::array<const char*, 10> words{"while the control-server was away",
+                                              "while the switch did not obey",
+                                              "while neither switch nor power obeyed",
+                                              "with the control-server that led",
+                                              "while the control-server that led stood still",
+                                              "while the control-server that led did not reach etcd",
+                                              "in its application, and the standby while it took over,",
+                                              "and has moved to the standby, which died too,",
+                                              "after its host-agent was stopped in order",
+                                              "while the maintenance network was away for a moment"};
   return words[static_cast<std::size_t>(kind_)];
 }
 
@@ -40,6 +42,9 @@ bool LastAct::begin() {
     if (settings.control_on_standby && kind_ == Kind::Activating) { kind_ = Kind::MovedStandby; }
   } else {
     kind_ = static_cast<Kind>(random_.below(settings.leases && !settings.control_on_standby ? 3 : 2));
+  }
+  if (settings.blinks && settings.servers == 1 && random_.chance(0.7)) {
+    kind_ = random_.chance(0.5) ? Kind::OrderlyOff : Kind::InABlink;
   }
   const auto roles = candidates();
   if (roles.empty()) { return false; }
@@ -72,6 +77,14 @@ void LastAct::strike() {
       world_.troubles.switch_fails = world_.troubles.fence_fails = true;
       break;
     case Kind::MovedStandby:
+      break;
+    case Kind::OrderlyOff: {
+      const auto before = random_.between(20ms, 500ms);
+      scheduler.after(at - before, [this] { chassis_.blades[role_]->stop_in_order(); });
+      break;
+    }
+    case Kind::InABlink:
+      strike_in_a_blink(at);
       break;
     case Kind::Activating:
       scheduler.after(at, [this] { strike_application(); });
@@ -143,6 +156,13 @@ void LastAct::strike_leader(Duration at) {
       world_.network.after_change();
     });
   });
+}
+
+/// Shorter than a copy counts whose stream has ended.
+void LastAct::strike_in_a_blink(Duration at) {
+  const auto lasts = random_.between(200ms, 2500ms);
+  const auto before = random_.between(0ms, 500ms);
+  world_.scheduler.after(at - before, [this, lasts] { faults_.blink(lasts); });
 }
 
 /// Its blade is healthy, and has all of it.

@@ -8,6 +8,11 @@
 ///   NoSwitch   the switch fails for good, and the standby's host-agent dies somewhere in the takeover
 ///   Frozen     (leases) neither switch nor power obeys for good, and the active only stands still
 ///
+/// Where networks blink (kFirstBlinkSeed):
+///
+///   OrderlyOff    it is shut down in order: its host-agent says goodbye to both observers, then the power goes
+///   InABlink      the whole maintenance network goes away for a moment, and it dies then
+///
 /// Where several control-servers are:
 ///
 ///   LeaderOff     the leader loses its power for good within a moment before or after
@@ -59,12 +64,15 @@ class LastAct {
     LeaderFrozen,
     LeaderCut,
     Activating,
-    MovedStandby
+    MovedStandby,
+    OrderlyOff,
+    InABlink
   };
   enum class Scene : std::uint8_t { TakenOver, Moved, Died, IsBack };
   [[nodiscard]] std::vector<unsigned> candidates() const;
   void strike();
   void strike_leader(Duration at);
+  void strike_in_a_blink(Duration at);
   void strike_application();
 
   Chassis& chassis_;

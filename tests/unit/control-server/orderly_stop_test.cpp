@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 /// A host-agent that ends in order: it is restarted, or its machine is shut down, and nobody says which.
-/// Covers: control-server/core/role_failure.cpp
+/// Covers: control-server/core/role_failure.cpp, control-server/core/role_verdict.cpp
 #include <gtest/gtest.h>
 
 #include "chassis.hpp"
@@ -102,6 +102,47 @@ TEST_F(OrderlyStop, AServingMirrorWhoseBladeDiedIsToldAtOnceAndOneWhoseHostAgent
     sut_->pass(sut_->config.timings.agent_restart);
     EXPECT_EQ(sut_->state(1), RoleState::Lost);
   }
+}
+
+/// Its host-agent was restarted, and the network went away before that was heard: it has had no time to speak.
+TEST_F(OrderlyStop, ABladeWhoseReturnTheNetworkKeptFromUsIsNotTakenOverInTheMomentWhenThatIsBack) {
+  auto group = config(2);
+  WitnessConfig witness;
+  witness.name = "switch-a";
+  witness.interval = 10ms;
+  group.witnesses = {witness};
+  begin(group);
+  its_host_agent_ends();
+  sut_->pass(1s);
+  for (const unsigned blade : {2U, 3U}) { sut_->own_vote(Chassis::blade_id(blade), Vote::Down); }
+  sut_->step(WitnessSeen{"switch-a", Vote::Down, {}});
+  sut_->pass(3s);
+  sut_->step(WitnessSeen{"switch-a", Vote::Up, sut_->now});
+  for (const unsigned blade : {2U, 3U}) { sut_->own_vote(Chassis::blade_id(blade), Vote::Up); }
+  sut_->pass(1s);
+  sut_->silence(1);
+  sut_->pass(500ms);
+  EXPECT_EQ(sut_->state(1), RoleState::Protected) << sut_->status(1).detail;
+  EXPECT_TRUE(sut_->all<Isolate>().empty());
+  sut_->pass(sut_->config.timings.voices_return);
+  EXPECT_EQ(sut_->state(1), RoleState::OnMirror) << sut_->status(1).detail;
+}
+
+/// The standby's stream did not outlive the blink, and the active died in it.
+TEST_F(OrderlyStop, ACopyIsNotGivenUpForItsStandbysSilenceWhileTheActiveIsSilentToo) {
+  begin();
+  for (const unsigned blade : {1U, 2U, 3U}) { sut_->own_vote(Chassis::blade_id(blade), Vote::Down); }
+  sut_->pass(1500ms);
+  sut_->step(AgentLost{sut_->standby()});
+  sut_->pass(500ms);
+  EXPECT_EQ(sut_->state(1), RoleState::Protected);
+  for (const unsigned blade : {2U, 3U}) { sut_->own_vote(Chassis::blade_id(blade), Vote::Up); }
+  sut_->hello(sut_->standby(), {{RoleId{"role-1"}, Term{1}, PlaceKind::Mirror, false},
+                                {RoleId{"role-2"}, Term{1}, PlaceKind::Mirror, false}});
+  sut_->mirror_state(1, MirrorPhase::Connected);
+  sut_->mirror_vote(1, Vote::Down);
+  sut_->pass(sut_->config.timings.voices_return);
+  EXPECT_EQ(sut_->state(1), RoleState::OnMirror) << sut_->status(1).detail;
 }
 
 }  // namespace
