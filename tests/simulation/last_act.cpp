@@ -93,10 +93,18 @@ void LastAct::strike() {
       strike_leader(at + random_.between(-100ms, random_.chance(0.5) ? 100ms : 1s));
       break;
   }
-  scheduler.after(at, [this] {
-    world_.trace("FAULT", world_.blade_id(role_).value + " is gone for good, " + kind());
-    faults_.leave_dead(role_, kind_ == Kind::Frozen);
-  });
+  scheduler.after(at, [this] { strike_active(); });
+}
+
+/// A mirror that is scanned anew at this very moment takes nothing over (rule 23): that is another history.
+void LastAct::strike_active() {
+  const bool several = world_.servers() > 1 && chassis_.control.leader();
+  if (several && chassis_.control.view(role_).name == "exposed") {
+    world_.scheduler.after(500ms, [this] { strike_active(); });
+    return;
+  }
+  world_.trace("FAULT", world_.blade_id(role_).value + " is gone for good, " + kind());
+  faults_.leave_dead(role_, kind_ == Kind::Frozen);
 }
 
 bool LastAct::step(const Serves& serves) {

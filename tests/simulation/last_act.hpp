@@ -71,6 +71,7 @@ class LastAct {
   enum class Scene : std::uint8_t { TakenOver, Moved, Died, IsBack };
   [[nodiscard]] std::vector<unsigned> candidates() const;
   void strike();
+  void strike_active();
   void strike_leader(Duration at);
   void strike_in_a_blink(Duration at);
   void strike_application();
