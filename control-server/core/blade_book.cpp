@@ -21,6 +21,13 @@ void Blade::look_for_absence(Instant now) {
   }
 }
 
+/// What was under way when it fell silent has come within the detection time.
+std::optional<Instant> Blade::talks_until(const Timings& timings) const {
+  const bool silent_now = bfd.vote == link::Vote::Down;
+  if (!silent_now || !connected || !spoke_at || *spoke_at < bfd.since + timings.detection) { return std::nullopt; }
+  return *spoke_at + timings.word_lasts;
+}
+
 std::optional<Instant> Blade::gone_from(Duration agent_restart) const {
   if (powered_off) { return Instant{}; }
   if (connected || bfd.vote != link::Vote::Down) { return std::nullopt; }

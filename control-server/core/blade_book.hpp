@@ -51,6 +51,7 @@ struct Blade {
   /// When its kernel showed that it lives although BFD hears no daemon: it closed the host-agent's stream (a dead blade
   /// closes nothing), or a new host-agent said Hello.
   std::optional<Instant> sign_of_life;
+  std::optional<Instant> spoke_at;    ///< its host-agent itself told something then
   std::optional<Instant> away_since;  ///< its host-agent's stream ended then and no new one came
   std::optional<Absence> absence;     ///< the last one
   std::string boot_id;
@@ -80,6 +81,9 @@ struct Blade {
   void look_for_absence(Instant now);
   /// BFD does not hear it, and no host-agent of it has said Hello since.
   [[nodiscard]] bool silent() const;
+  /// BFD does not hear it, and its host-agent has told something that it cannot have said before that: until when this
+  /// counts. A kernel that only acknowledges says nothing.
+  [[nodiscard]] std::optional<Instant> talks_until(const Timings& timings) const;
   /// From when on it counts as gone for good; nothing: something of it is heard. A host-agent that was killed looks the
   /// same as a dead blade but for the sign of life, so it is given `agent_restart`.
   [[nodiscard]] std::optional<Instant> gone_from(Duration agent_restart) const;

@@ -34,6 +34,8 @@ struct Timings {
   Duration stream_back{std::chrono::milliseconds(200)};
   Duration sync_grace{std::chrono::milliseconds(4000)};      ///< and the mirror may take over this long (never SYNCING)
   Duration agent_restart{std::chrono::milliseconds(2000)};   ///< a host-agent that was closed may be back by then
+  /// A host-agent that tells something once a second is there until then, also where nobody hears its blade's BFD.
+  Duration word_lasts{std::chrono::milliseconds(2500)};
   Duration movement_delay{std::chrono::milliseconds(3000)};  ///< settled on the mirror before `always` moves
   Duration activation_deadline{std::chrono::milliseconds(5000)};
   Duration hand_over_deadline{std::chrono::milliseconds(3000)};  ///< of a switchover: then the active serves on

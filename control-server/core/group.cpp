@@ -199,6 +199,7 @@ void Group::handle(StepContext& context, const AgentReport& event) {
     return;
   }
   if (!blades_.at(event.blade).connected) { return; }  // a report before its Hello says nothing
+  blades_.at(event.blade).spoke_at = context.now;
   std::visit(
       [&](const auto& report) {
         using Report = std::decay_t<decltype(report)>;

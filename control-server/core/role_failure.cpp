@@ -283,6 +283,14 @@ void RoleMachine::act_on(StepContext& context, Verdict verdict) {
             "has more likely failed than " +
                 blade + "; no failover");
       return;
+    case Verdict::BfdBlocked:
+      if (state_ == RoleState::Lost) { return; }
+      raise(context, "observers",
+            blade +
+                " talks to the control-server, and neither observer hears its BFD: UDP port 3784 is blocked on the "
+                "way; no failover while it talks; look at the firewalls, and at the filters of the maintenance "
+                "switches");
+      return;
     case Verdict::CutOff:
       raise(context, "observers",
             blade +

@@ -25,10 +25,18 @@ RoleMachine::VotesWord RoleMachine::votes_word(const StepContext& context, const
     word.verdict = Verdict::Unsettled;
     word.again = back;
   }
+  const auto talks_until = blade.talks_until(timings);
+  const bool talks = talks_until && context.now < *talks_until;
+  if (word.verdict == Verdict::Dead && talks) {
+    word.verdict = Verdict::BfdBlocked;
+    word.again = talks_until;
+  }
   Ballot own = blade.bfd;
   own.since = std::max(own.since, started_);  // who was never heard has been unknown from the start of this life on
   if (auto due = judgement_is_due(own, mirror)) {
-    for (const auto& later : {judgement.again, back}) { due = later ? std::max(*due, *later) : *due; }
+    for (const auto& later : {judgement.again, back, talks ? talks_until : std::nullopt}) {
+      due = later ? std::max(*due, *later) : *due;
+    }
     // It is carried out in this very step.
     if (word.verdict == Verdict::Dead && can_take_over(context)) { due = std::max(*due, context.now); }
     word.out_until = *due + timings.vote_settle();

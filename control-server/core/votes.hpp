@@ -43,6 +43,7 @@ enum class Verdict : std::uint8_t {
   MirrorBlind,      ///< the mirror alone sees nothing
   OneObserver,      ///< one sees nothing, the other says nothing
   ObserversFailed,  ///< rule 1: more likely our own network than the actives
+  BfdBlocked,       ///< both observers, and its host-agent talks: not judge() says so, the role does
   CutOff,           ///< no independent witness is reached either: it is us
 };
 

@@ -3,12 +3,11 @@
 /// How often the control-server is told how far a role's mirror has come (link::SyncProgress).
 ///
 ///     the stream has changed  ──► at once: a sync that stops is an alarm within a second
-///     the sequences have, or the mirror is behind  ──► once a second at most
-///     nothing has changed     ──► never: an idle role costs nothing
+///     the sequences have      ──► once a second at most
+///     nothing has changed     ──► once a second: it is the word of a host-agent that lives, where BFD is blocked
 ///
 /// After a new connection to the control-server, which knows nothing, all is told anew. One thread.
 
-#include <algorithm>
 #include <optional>
 
 #include "understudy/link/messages.hpp"
@@ -22,19 +21,13 @@ class ProgressPace {
   /// True: `progress` is to be told now, and counts as told.
   bool tells(Instant now, const link::SyncProgress& progress) {
     const bool begins = !told_ || told_->term != progress.term || told_->stream != progress.stream;
-    const bool news = told_ != progress || behind(progress);
-    if (!begins && (!news || now - told_at_ < interval)) { return false; }
+    if (!begins && now - told_at_ < interval) { return false; }
     told_ = progress;
     told_at_ = now;
     return true;
   }
 
  private:
-  [[nodiscard]] static bool behind(const link::SyncProgress& progress) {
-    return std::any_of(progress.stores.begin(), progress.stores.end(),
-                       [](const auto& store) { return store.committed > store.acknowledged; });
-  }
-
   std::optional<link::SyncProgress> told_;
   Instant told_at_;
 };

@@ -59,7 +59,7 @@ class Traffic:
             for family in FAMILIES:
                 for direction in DIRECTIONS:
                     self._start_transfer(role, client, family, direction)
-            self._start(f"fresh-{role}", client, "lab-transfer", "repeat", "--server",
+            self._start(f"fresh-{role}", client, "lab-transfer", "repeat", "--stall-limit-s", "20", "--server",
                         self.chassis.server_address("ipv4"),
                         "--port", HTTP_PORT, "--id", f"fresh-{role}", "--output", self.path(f"fresh-{role}.json"),
                         "--stop-file", self.stop_file)

@@ -55,6 +55,8 @@ std::string text(Verdict verdict) {
       return "one observer";
     case Verdict::ObserversFailed:
       return "observers failed";
+    case Verdict::BfdBlocked:
+      return "bfd blocked";
     case Verdict::CutOff:
       return "cut off";
   }
@@ -126,6 +128,12 @@ Chassis chassis_with(const std::string& mirror) {
 void say(Chassis& chassis, const std::string& word) {
   const BladeId blade = Chassis::blade_id(1);
   if (word == "dead") { chassis.silence(1); }
+  if (word == "bfd blocked") {
+    chassis.own_vote(blade, Vote::Down);
+    chassis.pass(200ms);
+    chassis.report(blade, link::SyncProgress{RoleId{"role-1"}, Term{1}, link::SyncStream::Synced, {}});
+    chassis.mirror_vote(1, Vote::Down);
+  }
   if (word == "application failed") { chassis.report(blade, link::ApplicationFailed{RoleId{"role-1"}, Term{1}, "x"}); }
   if (word == "control blind" || word == "one observer") { chassis.own_vote(blade, Vote::Down); }
   if (word == "mirror blind") { chassis.mirror_vote(1, Vote::Down); }

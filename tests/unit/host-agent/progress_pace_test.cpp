@@ -16,10 +16,11 @@ link::SyncProgress progress(std::uint64_t committed, std::uint64_t acknowledged,
   return {RoleId{"role-1"}, Term{3}, stream, {{"net", Sequence{committed}, Sequence{acknowledged}}}};
 }
 
-TEST(ProgressPace, TheFirstWordIsToldAndAnIdleRoleSaysNothingMore) {
+TEST(ProgressPace, AnIdleRoleIsToldOnceASecondToo) {
   ProgressPace sut;
-  EXPECT_TRUE(sut.tells(kStart, progress(7, 7)));
-  for (int i = 1; i < 100; ++i) { EXPECT_FALSE(sut.tells(kStart + i * 250ms, progress(7, 7))); }
+  unsigned told = 0;
+  for (unsigned i = 0; i < 40; ++i) { told += sut.tells(kStart + i * 250ms, progress(7, 7)) ? 1U : 0U; }
+  EXPECT_EQ(told, 10U) << "or nobody could tell a blocked BFD from a dead blade";
 }
 
 TEST(ProgressPace, ABusyRoleIsToldOnceASecond) {
@@ -44,7 +45,7 @@ TEST(ProgressPace, AMirrorThatStaysBehindIsToldAgain) {
   EXPECT_FALSE(sut.tells(kStart + 999ms, progress(8, 7)));
   EXPECT_TRUE(sut.tells(kStart + 1s, progress(8, 7)));
   EXPECT_TRUE(sut.tells(kStart + 2s, progress(8, 8))) << "that it has caught up is news";
-  EXPECT_FALSE(sut.tells(kStart + 3s, progress(8, 8)));
+  EXPECT_TRUE(sut.tells(kStart + 3s, progress(8, 8)));
 }
 
 TEST(ProgressPace, AnotherTermBeginsAnew) {

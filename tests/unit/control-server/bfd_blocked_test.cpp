@@ -1,0 +1,62 @@
+// SPDX-License-Identifier: Apache-2.0
+/// A blade that nobody hears by BFD, and whose host-agent talks.
+/// Covers: control-server/core/role_verdict.cpp, control-server/core/role_failure.cpp
+#include <gtest/gtest.h>
+
+#include "chassis.hpp"
+
+namespace understudy::control::test {
+namespace {
+
+const BladeId kBlade1{"blade-1"};
+const RoleId kRole1{"role-1"};
+
+class BfdBlocked : public testing::Test {
+ protected:
+  BfdBlocked() {
+    sut_.bring_up();
+    sut_.pass(10s);
+    sut_.forget();
+  }
+  void it_talks() { sut_.report(kBlade1, link::SyncProgress{kRole1, Term{1}, link::SyncStream::Synced, {}}); }
+  Chassis sut_{2};
+};
+
+TEST_F(BfdBlocked, IsAnAlarmAndNoTakeoverForAsLongAsTheHostAgentTalks) {
+  sut_.own_vote(kBlade1, Vote::Down);
+  for (int i = 0; i < 20; ++i) {
+    sut_.pass(1s);
+    it_talks();
+    if (i == 0) { sut_.mirror_vote(1, Vote::Down); }
+  }
+  EXPECT_EQ(sut_.state(1), RoleState::Protected);
+  EXPECT_NE(sut_.status(1).detail.find("UDP port 3784 is blocked"), std::string::npos) << sut_.status(1).detail;
+  EXPECT_TRUE(sut_.all<Isolate>().empty());
+  sut_.pass(sut_.config.timings.word_lasts);
+  EXPECT_EQ(sut_.state(1), RoleState::OnMirror) << "it says nothing any more";
+}
+
+TEST_F(BfdBlocked, WhatWasUnderWayWhenItFellSilentIsNoSignOfLife) {
+  sut_.own_vote(kBlade1, Vote::Down);
+  sut_.pass(sut_.config.timings.detection - 1ms);
+  it_talks();
+  sut_.mirror_vote(1, Vote::Down);
+  EXPECT_EQ(sut_.state(1), RoleState::OnMirror);
+}
+
+TEST_F(BfdBlocked, ACopyThatLosesItsStreamMeanwhileIsKeptForTheVerdict) {
+  sut_.own_vote(kBlade1, Vote::Down);
+  sut_.pass(1s);
+  it_talks();
+  sut_.mirror_vote(1, Vote::Down);
+  for (int i = 0; i < 5; ++i) {
+    sut_.pass(1s);
+    it_talks();
+  }
+  sut_.mirror_state(1, link::MirrorPhase::Connected);
+  sut_.pass(sut_.config.timings.word_lasts + 1s);
+  EXPECT_EQ(sut_.state(1), RoleState::OnMirror);
+}
+
+}  // namespace
+}  // namespace understudy::control::test
