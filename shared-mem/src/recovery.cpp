@@ -136,7 +136,7 @@ Status Store::Impl::check_writable(std::uint64_t term) const {
                        " of store \"" + schema().name + "\"",
                    Errc::Refused);
   }
-  const auto entry = std::make_unique<EntryBuffer>();
+  const auto entry = std::make_unique_for_overwrite<EntryBuffer>();
   constexpr int long_tails_max = 10;  // then it is looked at when it is taken over
   int long_tails = 0;
   for (int tries = 0; tries < read_tries_max; ++tries) {

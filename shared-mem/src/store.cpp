@@ -215,7 +215,10 @@ std::vector<TermStart> Store::history() const {
     for (std::uint64_t i = count - kept; i < count; ++i) {
       const auto& entry = shared.entries[i % layout::history_entries];
       const TermStart start{Term{words::load(&entry.term)}, Sequence{words::load(&entry.first)}};
-      if (history.empty() || history.back().term != start.term) { history.push_back(start); }  // told once
+      // Told once; and where a later term begins too, one has written nothing: terms are being renamed.
+      if (!history.empty() && history.back().term == start.term) { continue; }
+      if (!history.empty() && history.back().first == start.first) { history.pop_back(); }
+      history.push_back(start);
     }
     if (words::unchanged(&shared.count, count) && grows(history)) { return history; }
   }

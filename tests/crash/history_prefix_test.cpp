@@ -24,6 +24,13 @@ History up_to(std::uint64_t committed, History history) {
   return history;
 }
 
+/// Else nobody takes it from a wire.
+bool each_begins_later(const History& history) {
+  return std::ranges::adjacent_find(history, [](const TermStart& a, const TermStart& b) {
+           return a.term >= b.term || a.first >= b.first;
+         }) == history.end();
+}
+
 class EveryPrefixOfAHistory : public testing::Test {
  protected:
   void SetUp() override { ASSERT_TRUE(Region::create(file.path(), crash_region_bytes, crash_schema()).ok()); }
@@ -45,7 +52,7 @@ class EveryPrefixOfAHistory : public testing::Test {
       const auto committed = found.committed().value;
       const auto told = up_to(committed, history);
       const bool good = same(told, up_to(committed, wanted)) || (committed == start && same(told, before));
-      wrong += good ? 0U : 1U;
+      wrong += good && each_begins_later(history) ? 0U : 1U;
       points::on_store = suspended;
     };
     start = store.committed().value;

@@ -4,7 +4,10 @@
 ///
 ///   input   first byte: bit 0 blobs or fixed values, bit 1 region or frames
 ///           region: patches (offset u24, length u8, bytes) over a good region, which is then read, written, rebuilt
-///           frames: (type u8, flags u8, first u16, length u16, payload) as whole frames to the applier
+///           frames: (type u8, flags u8, first u16, length u16, payload) as whole frames to the applier; flags: bit 0
+///           mend checksums, bit 1 which store
+///
+/// Two stores: one of tables, and one with an arena.
 ///
 /// Checksums that a fuzzer cannot guess are put right here, those of frames and of journal entries; the ones of the
 /// description are left wrong except now and then, so that what lies behind them is reached too.
@@ -17,6 +20,7 @@
 
 #include "description.hpp"
 #include "replication_applier.hpp"
+#include "understudy/shm/arena.hpp"
 #include "understudy/shm/crc32c.hpp"
 #include "understudy/shm/layout.hpp"
 #include "understudy/shm/region.hpp"
@@ -25,7 +29,8 @@ namespace understudy::shm {
 namespace {
 
 constexpr std::uint64_t region_bytes = 1 << 20;
-constexpr std::uint64_t used_bytes = 256 << 10;
+constexpr std::uint64_t used_bytes = 480 << 10;
+constexpr std::uint64_t arena_bytes = 4 * layout::page_bytes;
 
 class Input {
  public:
@@ -49,7 +54,8 @@ class Input {
 RegionSchema schema(bool blobs) {
   return {{{"state",
             {{"records", 8, 200, 24, blobs ? TableKind::Blob : TableKind::Hashed, 60}, {"others", 5, 13, 10}},
-            64 << 10}}};
+            64 << 10},
+           with_arena({"heap", {{"roots", 8, 8, 4}}, 64 << 10}, arena_bytes)}};
 }
 Bytes key_of(const std::uint64_t& id) { return as_bytes_of(id); }
 
@@ -62,6 +68,16 @@ std::size_t put_some(StoreWriter& writer, bool blobs, std::uint64_t rounds) {
     if (i % 5 == 4) { done += writer.erase(0, key_of(id)).ok() ? 1U : 0U; }
   }
   return done;
+}
+
+/// Some checkpoints.
+void write_arena(StoreWriter& writer) {
+  auto arena = Arena::attach(writer, FindChanges::ByComparison);
+  if (!arena) { return; }
+  for (std::size_t round = 0; round < 3; ++round) {
+    arena->memory()[round * layout::page_bytes] ^= std::byte{1};
+    (void)arena->checkpoint();
+  }
 }
 
 /// What is handed out has the table's sizes: a C program copies as many bytes as its schema says. And it is all there.
@@ -87,11 +103,16 @@ class Fuzzed {
     auto region = Region::create(path_, region_bytes, schema(blobs)).value();
     auto writer = region.store("state").value().become_writer(Term{1}).value();
     put_some(writer, blobs, 60);
+    auto heap = region.store("heap").value().become_writer(Term{1}).value();
+    write_arena(heap);
     const int fd = ::open(path_.c_str(), O_RDWR | O_CLOEXEC);
     at_ = static_cast<std::byte*>(::mmap(nullptr, region_bytes, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0));
     ::close(fd);
     if (at_ == MAP_FAILED) { std::abort(); }
     good_.assign(at_, at_ + used_bytes);
+    layout::RegionHeader header;
+    std::memcpy(&header, at_, sizeof header);
+    if (header.stores[1].arena_offset + arena_bytes > used_bytes) { std::abort(); }
   }
   ~Fuzzed() {
     ::munmap(at_, region_bytes);
@@ -120,49 +141,56 @@ class Fuzzed {
   void read() const {
     const auto region = Region::open(path_, Access::ReadOnly);
     if (!region) { return; }
-    const auto store = region->store("state");
-    if (!store) { return; }
-    (void)store->history();
-    std::vector<std::byte> value(layout::blob_bytes_max);
-    for (TableIndex table = 0; table < store->schema().tables.size(); ++table) {
-      (void)store->count(table);
-      const auto visit = [&](const Store::Record& record) {
-        copy(store->schema().tables[table], record.key, record.value);
-        return true;
-      };
-      (void)store->scan(table, {}, visit);
-      (void)store->scan_ordered(table, visit);
-    }
-    for (std::uint64_t id = 0; id < 30; ++id) {
-      (void)store->get(0, key_of(id), std::span(value).first(200));
-      (void)store->get_blob(0, key_of(id), value);
-    }
-    for (const std::uint64_t after : {std::uint64_t{0}, std::uint64_t{40}}) {
-      JournalReader reader(*store, Sequence{after});
-      for (int i = 0; i < 50; ++i) {
-        const auto chunk = reader.read(4096);
-        if (!chunk || chunk->state != JournalReader::State::Entries) { break; }
-        (void)for_each_entry(chunk->bytes, [&](const JournalEntry& entry) { copy(store->schema(), entry); });
-      }
+    for (const auto& schema : region->schema().stores) {
+      if (const auto store = region->store(schema.name)) { read(*store); }
     }
   }
 
   void write() const {
     const auto region = Region::open(path_, Access::ReadWrite);
     if (!region) { return; }
-    const auto store = region->store("state");
-    if (!store) { return; }
-    auto writer = store->become_writer(Term{~0ULL});
-    if (!writer) { return; }
-    (void)writer->accept_unsynced();
-    put_some(*writer, blobs_, 30);
-    (void)writer->rebuild(0);
-    (void)writer->begin();
-    put_some(*writer, blobs_, 10);
-    (void)writer->commit();
+    for (const auto& schema : region->schema().stores) {
+      const auto store = region->store(schema.name);
+      auto writer = store ? store->become_writer(Term{~0ULL}) : Result<StoreWriter>(failure("none"));
+      if (!writer) { continue; }
+      (void)writer->accept_unsynced();
+      put_some(*writer, blobs_, 30);
+      write_arena(*writer);
+      (void)writer->rebuild(0);
+      (void)writer->begin();
+      put_some(*writer, blobs_, 10);
+      (void)writer->commit();
+    }
   }
 
  private:
+  static void read(const Store& store) {
+    (void)store.history();
+    std::vector<std::byte> value(layout::blob_bytes_max);
+    const auto& tables = store.schema().tables;
+    for (TableIndex table = 0; table < tables.size(); ++table) {
+      (void)store.count(table);
+      const auto visit = [&](const Store::Record& record) {
+        copy(tables[table], record.key, record.value);
+        return true;
+      };
+      (void)store.scan(table, {}, visit);
+      (void)store.scan_ordered(table, visit);
+      for (std::uint64_t id = 0; id < 30; ++id) {
+        (void)store.get(table, key_of(id), std::span(value).first(tables[table].value_bytes));
+        (void)store.get_blob(table, key_of(id), value);
+      }
+    }
+    for (const std::uint64_t after : {std::uint64_t{0}, std::uint64_t{40}}) {
+      JournalReader reader(store, Sequence{after});
+      for (int i = 0; i < 50; ++i) {
+        const auto chunk = reader.read(after == 0 ? 4096 : 0);
+        if (!chunk || chunk->state != JournalReader::State::Entries) { break; }
+        (void)for_each_entry(chunk->bytes, [&](const JournalEntry& entry) { copy(store.schema(), entry); });
+      }
+    }
+  }
+
   bool blobs_;
   std::string path_;
   std::byte* at_ = nullptr;
@@ -194,12 +222,13 @@ void feed_frames(const Fuzzed& fuzzed, Input& input) {
   FrameDecoder decoder;
   for (int frames = 0; !input.empty() && frames < 50; ++frames) {
     const auto type = static_cast<FrameType>(input.number(1) % 11);
-    const bool mend = (input.number(1) & 1) != 0;
+    const auto flags = input.number(1);
     const Sequence first{input.number(2)};
     const auto taken = input.take(input.number(2) % 4096);
     std::vector<std::byte> payload(taken.begin(), taken.end());
-    if (mend && type == FrameType::Journal) { mend_entries(payload); }
-    const auto encoded = encode({type, 0, Term{2}, 0, first}, std::move(payload));
+    if ((flags & 1) != 0 && type == FrameType::Journal) { mend_entries(payload); }
+    const auto encoded =
+        encode({type, static_cast<std::uint16_t>(flags >> 1 & 1), Term{2}, 0, first}, std::move(payload));
     for (const auto* part : {&encoded.header, &encoded.payload}) {
       for (std::size_t done = 0; done < part->size();) {
         const auto room = decoder.prepare();
