@@ -42,6 +42,7 @@ void ControlServer::next_job(ControlWorker& worker) {
 
 /// The role's ownership is another one from this moment on.
 void ControlServer::written(const Ownership& before, const Ownership& next) {
+  if (next.term != before.term) { ++world.evidence.at(static_cast<std::size_t>(next.evidence)); }
   const unsigned role = world.role_of(next.role);
   if (!world.has(Bug::OrderBeforeStore)) { world.stored(role, next.highest()); }
   if (next.term > before.term && next.place == Place{world.blade_id(role), PlaceKind::Host}) {

@@ -6,18 +6,20 @@ namespace understudy::sim {
 LastAct::LastAct(Chassis& chassis, Faults& faults)
     : chassis_(chassis), world_(chassis.world), faults_(faults), random_(chassis.world.settings.seed ^ 0x1a57U) {}
 
-const char* LastAct::kind() const {
-  constexpr std::array<const char*, 10> words{"while the control-server was away",
-                                              "while the switch did not obey",
-                                              "while neither switch nor power obeyed",
-                                              "with the control-server that led",
-                                              "while the control-server that led stood still",
-                                              "while the control-server that led did not reach etcd",
-                                              "in its application, and the standby while it took over,",
-                                              "and has moved to the standby, which died too,",
-                                              "after its host-agent was stopped in order",
-                                              "while the maintenance network was away for a moment"};
-  return words[static_cast<std::size_t>(kind_)];
+const char* LastAct::kind() const { return kind_word(kind_number()); }
+
+const char* LastAct::kind_word(std::size_t number) {
+  constexpr std::array<const char*, kLastActs> words{"while the control-server was away",
+                                                     "while the switch did not obey",
+                                                     "while neither switch nor power obeyed",
+                                                     "with the control-server that led",
+                                                     "while the control-server that led stood still",
+                                                     "while the control-server that led did not reach etcd",
+                                                     "in its application, and the standby while it took over,",
+                                                     "and has moved to the standby, which died too,",
+                                                     "after its host-agent was stopped in order",
+                                                     "while the maintenance network was away for a moment"};
+  return words.at(number);
 }
 
 /// Roles whose mirror has it all and may take over; where leases are to prove the stop, the armed ones.

@@ -30,6 +30,7 @@
 
 namespace understudy::sim {
 
+inline constexpr std::size_t kLastActs = 10;  ///< kinds
 inline constexpr Duration kLastAct = 60s;
 /// With several control-servers, whatever becomes of the leader: its lease, up to a second more, the next one's
 /// reading, its eyes that may be undecided, and the host-agents that have to find it.
@@ -42,6 +43,8 @@ class LastAct {
   bool begin();
   [[nodiscard]] unsigned role() const { return role_; }
   [[nodiscard]] const char* kind() const;
+  [[nodiscard]] std::size_t kind_number() const { return static_cast<std::size_t>(kind_); }
+  [[nodiscard]] static const char* kind_word(std::size_t number);
   [[nodiscard]] Duration bound() const {
     if (is_moved_standby()) { return 3 * kLastActOfSeveral; }
     return world_.servers() > 1 ? kLastActOfSeveral : kLastAct;

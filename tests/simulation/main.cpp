@@ -12,81 +12,23 @@
 #include <thread>
 #include <vector>
 
-#include "simulation.hpp"
+#include "sum.hpp"
 
 namespace understudy::sim {
 namespace {
 
-/// Plain ones, with leases, with switchovers, with a last act, with several control-servers, with witnesses and blades'
-/// own words, with a maintenance network that blinks (docs/SIMULATION.md).
-constexpr std::uint64_t kKindsOfHistories = 7;
-constexpr std::uint64_t kSeedsOfAKind = 1'000'000'000'000;
-
 struct Options {
   std::uint64_t first = 1;
-  bool fresh = false;  ///< seeds of every kind of history, from `first` on in each
+  bool every_kind = true;  ///< seeds of every kind of history, from `first` on in each
   std::uint64_t seeds = 1;
   bool one = false;
   bool trace = false;
   bool planted = false;
   bool matrix = false;
+  bool ends = false;
   std::string seed_file;
   unsigned jobs = 0;
   std::string bug;
-};
-
-/// What many runs add up to; plain, so that a worker process writes it into a pipe as it is.
-struct Sum {
-  std::uint64_t runs = 0;
-  std::uint64_t steps = 0;
-  std::uint64_t failed = 0;
-  std::uint64_t takeovers = 0;
-  std::uint64_t asked = 0;
-  std::uint64_t left_behind = 0;
-  std::uint64_t last_acts = 0;
-  double simulated_s = 0;
-  double way_back_worst_s = 0;
-  Matrix met{};
-  Tally injected{};
-  Tally bites{};
-  Exercised exercised;
-  void add(const Exercised& more) {
-    for (const auto& [name, member] : kExercised) { exercised.*member += more.*member; }
-  }
-  void add(const Report& report) {
-    ++runs;
-    steps += report.steps;
-    failed += report.violation ? 1U : 0U;
-    takeovers += report.takeovers;
-    asked += report.asked_a_person;
-    left_behind += report.left_behind;
-    last_acts += report.last_acts;
-    add(report.exercised);
-    simulated_s += static_cast<double>(report.simulated.count()) / 1e9;
-    way_back_worst_s = std::max(way_back_worst_s, static_cast<double>(report.way_back.count()) / 1e9);
-    for (std::size_t f = 0; f < kFaults; ++f) {
-      injected[f] += report.injected[f];
-      bites[f] += report.bites[f];
-      for (std::size_t s = 0; s < kStates; ++s) { met[f][s] += report.met[f][s]; }
-    }
-  }
-  void add(const Sum& other) {
-    runs += other.runs;
-    steps += other.steps;
-    failed += other.failed;
-    takeovers += other.takeovers;
-    last_acts += other.last_acts;
-    asked += other.asked;
-    left_behind += other.left_behind;
-    add(other.exercised);
-    simulated_s += other.simulated_s;
-    way_back_worst_s = std::max(way_back_worst_s, other.way_back_worst_s);
-    for (std::size_t f = 0; f < kFaults; ++f) {
-      injected[f] += other.injected[f];
-      bites[f] += other.bites[f];
-      for (std::size_t s = 0; s < kStates; ++s) { met[f][s] += other.met[f][s]; }
-    }
-  }
 };
 
 void tell(std::uint64_t seed, const Report& report) {
@@ -133,68 +75,6 @@ bool run_all(const std::vector<std::uint64_t>& seeds, unsigned jobs, Sum& sum) {
   return well;
 }
 
-void show_matrix(const Sum& sum) {
-  std::printf("\n%-18s%10s%12s", "fault", "injected", "has bitten");
-  for (const auto* state : kStateNames) { std::printf("%12s", state); }
-  std::printf("\n");
-  for (std::size_t f = 0; f < kFaults; ++f) {
-    std::printf("%-18s%10llu%12llu", to_string(static_cast<Fault>(f)), static_cast<unsigned long long>(sum.injected[f]),
-                static_cast<unsigned long long>(sum.bites[f]));
-    for (std::size_t s = 0; s < kStates; ++s) { std::printf("%12llu", static_cast<unsigned long long>(sum.met[f][s])); }
-    std::printf("\n");
-  }
-}
-
-void show_replication(const Sum& sum) {
-  std::printf("replication:");
-  for (const auto& [name, member] : kExercised) {
-    std::printf("%s %llu %s", member == kExercised[0].second ? "" : ",",
-                static_cast<unsigned long long>(sum.exercised.*member), name);
-  }
-  std::printf("\n");
-}
-
-/// Where journals are lapped everything that replication can come to has come to pass.
-bool check_replication(const Sum& sum) {
-  bool all = true;
-  for (const auto& [name, member] : kExercised) {
-    if (sum.exercised.*member != 0 || member == &Exercised::torn) { continue; }  // too rare in a thousand histories
-    std::printf("replication: no %s\n", name);
-    all = false;
-  }
-  return all;
-}
-
-/// Every kind of fault, in every state of a role, and it has changed something; where several control-servers are,
-/// those that are theirs, and where there are witnesses and blades' own words, those.
-bool check_matrix(const Sum& sum, std::uint64_t last_seed) {
-  bool all = true;
-  const bool blinks = last_seed >= kFirstBlinkSeed;
-  const bool words = last_seed >= kFirstWordsSeed && !blinks;
-  const bool servers = last_seed >= kFirstServersSeed && !words && !blinks;
-  const std::size_t from = blinks    ? kFaultsBeforeBlinks
-                           : words   ? kFaultsBeforeWords
-                           : servers ? kFaultsBeforeServers
-                                     : 0;
-  const std::size_t to = blinks                              ? kFaults
-                         : words                             ? kFaultsBeforeBlinks
-                         : servers                           ? kFaultsBeforeWords
-                         : last_seed >= kFirstSwitchoverSeed ? kFaultsBeforeServers
-                                                             : kFaultsBeforeSwitchovers;
-  for (std::size_t f = from; f < to; ++f) {
-    if (sum.bites[f] == 0) {
-      std::printf("%s has never changed anything\n", to_string(static_cast<Fault>(f)));
-      all = false;
-    }
-    for (std::size_t s = 0; s < kStates; ++s) {
-      if (sum.met[f][s] != 0) { continue; }
-      std::printf("%s was never met by a role that is %s\n", to_string(static_cast<Fault>(f)), kStateNames[s]);
-      all = false;
-    }
-  }
-  return all;
-}
-
 int simulate(const Options& options) {
   std::vector<std::uint64_t> seeds;
   if (!options.seed_file.empty()) {
@@ -207,7 +87,7 @@ int simulate(const Options& options) {
       seeds.push_back(std::strtoull(word.c_str(), nullptr, 10));
     }
   }
-  const std::uint64_t kinds = options.fresh ? kKindsOfHistories : 1;
+  const std::uint64_t kinds = options.every_kind ? kKindsOfHistories : 1;
   for (std::uint64_t i = 0; i < options.seeds; ++i) {
     seeds.push_back(i % kinds * kSeedsOfAKind + options.first + i / kinds);
   }
@@ -223,17 +103,16 @@ int simulate(const Options& options) {
               static_cast<unsigned long long>(sum.asked));
   std::printf("%llu copies left behind on a standby out of reach, %llu seeds failed\n",
               static_cast<unsigned long long>(sum.left_behind), static_cast<unsigned long long>(sum.failed));
-  if (sum.last_acts != 0) {
-    std::printf("%llu actives that were never mended\n", static_cast<unsigned long long>(sum.last_acts));
-  }
+  show_ends(sum);
   show_replication(sum);
   if (options.matrix) { show_matrix(sum); }
   if (!well) { std::printf("a worker has died: run its seeds one by one\n"); }
   // The histories with blinks are too few for all of it.
   const bool lapped = seeds.back() >= kFirstWordsSeed && seeds.back() < kFirstBlinkSeed;
   const bool replicated = !lapped || !options.matrix || check_replication(sum);
-  const bool met = (!options.matrix || check_matrix(sum, seeds.back())) && replicated;
-  return well && sum.failed == 0 && met ? 0 : 1;
+  const bool met = (!options.matrix || check_matrix(sum, seeds.back(), options.every_kind)) && replicated;
+  const bool ended = !options.ends || check_ends(sum, seeds.back(), options.every_kind);
+  return well && sum.failed == 0 && met && ended ? 0 : 1;
 }
 
 /// Each planted bug must be found, under the name of the invariant that it breaks.
@@ -265,13 +144,15 @@ int planted(const Options& options) {
 int usage() {
   std::printf(
       "Usage: ./dev simulate [--seed S] [--seeds K] [--from F] [--seed-file FILE] [--fresh] [--trace] [--matrix] "
+      "[--ends] "
       "[--planted]\n"
       "  --seed S       this one run, exactly as it was; with --trace every event on a line of its own\n"
-      "  --seeds K      the seeds F, F+1, ... F+K-1 (F is 1), on --jobs J processes (as many as there are processors)\n"
-      "  --seed-file    and those of a file, one a line, # begins a remark; --fresh: of every kind, where nobody was "
-      "before\n"
+      "  --seeds K      K histories, of every kind as many, on --jobs J processes (as many as there are processors)\n"
+      "  --from F       the seeds F, F+1, ... F+K-1 instead; --fresh: of every kind, where nobody was before\n"
+      "  --seed-file    and those of a file, one a line, # begins a remark\n"
       "  --matrix       shows how often each fault was injected, has bitten, and was met in each state of a role; "
       "fails where never\n"
+      "  --ends         fails where a kind of evidence ended no term, or a kind of last act was never struck\n"
       "  --planted      shows that it can fail: finds each planted bug (with --bug NAME: that one; also with "
       "--seed)\n");
   return 2;
@@ -293,16 +174,18 @@ bool parse(int argc, char** argv, Options& options) {
       options.planted = true;
     } else if (word == "--fresh") {
       options.first = std::random_device{}();
-      options.fresh = true;
       std::printf("fresh seeds from %llu\n", static_cast<unsigned long long>(options.first));
     } else if (word == "--matrix") {
       options.matrix = true;
+    } else if (word == "--ends") {
+      options.ends = true;
     } else if (word == "--seed") {
       options.one = true;
       if (!number(options.first)) { return false; }
     } else if (word == "--seeds") {
       if (!number(options.seeds)) { return false; }
     } else if (word == "--from") {
+      options.every_kind = false;
       if (!number(options.first)) { return false; }
     } else if (word == "--jobs") {
       if (!number(jobs)) { return false; }

@@ -63,7 +63,7 @@ class Run {
       if (!until(world_.scheduler.now() + 1s)) { return; }
     }
     if (!act.begin()) { return; }
-    ++report_.last_acts;
+    ++report_.last_acts.at(act.kind_number());
     const Instant end = world_.scheduler.now() + 4s + act.bound();
     RoleView view;
     while (world_.scheduler.now() < end) {
@@ -211,6 +211,7 @@ class Run {
     report_.bites = world_.bites;
     report_.exercised = world_.exercised;
     report_.left_behind = world_.left_behind();
+    report_.evidence = world_.evidence;
     report_.steps = world_.scheduler.steps();
     report_.simulated = world_.scheduler.now() - Instant{1h};
     return report_;

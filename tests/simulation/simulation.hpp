@@ -11,7 +11,7 @@
 ///     and what stays when the standby became an active, has no second place to be protected by;
 ///   - except a role for which the control-server asks a person: only after a state store that was lost or went back.
 
-#include "faults.hpp"
+#include "last_act.hpp"
 
 namespace understudy::sim {
 
@@ -29,7 +29,8 @@ struct Report {
   unsigned asked_a_person = 0;    ///< roles
   std::uint64_t left_behind = 0;  ///< copies, see World::left_behind
   unsigned takeovers = 0;
-  unsigned last_acts = 0;
+  std::array<std::uint64_t, kLastActs> last_acts{};  ///< by kind
+  std::array<std::uint64_t, kEvidences> evidence{};  ///< of new terms
   unsigned movements = 0;
 };
 

@@ -22,6 +22,8 @@
 
 namespace understudy::sim {
 
+inline constexpr std::size_t kEvidences = 6;
+
 inline constexpr unsigned kSegments = 2;  ///< service networks: both sides of a gateway
 inline constexpr std::array<const char*, kSegments> kNetworks{"external", "internal"};
 
@@ -255,6 +257,8 @@ class World {
   void starts_anew(unsigned role);
   /// Copies that were left behind then, on a standby which nobody had reached for longer than it is waited for.
   [[nodiscard]] std::uint64_t left_behind() const { return left_behind_; }
+  /// How often each kind of evidence was written down for a new term; by link::StopEvidence.
+  std::array<std::uint64_t, kEvidences> evidence{};
   /// After each step.
   void check();
   void stored(unsigned role, Term term);
