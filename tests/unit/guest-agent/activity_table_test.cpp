@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 /// Every activity of a mirror met with every event: the activity afterwards, and what is done and told, in order. The
 /// table is the documentation; a change of the core that changes a cell fails here. The mirror's copy is of term 5; in
-/// the columns from "dr" on it activates, or has activated, under term 6.
-/// Covers: guest-agent/core/mirror.cpp
+/// the columns from "dr" on it activates, or has activated, under term 6. The last four: an activity that was told to
+/// grant no more, or whose application has ended, or that has a newer order to begin. Covers:
+/// guest-agent/core/mirror.cpp
 #include <gtest/gtest.h>
 
 #include <array>
@@ -29,8 +30,13 @@ enum class Column : std::uint8_t {
   ServingRestored,  ///< after a restart of the agent: its application is not active yet
   Quiescing,
   Quiesced,
+  // What an activity remembers.
+  MirroringNoGrants,  ///< it was told to grant no more
+  StartingEnded,      ///< the application has ended since the activation began
+  QuiescingEnded,     ///< the application has ended since it was to be quiesced
+  ConfiguringNewer,   ///< a newer order waits for the end of the step
 };
-constexpr std::size_t kColumns = static_cast<std::size_t>(Column::Quiesced) + 1;
+constexpr std::size_t kColumns = static_cast<std::size_t>(Column::ConfiguringNewer) + 1;
 
 /// Two letters for an activity.
 constexpr std::array kWords{"id", "co", "mi", "dr", "in", "ha", "st", "se", "qu", "qd"};
@@ -61,18 +67,23 @@ Mirror in_column(Column column) {
     return mirror;
   }
   step(configure(Term{5}));
-  if (column == Column::Configuring) { return mirror; }
+  if (column == Column::ConfiguringNewer) { step(configure(Term{9})); }
+  if (column == Column::Configuring || column == Column::ConfiguringNewer) { return mirror; }
   step(StepDone{Step::Configure});
   step(SyncChanged{column == Column::MirroringUnfinished ? SyncPhase::Syncing : SyncPhase::Synced, ""});
   step(AllowGrantsOrder{Term{5}});
-  if (column <= Column::MirroringWhole) { return mirror; }
+  if (column == Column::MirroringNoGrants) { step(StopGrantsOrder{Term{5}}); }
+  if (column <= Column::MirroringWhole || column == Column::MirroringNoGrants) { return mirror; }
   step(ActivateOrder{Term{6}});
   const std::array steps{Step::Drain, Step::Install, Step::HandOver, Step::StartApplication};
-  const auto done =
-      static_cast<std::size_t>(std::min(column, Column::Serving)) - static_cast<std::size_t>(Column::Draining);
+  const auto reached = column == Column::StartingEnded ? Column::Starting : std::min(column, Column::Serving);
+  const auto done = static_cast<std::size_t>(reached) - static_cast<std::size_t>(Column::Draining);
   for (std::size_t i = 0; i < done; ++i) { step(StepDone{steps.at(i)}); }
-  if (column >= Column::Quiescing) { step(QuiesceOrder{}); }
+  if (column == Column::StartingEnded) { step(ApplicationEnded{"x"}); }
+  if (reached != Column::Serving || column < Column::Quiescing) { return mirror; }
+  step(QuiesceOrder{});
   if (column == Column::Quiesced) { step(StepDone{Step::Quiesce}); }
+  if (column == Column::QuiescingEnded) { step(ApplicationEnded{"x"}); }
   return mirror;
 }
 
@@ -145,55 +156,56 @@ std::string line_of(const Row& row) {
 
 // clang-format off
 constexpr const char* kTable = R"(
-                          id     co     mi, -  mi     dr     in     ha     st     se     se, r  qu     qd
-configure, newer term     co.HPc co     co.HPc co.HPc dr.A   in.A   ha.A   st.A   se.A   se.A   qu.A   qd.A
-configure, other bundle   co.HPc co     co.HPc co.HPc dr.A   in.A   ha.A   st.A   se.A   se.A   qu.A   qd.A
-configure, the same       co.HPc co     mi.PV  mi.PV  dr.A   in.A   ha.A   st.A   se.A   se.A   qu.A   qd.A
-configure, stale          co.HPc co     mi.A   mi.A   dr.A   in.A   ha.A   st.A   se.A   se.A   qu.A   qd.A
-activate, newer term      id.F   co.F   mi.F   dr.d   dr.F   in.F   ha.F   st.F   se.F   se.F   qu.F   qd.F
-activate, again           id.F   co.F   mi.F   dr.d   dr     in     ha     st     se.R   se     qu.F   qd.F
-activate, the copy's term id.F   co.F   mi.F   mi.F   dr.F   in.F   ha.F   st.F   se.F   se.F   qu.F   qd.F
-announce                  id.A   co.A   mi.A   mi.A   dr.A   in.A   ha.A   st.A   se.X   se.X   qu.A   qd.A
-quiesce                   id.A   co.A   mi.A   mi.A   dr.A   in.A   ha.A   st.A   qu.q   qu.q   qu.A   qd.Q
-resume                    id     co     mi     mi     dr     in     ha     st     se     se     se.r   se.r
-shut down                 id.O   co.O   mi.O   mi.O   dr.O   in.O   ha.O   st.O   se.O   se.O   qu.O   qd.O
-allow grants              id     co     mi     mi     dr     in     ha     st     se     se     qu     qd
-allow grants, other term  id     co     mi     mi     dr     in     ha     st     se     se     qu     qd
-stop grants               id.S   co.S   mi.S   mi.S   dr.S   in.S   ha.S   st.S   se.S   se.S   qu.S   qd.S
-asked for a grant         id     co     mi.G   mi.G   dr     in     ha     st     se     se     qu     qd
-asked, other term         id     co     mi     mi     dr     in     ha     st     se     se     qu     qd
-stream connecting         id     co     mi.P   mi.P   dr     in     ha     st     se     se     qu     qd
-stream syncing            id     co     mi.P   mi.P   dr     in     ha     st     se     se     qu     qd
-stream synced             id     co     mi.P   mi.P   dr     in     ha     st     se     se     qu     qd
-stream lost               id     co     mi.P   mi.P   dr     in     ha     st     se     se     qu     qd
-an earlier copy is held   id     co     mi.P   mi.P   dr     in     ha     st     se     se     qu     qd
-the active's vote         id     co     mi.V   mi.V   dr     in     ha     st     se     se     qu     qd
-the application ended     id.A   co.A   mi.As  mi.As  dr.A   in.A   ha.A   st.A   se.As  se.As  qu.A   qd.A
-configure done            id     mi.PV  mi     mi     dr     in     ha     st     se     se     qu     qd
-configure failed          id.A   id.P   mi.A   mi.A   dr.A   in.A   ha.A   st.A   se.A   se.A   qu.A   qd.A
-drain done                id     co     mi     mi     in.i   in     ha     st     se     se     qu     qd
-drain failed              id.A   co.A   mi.A   mi.A   mi.bF  in.A   ha.A   st.A   se.A   se.A   qu.A   qd.A
-install done              id     co     mi     mi     dr     ha.h   ha     st     se     se     qu     qd
-install failed            id.A   co.A   mi.A   mi.A   dr.A   mi.bF  ha.A   st.A   se.A   se.A   qu.A   qd.A
-hand over done            id     co     mi     mi     dr     in     st.a   st     se     se     qu     qd
-hand over failed          id.A   co.A   mi.A   mi.A   dr.A   in.A   mi.bF  st.A   se.A   se.A   qu.A   qd.A
-application done          id     co     mi     mi     dr     in     ha     se.R   se     se     qu     qd
-application failed        id.A   co.A   mi.A   mi.A   dr.A   in.A   ha.A   mi.bF  se.A   se.A   qu.A   qd.A
-quiesce done              id     co     mi     mi     dr     in     ha     st     se     se     qd.Q   qd
-quiesce failed            id     co     mi     mi     dr     in     ha     st     se     se     qu.N   qd
-resume done               id     co     mi     mi     dr     in     ha     st     se     se     qu     qd
-resume failed             id.A   co.A   mi.A   mi.A   dr.A   in.A   ha.A   st.A   se.A   se.A   qu.A   qd.A
-back done                 id     co     mi     mi     dr     in     ha     st     se     se     qu     qd
-back failed               id.A   co.A   mi.A   mi.A   dr.A   in.A   ha.A   st.A   se.A   se.A   qu.A   qd.A
-start application done    id     co     mi     mi     dr     in     ha     st     se     se     qu     qd
-start application failed  id.A   co.A   mi.A   mi.A   dr.A   in.A   ha.A   st.A   se.A   se.A   qu.A   qd.A
-restore done              id     co     mi     mi     dr     in     ha     st     se     se     qu     qd
-restore failed            id.A   co.A   mi.A   mi.A   dr.A   in.A   ha.A   st.A   se.A   se.A   qu.A   qd.A
+                          id     co     mi, -  mi     dr     in     ha     st     se     se, r  qu     qd     mi, s  st, e  qu, e  co, n
+configure, newer term     co.HPc co     co.HPc co.HPc dr.A   in.A   ha.A   st.A   se.A   se.A   qu.A   qd.A   co.HPc st.A   qu.A   co
+configure, other bundle   co.HPc co     co.HPc co.HPc dr.A   in.A   ha.A   st.A   se.A   se.A   qu.A   qd.A   co.HPc st.A   qu.A   co
+configure, the same       co.HPc co     mi.PV  mi.PV  dr.A   in.A   ha.A   st.A   se.A   se.A   qu.A   qd.A   mi.PV  st.A   qu.A   co
+configure, stale          co.HPc co     mi.A   mi.A   dr.A   in.A   ha.A   st.A   se.A   se.A   qu.A   qd.A   mi.A   st.A   qu.A   co
+activate, newer term      id.F   co.F   mi.F   dr.d   dr.F   in.F   ha.F   st.F   se.F   se.F   qu.F   qd.F   dr.d   st.F   qu.F   co.F
+activate, again           id.F   co.F   mi.F   dr.d   dr     in     ha     st     se.R   se     qu.F   qd.F   dr.d   st     qu.F   co.F
+activate, the copy's term id.F   co.F   mi.F   mi.F   dr.F   in.F   ha.F   st.F   se.F   se.F   qu.F   qd.F   mi.F   st.F   qu.F   co.F
+announce                  id.A   co.A   mi.A   mi.A   dr.A   in.A   ha.A   st.A   se.X   se.X   qu.A   qd.A   mi.A   st.A   qu.A   co.A
+quiesce                   id.A   co.A   mi.A   mi.A   dr.A   in.A   ha.A   st.A   qu.q   qu.q   qu.A   qd.Q   mi.A   st.A   qu.A   co.A
+resume                    id     co     mi     mi     dr     in     ha     st     se     se     se.r   se.r   mi     st     se.s   co
+shut down                 id.O   co.O   mi.O   mi.O   dr.O   in.O   ha.O   st.O   se.O   se.O   qu.O   qd.O   mi.O   st.O   qu.O   co.O
+allow grants              id     co     mi     mi     dr     in     ha     st     se     se     qu     qd     mi     st     qu     co
+allow grants, other term  id     co     mi     mi     dr     in     ha     st     se     se     qu     qd     mi     st     qu     co
+stop grants               id.S   co.S   mi.S   mi.S   dr.S   in.S   ha.S   st.S   se.S   se.S   qu.S   qd.S   mi.S   st.S   qu.S   co.S
+asked for a grant         id     co     mi.G   mi.G   dr     in     ha     st     se     se     qu     qd     mi     st     qu     co
+asked, other term         id     co     mi     mi     dr     in     ha     st     se     se     qu     qd     mi     st     qu     co
+stream connecting         id     co     mi.P   mi.P   dr     in     ha     st     se     se     qu     qd     mi.P   st     qu     co
+stream syncing            id     co     mi.P   mi.P   dr     in     ha     st     se     se     qu     qd     mi.P   st     qu     co
+stream synced             id     co     mi.P   mi.P   dr     in     ha     st     se     se     qu     qd     mi.P   st     qu     co
+stream lost               id     co     mi.P   mi.P   dr     in     ha     st     se     se     qu     qd     mi.P   st     qu     co
+an earlier copy is held   id     co     mi.P   mi.P   dr     in     ha     st     se     se     qu     qd     mi.P   st     qu     co
+the active's vote         id     co     mi.V   mi.V   dr     in     ha     st     se     se     qu     qd     mi.V   st     qu     co
+the application ended     id.A   co.A   mi.As  mi.As  dr.A   in.A   ha.A   st.A   se.As  se.As  qu.A   qd.A   mi.As  st.A   qu.A   co.A
+configure done            id     mi.PV  mi     mi     dr     in     ha     st     se     se     qu     qd     mi     st     qu     co.HPc
+configure failed          id.A   id.P   mi.A   mi.A   dr.A   in.A   ha.A   st.A   se.A   se.A   qu.A   qd.A   mi.A   st.A   qu.A   co.PHPc
+drain done                id     co     mi     mi     in.i   in     ha     st     se     se     qu     qd     mi     st     qu     co
+drain failed              id.A   co.A   mi.A   mi.A   mi.bF  in.A   ha.A   st.A   se.A   se.A   qu.A   qd.A   mi.A   st.A   qu.A   co.A
+install done              id     co     mi     mi     dr     ha.h   ha     st     se     se     qu     qd     mi     st     qu     co
+install failed            id.A   co.A   mi.A   mi.A   dr.A   mi.bF  ha.A   st.A   se.A   se.A   qu.A   qd.A   mi.A   st.A   qu.A   co.A
+hand over done            id     co     mi     mi     dr     in     st.a   st     se     se     qu     qd     mi     st     qu     co
+hand over failed          id.A   co.A   mi.A   mi.A   dr.A   in.A   mi.bF  st.A   se.A   se.A   qu.A   qd.A   mi.A   st.A   qu.A   co.A
+application done          id     co     mi     mi     dr     in     ha     se.R   se     se     qu     qd     mi     mi.bFs qu     co
+application failed        id.A   co.A   mi.A   mi.A   dr.A   in.A   ha.A   mi.bF  se.A   se.A   qu.A   qd.A   mi.A   mi.bFs qu.A   co.A
+quiesce done              id     co     mi     mi     dr     in     ha     st     se     se     qd.Q   qd     mi     st     qd.Q   co
+quiesce failed            id     co     mi     mi     dr     in     ha     st     se     se     qu.N   qd     mi     st     qu.N   co
+resume done               id     co     mi     mi     dr     in     ha     st     se     se     qu     qd     mi     st     qu     co
+resume failed             id.A   co.A   mi.A   mi.A   dr.A   in.A   ha.A   st.A   se.A   se.A   qu.A   qd.A   mi.A   st.A   qu.A   co.A
+back done                 id     co     mi     mi     dr     in     ha     st     se     se     qu     qd     mi     st     qu     co
+back failed               id.A   co.A   mi.A   mi.A   dr.A   in.A   ha.A   st.A   se.A   se.A   qu.A   qd.A   mi.A   st.A   qu.A   co.A
+start application done    id     co     mi     mi     dr     in     ha     st     se     se     qu     qd     mi     st     qu     co
+start application failed  id.A   co.A   mi.A   mi.A   dr.A   in.A   ha.A   st.A   se.A   se.A   qu.A   qd.A   mi.A   st.A   qu.A   co.A
+restore done              id     co     mi     mi     dr     in     ha     st     se     se     qu     qd     mi     st     qu     co
+restore failed            id.A   co.A   mi.A   mi.A   dr.A   in.A   ha.A   st.A   se.A   se.A   qu.A   qd.A   mi.A   st.A   qu.A   co.A
 )";
 // clang-format on
 
 TEST(ActivityTable, EveryActivityIsReached) {
-  const std::array expected{"id", "co", "mi", "mi", "dr", "in", "ha", "st", "se", "se", "qu", "qd"};
+  const std::array expected{"id", "co", "mi", "mi", "dr", "in", "ha", "st",
+                            "se", "se", "qu", "qd", "mi", "st", "qu", "co"};
   for (std::size_t i = 0; i < kColumns; ++i) {
     const auto mirror = in_column(static_cast<Column>(i));
     EXPECT_STREQ(kWords[static_cast<std::size_t>(mirror.activity())], expected.at(i));
@@ -232,10 +244,12 @@ TEST(ActivityTable, NoCellBreaksAnInvariant) {
       const auto where = row.name + " in column " + std::to_string(i) + ": " + letters;
       const auto has = [&](char letter) { return letters.find(letter) != std::string::npos; };
       if (has('R')) { EXPECT_EQ(mirror.activity(), Activity::Serving) << "I1, " << where; }
-      if (has('d')) { EXPECT_EQ(column, Column::MirroringWhole) << "I2, " << where; }
+      const bool whole = column == Column::MirroringWhole || column == Column::MirroringNoGrants;
+      if (has('d')) { EXPECT_TRUE(whole) << "I2, " << where; }
       if (has('d')) { EXPECT_GT(mirror.term(), before) << "I4, " << where; }
       if (has('X')) { EXPECT_EQ(before, Term{6}) << "announced and not activated, " << where; }
       if (has('G')) { EXPECT_LE(column, Column::MirroringWhole) << "granted by who takes over, " << where; }
+      if (has('R')) { EXPECT_NE(column, Column::StartingEnded) << "ready without an application, " << where; }
     }
   }
 }
