@@ -2,7 +2,8 @@
 /// The steps inside a role's states: what is waited for, what is being stored, how far a lease is. Each meets every
 /// event of the role's table and those that only a step waits for, as docs/tables/role_steps.txt and role_lease.txt
 /// say. What must hold in each of these cells, whatever a table says, is written down here by hand.
-/// Covers: control-server/core/role_takeover.cpp, role_lease.cpp, role_machine.cpp
+/// Covers: control-server/core/role_takeover.cpp, control-server/core/role_lease.cpp,
+/// control-server/core/role_machine.cpp
 #include <gtest/gtest.h>
 
 #include "role_rows.hpp"

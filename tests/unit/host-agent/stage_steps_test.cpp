@@ -2,7 +2,7 @@
 /// The steps inside a role's stages on a blade: a lease from its order to its end, an activation and a handing over
 /// whose gate closes, a movement from step to step. Each meets every event of the stages' table and those that only a
 /// step waits for, as docs/tables/blade_steps.txt says; what must hold in each cell is written down here by hand.
-/// Covers: host-agent/core/blade_lease.cpp, blade_answers.cpp, blade_hand_over.cpp
+/// Covers: host-agent/core/blade_lease.cpp, host-agent/core/blade_answers.cpp, host-agent/core/blade_hand_over.cpp
 #include <gtest/gtest.h>
 
 #include "stage_rows.hpp"
