@@ -1,12 +1,17 @@
 // SPDX-License-Identifier: Apache-2.0
 /// understudy: what an operator sees and orders. Exit status: 0 done, 1 not done or the control-server cannot be
 /// reached (one line says why), 2 wrong usage, 3 (status) shown, and nobody decides.
+#include <unistd.h>
+
 #include <CLI/CLI.hpp>
 #include <charconv>
+#include <cstdio>
+#include <iostream>
 
 #include "commands.hpp"
 #include "pki_commands.hpp"
 #include "understudy/common/usage.hpp"
+#include "understudy/link/say_why.hpp"
 
 namespace {
 
@@ -29,6 +34,13 @@ std::string is_number(const std::string& text) {
   const auto* end = text.data() + text.size();
   const bool good = std::from_chars(text.data(), end, value) == std::from_chars_result{end, std::errc{}};
   return good ? "" : "\"" + text + "\" is no event id; write a number, 0 or more";
+}
+
+/// A person at a terminal who gave no reason is asked for one.
+void ask_why(std::string& reason) {
+  if (!understudy::link::is_blank(reason) || isatty(STDIN_FILENO) == 0 || isatty(STDERR_FILENO) == 0) { return; }
+  std::fputs("why (it is written into the event log): ", stderr);
+  std::getline(std::cin, reason);
 }
 
 }  // namespace
@@ -60,7 +72,7 @@ int main(int argc, char** argv) {
   std::string word;
   std::string reason;
   const auto changes = [&reason](CLI::App* command) {
-    command->add_option("--reason", reason, "why; it is written into the event log");
+    command->add_option("--reason", reason, "why; it is written into the event log, and asked for at a terminal");
   };
   auto* status = app.add_subcommand("status", "roles and blades, now");
   status->add_flag("--json", json, "one JSON object");
@@ -99,6 +111,12 @@ int main(int argc, char** argv) {
   if (status->parsed()) { return understudy::cli::show_status(control, json); }
   if (events->parsed()) { return understudy::cli::show_events(control, since, follow, json); }
   if (watch->parsed()) { return understudy::cli::watch(control); }
+  ask_why(reason);
+  const bool stops = move->parsed() || switchover->parsed() || power->parsed();
+  if (stops && understudy::link::is_blank(reason)) {
+    std::fprintf(stderr, "understudy: %s\n", understudy::link::kSayWhy);
+    return 2;
+  }
   if (move->parsed()) { return understudy::cli::move_role(control, word, reason); }
   if (switchover->parsed()) { return understudy::cli::switchover(control, word, force, reason); }
   if (let_back->parsed()) { return understudy::cli::let_back(control, word, reason); }

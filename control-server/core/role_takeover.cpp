@@ -43,9 +43,13 @@ void RoleMachine::isolate_active(StepContext& context) {
   arm(Timer::SlowStop, context.now + context.config.timings.isolation_limit);
 }
 
-/// A command may come late from behind others, or the switch hang: whatever else may prove the stop begins meanwhile.
+/// A command may come late from behind others, or the switch hang: whatever else may prove the stop begins meanwhile,
+/// unless both observers hear the active again: its power is not cut for a silence that is over.
 void RoleMachine::isolation_is_slow(StepContext& context) {
   if (!due(Timer::SlowStop, context.now) || state_ != RoleState::TakingOver || step_ != Step::AwaitEvidence) { return; }
+  ++isolate_tries_;  // it has not obeyed either
+  consider_cancelling(context);
+  if (pending_) { return; }
   arm(Timer::SlowStop, context.now + context.config.timings.isolation_limit);
   if (context.blades.at(config_.active).ports.awaited(PortOrders::Kind::Isolate)) {
     raise(context, "isolation",
@@ -75,10 +79,11 @@ void RoleMachine::seek_other_evidence(StepContext& context) {
   stop_grants(context);
 }
 
-/// What was ordered before the role went elsewhere.
+/// What was ordered before the role went elsewhere; not what goes before its blade's getting it back.
 void RoleMachine::on_readmitted(StepContext& context, const BladeId& blade) {
+  const bool gets_it_back = pending_ && pending_->place == Place{config_.active, PlaceKind::Host};
   const bool retired = own_.place.blade != config_.active || state_ == RoleState::TakingOver;
-  if (blade == config_.active && retired) { context.isolate(blade); }
+  if (blade == config_.active && retired && !gets_it_back && !frozen_) { context.isolate(blade); }
 }
 
 void RoleMachine::on_isolated(StepContext& context, const BladeId& blade) {
@@ -136,6 +141,8 @@ void RoleMachine::on_report(StepContext& context, const BladeId& blade, const li
   } else if (awaited && step_ == Step::AwaitGiveBack && may_have_it_back(context)) {
     serve_under_new_term(context, config_.active, StopEvidence::StoodDown);
   } else {
+    const bool of_this = blade == config_.active && own_.place.blade == standby_ && report.term >= own_.term;
+    if (of_this && !pending_) { power_due_ = by_silence_ = false; }
     note(context, link::Severity::Info, "agent", blade, blade.value + " has stood down");
     if (blade == standby_) { standby_has_stood_down(context, report.term); }
   }
@@ -143,6 +150,7 @@ void RoleMachine::on_report(StepContext& context, const BladeId& blade, const li
 
 void RoleMachine::evidence_found(StepContext& context, StopEvidence evidence) {
   if (frozen_) { return; }
+  if (evidence == StopEvidence::StoodDown) { by_silence_ = false; }  // its own word: it is there, and keeps its power
   evidence_ = evidence;
   disarm(Timer::Isolate);
   disarm(Timer::SlowStop);

@@ -11,6 +11,11 @@
 
 namespace understudy::control {
 
+namespace {
+/// So soon a blade that is there has answered the order to stand down, which goes out with the mirror's activation.
+constexpr Duration answers_within = std::chrono::milliseconds(500);
+}  // namespace
+
 RoleMachine::VotesWord RoleMachine::votes_word(const StepContext& context, const Ballot& mirror,
                                                const Neighbours& neighbours) const {
   const auto& timings = context.config.timings;
@@ -55,14 +60,18 @@ void RoleMachine::arm_at_latest(Timer timer, Instant at) {
   arm(timer, armed ? std::min(*armed, at) : at);
 }
 
-/// In the background; nothing waits for it. One that is heard again for long enough is not cut off its power for a
-/// silence that is over: what it has of the role may be the last copy, and the role its own again when the mirror
-/// cannot take over. A voice now and then is no such news: a blade that hangs has one too.
+/// In the background; nothing waits for it, and it waits for the blade's own word: one that says that it has stood down
+/// for this takeover is there, and only its BFD was not heard (a filter on the way). One that is heard again for long
+/// enough is not cut off its power for a silence that is over: what it has of the role may be the last copy, and the
+/// role its own again when the mirror cannot take over. A voice now and then is no such news: a blade that hangs has
+/// one too.
 void RoleMachine::consider_cutting_power(StepContext& context) {
   if (!power_due_) { return; }
   const auto& active = context.blades.at(config_.active);
   if (!by_silence_ || own_.place.blade == config_.active) {
     power_due_ = false;
+  } else if (active.silent() && context.now < activating_since_ + answers_within) {
+    arm_at_latest(Timer::Votes, activating_since_ + answers_within);
   } else if (active.silent()) {
     power_due_ = false;
     context.power_off(config_.active);

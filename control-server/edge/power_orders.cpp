@@ -14,6 +14,7 @@
 #include "edge/etcd_store.hpp"
 #include "edge/store.hpp"
 #include "understudy/common/log.hpp"
+#include "understudy/link/say_why.hpp"
 
 namespace understudy::control {
 namespace {
@@ -121,12 +122,12 @@ Result<bool> power_by_hand(const ServerConfig& config, const PowerByHand& hand) 
                    Errc::BadInput);
   }
   if (hand.what == "status") { return driver->is_on(blade); }
+  if (link::is_blank(hand.reason)) { return failure(link::kSayWhy, Errc::BadInput); }
   const PowerOrder order{hand.blade, hand.what == "on", false};
   link::EventRecord event;
   event.kind = "command";
   event.blade = hand.blade;
-  event.text = hand.who + ": " + to_string(order) + " without a control-server" +
-               (hand.reason.empty() ? ", no reason given" : ", because: " + hand.reason);
+  event.text = hand.who + ": " + to_string(order) + " without a control-server" + ", because: " + hand.reason;
   const auto written = write_event(config, event);
   if (!written && somebody_decides(written.error())) { return ask_it_instead(order, written.error().message); }
   if (!written && !hand.unlogged) {

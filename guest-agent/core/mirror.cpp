@@ -179,6 +179,9 @@ Effects Mirror::on(const StepDone& event) {
     case Step::HandOver:
       return advance(Activity::Starting, Step::StartApplication, "handover", event.ms);
     case Step::StartApplication:
+      if (application_ended_) {  // since it became active: nobody would start it again
+        return on(StepFailed{event.step, "the application ended as soon as it was active"});
+      }
       phases_.push_back({"application", event.ms});
       activity_ = Activity::Serving;
       return {TellReady{term_, phases_}};

@@ -16,16 +16,8 @@ constexpr auto tell_interval = std::chrono::hours(12);
 
 Result<link::guest::Certify> Agent::certificate_of_mirror(const RoleId& role) const {
   if (config_.tls.wire.plain_text) { return link::guest::Certify{}; }
-  const auto files = config_.tls.mirror_files(role.value);
-  const std::string advice = "; `understudy pki issue mirror " + config_.blade.value + " " + role.value + "` makes one";
-  auto credentials = link::tls::read_credentials(files);
-  if (!credentials) { return failure(credentials.error().message + advice, credentials.error().code); }
-  const auto good = link::tls::check_credentials(credentials.value(), time(nullptr));
-  if (!good) { return failure(files.certificate + ": " + good.error().message + advice, good.error().code); }
-  const auto& identity = *good->identity;
-  if (identity.kind != link::tls::Kind::Mirror || identity.name != config_.blade.value || identity.role != role.value) {
-    return failure(files.certificate + " is that of " + describe(identity) + advice, Errc::BadInput);
-  }
+  auto credentials = link::tls::read_mirror_credentials(config_.tls, config_.blade.value, role.value, time(nullptr));
+  if (!credentials) { return credentials.error(); }
   return link::guest::Certify{std::move(credentials).value()};
 }
 

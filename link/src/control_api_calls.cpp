@@ -3,6 +3,7 @@
 // on the io_context.
 #include "control_api_follower.hpp"
 #include "control_api_session.hpp"
+#include "understudy/link/say_why.hpp"
 
 namespace understudy::link {
 
@@ -71,7 +72,7 @@ class Service : public pb::Control::CallbackService {
 
   grpc::ServerUnaryReactor* MoveRole(grpc::CallbackServerContext* context, const pb::MoveRoleRequest* request,
                                      pb::Done* reply) override {
-    return change(context, *request, [request, reply](Impl& impl, const Command& command) {
+    return change(context, *request, Why::Needed, [request, reply](Impl& impl, const Command& command) {
       if (!valid_name(request->role())) { return to_grpc(failure("that is no role's name", Errc::BadInput)); }
       return done(impl.handlers().move_role(command, RoleId{request->role()}), *reply);
     });
@@ -79,7 +80,7 @@ class Service : public pb::Control::CallbackService {
 
   grpc::ServerUnaryReactor* LetBack(grpc::CallbackServerContext* context, const pb::LetBackRequest* request,
                                     pb::Done* reply) override {
-    return change(context, *request, [request, reply](Impl& impl, const Command& command) {
+    return change(context, *request, Why::Wanted, [request, reply](Impl& impl, const Command& command) {
       if (!valid_name(request->blade())) { return to_grpc(failure("that is no blade's name", Errc::BadInput)); }
       return done(impl.handlers().let_back(command, BladeId{request->blade()}), *reply);
     });
@@ -87,7 +88,7 @@ class Service : public pb::Control::CallbackService {
 
   grpc::ServerUnaryReactor* Switchover(grpc::CallbackServerContext* context, const pb::SwitchoverRequest* request,
                                        pb::Done* reply) override {
-    return change(context, *request, [request, reply](Impl& impl, const Command& command) {
+    return change(context, *request, Why::Needed, [request, reply](Impl& impl, const Command& command) {
       if (!valid_name(request->role())) { return to_grpc(failure("that is no role's name", Errc::BadInput)); }
       return done(impl.handlers().switchover(command, RoleId{request->role()}, request->force()), *reply);
     });
@@ -95,7 +96,7 @@ class Service : public pb::Control::CallbackService {
 
   grpc::ServerUnaryReactor* Power(grpc::CallbackServerContext* context, const pb::PowerRequest* request,
                                   pb::Done* reply) override {
-    return change(context, *request, [request, reply](Impl& impl, const Command& command) {
+    return change(context, *request, Why::Needed, [request, reply](Impl& impl, const Command& command) {
       if (!valid_name(request->blade())) { return to_grpc(failure("that is no blade's name", Errc::BadInput)); }
       return done(impl.handlers().power(command, BladeId{request->blade()}, request->on(), request->force()), *reply);
     });
@@ -103,7 +104,7 @@ class Service : public pb::Control::CallbackService {
 
   grpc::ServerUnaryReactor* SetMovementPolicy(grpc::CallbackServerContext* context,
                                               const pb::SetMovementPolicyRequest* request, pb::Done* reply) override {
-    return change(context, *request, [request, reply](Impl& impl, const Command& command) {
+    return change(context, *request, Why::Wanted, [request, reply](Impl& impl, const Command& command) {
       const auto policy = from_proto(request->policy());
       if (!policy) { return to_grpc(policy.error()); }
       return done(impl.handlers().set_movement_policy(command, policy.value()), *reply);
@@ -111,6 +112,9 @@ class Service : public pb::Control::CallbackService {
   }
 
  private:
+  /// Of a command's reason: what stops or moves a role is not done without one.
+  enum class Why { Wanted, Needed };
+
   static grpc::Status done(const Result<std::string>& result, pb::Done& reply) {
     if (!result) { return to_grpc(result.error()); }
     reply.set_text(result.value());
@@ -118,9 +122,10 @@ class Service : public pb::Control::CallbackService {
   }
 
   template <class Request, class Action>
-  grpc::ServerUnaryReactor* change(grpc::CallbackServerContext* context, const Request& request, Action action) {
+  grpc::ServerUnaryReactor* change(grpc::CallbackServerContext* context, const Request& request, Why why,
+                                   Action action) {
     const Command command{impl_.caller(*context).who(), request.reason()};
-    return answer(context, Right::Change, [context, command, action](Impl& impl) {
+    return answer(context, Right::Change, [context, command, why, action](Impl& impl) {
       if (const auto standing = impl.standing(); !standing.leads) {
         context->AddTrailingMetadata(kLeaderMetadata, standing.leader);
         return not_leader(standing.leader);
@@ -129,6 +134,7 @@ class Service : public pb::Control::CallbackService {
         return to_grpc(
             failure("a reason has at most " + std::to_string(bounds::kReasonBytes) + " bytes", Errc::BadInput));
       }
+      if (why == Why::Needed && is_blank(command.reason)) { return to_grpc(failure(kSayWhy, Errc::BadInput)); }
       return action(impl, Command{command.who, printable(command.reason)});
     });
   }

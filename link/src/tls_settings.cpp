@@ -60,6 +60,21 @@ void tell_alarms(std::vector<std::string>& told, const CredentialFiles& files, i
 
 }  // namespace
 
+Result<Credentials> read_mirror_credentials(const Settings& settings, const std::string& blade, const std::string& role,
+                                            std::int64_t now) {
+  const auto files = settings.mirror_files(role);
+  const std::string advice = "; `understudy pki issue mirror " + blade + " " + role + "` makes one";
+  auto credentials = read_credentials(files);
+  if (!credentials) { return failure(credentials.error().message + advice, credentials.error().code); }
+  const auto good = check_credentials(credentials.value(), now);
+  if (!good) { return failure(files.certificate + ": " + good.error().message + advice, good.error().code); }
+  const auto& identity = *good->identity;
+  if (identity.kind != Kind::Mirror || identity.name != blade || identity.role != role) {
+    return failure(files.certificate + " is that of " + describe(identity) + advice, Errc::BadInput);
+  }
+  return credentials;
+}
+
 Settings read_settings(ConfigTable& root, Whose whose, const std::string& name, bool on_this_machine) {
   Settings settings;
   if (!root.has("tls")) { root.problem("tls", std::string("there is no [tls]") + how); }

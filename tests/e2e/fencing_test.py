@@ -68,7 +68,7 @@ class OnlyPowerOff(GroupCase):
     def boots_by_its_bmc(self):
         since = time.time_ns()
         command = [os.path.join(self.binaries, "understudy-control-server"), "--config",
-                   self.state.path("group.toml"), "--power", "on", self.active]
+                   self.state.path("group.toml"), "--power", "on", self.active, "--reason", "a test"]
         with self.assertRaisesRegex(LabError, "understudy power on"):  # past the daemon and its log: no
             run(in_network(self.chassis.namespace_path("control"), command))
         said = daemons.operator(self.state, self.binaries, "power", "on", self.active, "--reason", "it is mended")

@@ -117,7 +117,7 @@ class GroupCase(unittest.TestCase):
 
     def order_move(self):
         since = time.time_ns()
-        daemons.operator(self.state, self.binaries, "move", ROLE)
+        daemons.operator(self.state, self.binaries, "move", ROLE, "--reason", "a test")
         return since
 
     def run_directory(self):

@@ -67,7 +67,7 @@ class PlannedSwitchover(GroupCase):
 
     def it_cannot_be_ordered_once_more(self):
         with self.assertRaises(LabError) as refused:
-            daemons.operator(self.state, self.binaries, "switchover", ROLE, "--force")
+            daemons.operator(self.state, self.binaries, "switchover", ROLE, "--force", "--reason", "a test")
         self.assertIn("only a role that is protected can be switched over", str(refused.exception))
 
 

@@ -112,6 +112,7 @@ byte seen[ROLES] = 1;  /* the highest term that anybody mentioned whose word cou
 byte handTerm[ROLES], arming[ROLES];
 byte lease[ROLES];  /* the number of the last lease order: never used twice, not even by a later life */
 byte said[ROLES] = 1;  /* the term that a mirror which cannot speak said last it follows; 255: there is none */
+bool due[ROLES];  /* its power is cut if it is silent still */
 bool undone[ROLES], counting[ROLES], refreshed[ROLES];
 bool empty_handed[ROLES], wanted[ROLES];  /* wanted: a switchover, when the lease is let go of */
 

@@ -57,7 +57,7 @@ inline send_activate(r) {  /* role_takeover.cpp */
   ctl[r] = Activating; refused[r] = false;
   order_S(r, Activate, term[r]);
   order_A(r, StandDown, term[r]);
-  if :: silent[r] && has_power && up[r] -> powerA[r] = PowerOff; heard[r] = false :: else fi
+  due[r] = silent[r] && has_power  /* looked at later: role_verdict.cpp, consider_cutting_power */
 }
 inline evidence_found(r) {
   forget_lease(r); undone[r] = false; handTerm[r] = 0;
@@ -108,7 +108,7 @@ inline release(r) {  /* the other's mirror goes, unless it serves or is about to
 
 inline stored(r) {  /* role_machine.cpp, on_stored */
   if
-  :: after[r] == ThenServe -> after[r] = None; ctl[r] = Starting; synced[r] = false; send_serve(r);
+  :: after[r] == ThenServe -> after[r] = None; ctl[r] = Starting; synced[r] = false; due[r] = false; send_serve(r);
      if :: after[r] == None -> run_mirror(r) :: else fi
   :: after[r] == ThenActivate -> after[r] = None; synced[r] = false; send_activate(r)
   :: after[r] == ThenMove -> after[r] = None; order_S(r, Move, reserved[r])
@@ -153,7 +153,7 @@ inline hello_A(r, what, t) {
      :: else
      fi
   :: after[r] == None && place[r] != AtActive ->
-     silent[r] = false; switchA[r] = Isolate;
+     silent[r] = false; due[r] = false; switchA[r] = Isolate;
      if :: what != HelloEmpty -> order_A(r, StandDown, term[r]) :: else fi;
      if :: ctl[r] == Gone && what == HelloEmpty -> serve_under_new_term(r, AtActive) :: else fi
   :: else
@@ -201,7 +201,7 @@ inline report_of_A(r, what, t, yes) {
   :: after[r] == None && what == Stopped && place[r] == AtActive &&
        (t > term[r] || (t == term[r] && planted == STALE_STOPPED)) ->
      if
-     :: ctl[r] == Evidence -> evidence_found(r)
+     :: ctl[r] == Evidence -> silent[r] = false; evidence_found(r)  /* its own word: it keeps its power */
      :: ctl[r] == AwaitHandOver -> role_let_go(r)
      :: else
      fi
@@ -213,7 +213,7 @@ inline report_of_A(r, what, t, yes) {
      fi
   :: after[r] == None && what == HandedOver && place[r] == AtActive && t > term[r] ->
      if
-     :: ctl[r] == Evidence -> evidence_found(r)
+     :: ctl[r] == Evidence -> silent[r] = false; evidence_found(r)
      :: ctl[r] == AwaitHandOver || ctl[r] == Served || (ctl[r] == Starting && synced[r]) -> role_let_go(r)
      :: else
      fi

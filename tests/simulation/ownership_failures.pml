@@ -16,7 +16,7 @@ inline crash(r) {
      :: else
      fi;
      after[r] = None; nothing_pending(r);
-     switchA[r] = Idle; powerA[r] = Idle; refused[r] = false; silent[r] = false; heard[r] = false;
+     switchA[r] = Idle; powerA[r] = Idle; refused[r] = false; silent[r] = false; due[r] = false; heard[r] = false;
      seen[r] = highest(r); handTerm[r] = 0; said[r] = 0; undone[r] = false; forget_lease(r);
      empty_handed[r] = false; wanted[r] = false; synced[r] = false;
      drop_stream_A(r);

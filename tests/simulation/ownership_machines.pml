@@ -14,7 +14,8 @@
   :: atomic { switchA[r] == Readmit && !broken -> port[r] = true; switchA[r] = Readmitted }
   :: atomic { switchA[r] == Readmitted ->
        if
-       :: place[r] != AtActive || ctl[r] == Evidence || ctl[r] == AwaitHandOver -> switchA[r] = Isolate
+       :: (place[r] != AtActive || ctl[r] == Evidence || ctl[r] == AwaitHandOver) &&
+            !(after[r] == ThenServe && newPlace[r] == AtActive) -> switchA[r] = Isolate
        :: else -> switchA[r] = Idle
        fi }
   :: atomic { switchA[r] == Isolated ->
@@ -54,6 +55,12 @@
        :: else
        fi;
        heard[r] = false }
+  /* the power of a blade that was taken over for its silence: while it is silent still, and not when it is heard again;
+     both observers may be blind for as long as they like */
+  :: atomic { due[r] && after[r] == None && powerA[r] == Idle && up[r] -> due[r] = false; powerA[r] = PowerOff;
+       heard[r] = false }
+  :: atomic { due[r] && after[r] == None && (!up[r] || !frozen[r]) -> due[r] = false;
+       if :: up[r] -> silent[r] = false :: else fi }
   /* the lease: all that was granted before the count has run out with it */
   :: atomic { ctl[r] == Evidence && after[r] == None && counting[r] ->
        if :: timed[r] && !refreshed[r] -> gateA[r] = false :: else fi;

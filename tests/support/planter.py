@@ -5,13 +5,17 @@
 
 The tree and the build directory are not changed. An object that is linked before a static library takes the place of
 the library's own; one that the program links directly is replaced. "HEADER for SOURCE": the header is what is altered,
-for this one source.
+for this one source. A program whose name ends with .py is a test by its path; it finds the altered copy, beside copies
+of what lies beside the source, by the name that is in PLANTED.
 """
 import json
 import os
 import re
 import shlex
+import shutil
 import subprocess
+import sys
+import tempfile
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.realpath(__file__))))
 
@@ -65,6 +69,35 @@ class Planter:
         subprocess.run(command, cwd=entry["directory"], check=True)
         return target
 
+    def lay_beside(self, path, text):
+        """The altered header as whoever includes it finds it, its neighbours too: by its place below include/, below
+        its part's own folder, or beside. What was laid is given back."""
+        if "/include/" in path:
+            return [self.write(path.rpartition("/include/")[2], text)]
+        laid, folder = [], os.path.dirname(path)
+        below = "core" if os.path.basename(folder) == "core" else ""
+        for name in os.listdir(os.path.join(ROOT, folder)):
+            if name.endswith(".hpp"):
+                with open(os.path.join(ROOT, folder, name), encoding="utf-8") as file:
+                    beside = file.read()
+                laid.append(self.write(os.path.join(below, name), text if name == os.path.basename(path) else beside))
+        return laid
+
+    def red_of_script(self, path, text, test, words):
+        """The same of a program that is not compiled."""
+        with tempfile.TemporaryDirectory(dir=self.folder) as folder:
+            beside = os.path.join(folder, "beside")
+            shutil.copytree(os.path.join(ROOT, os.path.dirname(path)), beside)
+            planted = os.path.join(beside, os.path.basename(path))
+            with open(planted, "w", encoding="utf-8") as file:
+                file.write(text)
+            command = [sys.executable, "-B", os.path.join(ROOT, test), "-v", "-k", words]
+            told = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False,
+                                  env={**os.environ, "PLANTED": planted})
+        if "Ran 0 tests" in told.stderr:
+            raise Gone(f"{words} of {test}")
+        return sorted({line.split()[1] for line in told.stderr.splitlines() if line.startswith(("FAIL:", "ERROR:"))})
+
     def red(self, path, good, bad, program, tests):
         """The tests of `program` that fail when `bad` stands for `good` in `path`."""
         header, _, path = path.rpartition(" for ")
@@ -73,15 +106,19 @@ class Planter:
         if text.count(good) != 1:
             raise Gone(header or path)
         text = text.replace(good, bad)
-        if header:  # as the source includes it: beside it, or by its place below include/
-            altered = self.write(header.rpartition("/include/")[2] if "/include/" in header
-                                 else os.path.basename(header), text)
+        if program.endswith(".py"):
+            return self.red_of_script(path, text, program, tests)
+        laid = []
+        if header:
+            laid = self.lay_beside(header, text)
             with open(os.path.join(ROOT, path), encoding="utf-8") as file:
                 text = file.read()
         planted = os.path.join(self.folder, program)
-        planted_object = self.compile(path, text, program)
-        if header:
-            os.unlink(altered)
+        try:
+            planted_object = self.compile(path, text, program)
+        finally:
+            for name in laid:
+                os.unlink(name)
         link, direct = self.link_of(program), f".dir/{os.path.basename(path)}.o "
         own = [word for word in link.split() if (word + " ").endswith(direct)]
         if own:

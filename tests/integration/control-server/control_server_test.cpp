@@ -282,24 +282,33 @@ TEST_F(ControlServerTest, EveryCommandIsAnEventWithWhoAndWhyAndAViewersIsRefused
     return operate("events --json").find("powered off as ordered, confirmed") != std::string::npos;
   })) << operate("events");
   EXPECT_TRUE(std::filesystem::exists(folder_ + "/blade-2"));
-  EXPECT_NE(operate("power on blade-9", &status).find("no blade"), std::string::npos);
+  EXPECT_NE(operate("power on blade-9 --reason x", &status).find("no blade"), std::string::npos);
   EXPECT_EQ(status, 1);
   operate("policy manual --reason 'the night shift is thin'", &status);
   EXPECT_EQ(status, 0);
   operate("move role-1 --reason 'a wrong one'", &status);
   EXPECT_EQ(status, 1);
+  for (const auto* silent :
+       {"move role-1", "switchover role-1 --force", "power off blade-2", "move role-1 --reason ' '"}) {
+    EXPECT_NE(operate(silent, &status).find("say why"), std::string::npos) << silent;
+    EXPECT_EQ(status, 2) << silent;
+  }
+  operate("policy manual", &status);
+  EXPECT_EQ(status, 0);
   const auto events = operate("events --json");
   EXPECT_NE(events.find("operator alice: policy manual, because: the night shift is thin"), std::string::npos)
       << events;
+  EXPECT_NE(events.find("operator alice: policy manual, no reason given"), std::string::npos) << events;
   EXPECT_NE(events.find("operator alice: power off blade-2, because: its fan"), std::string::npos) << events;
-  EXPECT_NE(events.find("operator alice: power on blade-9, no reason given; not done: "), std::string::npos) << events;
+  EXPECT_NE(events.find("operator alice: power on blade-9, because: x; not done: "), std::string::npos) << events;
   EXPECT_NE(events.find("operator alice: move role-1, because: a wrong one; not done: "), std::string::npos) << events;
   operator_files_ = pki_->issue(tls::Kind::Viewer, "bob");
   EXPECT_NE(operate("status", &status).find("protected"), std::string::npos);
   EXPECT_EQ(status, 0);
   EXPECT_NE(operate("policy always", &status).find("viewer bob may not change anything"), std::string::npos);
   EXPECT_EQ(status, 1);
-  EXPECT_NE(operate("power on blade-2", &status).find("viewer bob may not change anything"), std::string::npos);
+  EXPECT_NE(operate("power on blade-2 --reason x", &status).find("viewer bob may not change anything"),
+            std::string::npos);
   EXPECT_NE(operate("status").find("movement manual"), std::string::npos);
   EXPECT_NE(operate("events --json").find("viewer bob may not change anything"), std::string::npos);
 }
@@ -373,10 +382,11 @@ TEST_F(ControlServerTest, TheOperatorsCommandAnswersClearly) {
   int status = -1;
   EXPECT_NE(operate("status", &status).find("role-1              protected"), std::string::npos);
   EXPECT_EQ(status, 0);
-  EXPECT_NE(operate("move role-1", &status).find("role-1 is protected; only a role that is on-mirror can be moved"),
+  EXPECT_NE(operate("move role-1 --reason x", &status)
+                .find("role-1 is protected; only a role that is on-mirror can be moved"),
             std::string::npos);
   EXPECT_EQ(status, 1);
-  EXPECT_NE(operate("move role-9", &status).find("there is no role \"role-9\""), std::string::npos);
+  EXPECT_NE(operate("move role-9 --reason x", &status).find("there is no role \"role-9\""), std::string::npos);
   EXPECT_EQ(status, 1);
   EXPECT_NE(operate("policy manual", &status).find("now manual"), std::string::npos);
   EXPECT_EQ(status, 0);

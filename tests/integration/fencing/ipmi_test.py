@@ -33,7 +33,7 @@ class Ipmi(LabCase):
         with open(self.state.path("group.toml"), "w", encoding="utf-8") as file:
             file.write(self.group.replace(*change, 1))
         command = [os.path.join(lab.binaries(), "understudy-control-server"), "--config",
-                   self.state.path("group.toml"), "--power", what, blade]
+                   self.state.path("group.toml"), "--power", what, blade, "--reason", "a test"]
         done = subprocess.run(in_network(self.chassis.namespace_path("control"), command), capture_output=True,
                               text=True, timeout=seconds, check=False)
         return done.returncode, (done.stdout + done.stderr).strip()

@@ -11,6 +11,7 @@
 
 #include "../net-state/lab.hpp"
 #include "core/lease.hpp"
+#include "support/nft_transactions.hpp"
 #include "understudy/common/boot_clock.hpp"
 
 namespace understudy::host {
@@ -139,6 +140,18 @@ TEST_F(LeaseGateTest, UnderAGrantThatRunsOutMeanwhileItEndsClosed) {
     for (const auto& port : ports) { ASSERT_OK(gate_->close(port)); }
   }
   EXPECT_GT(closed_again, 0) << "no grant ran out while the gate was being opened";
+}
+
+TEST_F(LeaseGateTest, AGrantThatHasRunOutOpensNothingForAMoment) {
+  const auto told = host_->in([] { return std::make_unique<understudy::test::NftTransactions>(); });
+  for (const auto how : {TimedHow::Open, TimedHow::Refresh}) {
+    const auto timed = time_gate(*gate_, {"e0", "e1"}, {RoleId{}, Term{1}, how, boot_now(), 60s});
+    ASSERT_FALSE(timed.ok());
+    EXPECT_EQ(timed.error().code, Errc::Expired);
+  }
+  EXPECT_EQ(told->count(), 0) << "nothing was opened and closed again";
+  ASSERT_OK(gate_->open("e0"));
+  EXPECT_EQ(told->count(), 1);
 }
 
 TEST_F(LeaseGateTest, WithoutALeaseItStaysOpenWhateverTimeItHadLeft) {

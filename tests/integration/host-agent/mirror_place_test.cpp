@@ -121,6 +121,29 @@ TEST_F(MirrorPlaceTest, AMovementLeavesTheRegionWhichIsTheHostsNow) {
   EXPECT_TRUE(has_region());
 }
 
+TEST_F(MirrorPlaceTest, PastTheCommitItsTapIsAtNoBridgeAndItsProcessIsDead) {
+  auto mirror = started();
+  const auto process = mirror->guest().record().process;
+  ASSERT_TRUE(open_process(process).ok());
+  ASSERT_NE(network_->links().state("m2-ext").value().master_index, 0);
+  ASSERT_OK(outcome([&](auto done) { mirror->cut(done); }));
+  EXPECT_EQ(network_->links().state("m2-ext").value().master_index, 0);
+  EXPECT_FALSE(open_process(process).ok()) << "a resume by hand finds somebody to resume";
+  EXPECT_FALSE(mirror->has_guest());
+}
+
+TEST_F(MirrorPlaceTest, AGateThatClosesLeavesTheTapUpAtItsBridge) {
+  auto mirror = started();
+  ASSERT_OK(mirror->open_gate());
+  const auto before = network_->links().state("m2-ext").value();
+  ASSERT_TRUE(before.up);
+  ASSERT_OK(mirror->stop_serving());
+  const auto after = network_->links().state("m2-ext").value();
+  EXPECT_TRUE(after.up) << "a carrier that goes flushes the guest's neighbours";
+  EXPECT_EQ(after.carrier, before.carrier);
+  EXPECT_EQ(after.master_index, before.master_index);
+}
+
 TEST_F(MirrorPlaceTest, WhatIsReleasedWhileItsRegionIsMadeLeavesNothingAndStartsNobody) {
   test::HeldBack making;
   RegionMaker slow(io_, [&](const RegionOrder& order) {

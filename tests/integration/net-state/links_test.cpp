@@ -76,6 +76,31 @@ TEST_F(LinksTest, AQuietInterfaceHasNoAddressesButThoseGiven) {
   EXPECT_EQ(sut_->addresses("a").value().size(), 2U);
 }
 
+TEST_F(LinksTest, AQuietInterfaceAsksForNothingAndBelievesNoRouter) {
+  ASSERT_OK(sut_->create_veth("a", "b"));
+  ASSERT_OK(sut_->set_quiet("a"));
+  where_->in([] {
+    for (const char* knob : {"accept_ra", "accept_dad", "dad_transmits", "router_solicitations"}) {
+      EXPECT_EQ(get_sysctl(std::string("net.ipv6.conf.a.") + knob).value(), "0") << knob;
+    }
+  });
+}
+
+TEST_F(LinksTest, AnIpv6AddressIsUsableAtOnceWhereverItIsPut) {
+  ASSERT_OK(sut_->create_veth("a", "b"));
+  for (const char* name : {"a", "b"}) { ASSERT_OK(sut_->set_up(name, true)); }
+  ASSERT_OK(sut_->add_address("a", prefix("fd00:50:1::1/64")));
+  where_->in([&] {
+    ASSERT_NE(get_sysctl("net.ipv6.conf.a.accept_dad").value(), "0") << "the kernel would look for duplicates";
+    const Socket socket(::socket(AF_INET6, SOCK_DGRAM | SOCK_CLOEXEC, 0));
+    sockaddr_in6 address{};
+    address.sin6_family = AF_INET6;
+    ASSERT_EQ(::inet_pton(AF_INET6, "fd00:50:1::1", &address.sin6_addr), 1);
+    EXPECT_EQ(::bind(socket.fd(), reinterpret_cast<const sockaddr*>(&address), sizeof address), 0)
+        << std::strerror(errno);
+  });
+}
+
 TEST_F(LinksTest, ALinkMovesToAnotherNamespace) {
   const TestNamespace other("other");
   ASSERT_OK(sut_->create_veth("a", "b"));

@@ -2,6 +2,7 @@
 /// A set of interface names in the kernel: what is in it, for how long, and what is no set at all.
 #include "nft_set.hpp"
 #include "lab.hpp"
+#include "support/nft_transactions.hpp"
 
 namespace understudy::net::test {
 namespace {
@@ -60,6 +61,16 @@ TEST_F(NftSetTest, ATimedElementIsReadBackByItsNameAndGoesByItself) {
   EXPECT_TRUE(eventually([&] { return members().empty(); }));
   EXPECT_EQ(sut_->refresh("tap0", 60s).error().code, Errc::Expired);
   EXPECT_EQ(members(), Names()) << "refreshing opens nothing";
+}
+
+TEST_F(NftSetTest, OpeningAndRefreshingAreOneTransactionEach) {
+  const auto told = space_->in([] { return std::make_unique<understudy::test::NftTransactions>(); });
+  ASSERT_OK(sut_->put("tap0", 60s));
+  EXPECT_EQ(told->count(), 1);
+  ASSERT_OK(sut_->refresh("tap0", 60s));
+  EXPECT_EQ(told->count(), 1) << "between two of them the port would be closed";
+  ASSERT_OK(sut_->remove({"tap0"}));
+  EXPECT_EQ(told->count(), 1);
 }
 
 TEST_F(NftSetTest, PutForGoodOutlivesAnEarlierTime) {

@@ -6,6 +6,7 @@
 ///
 /// IPv4 is translated with fully random ports, so a flow that was not installed cannot survive by luck. IPv6 is routed.
 /// Covers: net-state/src/grace.cpp
+#include <linux/if_ether.h>
 #include <netinet/ip_icmp.h>
 #include <netinet/tcp.h>
 
@@ -379,6 +380,48 @@ TEST_F(RoundTripTest, DuringTheGracePeriodAYoungFlowIsNotReset) {
     EXPECT_FALSE(Nft::open().value().list_json("list table inet understudy_grace").ok());
   });
   ASSERT_OK(grace.value().end());  // again: nothing to do
+}
+
+/// How many IPv4 packets from this address came to the interface that `wire` listens on.
+int packets_from(const Socket& wire, const char* address) {
+  const IpAddress from = ip(address);
+  int found = 0;
+  std::uint8_t packet[128];
+  for (ssize_t got = 0; (got = ::recv(wire.fd(), packet, sizeof packet, MSG_DONTWAIT)) >= 0;) {
+    found += got >= 20 && std::memcmp(packet + 12, from.bytes.data(), 4) == 0 ? 1 : 0;
+  }
+  return found;
+}
+
+TEST_F(RoundTripTest, DuringTheGracePeriodNothingOfAYoungFlowLeavesUntranslated) {
+  const auto connection = connect_tcp(*client_, *server_, {"10.23.4.1", 80}, {"10.23.4.1", 80});
+  const Socket wire =
+      server_->in([] { return Socket(::socket(AF_PACKET, SOCK_DGRAM | SOCK_CLOEXEC, htons(ETH_P_IP))); });
+  auto grace = GracePeriod::begin({{ip("10.23.4.121")}, true}, gateways_[1]->path());
+  ASSERT_OK(grace);
+  turn_over();
+  Connection::say(connection.client, "from client");
+  ASSERT_TRUE(eventually([&] { return grace.value().dropped().value() >= 1; }));
+  EXPECT_EQ(packets_from(wire, "10.50.1.2"), 0);
+  // So that the check means something: without the grace period they do.
+  ASSERT_OK(grace.value().end());
+  gateways_[1]->in([] { ASSERT_OK(set_sysctl("net.netfilter.nf_conntrack_tcp_loose", "0")); });
+  EXPECT_TRUE(eventually([&] { return packets_from(wire, "10.50.1.2") > 0; }));
+}
+
+TEST_F(RoundTripTest, DuringTheGracePeriodPingsAreAnswered) {
+  auto grace = GracePeriod::begin({{ip("10.23.4.121"), ip("fd00:23:4::121")}, true}, gateways_[1]->path());
+  ASSERT_OK(grace);
+  turn_over();
+  const Endpoint at("10.23.4.121", 0);
+  const Socket pinger = server_->in([] { return Socket(::socket(AF_INET, SOCK_RAW | SOCK_CLOEXEC, IPPROTO_ICMP)); });
+  ASSERT_EQ(::connect(pinger.fd(), at.get(), at.length), 0);
+  icmphdr echo{};
+  echo.type = ICMP_ECHO;
+  echo.checksum = static_cast<std::uint16_t>(~std::uint32_t{ICMP_ECHO});
+  ASSERT_EQ(::send(pinger.fd(), &echo, sizeof echo, 0), static_cast<ssize_t>(sizeof echo));
+  EXPECT_TRUE(pinger.readable(3s)) << "a ping resets nobody";
+  EXPECT_EQ(grace.value().dropped().value(), 0U);
 }
 
 TEST_F(RoundTripTest, DuringTheGracePeriodServicesOfTheRoleAndNewFlowsFromInsideWork) {

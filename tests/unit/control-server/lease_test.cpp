@@ -52,6 +52,17 @@ TEST_F(LeaseTest, IsCountedOutOnlyAfterTheMirrorSaysThatItGrantsNoMore) {
   EXPECT_EQ(sut_.own(1).evidence, link::StopEvidence::LeaseRanOut);
 }
 
+/// The last grant may have been asked for a moment before, and the gate been refreshed under it in its last one.
+TEST_F(LeaseTest, WhoCountsItOutAddsTheTimeOfTheGatesElement) {
+  arm();
+  nothing_obeys();
+  sut_.silence(1);
+  sut_.report(sut_.standby(), link::GrantsStopped{role_, Term{1}});
+  const auto& timings = sut_.config.timings;
+  sut_.pass(timings.lease + timings.lease_element);
+  EXPECT_EQ(sut_.state(1), RoleState::TakingOver);
+}
+
 TEST_F(LeaseTest, AClockThatJumpsCountsNothingOut) {
   arm();
   nothing_obeys();

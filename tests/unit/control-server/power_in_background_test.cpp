@@ -30,6 +30,7 @@ class PowerInBackground : public testing::Test {
 TEST_F(PowerInBackground, ABladeThatHangsAndSpeaksNowAndThenIsSwitchedOff) {
   sut_.pass(sut_.config.timings.vote_settle() - 1ms);
   sut_.own_vote(kBlade1, Vote::Down);
+  sut_.pass(500ms);
   EXPECT_EQ(sut_.all<PowerOff>().size(), 1U);
 }
 

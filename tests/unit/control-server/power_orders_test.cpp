@@ -145,6 +145,19 @@ TEST_F(PowerByHandTest, NothingIsSwitchedThatCannotBeWrittenDownButByWhoSaysSo) 
   EXPECT_TRUE(is_touched());
 }
 
+TEST_F(PowerByHandTest, WithoutAReasonNothingIsSwitchedButLookedAt) {
+  for (const auto* reason : {"", "  "}) {
+    order_.reason = reason;
+    const auto refused = power_by_hand(config_, order_);
+    ASSERT_FALSE(refused.ok());
+    EXPECT_EQ(refused.error().code, Errc::BadInput);
+    EXPECT_NE(refused.error().message.find("say why"), std::string::npos) << refused.error().message;
+  }
+  EXPECT_FALSE(is_touched());
+  order_.what = "status";
+  EXPECT_TRUE(power_by_hand(config_, order_).ok());
+}
+
 TEST_F(PowerByHandTest, WhatMakesNoSenseIsRefused) {
   order_.what = "cycle";
   EXPECT_EQ(power_by_hand(config_, order_).error().code, Errc::BadInput);

@@ -89,6 +89,7 @@ TEST(SecondFault, ABackgroundPowerOffIsEvidenceWhereTheSwitchFailsLater) {
   chassis.bring_up();
   chassis.silent_agents.insert(chassis.standby());
   chassis.silence(1);
+  chassis.pass(500ms);
   ASSERT_EQ(chassis.own(1).evidence, link::StopEvidence::Isolated);
   ASSERT_TRUE(chassis.powered_off.contains(kBlade1));
   chassis.stuck_ports.insert(kBlade1);

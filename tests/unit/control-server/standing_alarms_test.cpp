@@ -18,6 +18,7 @@ TEST(StandingAlarms, APowerOffThatFailedIsOverWhenItsBladeIsBack) {
   chassis.bring_up();
   chassis.power_works = false;
   chassis.silence(1);
+  chassis.pass(500ms);
   ASSERT_EQ(chassis.state(1), RoleState::OnMirror);
   EXPECT_TRUE(has(chassis.status(1).detail, "cannot power off blade-1")) << chassis.status(1).detail;
   EXPECT_TRUE(has(chassis.status(1).detail, "switch it off by hand")) << chassis.status(1).detail;

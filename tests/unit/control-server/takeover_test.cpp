@@ -17,6 +17,7 @@ TEST(Takeover, IsolatesThenStoresThenActivates) {
     chassis.forget();
     chassis.silence(1);
     EXPECT_EQ(chassis.state(1), RoleState::OnMirror) << actives;
+    chassis.pass(500ms);  // the blade's own word is waited for, and by nobody but the power
     EXPECT_EQ(chassis.own(1).term, Term{2});
     EXPECT_EQ(chassis.own(1).place, (Place{chassis.standby(), PlaceKind::Mirror}));
     EXPECT_EQ(chassis.own(1).evidence, StopEvidence::Isolated);
@@ -26,7 +27,7 @@ TEST(Takeover, IsolatesThenStoresThenActivates) {
     const auto power = index_of(chassis, [](auto& e) { return std::holds_alternative<PowerOff>(e); });
     EXPECT_LT(isolate, persist);
     EXPECT_LT(persist, activate);
-    EXPECT_LT(activate, power) << "power-off waits for nothing and nothing waits for it";
+    EXPECT_LT(activate, power) << "nothing waits for the power-off";
     EXPECT_EQ(chassis.orders<link::Activate>()[0].second.evidence, StopEvidence::Isolated);
     for (const auto* phase : {"detect", "decide", "isolate", "activate", "handover"}) {
       EXPECT_TRUE(chassis.noted("phase", phase)) << phase;

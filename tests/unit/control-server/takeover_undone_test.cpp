@@ -419,6 +419,7 @@ TEST(Takeover, ABladeThatIsBackIsNotPoweredOffOnceMore) {
   chassis.bring_up();
   chassis.silent_agents.insert(chassis.standby());
   chassis.silence(1);
+  chassis.pass(500ms);
   ASSERT_EQ(chassis.all<PowerOff>().size(), 1U);
   chassis.powered_off.clear();
   chassis.hello(BladeId{"blade-1"});
@@ -435,6 +436,7 @@ TEST(Takeover, ABladeThatIsHeardAgainIsNotPoweredOffOnceMoreAndGetsItsRoleBack) 
   chassis.silent_agents.insert(chassis.standby());
   chassis.power_answers = false;
   chassis.silence(1);
+  chassis.pass(500ms);
   ASSERT_EQ(chassis.all<PowerOff>().size(), 1U);
   chassis.own_vote(kBlade1.blade, Vote::Up);
   chassis.report(chassis.standby(), link::ActivateFailed{RoleId{"role-1"}, Term{2}, "the mirror has no complete copy"});
@@ -537,6 +539,7 @@ TEST(Takeover, ABladeThatBecomesFitAfterTheMirrorWasLostGetsItsRoleBackThen) {
   chassis.bring_up();
   chassis.power_answers = false;
   chassis.silence(1);
+  chassis.pass(500ms);
   chassis.own_vote(BladeId{"blade-1"}, Vote::Up);
   chassis.step(AgentLost{chassis.standby()});
   chassis.hello(chassis.standby());

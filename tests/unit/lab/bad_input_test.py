@@ -85,6 +85,8 @@ class BadInput(unittest.TestCase):
         self.refused('understudy: "stauts" is not known here; see understudy --help', operator, "stauts")
         self.refused("A subcommand is required", operator)
         self.refused("ROLE is required", operator, "move")
+        for command in (("move", "role-1"), ("switchover", "role-1"), ("power", "off", "blade-1", "--reason", " ")):
+            self.refused('understudy: say why', operator, *command)
         self.refused('"nowhere" is no ADDRESS:PORT', operator, "--control", "nowhere", "status")
         self.refused('"-1" is no event id', operator, "events", "--since=-1")
         self.refused('"sometimes" is no movement policy', operator, "policy", "sometimes")

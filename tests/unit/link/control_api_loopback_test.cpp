@@ -305,7 +305,7 @@ TEST_F(ControlApiLoopback, OperatorsGetStatusAndClearAnswers) {
   EXPECT_EQ(server_.commands.at(0).reason, "the fan is loud");
   EXPECT_NE(server_.commands.at(0).who.find("127.0.0.1"), std::string::npos) << server_.commands.at(0).who;
   EXPECT_NE(server_.commands.at(0).who.find("in plain text"), std::string::npos);
-  const auto refused = with_loop([&] { return client.move_role(RoleId{"role-9"}, ""); });
+  const auto refused = with_loop([&] { return client.move_role(RoleId{"role-9"}, "x"); });
   ASSERT_FALSE(refused.ok());
   EXPECT_EQ(refused.error().message, "no role role-9");
   EXPECT_EQ(refused.error().code, Errc::NotFound);
@@ -314,15 +314,32 @@ TEST_F(ControlApiLoopback, OperatorsGetStatusAndClearAnswers) {
   const BladeId third{"blade-3"};
   EXPECT_EQ(with_loop([&] { return client.power(third, false, false, "a DIMM is bad"); }).value(), "blade-3 off");
   EXPECT_EQ(server_.commands.back().reason, "a DIMM is bad");
-  EXPECT_EQ(with_loop([&] { return client.power(third, true, true, ""); }).value(), "blade-3 on by force");
-  EXPECT_FALSE(with_loop([&] { return client.power(BladeId{"no name"}, true, false, ""); }).ok());
+  EXPECT_EQ(with_loop([&] { return client.power(third, true, true, "it is mended"); }).value(), "blade-3 on by force");
+  EXPECT_FALSE(with_loop([&] { return client.power(BladeId{"no name"}, true, false, "x"); }).ok());
   for (const bool force : {false, true}) {
     const auto answer = with_loop([&] { return client.switchover(RoleId{"role-1"}, force, "a fan is to be changed"); });
     EXPECT_EQ(answer.value(), force ? "role-1 by force" : "role-1 if it can");
     EXPECT_EQ(server_.commands.back().reason, "a fan is to be changed");
   }
-  EXPECT_FALSE(with_loop([&] { return client.switchover(RoleId{"no name"}, false, ""); }).ok());
+  EXPECT_FALSE(with_loop([&] { return client.switchover(RoleId{"no name"}, false, "x"); }).ok());
   EXPECT_EQ(with_loop([&] { return client.set_movement_policy(MovementPolicy::Manual, ""); }).value(), "manual");
+}
+
+TEST_F(ControlApiLoopback, WhatStopsOrMovesARoleIsNotDoneWithoutAReason) {
+  server_.listen();
+  OperatorClient client(server_.address(), tls::Wire::plain(), 10s);
+  for (const std::string reason : {"", " ", "\t\n "}) {
+    for (const auto& answer : {with_loop([&] { return client.move_role(RoleId{"role-1"}, reason); }),
+                               with_loop([&] { return client.switchover(RoleId{"role-1"}, true, reason); }),
+                               with_loop([&] { return client.power(BladeId{"blade-3"}, true, true, reason); })}) {
+      ASSERT_FALSE(answer.ok());
+      EXPECT_EQ(answer.error().code, Errc::BadInput);
+      EXPECT_NE(answer.error().message.find("say why"), std::string::npos) << answer.error().message;
+    }
+  }
+  EXPECT_TRUE(server_.commands.empty());
+  EXPECT_TRUE(with_loop([&] { return client.let_back(BladeId{"blade-3"}, ""); }).ok());
+  EXPECT_EQ(server_.commands.size(), 1U) << "it is recorded that no reason was given";
 }
 
 TEST_F(ControlApiLoopback, AnUnreachableServerIsOneClearSentence) {

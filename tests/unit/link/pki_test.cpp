@@ -200,6 +200,30 @@ TEST_F(PkiTest, SettingsAskForCertificatesOrForPlainTextByName) {
   EXPECT_NE(says(section(blade, mirrors), Whose::Blade, "blade-1").find("expired"), std::string::npos);
 }
 
+TEST_F(PkiTest, AGuestIsGivenNobodysKeyButItsOwn) {
+  Settings settings;
+  settings.wire.files = pki_.issue(Kind::Blade, "blade-4");
+  settings.mirrors = pki_.folder() + "/mirror/blade-4";
+  const auto reads = [&] { return read_mirror_credentials(settings, "blade-4", "role-1", now()); };
+  EXPECT_NE(complaint(reads()).find("`understudy pki issue mirror blade-4 role-1` makes one"), std::string::npos);
+  const auto own = pki_.issue(Kind::Mirror, "blade-4", "role-1");
+  ASSERT_TRUE(reads().ok()) << complaint(reads());
+  EXPECT_EQ(reads()->key, text_of(own.key));
+  const auto lies_there = [&](const CredentialFiles& files) {
+    write_text(own.certificate, text_of(files.certificate));
+    write_text(own.key, text_of(files.key));
+  };
+  for (const auto& [files, words] : {std::pair(pki_.issue(Kind::Mirror, "blade-4", "role-2"), "mirror of role-2"),
+                                     std::pair(pki_.issue(Kind::Mirror, "blade-3", "role-1"), "on blade-3"),
+                                     std::pair(settings.wire.files, "that of blade blade-4")}) {
+    lies_there(files);
+    EXPECT_FALSE(reads().ok()) << words;
+    EXPECT_NE(complaint(reads()).find(words), std::string::npos) << complaint(reads());
+  }
+  pki_.issue(Kind::Mirror, "blade-4", "role-1", -1);
+  EXPECT_NE(complaint(reads()).find("expired"), std::string::npos) << complaint(reads());
+}
+
 TEST_F(PkiTest, CertificatesThatEndSoonAreToldMirrorsIncluded) {
   Settings settings;
   settings.wire.files = pki_.issue(Kind::Blade, "blade-4", "", 10);

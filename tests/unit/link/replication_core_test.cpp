@@ -76,7 +76,7 @@ class MemoryWire final : public Wire {
   void close() override { closed_ = true; }
   [[nodiscard]] Time last_received() const override { return last_received_; }
   void forgive_silence() override { last_received_ = clock_.now; }
-  [[nodiscard]] std::size_t waiting_bytes() const override { return 0; }
+  [[nodiscard]] std::size_t waiting_bytes() const override { return waiting; }
   [[nodiscard]] std::size_t partial_bytes() const override { return decoder_.partial_bytes(); }
 
   /// What was written, and that it was.
@@ -109,6 +109,7 @@ class MemoryWire final : public Wire {
     handlers->on_closed("cut");
   }
   [[nodiscard]] bool closed() const { return closed_; }
+  std::size_t waiting = 0;  ///< bytes that came and were not read yet
 
  private:
   Clockwork& clock_;
@@ -257,6 +258,23 @@ TEST_F(ReplicationCores, EveryByteOfASyncMayBeTheLastThatArrives) {
     ASSERT_EQ(content_of(held), content_of(active.store()));
     ASSERT_EQ(content_of(mirror.region.store("sessions")), content_of(active.store("sessions")));
   }
+}
+
+/// The thread was busy elsewhere: it is the timer's turn, and bytes that came meanwhile have not been read.
+TEST_F(ReplicationCores, BytesThatWaitAreNoQuietAtTheEndOfAStream) {
+  Mirror mirror(clock);
+  connect(mirror);
+  pass(1 << 20);
+  theirs->waiting = 100;
+  std::optional<DrainReport> report;
+  const auto began = clock.now;
+  mirror.core->drain(5ms, 1s, [&](const DrainReport& drained) { report = drained; });
+  while (clock.run_one(began + 500ms)) {}
+  EXPECT_FALSE(report.has_value());
+  theirs->waiting = 0;
+  while (clock.run_one(began + 510ms)) {}
+  ASSERT_TRUE(report.has_value());
+  EXPECT_FALSE(report->by_deadline || report->end_of_stream);
 }
 
 TEST_F(ReplicationCores, AWireThatCarriesNothingAnyMoreIsLostByBothEnds) {

@@ -27,7 +27,7 @@ class OperatorClient {
   OperatorClient& operator=(const OperatorClient&) = delete;
 
   Result<GroupStatus> status();
-  /// `reason`: why, for the event log; may be empty.
+  /// `reason`: why, for the event log. BadInput without one, but for the policy and for letting a blade back.
   Result<std::string> move_role(const RoleId& role, const std::string& reason);
   /// `force`: although a vote is missing, or the standby is held out.
   Result<std::string> switchover(const RoleId& role, bool force, const std::string& reason);

@@ -32,7 +32,7 @@ using SessionId = std::uint64_t;
 /// Who changes something, and why.
 struct Command {
   std::string who;     ///< by certificate: "operator alice"
-  std::string reason;  ///< as the operator gave it; may be empty
+  std::string reason;  ///< as the operator gave it; empty only of what stops and moves no role
 };
 
 using EventsAnswer = std::function<void(const Result<std::vector<EventRecord>>&)>;

@@ -30,6 +30,11 @@ struct Settings {
   }
 };
 
+/// Of the mirror of `role` on `blade`, for its guest. BadInput: the file is somebody else's; nobody's key goes to a
+/// guest but its own (rule 25).
+Result<Credentials> read_mirror_credentials(const Settings& settings, const std::string& blade, const std::string& role,
+                                            std::int64_t now);
+
 enum class Whose { ControlServer, Blade };
 
 /// The table as written. `on_this_machine`: also that the files are there, good now, and those of `name` (a blade's;

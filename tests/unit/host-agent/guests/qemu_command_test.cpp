@@ -56,6 +56,27 @@ TEST_F(QemuCommandTest, AGuestNeverRebootsAndSeesNoFileOfTheHostButItsRegion) {
   }
 }
 
+TEST_F(QemuCommandTest, ItIsGivenNoFileButItsOwnAndCanStartNothing) {
+  const auto record = plan_record(options);
+  const std::vector<std::string> own{options.kernel,    options.initramfs,   options.region_path,
+                                     record.qmp_socket, record.agent_socket, record.console_log};
+  const auto words = qemu_command(options, record);
+  std::vector<std::string> given;
+  for (std::size_t i = 1; i < words.size(); ++i) {
+    for (std::size_t at = words[i].find('/'); at != std::string::npos;) {  // a path ends where an option does
+      const auto end = std::min(words[i].find(',', at), words[i].size());
+      const bool begins = at == 0 || std::string("=:").find(words[i][at - 1]) != std::string::npos;
+      if (begins) { given.push_back(words[i].substr(at, end - at)); }
+      at = words[i].find('/', begins ? end : at + 1);
+    }
+  }
+  EXPECT_EQ(given.size(), own.size());
+  for (const auto& path : given) { EXPECT_TRUE(contains(own, path)) << path; }
+  const auto sandbox = std::find(words.begin(), words.end(), "-sandbox");
+  ASSERT_NE(sandbox, words.end());
+  EXPECT_EQ(*(sandbox + 1), "on,obsolete=deny,elevateprivileges=deny,spawn=deny");
+}
+
 TEST_F(QemuCommandTest, NamesThatQemuWouldTakeForOptionsAreRefused) {
   for (const char* name : {"", "a,b", "a/b", "-x", ".", "a b", "a\n"}) {
     options.role = name;
