@@ -11,7 +11,9 @@ mkdir -p "$folder/corpus"
 includes=(-I"$root"/common/include -I"$root"/shared-mem/include -I"$root"/shared-mem/src -I"$root"/link/include
   -I"$root"/link/src -I"$root"/tests)
 case $target in
-  region) sources=("$root"/shared-mem/src/*.cpp "$root"/link/src/replication_{applier,frame,payload}.cpp); libraries=();;
+  region) sources=("$root"/tests/fuzz/region_seeds.cpp "$root"/tests/hostile/{every_call,good_region}.cpp
+    "$root"/shared-mem/src/*.cpp "$root"/link/src/replication_{applier,frame,payload}.cpp)
+    includes+=(-DUNDERSTUDY_SHM_POINTS) libraries=();;
   wire) sources=("$root"/link/src/{bfd_authentication,bfd_packet,bfd_session,guest_channel,spec_json}.cpp
     "$root"/link/src/replication_{frame,payload}.cpp "$root"/link/src/control_api_status.cpp
     "$root"/common/src/net_types.cpp "$root"/shared-mem/src/*.cpp); libraries=(-lcrypto -lboost_json);;
@@ -26,4 +28,5 @@ esac
   "$root/tests/fuzz/${target}_fuzz.cpp" "${sources[@]}" "${libraries[@]}" -o "$folder/${target}_fuzz"
 [ "$seconds" != 0 ] || exit 0
 cd "$folder"
+[ "$target" != region ] || UNDERSTUDY_FUZZ_SEEDS=corpus "./${target}_fuzz" -runs=0 2>seeds.log || { cat seeds.log; exit 1; }
 exec "./${target}_fuzz" -max_total_time="$seconds" -max_len=6000 -len_control=0 -timeout=20 -rss_limit_mb=2048 -print_final_stats=1 corpus
