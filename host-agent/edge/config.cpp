@@ -2,8 +2,10 @@
 #include "edge/config.hpp"
 
 #include <linux/capability.h>
+#include <linux/magic.h>
 #include <net/if.h>
 #include <sys/stat.h>
+#include <sys/statfs.h>
 #include <unistd.h>
 
 #include <filesystem>
@@ -34,6 +36,16 @@ void check_directory(ConfigTable& table, const std::string& key, const std::stri
   struct stat found {};
   if (path.empty() || (stat(path.c_str(), &found) == 0 && S_ISDIR(found.st_mode))) { return; }
   table.problem(key, "there is no directory \"" + path + "\"; make it, or write another one");
+}
+
+/// A region that outlives a reboot is of an owner before: its role may have been served elsewhere since. So a disk is
+/// no place for one, nor is an nvdimm.
+void check_ends_with_a_reboot(ConfigTable& table, const std::string& key, const std::string& path) {
+  struct statfs found {};
+  if (path.empty() || statfs(path.c_str(), &found) != 0 || found.f_type == TMPFS_MAGIC) { return; }
+  table.problem(key, "\"" + path +
+                         "\" is not on a tmpfs: a region there would outlive a reboot (and be written to a disk, where "
+                         "that is no nvdimm with fs-dax); write a directory on one, e.g. \"/dev/shm\"");
 }
 
 /// The nearest folder that exists must be able to hold what is made below it. Whoever is not root only looks.
@@ -199,6 +211,7 @@ Result<BladeConfig> read_blade_config(const std::string& path) {
   check_can_be_made(root, "run_dir", config.run_dir);
   config.region_dir = root.string_or("region_dir", config.region_dir, "a directory on tmpfs, e.g. \"/dev/shm\"");
   check_directory(root, "region_dir", config.region_dir);
+  check_ends_with_a_reboot(root, "region_dir", config.region_dir);
   config.replication_port =
       static_cast<std::uint16_t>(root.integer_or("replication_port", config.replication_port, "a TCP port", 1, 65535));
   check_capabilities(root);

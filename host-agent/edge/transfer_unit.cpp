@@ -15,6 +15,7 @@ constexpr auto follow_interval = std::chrono::milliseconds(5);
 /// After what was not followed: all is installed anew, which may take a moment of the loop.
 constexpr auto again_first = std::chrono::milliseconds(50);
 constexpr auto again_max = std::chrono::milliseconds(10'000);
+constexpr std::size_t causes_max = 16;  ///< whatever a hostile journal brings about
 constexpr std::size_t chunk_bytes_max = 256 * 1024;
 constexpr int chunks_max = 4096;  ///< of one catch-up: a hostile journal must not keep us for ever
 
@@ -113,6 +114,7 @@ void TransferUnit::make_place(const Attempt& attempt, const std::function<void(S
     }
   }
   following_ = std::make_shared<int>(0);
+  causes_told_.clear();
   follow();
   place_->start_application([attempt, done](const Status& ready) {
     if (!attempt.expired()) { done(ready); }
@@ -184,6 +186,12 @@ Status TransferUnit::catch_up() {
   return failure("the journal grows faster than it can be followed", Errc::Expired);
 }
 
+/// A journal that grows too fast is the same news at each turn.
+void TransferUnit::tell_once(const std::string& cause) {
+  if (causes_told_.size() == causes_max || !causes_told_.insert(cause).second) { return; }
+  log::info("{}: following the mirror's state begins anew, as often as this happens: {}", spec_.id.value, cause);
+}
+
 void TransferUnit::follow() {
   follow_timer_.expires_after(whole_ ? follow_interval : again_);
   follow_timer_.async_wait([this, going = std::weak_ptr(following_)](const boost::system::error_code& error) {
@@ -191,7 +199,7 @@ void TransferUnit::follow() {
     const bool was_whole = whole_;
     auto done = was_whole ? catch_up() : begin_anew();
     if (!done && was_whole) {
-      log::info("{}: following the mirror's state begins anew: {}", spec_.id.value, log::describe(done.error()));
+      tell_once(log::describe(done.error()));
       again_ = again_first;
     } else if (!done) {
       callbacks_.on_alarm("the mirror's state cannot be followed, a movement would be refused: " +

@@ -15,6 +15,8 @@
 #include <functional>
 #include <memory>
 #include <optional>
+#include <set>
+#include <string>
 
 #include "edge/standby_network.hpp"
 #include "place/role_place.hpp"
@@ -63,6 +65,7 @@ class TransferUnit {
   Status catch_up();
   Status check_final(const FinalSequences& final);
   void follow();
+  void tell_once(const std::string& cause);
   Status speak();
 
   boost::asio::io_context& io_;
@@ -78,7 +81,8 @@ class TransferUnit {
   std::chrono::milliseconds again_{0};  ///< until it begins anew
   bool whole_ = false;                  ///< the kernel has all of the store up to the journal's position
   boost::asio::steady_timer follow_timer_;
-  std::shared_ptr<int> following_;  ///< its handlers hold it weakly: one that is due already cannot be cancelled
+  std::set<std::string> causes_told_;  ///< why following began anew, since the place was made
+  std::shared_ptr<int> following_;     ///< its handlers hold it weakly: one that is due already cannot be cancelled
   std::shared_ptr<int> attempt_;
   place::RolePlaceCallbacks callbacks_;
 };

@@ -52,7 +52,7 @@ std::vector<ResumePoint> Applier::resume_points() const {
   for (const auto& store : stores_) {
     const auto& held = store.writer.store();
     points.push_back({store.name, digest_of(held.schema()), store.writer.committed(), held.syncing() || store.distrust,
-                      held.history()});
+                      held.history(), held.schema().journal_bytes});
   }
   return points;
 }

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "replication_connection.hpp"
 
+#include <algorithm>
+#include <array>
 #include <boost/asio/post.hpp>
 #include <boost/asio/write.hpp>
 
@@ -16,6 +18,12 @@ std::size_t write_bytes_max(const boost::system::error_code& error, std::size_t)
 constexpr std::size_t spare_bytes_min = 4 << 10;
 constexpr std::size_t spare_bytes_max = 256 << 10;
 constexpr const char* cut = "the connection was cut";
+
+std::vector<EncodedFrame> batch_of(std::vector<std::byte> bytes) {
+  std::vector<EncodedFrame> batch;
+  batch.push_back({std::move(bytes), {}});
+  return batch;
+}
 
 /// The head of TLS's first record, where a frame should begin (RFC 8446 section 5.1).
 bool speaks_tls(std::span<const std::byte> bytes) {
@@ -188,13 +196,38 @@ void FrameConnection::encrypt() {
 void FrameConnection::flush() {
   if (!to_wire_.empty() || closed_) { return; }
   to_wire_ = session_->take_output(std::move(to_wire_));
-  if (to_wire_.empty()) { return; }
+  if (!to_wire_.empty()) { send_to_wire(); }
+}
+
+void FrameConnection::send_to_wire() {
   boost::asio::async_write(stream_, boost::asio::buffer(to_wire_), write_bytes_max,
                            [self = shared_from_this()](const boost::system::error_code& error, std::size_t) {
                              self->to_wire_.clear();
                              if (!error) { self->flush(); }
                              if (self->to_wire_.empty() && (self->encrypted_ || error)) { self->written(error); }
                            });
+}
+
+/// The event loop waits for whoever calls this. What the socket does not take of it goes when the loop comes to its
+/// turn.
+void FrameConnection::say_now(EncodedFrame frame) {
+  if (closed_ || write_failed_ || last_words_ || writing() || !to_wire_.empty() || (session_ && !secured_)) { return; }
+  std::vector<std::byte> bytes = std::move(frame.header);
+  bytes.insert(bytes.end(), frame.payload.begin(), frame.payload.end());
+  if (session_) {
+    const std::array<std::span<const std::byte>, 1> pieces{bytes};
+    if (!session_->write(pieces)) {
+      write_failed_ = true;
+      return;
+    }
+    bytes = session_->take_output();
+  }
+  const auto sent = ::send(stream_.native_handle(), bytes.data(), bytes.size(), MSG_DONTWAIT | MSG_NOSIGNAL);
+  bytes.erase(bytes.begin(), bytes.begin() + std::max<std::ptrdiff_t>(sent, 0));
+  if (bytes.empty() || (sent <= 0 && !session_)) { return; }
+  if (!session_) { return write(batch_of(std::move(bytes))); }
+  to_wire_ = std::move(bytes);
+  send_to_wire();
 }
 
 /// Last words of TLS (an alert, or that the stream ends here) as far as the socket takes them at once.

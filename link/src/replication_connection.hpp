@@ -41,6 +41,7 @@ class FrameConnection final : public Wire, public std::enable_shared_from_this<F
   [[nodiscard]] bool writing() const override { return !batch_.empty(); }
   /// Not while writing().
   void write(std::vector<EncodedFrame> batch) override;
+  void say_now(EncodedFrame frame) override;
   /// Memory of a frame that was written, for another one.
   [[nodiscard]] std::vector<std::byte> spare() override;
   /// The last words: written, then the connection ends. Further reads are dropped.
@@ -66,6 +67,7 @@ class FrameConnection final : public Wire, public std::enable_shared_from_this<F
   Status secure();
   void encrypt();
   void flush();
+  void send_to_wire();
   void send_now();
   void written(const boost::system::error_code& error);
   void take_frames();

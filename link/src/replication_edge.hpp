@@ -47,6 +47,8 @@ class Wire {
   virtual void start() = 0;
   [[nodiscard]] virtual bool writing() const = 0;
   virtual void write(std::vector<EncodedFrame> batch) = 0;  ///< not while writing()
+  /// From inside on_frame, which takes long: as far as the peer can be told at once, else nothing is said.
+  virtual void say_now(EncodedFrame frame) = 0;
   [[nodiscard]] virtual std::vector<std::byte> spare() = 0;
   virtual void write_and_close(EncodedFrame frame) = 0;
   virtual void close() = 0;

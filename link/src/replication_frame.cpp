@@ -7,13 +7,14 @@
 
 #include "replication_bytes.hpp"
 #include "understudy/shm/crc32c.hpp"
+#include "understudy/shm/layout.hpp"
 
 namespace understudy::link::replication {
 
 namespace {
 
 constexpr std::uint32_t magic = 0x52505355;  // "USPR" as it lies on the wire
-constexpr std::uint8_t version = 4;
+constexpr std::uint8_t version = 5;
 constexpr std::size_t crc_offset = 12;
 constexpr std::size_t read_room_min = 128 << 10;
 constexpr std::size_t buffer_bytes_max = header_bytes + payload_bytes_max + read_room_min;
@@ -69,6 +70,12 @@ std::uint64_t digest_of(const shm::StoreSchema& schema) {
     fnv.add(std::max(table.capacity, table.capacity_max));
   }
   return fnv.value;
+}
+
+std::uint64_t transaction_bytes_of(const shm::StoreSchema& schema, std::uint64_t journal_bytes) {
+  // A checkpoint is bounded by the ring alone.
+  const bool checkpoints = schema.arena_bytes != 0;
+  return checkpoints ? journal_bytes / 2 : std::min(journal_bytes / 2, shm::layout::transaction_bytes_max);
 }
 
 EncodedFrame encode(const FrameHeader& header, std::vector<std::byte> payload) {

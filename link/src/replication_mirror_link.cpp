@@ -43,24 +43,6 @@ SenderPoint point_of(const shm::Store& store) {
 
 }  // namespace
 
-std::optional<Refusal> refusal_of(const SendingOptions& options, const std::vector<shm::Store>& stores,
-                                  const FrameHeader& header, const Hello& hello) {
-  if (hello.role != options.role || header.role_digest != digest_of(options.role)) {
-    return Refusal{RefusalReason::WrongRole, "this is " + options.role.value + ", not " + hello.role.value};
-  }
-  const auto terms = "the active's term is " + std::to_string(options.term.value) + ", the mirror's " +
-                     std::to_string(header.term.value);
-  if (header.term < options.term) { return Refusal{RefusalReason::StaleMirror, terms}; }
-  if (header.term > options.term) { return Refusal{RefusalReason::StaleActive, terms}; }
-  bool same = hello.stores.size() == stores.size();
-  for (std::size_t i = 0; same && i < stores.size(); ++i) {
-    const auto& schema = stores[i].schema();
-    same = hello.stores[i].store == schema.name && hello.stores[i].schema_digest == digest_of(schema);
-  }
-  if (!same) { return Refusal{RefusalReason::OtherStores, "the mirror's region has other stores or tables"}; }
-  return std::nullopt;
-}
-
 MirrorLink::MirrorLink(std::shared_ptr<SenderEdge> edge, const SendingOptions& options, std::vector<shm::Store> stores,
                        std::vector<StoreCounters>& counters, std::shared_ptr<Wire> connection)
     : edge_(std::move(edge)),
@@ -97,7 +79,7 @@ void MirrorLink::start(const Hello& hello, Handlers handlers) {
   };
   connection_->set_handlers(std::move(ours));
   for (auto& store : stores_) { resume(store, hello.stores[store.index]); }
-  last_progress_ = last_entry_ = edge_->now();
+  last_progress_ = last_advance_ = last_entry_ = edge_->now();
   update_phase();
   on_heartbeat();
   pump();
@@ -165,7 +147,7 @@ void MirrorLink::pump() {
     }
     return arm_poll();
   }
-  if (frames_acknowledged_ == frames_sent_) { last_progress_ = edge_->now(); }
+  if (frames_acknowledged_ == frames_sent_) { last_progress_ = last_advance_ = edge_->now(); }
   frames_sent_ += batch.size();
   connection_->write(std::move(batch));
 }
@@ -328,8 +310,16 @@ Status MirrorLink::on_frame(const Frame& frame) {
   if (progress.value().stores.size() != stores_.size() || progress.value().frames > frames_sent_) {
     return failure("a mirror acknowledged what was never sent", Errc::Damaged);
   }
+  if (frame.header.type == FrameType::Heartbeat) { on_at_work(); }
   on_progress(progress.value());
   return {};
+}
+
+/// What was sent last takes the mirror long. That it moves is as good as an acknowledgement, for a bounded time.
+void MirrorLink::on_at_work() {
+  if (edge_->now() - last_advance_ > options_.long_work) { return; }
+  last_progress_ = edge_->now();
+  stalled_ = false;
 }
 
 Status MirrorLink::on_grant(const Frame& frame) {
@@ -342,7 +332,7 @@ Status MirrorLink::on_grant(const Frame& frame) {
 void MirrorLink::on_progress(const Progress& progress) {
   if (progress.frames > frames_acknowledged_) {
     frames_acknowledged_ = progress.frames;
-    last_progress_ = edge_->now();
+    last_progress_ = last_advance_ = edge_->now();
     stalled_ = false;
   }
   for (auto& store : stores_) {

@@ -103,6 +103,7 @@ class MirrorLink : public std::enable_shared_from_this<MirrorLink> {
   [[nodiscard]] ThrottleTold told_of(const StoreLink& store) const;
   Status on_frame(const Frame& frame);
   Status on_grant(const Frame& frame);
+  void on_at_work();
   void on_progress(const Progress& progress);
   void update_phase();
   void on_heartbeat();
@@ -126,6 +127,7 @@ class MirrorLink : public std::enable_shared_from_this<MirrorLink> {
   bool spoke_ = false;                         ///< since the last beat
   bool stalled_ = false;
   Time last_progress_;
+  Time last_advance_;  ///< the same, and the mirror's word that it is at work is none
   Time last_entry_;
   Time heartbeat_expected_;
   std::function<void()> on_finished_;

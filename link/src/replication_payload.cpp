@@ -50,6 +50,7 @@ std::vector<std::byte> encode_payload(const Hello& hello) {
     writer.number(store.schema_digest);
     writer.number(store.committed.value);
     writer.number(static_cast<std::uint8_t>(store.syncing ? 1 : 0));
+    writer.number(store.journal_bytes);
     write_history(writer, store.history);
   }
   return writer.take();
@@ -67,6 +68,7 @@ Result<Hello> decode_hello(std::span<const std::byte> payload) {
     point.schema_digest = reader.number<std::uint64_t>();
     point.committed.value = reader.number<std::uint64_t>();
     const auto syncing = reader.number<std::uint8_t>();
+    point.journal_bytes = reader.number<std::uint64_t>();
     auto history = read_history(reader);
     if (!history || syncing > 1) { return damaged("Hello"); }
     point.syncing = syncing == 1;
@@ -89,7 +91,7 @@ Result<Refusal> decode_refusal(std::span<const std::byte> payload) {
   Refusal refusal;
   const auto reason = reader.number<std::uint8_t>();
   refusal.text = reader.text(text_bytes_max);
-  if (!reader.at_end() || reason < 1 || reason > static_cast<std::uint8_t>(RefusalReason::Damaged)) {
+  if (!reader.at_end() || reason < 1 || reason > static_cast<std::uint8_t>(RefusalReason::SmallerJournal)) {
     return damaged("Refused");
   }
   for (char& c : refusal.text) {

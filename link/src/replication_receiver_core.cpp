@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "replication_receiver_core.hpp"
 
+#include "understudy/shm/while_busy.hpp"
+
 namespace understudy::link::replication {
 namespace {
 constexpr unsigned reads_unacknowledged_max = 4;
@@ -134,7 +136,19 @@ Status ReceiverCore::on_frame(const Frame& frame) {
                        std::to_string(term_->value),
                    Errc::Refused);
   }
+  at_work_since_ = edge_->now();
+  const shm::WhileBusy busy([this] { say_at_work(); });
   return applier_.on_frame(frame);
+}
+
+/// From inside the applier. The frame that it is at does not count as handled.
+void ReceiverCore::say_at_work() {
+  const auto now = edge_->now();
+  if (now - at_work_since_ < options_.heartbeat || !wire_) { return; }
+  at_work_since_ = now;
+  auto progress = applier_.progress();
+  --progress.frames;
+  wire_->say_now(encode(header(FrameType::Heartbeat), encode_payload(progress)));
 }
 
 void ReceiverCore::on_read_done() {

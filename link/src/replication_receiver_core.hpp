@@ -49,6 +49,7 @@ class ReceiverCore : public std::enable_shared_from_this<ReceiverCore> {
   Status on_frame(const Frame& frame);
   void on_read_done();
   void acknowledge();
+  void say_at_work();
   void on_heartbeat();
   void on_closed(const std::string& why);
   void close();
@@ -80,6 +81,7 @@ class ReceiverCore : public std::enable_shared_from_this<ReceiverCore> {
   bool spoke_ = false;                      ///< since the last beat
   bool progressed_ = false;                 ///< on this connection: the next backoff starts small
   Time heartbeat_expected_;
+  Time at_work_since_;         ///< or when that was said last
   std::uint64_t attempt_ = 0;  ///< an answer to an older attempt is nobody's
   Duration drain_quiet_{0};
   std::function<void(const DrainReport&)> on_drained_;

@@ -67,8 +67,9 @@ struct ReplicationSender::Impl : std::enable_shared_from_this<ReplicationSender:
   std::shared_ptr<MirrorLink> link;
   SenderPhase phase = SenderPhase::NoMirror;
   std::string detail = "no mirror has connected yet";
-  std::string complaint;  ///< the last one, since a mirror was accepted
-  std::string told;       ///< the last one that on_refused got
+  std::string complaint;    ///< the last one, since a mirror was accepted
+  std::string other_sizes;  ///< the mirror's, as on_refused was told of them
+  std::string told;         ///< the last one that on_refused got
   FrameConnection::Clock::time_point told_at{};
   bool stopped = false;
 
@@ -135,11 +136,27 @@ struct ReplicationSender::Impl : std::enable_shared_from_this<ReplicationSender:
     return tls::Session::open(tls::End::Server, credentials.value());
   }
 
-  enum class Why { Refused, Chance };
+  enum class Why { Refused, Chance, OtherSizes };
+  static Why why_of(RefusalReason reason) {
+    switch (reason) {
+      case RefusalReason::WrongRole:
+        return Why::Refused;
+      case RefusalReason::OtherStores:
+      case RefusalReason::SmallerJournal:
+        return Why::OtherSizes;
+      default:
+        return Why::Chance;
+    }
+  }
   /// A mirror that cannot be accepted comes again and again: one line says it.
   void complain(Why why, const std::string& what) {
     const auto text = "replication of " + options.role.value + ": no mirror accepted: " + what;
     if (std::exchange(complaint, what) != what) { log::warn("{}", text); }
+    if (why == Why::OtherSizes) {
+      // It stays so until a person has changed something.
+      if (std::exchange(other_sizes, what) != what && options.on_refused) { options.on_refused(text); }
+      return;
+    }
     const auto since = FrameConnection::Clock::now() - told_at;
     if (why == Why::Chance || !options.on_refused || since < (told == what ? same_told_again : told_again)) { return; }
     told = what;
@@ -227,12 +244,13 @@ struct ReplicationSender::Impl : std::enable_shared_from_this<ReplicationSender:
     candidate->limit.cancel();
     std::erase(candidates, candidate);
     if (const auto refusal = refusal_of(candidate->connection->session(), frame, hello.value())) {
-      complain(refusal->reason == RefusalReason::WrongRole ? Why::Refused : Why::Chance, refusal->text);
+      complain(why_of(refusal->reason), refusal->text);
       candidate->connection->write_and_close(
           encode({FrameType::Refused, 0, options.term, digest_of(options.role), {}}, encode_payload(*refusal)));
       return {};
     }
     complaint.clear();
+    other_sizes.clear();
     auto opened = open_stores();
     if (!opened) { return opened.error(); }
     if (link) { link->refuse_and_close(RefusalReason::Replaced, "another connection of the mirror took over"); }

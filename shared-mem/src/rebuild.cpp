@@ -14,6 +14,7 @@
 /// A rebuild is local to a region and in no journal: a mirror grows when a change would not fit otherwise.
 #include <algorithm>
 
+#include "understudy/shm/while_busy.hpp"
 #include "writer.hpp"
 
 namespace understudy::shm {
@@ -42,13 +43,16 @@ bool StoreWriter::Impl::can_grow(TableIndex table) const {
 bool StoreWriter::Impl::grow(TableIndex table) {
   const Table& from = tables[table];
   const Table& to = store.impl_->larger[table];
+  WhileBusy::Steps walk;
   for (std::uint64_t index = 0; index < to.slot_count(); ++index) {
+    walk.step();
     if (!still_ours()) { return false; }  // asked for each: the slots may be a later writer's table by now
     to.make_empty(to.slot(index));
   }
   const bool marking = snapshot_slots.marking();
   std::vector<bool> seen(marking ? to.slot_count() : 0);
   for (std::uint64_t index = 0; index < from.slot_count(); ++index) {
+    walk.step();
     const Word* at = from.slot(index);
     const Head held = Table::head(at);
     // Between two states of the sender a deletion still keeps older records out.

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "slabs.hpp"
 
+#include "understudy/shm/while_busy.hpp"
+
 namespace understudy::shm {
 
 std::optional<std::uint64_t> SlabPool::take() {
@@ -22,7 +24,9 @@ void SlabPool::prepare(const Table& table, const Slabs& slabs) {
   if (known_) { return; }
   used_.assign(slabs.count(), false);
   free_.clear();
+  WhileBusy::Steps walk;
   for (std::uint64_t index = 0; index < table.slot_count(); ++index) {
+    walk.step();
     const Word* at = table.slot(index);
     const Head seen = Table::head(at);
     if (!seen.is_live()) { continue; }

@@ -17,6 +17,7 @@
 #include <cstring>
 
 #include "table_writing.hpp"
+#include "understudy/shm/while_busy.hpp"
 #include "writer.hpp"
 
 namespace understudy::shm {
@@ -223,7 +224,9 @@ void StoreWriter::Impl::release_slot(TableIndex table, Word* at) {
 }
 
 void StoreWriter::Impl::sweep_unseen(TableIndex table) {
+  WhileBusy::Steps walk;
   for (std::uint64_t index = 0; index < tables[table].slot_count(); ++index) {
+    walk.step();
     Word* at = tables[table].slot(index);
     if (!snapshot_slots.has(table, index) && Table::head(at).has_sequence()) { release_slot(table, at); }
   }
@@ -231,7 +234,9 @@ void StoreWriter::Impl::sweep_unseen(TableIndex table) {
 
 std::uint64_t StoreWriter::Impl::live_records(TableIndex table) const {
   std::uint64_t live = 0;
+  WhileBusy::Steps walk;
   for (std::uint64_t index = 0; index < tables[table].slot_count(); ++index) {
+    walk.step();
     live += Table::head(tables[table].slot(index)).is_live() ? 1U : 0U;
   }
   return live;

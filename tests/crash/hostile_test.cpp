@@ -9,6 +9,7 @@
 #include <random>
 #include <thread>
 
+#include "hostile/scribbler.hpp"
 #include "image_check.hpp"
 #include "understudy/shm/layout.hpp"
 
@@ -16,35 +17,6 @@ namespace understudy::shm::crash {
 namespace {
 
 constexpr std::uint64_t used_bytes = 192 << 10;  // where crash_schema's stores lie, and a little more
-
-/// The guest's view of the file: bytes.
-class RawBytes {
- public:
-  explicit RawBytes(const std::string& path) : bytes_(map_for_writing(path)) {}
-  ~RawBytes() { unmap(bytes_); }
-  RawBytes(const RawBytes&) = delete;
-  RawBytes& operator=(const RawBytes&) = delete;
-
-  void scribble(std::mt19937_64& random, std::uint64_t first, std::uint64_t last) {
-    const std::uint64_t at = (first + random() % (last - first)) & ~std::uint64_t{7};
-    static constexpr std::uint64_t nasty[] = {0,          1,   3, ~0ULL, ~0ULL - 1, 1ULL << 63, (1ULL << 62) - 1,
-                                              0x7fffffff, 4096};
-    const std::uint64_t value = random() % 2 == 0 ? nasty[random() % std::size(nasty)] : random();
-    switch (random() % 3) {
-      case 0:
-        __atomic_store_n(reinterpret_cast<std::uint64_t*>(bytes_ + at), value, __ATOMIC_RELAXED);
-        break;
-      case 1:
-        __atomic_store_n(bytes_ + at + random() % 8, static_cast<std::uint8_t>(random()), __ATOMIC_RELAXED);
-        break;
-      default:
-        __atomic_fetch_add(reinterpret_cast<std::uint64_t*>(bytes_ + at), value & 0xff, __ATOMIC_RELAXED);
-    }
-  }
-
- private:
-  std::uint8_t* bytes_;
-};
 
 void read_everything(const std::string& path) {
   auto region = Region::open(path, Access::ReadOnly);
@@ -114,7 +86,7 @@ TEST_P(HostileBytesOf, AnywhereInTheRegionNeverCrashAReaderOrAWriter) {
   for (int round = 0; round < effort(1000, 20000); ++round) {
     copy_image(good.path(), bad.path());
     {
-      RawBytes guest(bad.path());
+      hostile::Scribbler guest(bad.path(), crash_region_bytes);
       const std::uint64_t first = round % 4 == 0 ? 0 : control;
       const std::uint64_t last = round % 4 == 1 ? control + 512 : round % 4 == 2 ? control + 4096 : used_bytes;
       for (std::uint64_t n = random() % 40 + 1; n > 0; --n) { guest.scribble(random, first, last); }
@@ -152,7 +124,7 @@ TEST_P(HostileBytesOf, WrittenWhileTheHostReadsAndWritesNeverCrashIt) {
   std::atomic<bool> done = false;
   // First journal and tables only, so that writers get on; then the control page too.
   std::atomic<std::uint64_t> first_byte = layout::header_area_bytes + layout::page_bytes;
-  RawBytes guest(file.path());
+  hostile::Scribbler guest(file.path(), crash_region_bytes);
   std::thread scribbler([&] {
     std::mt19937_64 random(77);
     while (!done) { guest.scribble(random, first_byte, used_bytes); }

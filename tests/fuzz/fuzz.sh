@@ -11,7 +11,9 @@ mkdir -p "$folder/corpus"
 includes=(-I"$root"/common/include -I"$root"/shared-mem/include -I"$root"/shared-mem/src -I"$root"/link/include
   -I"$root"/link/src -I"$root"/tests)
 case $target in
-  region) sources=("$root"/shared-mem/src/*.cpp "$root"/link/src/replication_{applier,frame,payload}.cpp); libraries=();;
+  region) sources=("$root"/tests/fuzz/region_seeds.cpp "$root"/tests/hostile/{every_call,good_region}.cpp
+    "$root"/shared-mem/src/*.cpp "$root"/link/src/replication_{applier,frame,payload}.cpp)
+    includes+=(-DUNDERSTUDY_SHM_POINTS) libraries=();;
   wire) sources=("$root"/link/src/{bfd_authentication,bfd_packet,bfd_session,guest_channel,spec_json}.cpp
     "$root"/link/src/replication_{frame,payload}.cpp "$root"/link/src/control_api_status.cpp
     "$root"/common/src/net_types.cpp "$root"/shared-mem/src/*.cpp); libraries=(-lcrypto -lboost_json);;
@@ -22,8 +24,17 @@ case $target in
     protoc --proto_path="$root/link/proto" --cpp_out="$folder" control.proto;;
   *) echo "fuzz.sh: \"$target\" is no target; region, wire or control"; exit 2;;
 esac
-"$compiler" -std=c++20 -O1 -g -fsanitize=fuzzer,address,undefined -fno-sanitize-recover=undefined "${includes[@]}" \
-  "$root/tests/fuzz/${target}_fuzz.cpp" "${sources[@]}" "${libraries[@]}" -o "$folder/${target}_fuzz"
+# One object each, on all processors; ccache, where it is, knows those that did not change.
+flags=(-std=c++20 -O1 -g -fno-sanitize-recover=undefined "${includes[@]}")
+objects=$folder/objects launcher=()
+! command -v ccache >/dev/null || launcher=(ccache)
+rm -rf "$objects" && mkdir "$objects"
+# shellcheck disable=SC2016 # expanded by the inner shell
+printf '%s\0' "$root/tests/fuzz/${target}_fuzz.cpp" "${sources[@]}" |
+  xargs -0 -P "$(nproc)" -n 1 bash -c 'last=${!#}; "${@:2:$#-2}" -c "$last" -o "$1/$(basename "$last").o"' fuzz.sh \
+    "$objects" "${launcher[@]}" "$compiler" -fsanitize=fuzzer-no-link,address,undefined "${flags[@]}"
+"$compiler" -fsanitize=fuzzer,address,undefined "$objects"/*.o "${libraries[@]}" -o "$folder/${target}_fuzz"
 [ "$seconds" != 0 ] || exit 0
 cd "$folder"
+[ "$target" != region ] || UNDERSTUDY_FUZZ_SEEDS=corpus "./${target}_fuzz" -runs=0 2>seeds.log || { cat seeds.log; exit 1; }
 exec "./${target}_fuzz" -max_total_time="$seconds" -max_len=6000 -len_control=0 -timeout=20 -rss_limit_mb=2048 -print_final_stats=1 corpus

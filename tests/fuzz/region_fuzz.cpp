@@ -1,16 +1,22 @@
 // SPDX-License-Identifier: Apache-2.0
 /// What a coverage-guided fuzzer gives to the region library and to the receiving end of replication: bytes that a
-/// guest may have written into its region, and frames that a peer may have sent (D6).
+/// guest may have written into its region, or writes while it is read, and frames that a peer may have sent (D6).
 ///
-///   input   first byte: bit 0 blobs or fixed values, bit 1 region or frames
-///           region: patches (offset u24, length u8, bytes) over a good region, which is then read, written, rebuilt
-///           frames: (type u8, flags u8, first u16, length u16, payload) as whole frames to the applier; flags: bit 0
-///           mend checksums, bit 1 which store
+///   input   first byte, modulo 4: 0 region   patches over a good region, then every call of the library over it
+///                                 1 moving   the same, but each patch comes when it is due: while the calls run
+///                                 2 frames   frames to the applier, over the good region
+///                                 3 both     patches as in 0, up to an empty one, then frames as in 2
+///           patches: (due u16, where moving; offset u24, length u8, bytes); due: looks at shared memory since the last
+///           frames:  (type u8, flags u8, first u16, length u16, payload); flags: bit 0 mend checksums, bit 1 which
+///                    store
 ///
-/// Two stores: one of tables, and one with an arena.
+/// "Looks" are the acquiring loads and the stores of the library (store_points.hpp), so that an input always does the
+/// same, whatever the machine is busy with.
 ///
 /// Checksums that a fuzzer cannot guess are put right here, those of frames and of journal entries; the ones of the
 /// description are left wrong except now and then, so that what lies behind them is reached too.
+#include "region_fuzz.hpp"
+
 #include <fcntl.h>
 #include <sys/mman.h>
 #include <unistd.h>
@@ -19,18 +25,16 @@
 #include <cstring>
 
 #include "description.hpp"
+#include "hostile/every_call.hpp"
 #include "replication_applier.hpp"
-#include "understudy/shm/arena.hpp"
+#include "store_points.hpp"
 #include "understudy/shm/crc32c.hpp"
 #include "understudy/shm/layout.hpp"
-#include "understudy/shm/region.hpp"
 
-namespace understudy::shm {
+namespace understudy::shm::hostile {
 namespace {
 
-constexpr std::uint64_t region_bytes = 1 << 20;
-constexpr std::uint64_t used_bytes = 480 << 10;
-constexpr std::uint64_t arena_bytes = 4 * layout::page_bytes;
+constexpr std::uint64_t frame_types = 13;  // Hello to Grant, and one that is none
 
 class Input {
  public:
@@ -51,68 +55,15 @@ class Input {
   std::span<const std::byte> rest_;
 };
 
-RegionSchema schema(bool blobs) {
-  return {{{"state",
-            {{"records", 8, 200, 24, blobs ? TableKind::Blob : TableKind::Hashed, 60}, {"others", 5, 13, 10}},
-            64 << 10},
-           with_arena({"heap", {{"roots", 8, 8, 4}}, 64 << 10}, arena_bytes)}};
-}
-Bytes key_of(const std::uint64_t& id) { return as_bytes_of(id); }
-
-std::size_t put_some(StoreWriter& writer, bool blobs, std::uint64_t rounds) {
-  std::size_t done = 0;
-  const std::vector<std::byte> value(200, std::byte{7});
-  for (std::uint64_t i = 0; i < rounds; ++i) {
-    const std::uint64_t id = i % 24;
-    done += writer.put(0, key_of(id), Bytes(value).first(blobs ? i * 37 % 201 : 200U)).ok() ? 1U : 0U;
-    if (i % 5 == 4) { done += writer.erase(0, key_of(id)).ok() ? 1U : 0U; }
-  }
-  return done;
-}
-
-/// Some checkpoints.
-void write_arena(StoreWriter& writer) {
-  auto arena = Arena::attach(writer, FindChanges::ByComparison);
-  if (!arena) { return; }
-  for (std::size_t round = 0; round < 3; ++round) {
-    arena->memory()[round * layout::page_bytes] ^= std::byte{1};
-    (void)arena->checkpoint();
-  }
-}
-
-/// What is handed out has the table's sizes: a C program copies as many bytes as its schema says. And it is all there.
-void copy(const TableSchema& table, Bytes key, Bytes value, bool erased = false) {
-  const bool fits =
-      table.kind == TableKind::Blob ? value.size() <= table.value_bytes : erased || value.size() == table.value_bytes;
-  if (key.size() != table.key_bytes || !fits) { std::abort(); }
-  std::vector<std::byte> copied(key.begin(), key.end());
-  copied.insert(copied.end(), value.begin(), value.end());
-  const auto sum = crc32c(copied);
-  __asm__ volatile("" ::"r"(sum));  // every byte is read
-}
-void copy(const StoreSchema& store, const JournalEntry& entry) {
-  if (entry.table >= store.tables.size()) { std::abort(); }
-  copy(store.tables[entry.table], entry.key, entry.value, entry.op == JournalEntry::Op::Erase);
-}
-
 /// A file in /dev/shm, and what it held when it was good.
 class Fuzzed {
  public:
-  explicit Fuzzed(bool blobs)
-      : blobs_(blobs), path_("/dev/shm/understudy-fuzz-" + std::to_string(::getpid()) + (blobs ? "-blobs" : "-fixed")) {
-    auto region = Region::create(path_, region_bytes, schema(blobs)).value();
-    auto writer = region.store("state").value().become_writer(Term{1}).value();
-    put_some(writer, blobs, 60);
-    auto heap = region.store("heap").value().become_writer(Term{1}).value();
-    write_arena(heap);
+  Fuzzed() : path_("/dev/shm/understudy-fuzz-" + std::to_string(::getpid())), shipped_(make_good(path_)) {
     const int fd = ::open(path_.c_str(), O_RDWR | O_CLOEXEC);
     at_ = static_cast<std::byte*>(::mmap(nullptr, region_bytes, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0));
     ::close(fd);
     if (at_ == MAP_FAILED) { std::abort(); }
     good_.assign(at_, at_ + used_bytes);
-    layout::RegionHeader header;
-    std::memcpy(&header, at_, sizeof header);
-    if (header.stores[1].arena_offset + arena_bytes > used_bytes) { std::abort(); }
   }
   ~Fuzzed() {
     ::munmap(at_, region_bytes);
@@ -124,77 +75,60 @@ class Fuzzed {
   [[nodiscard]] const std::string& path() const { return path_; }
   void restore() { std::memcpy(at_, good_.data(), used_bytes); }
 
-  void patch(Input& input) {
-    const bool mend = (input.number(1) & 1) != 0;
-    while (!input.empty()) {
-      const std::uint64_t offset = input.number(3) % used_bytes;
-      const auto bytes = input.take(input.number(1) % 64);
-      std::memcpy(at_ + offset, bytes.data(), std::min<std::uint64_t>(bytes.size(), used_bytes - offset));
-    }
-    if (!mend) { return; }
+  /// False: it was an empty one.
+  bool patch(Input& input) {
+    const std::uint64_t offset = input.number(3) % used_bytes;
+    const auto bytes = input.take(input.number(1) % 64);
+    std::memcpy(at_ + offset, bytes.data(), std::min<std::uint64_t>(bytes.size(), used_bytes - offset));
+    return !bytes.empty();
+  }
+  void mend_description() {
     layout::RegionHeader header;
     std::memcpy(&header, at_, sizeof header);
     header.description_crc32c = description_checksum(header);
     std::memcpy(at_, &header, sizeof header);
   }
-
-  void read() const {
-    const auto region = Region::open(path_, Access::ReadOnly);
-    if (!region) { return; }
-    for (const auto& schema : region->schema().stores) {
-      if (const auto store = region->store(schema.name)) { read(*store); }
-    }
-  }
-
-  void write() const {
-    const auto region = Region::open(path_, Access::ReadWrite);
-    if (!region) { return; }
-    for (const auto& schema : region->schema().stores) {
-      const auto store = region->store(schema.name);
-      auto writer = store ? store->become_writer(Term{~0ULL}) : Result<StoreWriter>(failure("none"));
-      if (!writer) { continue; }
-      (void)writer->accept_unsynced();
-      put_some(*writer, blobs_, 30);
-      write_arena(*writer);
-      (void)writer->rebuild(0);
-      (void)writer->begin();
-      put_some(*writer, blobs_, 10);
-      (void)writer->commit();
+  void call_everything() const {
+    for (const Call& call : calls()) { open_and(call, path_, shipped_); }
+    for (const Call& call : calls()) {  // over what the writing ones have left
+      if (call.access == Access::ReadOnly) { open_and(call, path_, shipped_); }
     }
   }
 
  private:
-  static void read(const Store& store) {
-    (void)store.history();
-    std::vector<std::byte> value(layout::blob_bytes_max);
-    const auto& tables = store.schema().tables;
-    for (TableIndex table = 0; table < tables.size(); ++table) {
-      (void)store.count(table);
-      const auto visit = [&](const Store::Record& record) {
-        copy(tables[table], record.key, record.value);
-        return true;
-      };
-      (void)store.scan(table, {}, visit);
-      (void)store.scan_ordered(table, visit);
-      for (std::uint64_t id = 0; id < 30; ++id) {
-        (void)store.get(table, key_of(id), std::span(value).first(tables[table].value_bytes));
-        (void)store.get_blob(table, key_of(id), value);
-      }
-    }
-    for (const std::uint64_t after : {std::uint64_t{0}, std::uint64_t{40}}) {
-      JournalReader reader(store, Sequence{after});
-      for (int i = 0; i < 50; ++i) {
-        const auto chunk = reader.read(after == 0 ? 4096 : 0);
-        if (!chunk || chunk->state != JournalReader::State::Entries) { break; }
-        (void)for_each_entry(chunk->bytes, [&](const JournalEntry& entry) { copy(store.schema(), entry); });
-      }
-    }
-  }
-
-  bool blobs_;
   std::string path_;
+  Shipped shipped_;
   std::byte* at_ = nullptr;
   std::vector<std::byte> good_;
+};
+
+/// A guest that writes while the library looks.
+class Moving {
+ public:
+  Moving(Fuzzed& fuzzed, Input& input) : fuzzed_(fuzzed), input_(input) {
+    next();
+    points::on_load = [this](const std::uint64_t*) { look(); };
+    points::on_store = [this] { look(); };
+  }
+  ~Moving() {
+    points::on_load = nullptr;
+    points::on_store = nullptr;
+  }
+  Moving(const Moving&) = delete;
+  Moving& operator=(const Moving&) = delete;
+
+ private:
+  void next() { due_ = input_.empty() ? 0 : input_.number(2) + 1; }
+  void look() {
+    if (due_ == 0 || --due_ != 0) { return; }
+    (void)fuzzed_.patch(input_);
+    ++patches_that_came;
+    next();
+  }
+
+  Fuzzed& fuzzed_;
+  Input& input_;
+  std::uint64_t due_ = 0;
 };
 
 /// Puts the checksums of whatever looks like journal entries right.
@@ -221,7 +155,7 @@ void feed_frames(const Fuzzed& fuzzed, Input& input) {
   applier.begin_connection();
   FrameDecoder decoder;
   for (int frames = 0; !input.empty() && frames < 50; ++frames) {
-    const auto type = static_cast<FrameType>(input.number(1) % 11);
+    const auto type = static_cast<FrameType>(input.number(1) % frame_types);
     const auto flags = input.number(1);
     const Sequence first{input.number(2)};
     const auto taken = input.take(input.number(2) % 4096);
@@ -240,34 +174,45 @@ void feed_frames(const Fuzzed& fuzzed, Input& input) {
     }
     const auto frame = decoder.next();
     if (!frame || !*frame) { return; }  // of a type that is none
-    (void)applier.on_frame(**frame);
+    ++frames_given;
+    frames_taken += applier.on_frame(**frame).ok() ? 1U : 0U;
     (void)decode_hello(taken);
     (void)decode_refusal(taken);
     (void)applier.progress();
   }
 }
 
+void run(Fuzzed& fuzzed, Input& input) {
+  const auto kind = input.number(1);
+  const bool mend = (kind & 4) != 0;
+  frames_given = frames_taken = patches_that_came = 0;
+  fuzzed.restore();
+  switch (kind % 4) {
+    case 0:
+      while (!input.empty()) { (void)fuzzed.patch(input); }
+      if (mend) { fuzzed.mend_description(); }
+      return fuzzed.call_everything();
+    case 1: {
+      const Moving moving(fuzzed, input);
+      return fuzzed.call_everything();
+    }
+    case 3:
+      while (!input.empty() && fuzzed.patch(input)) {}
+      [[fallthrough]];
+    default:
+      feed_frames(fuzzed, input);
+      fuzzed.call_everything();
+  }
+}
+
 }  // namespace
-}  // namespace understudy::shm
+}  // namespace understudy::shm::hostile
 
 // NOLINTNEXTLINE(readability-identifier-naming): the fuzzer calls it so
-extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size);
-int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
-  using namespace understudy::shm;
+extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
+  using namespace understudy::shm::hostile;
   Input input({reinterpret_cast<const std::byte*>(data), size});
-  const auto kind = input.number(1);
-  static Fuzzed fixed(false);
-  static Fuzzed blobs(true);
-  Fuzzed& fuzzed = (kind & 1) != 0 ? blobs : fixed;
-  fuzzed.restore();
-  if ((kind & 2) != 0) {
-    feed_frames(fuzzed, input);
-    fuzzed.read();
-    return 0;
-  }
-  fuzzed.patch(input);
-  fuzzed.read();
-  fuzzed.write();
-  fuzzed.read();
+  static Fuzzed fuzzed;
+  run(fuzzed, input);
   return 0;
 }

@@ -88,6 +88,7 @@ class SimWire final : public link::replication::Wire, public std::enable_shared_
   void start() override { last_received_ = time_of(owner_.process->machine()); }
   [[nodiscard]] bool writing() const override { return writing_; }
   void write(std::vector<link::replication::EncodedFrame> batch) override;
+  void say_now(link::replication::EncodedFrame /*frame*/) override {}  // nothing takes long here
   [[nodiscard]] std::vector<std::byte> spare() override { return {}; }
   void write_and_close(link::replication::EncodedFrame frame) override;
   void close() override;

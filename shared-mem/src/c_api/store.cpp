@@ -8,11 +8,7 @@
 
 namespace us = understudy;
 namespace shm = understudy::shm;
-using us::c_api::bytes;
-using us::c_api::no_table;
-using us::c_api::table_of;
-using us::c_api::told;
-using us::c_api::told_with;
+using namespace understudy::c_api;  // what every part of the C API is made with
 
 namespace {
 

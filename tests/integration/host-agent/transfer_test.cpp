@@ -221,6 +221,21 @@ TEST_F(FollowedMirrorTest, WhatWasErasedWhileNobodyFollowedIsGoneHereToo) {
   EXPECT_TRUE(outcome([&](auto done) { transfer_->discard(done); }).ok());
 }
 
+TEST_F(FollowedMirrorTest, AJournalThatLapsItsFollowerAgainAndAgainIsToldOnce) {
+  ASSERT_OK(outcome([&](auto done) { transfer_->prepare(done); }));
+  testing::internal::CaptureStdout();
+  for (int number = 11; number < 14; ++number) {
+    lap(number);
+    EXPECT_TRUE(run_until([&] { return neighbors().contains(number); }));
+  }
+  const std::string log = testing::internal::GetCapturedStdout();
+  const std::string words = "following the mirror's state begins anew";
+  const auto first = log.find(words);
+  EXPECT_NE(first, std::string::npos) << log;
+  EXPECT_EQ(log.find(words, first + 1), std::string::npos) << log;
+  EXPECT_TRUE(outcome([&](auto done) { transfer_->discard(done); }).ok());
+}
+
 TEST_F(FollowedMirrorTest, AHostThatWasLappedAtTheEndIsNotServedFrom) {
   ASSERT_OK(outcome([&](auto done) { transfer_->prepare(done); }));
   put(10);

@@ -5,6 +5,7 @@ both examples built against nothing but that prefix count on in one region file;
 strict compiler in C++, the C ones in C too, each by itself, and every C function is there to be linked."""
 # Covers: shared-mem/src/c_api/library.cpp
 
+import concurrent.futures
 import os
 import pathlib
 import shutil
@@ -140,8 +141,11 @@ def main():
         prefix = folder / "prefix"
         install(prefix)
         check_abi(prefix)
-        use_every_header(prefix, folder)
-        programs = [with_cmake(prefix, folder), with_pkg_config(prefix, folder)]
+        with concurrent.futures.ThreadPoolExecutor() as side_by_side:
+            headers = side_by_side.submit(use_every_header, prefix, folder)
+            made = [side_by_side.submit(make, prefix, folder) for make in (with_cmake, with_pkg_config)]
+            headers.result()
+            programs = [one.result() for one in made]
         counted = []
         for program in (*programs, *programs):
             counted += counts_of(program)

@@ -102,6 +102,10 @@ TEST_F(BladeConfigTest, EachMistakeIsOneLineWithFileAndLine) {
             ":2: this blade has no address 192.0.2.250; write one that `ip address` shows");
   EXPECT_EQ(complaint("[networks]", "region_dir = \"/nonexistent\"\n[networks]"),
             ":5: there is no directory \"/nonexistent\"; make it, or write another one");
+  EXPECT_EQ(
+      complaint("[networks]", "region_dir = \"/proc\"\n[networks]"),
+      ":5: \"/proc\" is not on a tmpfs: a region there would outlive a reboot (and be written to a disk, where that "
+      "is no nvdimm with fs-dax); write a directory on one, e.g. \"/dev/shm\"");
   EXPECT_EQ(complaint("kernel =", "qemu = \"/no/qemu\"\nkernel ="),
             ":9: there is no program \"/no/qemu\"; install QEMU, or write qemu = its path");
   EXPECT_EQ(complaint("kernel =", "qemu = \"/usr/bin\"\nkernel ="),

@@ -94,14 +94,14 @@ TEST(ReplicationGrant, AMirrorMustNotAskAndAnActiveMustNotGrant) {
 
 TEST(ReplicationGrant, APeerOfTheProtocolBeforeIsRefusedByItsVersion) {
   auto bytes = Puppet(1).bytes_of_frame(FrameType::Hello, encode_payload(Hello{role, {}}));
-  bytes[4] = std::byte{3};
+  bytes[4] = std::byte{4};
   FrameDecoder decoder;
   const auto room = decoder.prepare();
   std::copy(bytes.begin(), bytes.end(), room.begin());
   decoder.commit(bytes.size());
   const auto refused = decoder.next();
   ASSERT_FALSE(refused.ok());
-  EXPECT_NE(refused.error().message.find("version 3 instead of 4"), std::string::npos) << refused.error().message;
+  EXPECT_NE(refused.error().message.find("version 4 instead of 5"), std::string::npos) << refused.error().message;
 }
 
 }  // namespace

@@ -18,7 +18,7 @@ std::vector<std::byte> random_bytes(std::mt19937& random, std::size_t size) {
 
 Hello sample_hello() {
   Hello hello{RoleId{"role-1"}, {}};
-  hello.stores.push_back({"net", 99, Sequence{5}, false, {{Term{1}, Sequence{1}}, {Term{3}, Sequence{4}}}});
+  hello.stores.push_back({"net", 99, Sequence{5}, false, {{Term{1}, Sequence{1}}, {Term{3}, Sequence{4}}}, 4 << 20});
   hello.stores.push_back({"sessions", 98, Sequence{0}, true, {}});
   return hello;
 }
@@ -30,6 +30,7 @@ TEST(ReplicationPayload, HelloComesOutAsItWentIn) {
   ASSERT_EQ(hello.value().stores.size(), 2u);
   EXPECT_EQ(hello.value().stores[0].store, "net");
   EXPECT_EQ(hello.value().stores[0].committed, Sequence{5});
+  EXPECT_EQ(hello.value().stores[0].journal_bytes, 4U << 20);
   ASSERT_EQ(hello.value().stores[0].history.size(), 2u);
   EXPECT_EQ(hello.value().stores[0].history[1].term, Term{3});
   EXPECT_EQ(hello.value().stores[0].history[1].first, Sequence{4});
@@ -104,7 +105,7 @@ TEST(ReplicationPayload, SurvivesAnyBytes) {
 TEST(ReplicationPayload, RefusalComesOutAsItWentInForEveryReason) {
   for (const auto reason :
        {RefusalReason::WrongRole, RefusalReason::StaleMirror, RefusalReason::StaleActive, RefusalReason::OtherStores,
-        RefusalReason::Lapped, RefusalReason::Replaced, RefusalReason::Damaged}) {
+        RefusalReason::Lapped, RefusalReason::Replaced, RefusalReason::Damaged, RefusalReason::SmallerJournal}) {
     const auto refusal = decode_refusal(encode_payload(Refusal{reason, "role-1 is at term 7"}));
     ASSERT_TRUE(refusal.ok());
     EXPECT_EQ(refusal.value().reason, reason);
@@ -113,7 +114,7 @@ TEST(ReplicationPayload, RefusalComesOutAsItWentInForEveryReason) {
 }
 
 TEST(ReplicationPayload, AReasonThatThisProgramDoesNotKnowIsRefused) {
-  for (const auto reason : {0U, 8U, 255U}) {
+  for (const auto reason : {0U, 9U, 255U}) {
     EXPECT_EQ(decode_refusal(encode_payload(Refusal{static_cast<RefusalReason>(reason), "x"})).error().code,
               Errc::Damaged)
         << reason;

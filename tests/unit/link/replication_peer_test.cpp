@@ -112,7 +112,7 @@ TEST(Replication, AMirrorThatLivesButAppliesNothingIsReported) {
   mirror.send(FrameType::Ack, encode_payload(stuck));
   ASSERT_TRUE(pair.run_until([&] { return pair.sender->status().phase == SenderPhase::Synced; }));
   ASSERT_TRUE(pair.run_until([&] {
-    mirror.send(FrameType::Heartbeat, encode_payload(stuck));
+    mirror.send(FrameType::Ack, encode_payload(stuck));
     return pair.sender->status().phase == SenderPhase::Stalled;
   }));
   EXPECT_FALSE(pair.active.store().mirrored().protected_by_mirror);

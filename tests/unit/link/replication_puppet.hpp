@@ -50,7 +50,8 @@ class Puppet {
   void say_hello(const TestRegion& region, Sequence committed = {}) {
     Hello hello{role, {}};
     for (const auto* name : {"net", "sessions"}) {
-      hello.stores.push_back({name, digest_of(region.store(name).schema()), committed, false, {}});
+      const auto& schema = region.store(name).schema();
+      hello.stores.push_back({name, digest_of(schema), committed, false, {}, schema.journal_bytes});
     }
     send(FrameType::Hello, encode_payload(hello));
   }

@@ -77,27 +77,20 @@ TEST_F(JournalReaderTest, WhoWasLappedStaysSoUntilItBeginsAnew) {
   EXPECT_EQ(JournalReader(store, store.committed()).read(4096).value().state, State::Nothing);
 }
 
-TEST_F(JournalReaderTest, WhoAsksForNothingIsToldOfForeignBytesToo) {
-  JournalReader sut(store, Sequence{0});
+TEST_F(JournalReaderTest, ForeignBytesInTheRingAreAnErrorAndNotEntriesAlsoToWhoAsksForNothing) {
+  constexpr std::size_t asked[] = {0, 4096};
+  std::vector<JournalReader> readers;
+  for (std::size_t i = 0; i < std::size(asked); ++i) { readers.emplace_back(store, Sequence{0}); }
   ASSERT_TRUE(put(writer, 1, 1).ok());
-  ASSERT_EQ(sut.read(0).value().last, Sequence{1});
+  for (std::size_t i = 0; i < readers.size(); ++i) { ASSERT_EQ(readers[i].read(asked[i]).value().last, Sequence{1}); }
   ASSERT_TRUE(put(writer, 2, 2).ok());
   scribble(layout::entry_bytes(8, 24), std::string(layout::entry_bytes(8, 24), '\xff'));
-  const auto read = sut.read(0);
-  ASSERT_FALSE(read.ok());
-  EXPECT_EQ(read.error().code, Errc::Damaged);
-}
-
-TEST_F(JournalReaderTest, ForeignBytesInTheRingAreAnErrorAndNotEntries) {
-  JournalReader sut(store, Sequence{0});
-  ASSERT_TRUE(put(writer, 1, 1).ok());
-  ASSERT_EQ(sut.read(4096).value().last, Sequence{1});
-  ASSERT_TRUE(put(writer, 2, 2).ok());
-  scribble(layout::entry_bytes(8, 24), std::string(layout::entry_bytes(8, 24), '\xff'));
-  const auto read = sut.read(4096);
-  ASSERT_FALSE(read.ok());
-  EXPECT_EQ(read.error().code, Errc::Damaged);
-  EXPECT_EQ(sut.position(), Sequence{1});
+  for (std::size_t i = 0; i < readers.size(); ++i) {
+    const auto read = readers[i].read(asked[i]);
+    ASSERT_FALSE(read.ok()) << asked[i];
+    EXPECT_EQ(read.error().code, Errc::Damaged) << asked[i];
+    EXPECT_EQ(readers[i].position(), Sequence{1}) << asked[i];
+  }
 }
 
 TEST_F(JournalReaderTest, AnEntryTellsItsChangeWhole) {

@@ -9,7 +9,8 @@
 ///        ── SnapshotBegin, SnapshotRecords..., SnapshotEnd ────────────────►
 ///        ── History (before the first entry of a new term), Journal... ────►
 ///        ◄──────────────── Ack: received and applied of every store ─────────
-///        ◄─────────────── Heartbeat, every 100 ms, both ways ──────────────►
+///        ─────────────── Heartbeat, every 100 ms that were silent ─────────►
+///        ◄─────── Heartbeat, while one frame takes long: a table grows ──────
 ///        ── GrantRequest (while a lease is armed) ─────────────────────────►
 ///        ◄──────────────── Grant, with the nonce of its request ─────────────
 ///
@@ -73,8 +74,10 @@ struct Frame {
 
 /// Both ends compute it from the role's name: a stream of another role is never applied.
 [[nodiscard]] std::uint64_t digest_of(const RoleId& role);
-/// Tables and sizes; ring sizes may differ.
+/// Tables and sizes; ring sizes may differ, as far as what the one commits fits into the other.
 [[nodiscard]] std::uint64_t digest_of(const shm::StoreSchema& schema);
+/// The largest transaction that a store with such a ring commits, or takes.
+[[nodiscard]] std::uint64_t transaction_bytes_of(const shm::StoreSchema& schema, std::uint64_t journal_bytes);
 
 /// A frame ready to be written, in two parts, so that a journal chunk is not copied.
 struct EncodedFrame {
@@ -112,6 +115,7 @@ struct ResumePoint {
   Sequence committed;
   bool syncing = false;  ///< an unfinished snapshot, or a copy that its holder does not trust: full replacement
   std::vector<shm::TermStart> history;
+  std::uint64_t journal_bytes = 0;  ///< of the copy's ring: a transaction must fit into half of it
 };
 struct Hello {
   RoleId role;
@@ -124,7 +128,8 @@ enum class RefusalReason : std::uint8_t {
   OtherStores,
   Lapped,
   Replaced,
-  Damaged
+  Damaged,
+  SmallerJournal,
 };
 struct Refusal {
   RefusalReason reason = RefusalReason::WrongRole;

@@ -47,7 +47,8 @@ struct SenderOptions : SendingOptions {
   /// `role` on `mirror_blade`. Not set: plain text.
   std::function<Result<tls::Credentials>()> credentials;
   /// Somebody was refused who is not the mirror, or whose certificate is not good: for an event log. The same is told
-  /// once a minute at most, and nothing more than once a second.
+  /// once a minute at most, and nothing more than once a second. Or the mirror's region has other tables, or a journal
+  /// too small for what is committed here: told once, until a mirror is accepted.
   std::function<void(const std::string& what)> on_refused;
 };
 

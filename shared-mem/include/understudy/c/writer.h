@@ -38,8 +38,9 @@ understudy_status understudy_writer_put_blob(understudy_writer* writer, uint32_t
 /** NOT_FOUND: there is no such record; nothing is committed then. `sequence` as understudy_writer_put. */
 understudy_status understudy_writer_erase(understudy_writer* writer, uint32_t table, const void* key,
                                           uint64_t* sequence);
-/** Gives the table its capacity_max while readers go on; takes as long as writing every record anew. BAD_INPUT: none
- *  was reserved, or a transaction is open. */
+/** Gives the table its capacity_max, once, while readers go on; takes as long as writing every record anew. What to do
+ *  when a put is refused as FULL (examples/growing-table). OK also when it was done before: the capacity tells.
+ *  BAD_INPUT: none was reserved, or a transaction is open. */
 understudy_status understudy_writer_rebuild(understudy_writer* writer, uint32_t table);
 #define UNDERSTUDY_TRANSACTION_MAX 64 /**< changes of one transaction, each key once; 1 MiB or half of the journal */
 /** The changes until understudy_writer_commit() become visible together. BAD_INPUT: one is open already. */

@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
-/// What opening says, by each way to a region: {path, path at an offset, descriptor, descriptor at an offset} x every
-/// state, in C++ and in C, to who looks and to who opens.
+/// What opening says, by each way to a region: {path, path at an offset, descriptor, descriptor at an offset, a BAR's
+/// file} x every state, in C++ and in C, to who looks and to who opens.
 /// Covers: shared-mem/src/region.cpp, shared-mem/src/c_api/region.cpp
 #include <fcntl.h>
 #include <gtest/gtest.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <filesystem>
@@ -29,6 +30,7 @@ struct Way {
   const char* name;
   bool by_descriptor;
   std::uint64_t offset;
+  bool is_bar = false;  ///< memory of a fixed size that was there before: formatted, never made anew
 };
 
 /// The file as it is opened, and what is wanted of it.
@@ -102,6 +104,9 @@ class Ways : public testing::TestWithParam<Way> {
     EXPECT_STREQ(understudy_region_state_name(row.c_state), to_string(row.state));
   }
 
+  /// Every byte of it the same: of a device that is new, or one that does not answer any more (0xff).
+  void make_bar(char byte) const { std::ofstream(path_, std::ios::binary) << std::string(bytes, byte); }
+
   const std::string path_ = "/dev/shm/understudy-ways-test-" + std::to_string(::getpid());
 };
 
@@ -110,7 +115,9 @@ TEST_P(Ways, EachSaysWhichOfTheStatesItIs) {
     SCOPED_TRACE(to_string(row.state));
     Case of{path_, GetParam().offset};
     {
-      const auto region = Region::create(path_, bytes, schema(), of.offset).value();
+      if (GetParam().is_bar) { make_bar('\0'); }
+      const auto region = GetParam().is_bar ? Region::format(path_, bytes, schema()).value()
+                                            : Region::create(path_, bytes, schema(), of.offset).value();
       const auto writer = region.store("orders").value().become_writer(Term{7}).value();
     }
     const int fd = ::open(path_.c_str(), O_RDWR | O_CLOEXEC);
@@ -125,8 +132,29 @@ TEST_P(Ways, EachSaysWhichOfTheStatesItIs) {
 
 INSTANTIATE_TEST_SUITE_P(ToARegion, Ways,
                          testing::Values(Way{"path", false, 0}, Way{"path_at_an_offset", false, 2 << 20},
-                                         Way{"descriptor", true, 0}, Way{"descriptor_at_an_offset", true, 2 << 20}),
+                                         Way{"descriptor", true, 0}, Way{"descriptor_at_an_offset", true, 2 << 20},
+                                         Way{"bar", false, 0, true}),
                          [](const auto& way) { return std::string(way.param.name); });
+
+class ABar : public Ways {};
+INSTANTIATE_TEST_SUITE_P(OfADevice, ABar, testing::Values(Way{"bar", false, 0, true}),
+                         [](const auto& way) { return std::string(way.param.name); });
+
+TEST_P(ABar, ThatWasNeverWrittenOrDoesNotAnswerIsForeignAndIsFormattedInPlace) {
+  for (const char byte : {'\0', '\xff'}) {
+    make_bar(byte);
+    say_the_same({RegionState::Foreign, UNDERSTUDY_REGION_FOREIGN, Errc::Damaged, {}}, Case{path_}, -1);
+    const auto inode = [&] {
+      struct stat info {};
+      EXPECT_EQ(::stat(path_.c_str(), &info), 0);
+      return info.st_ino;
+    };
+    const auto before = inode();
+    ASSERT_TRUE(Region::format(path_, bytes, schema()).ok());
+    EXPECT_EQ(inode(), before);
+    say_the_same({RegionState::Good, UNDERSTUDY_REGION_GOOD, std::nullopt, {}}, Case{path_}, -1);
+  }
+}
 
 TEST(ANewRegion, InCTakesNobodysPlace) {
   const std::string path = "/dev/shm/understudy-create-new-test-" + std::to_string(::getpid());
