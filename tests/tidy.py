@@ -1,13 +1,15 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: Apache-2.0
 """Style that a machine can check: sizes, banned calls with their replacement, links, purity of cores, SPDX lines,
-and that every source file has a test."""
+that every source file has a test, and that tests which documents name are there."""
 
 import fnmatch
 import pathlib
 import re
 import subprocess
 import sys
+
+import design_tables
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 LINES_MAX = 600
@@ -119,6 +121,7 @@ def main():
     found = [problem for name in names for problem in problems_of(name)]
     found += untested(names)
     found += promised_by_nobody(names)
+    found += design_tables.problems(ROOT, names, TEST_MACRO)
     for problem in found:
         print(problem)
     return 1 if found else 0

@@ -3,6 +3,7 @@
 /// A mapping whose header has been checked, and the views into it. Everything here was read from the region once, at
 /// opening; afterwards only counters, heads and payload are read from shared memory.
 
+#include <algorithm>
 #include <array>
 #include <cstddef>
 #include <memory>
@@ -23,24 +24,35 @@ namespace understudy::shm {
 /// A reader gives up a record after as many changes under its eyes; an honest writer is never that fast.
 inline constexpr int read_tries_max = 100000;
 
-/// How often a call looks again at what does not hold still. Bounded of each record, and of a scan as a whole too: who
-/// writes against a scan could otherwise stretch it by nearly read_tries_max looks for each of its slots.
+/// What a call may spend in all, whoever writes against it: looks again at what does not hold still, and probes, that
+/// is slots in which a key is looked for, or lines of a value that is copied once more. Bounded of the call as a whole:
+/// of each of its keys a hostile table could otherwise have all slots probed, and again for each of read_tries_max
+/// looks.
 class LookBudget {
  public:
-  explicit LookBudget(std::uint64_t looks = read_tries_max) : left_(looks) {}
-  /// Of a scan. Commits that come as fast as a writer can make them cost a look or two of an erased slot, or of one
-  /// whose newest copy is not committed.
-  static LookBudget for_slots(std::uint64_t slots) { return LookBudget(8 * slots + read_tries_max); }
+  /// Of a call that reads so many keys. An honest writer costs a look or two of a record, by commits that come as fast
+  /// as it can make them; and the search for a key of an honest table, as full as it can be and all of whose keys were
+  /// replaced many times over, passes 4 slots on average, of an absent one some 25.
+  LookBudget(std::uint64_t keys, std::uint64_t slots)
+      : looks_(8 * keys + read_tries_max), probes_(slots + probes_beyond + probes_each * keys) {}
   /// May look number `tries` of a record be made? The first one always.
   [[nodiscard]] bool allows(int tries) {
     if (tries == 0) { return true; }
-    if (tries >= read_tries_max || left_ == 0) { return false; }
-    --left_;
+    if (tries >= read_tries_max || looks_ == 0 || probes_ == 0) { return false; }
+    --looks_;
     return true;
+  }
+  [[nodiscard]] std::uint64_t& probes() { return probes_; }
+  /// A value of so many bytes was copied by look number `tries`.
+  void note_copied(int tries, std::uint64_t bytes) {
+    if (tries > 0) { probes_ -= std::min(probes_, bytes / layout::cache_line_bytes); }
   }
 
  private:
-  std::uint64_t left_;
+  static constexpr std::uint64_t probes_beyond = 1'000'000;
+  static constexpr std::uint64_t probes_each = 256;
+  std::uint64_t looks_;
+  std::uint64_t probes_;
 };
 
 struct Region_impl {
@@ -92,6 +104,9 @@ struct Store::Impl {
   }
   /// Where the records are. Ask after the limit: who saw a commit in the larger table is led there.
   [[nodiscard]] const Table& table(TableIndex at) const { return is_grown(at) ? larger[at] : tables[at]; }
+  [[nodiscard]] LookBudget budget_of(TableIndex at, std::uint64_t keys) const {
+    return {keys, std::max(tables[at].slot_count(), larger[at].slot_count())};
+  }
 
   /// A value of a blob table. Damaged: the slot refers to what is not its value, and no change is under way.
   struct Blob {
@@ -109,19 +124,23 @@ struct Store::Impl {
   static bool get_words(const Impl& impl, TableIndex table, const std::byte* key, std::byte* value);
   void choose_gets();
   template <std::size_t Words>
-  Seen get_together(TableIndex table, Bytes keys, std::span<std::byte> values, std::span<std::uint8_t> found) const;
-  Blob get_blobs_together(TableIndex table, Bytes keys, std::span<std::byte> values,
-                          std::span<std::uint32_t> lengths) const;
+  Seen get_together(TableIndex table, Bytes keys, std::span<std::byte> values, std::span<std::uint8_t> found,
+                    LookBudget& budget) const;
+  Blob get_blobs_together(TableIndex table, Bytes keys, std::span<std::byte> values, std::span<std::uint32_t> lengths,
+                          LookBudget& budget) const;
+  [[gnu::cold]] Seen get_again(TableIndex table, std::uint64_t home, const KeyWords& key, std::span<std::byte> value,
+                               LookBudget& budget) const;
   [[gnu::cold]] Seen get_again(TableIndex table, std::uint64_t home, const KeyWords& key,
                                std::span<std::byte> value) const;
 
   /// The same of a blob table.
-  Blob get_blob(TableIndex table, const KeyWords& key, std::span<std::byte> value) const;
+  Blob get_blob(TableIndex table, const KeyWords& key, std::span<std::byte> value, LookBudget& budget) const;
   /// The record whose key is in the slot `at` of `walked`; of any kind of table.
   Blob read_slot(TableIndex table, const Table& walked, const Word* at, std::span<std::byte> key,
                  std::span<std::byte> value, LookBudget& budget) const;
   Seen look_into_slot(TableIndex table, const Table& walked, const Word* at, std::uint64_t limit,
-                      std::span<std::byte> key, std::span<std::byte> value, std::uint64_t& sequence) const;
+                      std::span<std::byte> key, std::span<std::byte> value, std::uint64_t& sequence,
+                      LookBudget& budget) const;
   /// Tries `find(limit, ref, sequence)` until what it finds holds still.
   template <class Find>
   Blob read_blob(TableIndex table, std::span<std::byte> value, LookBudget& budget, const Find& find) const;
@@ -170,6 +189,7 @@ Store::Impl::Blob Store::Impl::read_blob(TableIndex table, std::span<std::byte> 
     if (older) { blob.sequence = slabs[table].sequence_of(ref, limit); }
     blob.seen = slabs[table].read(ref, blob.sequence, value);
     blob.bytes = Slabs::length_of(ref);
+    budget.note_copied(tries, slabs[table].holds(ref) ? blob.bytes : 0);
     if (older && visible_limit() != limit) { continue; }
     if (blob.seen == Seen::Present) { return blob; }
     blob.damaged = tries > 0 && blob.sequence == mismatched && limit == mismatched_limit;

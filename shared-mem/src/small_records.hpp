@@ -69,7 +69,8 @@ template <std::size_t Words>
 [[gnu::noinline]] Seen Table::get_words_from(std::uint64_t home, Word key, std::uint64_t limit,
                                              std::byte* value) const {
   Head seen;
-  const Word* const at = find_of<true>(home, KeyWords(std::as_bytes(std::span(&key, 1))), seen);
+  std::uint64_t probes = near_probes;
+  const Word* const at = find_of<true>(home, KeyWords(std::as_bytes(std::span(&key, 1))), seen, probes);
   return at == nullptr ? Seen::Changed : copy_words<Words>(at, seen, limit, value);
 }
 

@@ -18,7 +18,9 @@ bool grows(const std::vector<TermStart>& history) {
 }  // namespace
 
 // Messages are made out of line: what reads records has no room for strings.
-Error changed_too_often() { return failure("the record changed faster than it could be read"); }
+Error changed_too_often() {
+  return failure("a record could not be read: it changes faster than that, or the bytes of its table are damaged");
+}
 Error no_record() { return failure("no such record", Errc::NotFound); }
 Error no_table(TableIndex table) { return failure("no table " + std::to_string(table), Errc::BadInput); }
 Error wrong_size(const TableSchema& table) {
@@ -49,13 +51,19 @@ Seen Store::Impl::get(TableIndex in, std::uint64_t home, const KeyWords& key, st
   return is_settled(seen, limit) ? as_told(seen) : get_again(in, home, key, value);
 }
 
-Seen Store::Impl::get_again(TableIndex in, std::uint64_t home, const KeyWords& key, std::span<std::byte> value) const {
-  for (int tries = 0; tries < read_tries_max; ++tries) {
+Seen Store::Impl::get_again(TableIndex in, std::uint64_t home, const KeyWords& key, std::span<std::byte> value,
+                            LookBudget& budget) const {
+  for (int tries = 0; budget.allows(tries); ++tries) {
     const std::uint64_t limit = visible_limit();
-    const Seen seen = table(in).get_from(home, key, limit, value);
+    const Seen seen = table(in).get_within(home, key, limit, value, budget.probes());
     if (is_settled(seen, limit)) { return as_told(seen); }
   }
   return Seen::Changed;
+}
+
+Seen Store::Impl::get_again(TableIndex in, std::uint64_t home, const KeyWords& key, std::span<std::byte> value) const {
+  LookBudget budget = budget_of(in, 1);
+  return get_again(in, home, key, value, budget);
 }
 
 /// Any record of any table.
@@ -102,10 +110,10 @@ Status Store::get(TableIndex table, Bytes key, std::span<std::byte> value) const
   return Impl::get_any(impl, table, key, value);
 }
 
-Store::Impl::Blob Store::Impl::get_blob(TableIndex table, const KeyWords& key, std::span<std::byte> value) const {
-  LookBudget budget;
+Store::Impl::Blob Store::Impl::get_blob(TableIndex table, const KeyWords& key, std::span<std::byte> value,
+                                        LookBudget& budget) const {
   return read_blob(table, value, budget, [&](std::uint64_t limit, Word& ref, std::uint64_t& sequence) {
-    return this->table(table).get(key, limit, std::as_writable_bytes(std::span(&ref, 1)), sequence);
+    return this->table(table).get(key, limit, std::as_writable_bytes(std::span(&ref, 1)), sequence, budget.probes());
   });
 }
 
@@ -115,7 +123,8 @@ Result<std::size_t> Store::get_blob(TableIndex table, Bytes key, std::span<std::
   const TableSchema& in = impl.schema().tables[table];
   if (in.kind != TableKind::Blob) { return not_of_blobs(in); }
   if (key.size() != in.key_bytes || value.size() < in.value_bytes) { return wrong_size(in); }
-  const auto blob = impl.get_blob(table, KeyWords(key), value);
+  LookBudget budget = impl.budget_of(table, 1);
+  const auto blob = impl.get_blob(table, KeyWords(key), value, budget);
   if (blob.seen == Seen::Present) { return blob.bytes; }
   if (blob.damaged) { return blob_is_damaged(in); }
   return blob.seen == Seen::Absent ? no_record() : changed_too_often();
@@ -139,11 +148,12 @@ std::uint64_t Store::count(TableIndex table) const {
 
 /// After a rebuild the slot walked is as it was then, for ever, and what became of its key is in the larger table.
 Seen Store::Impl::look_into_slot(TableIndex in, const Table& walked, const Word* at, std::uint64_t limit,
-                                 std::span<std::byte> key, std::span<std::byte> value, std::uint64_t& sequence) const {
+                                 std::span<std::byte> key, std::span<std::byte> value, std::uint64_t& sequence,
+                                 LookBudget& budget) const {
   const Table& now = table(in);
   if (&now == &walked) { return walked.read(at, limit, key, value, sequence); }
   words::load_bytes(key, walked.key_of(at));
-  return now.get(KeyWords(key), limit, value, sequence);
+  return now.get(KeyWords(key), limit, value, sequence, budget.probes());
 }
 
 Store::Impl::Blob Store::Impl::read_slot(TableIndex table, const Table& walked, const Word* at,
@@ -153,13 +163,14 @@ Store::Impl::Blob Store::Impl::read_slot(TableIndex table, const Table& walked, 
   if (!Table::head(at).has_sequence()) { return found; }
   if (slabs[table].exist()) {
     return read_blob(table, value, budget, [&](std::uint64_t limit, Word& ref, std::uint64_t& sequence) {
-      return look_into_slot(table, walked, at, limit, key, std::as_writable_bytes(std::span(&ref, 1)), sequence);
+      return look_into_slot(table, walked, at, limit, key, std::as_writable_bytes(std::span(&ref, 1)), sequence,
+                            budget);
     });
   }
   found.bytes = value.size();
   for (int tries = 0; budget.allows(tries); ++tries) {
     const std::uint64_t limit = visible_limit();
-    found.seen = look_into_slot(table, walked, at, limit, key, value, found.sequence);
+    found.seen = look_into_slot(table, walked, at, limit, key, value, found.sequence, budget);
     if (found.seen == Seen::Absent && !Table::head(at).has_sequence()) { return found; }
     if (is_settled(found.seen, limit)) {
       found.seen = as_told(found.seen);
@@ -177,7 +188,7 @@ Status Store::scan(TableIndex table, Sequence after, const std::function<bool(co
   const Table& in = impl_->table(table);
   std::vector<std::byte> key(described.key_bytes);
   std::vector<std::byte> value(described.value_bytes);
-  auto budget = LookBudget::for_slots(in.slot_count());
+  LookBudget budget = impl_->budget_of(table, in.slot_count());
   for (std::uint64_t index = 0; index < in.slot_count(); ++index) {
     if (index % scan_step == 0 && between && !between()) { break; }
     const auto found = impl_->read_slot(table, in, in.slot(index), key, value, budget);

@@ -34,7 +34,7 @@ template <bool OneWord>
 /// Keys of a get_many(), `keys_together` of them. `Words`: of a small record's value; 0: any record.
 template <std::size_t Words>
 [[gnu::always_inline]] inline Seen Store::Impl::get_together(TableIndex in, Bytes keys, std::span<std::byte> values,
-                                                             std::span<std::uint8_t> found) const {
+                                                             std::span<std::uint8_t> found, LookBudget& budget) const {
   const Table& now = table(in);  // a rebuild may go on: then lines are asked for in vain, and found all the same
   const std::size_t key_bytes = Words != 0 ? sizeof(Word) : now.key_bytes();
   const std::size_t value_bytes = values.size() / found.size();
@@ -46,9 +46,13 @@ template <std::size_t Words>
     Seen seen = Seen::Changed;
     if constexpr (Words != 0) {
       seen = table(in).get_words_from<Words>(homes[i], words::at(keys.data(), i), visible_limit(), value.data());
-      if (seen != Seen::Present) [[unlikely]] { seen = get_again(in, homes[i], key_at(i), value); }
+      if (seen != Seen::Present) [[unlikely]] { seen = get_again(in, homes[i], key_at(i), value, budget); }
     } else {
-      seen = get(in, homes[i], key_at(i), value);
+      const std::uint64_t limit = visible_limit();
+      std::uint64_t near = near_probes;
+      seen = table(in).get_within(homes[i], key_at(i), limit, value, near);
+      if (!is_settled(seen, limit)) [[unlikely]] { seen = get_again(in, homes[i], key_at(i), value, budget); }
+      seen = as_told(seen);
     }
     if (seen == Seen::Changed) [[unlikely]] { return seen; }
     found[i] = seen == Seen::Present ? 1 : 0;
@@ -67,13 +71,14 @@ Result<std::size_t> Store::get_many(TableIndex table, Bytes keys, std::span<std:
     return wrong_size(impl.schema().tables[table]);
   }
   const bool of_three_words = impl.small_words(table, key_bytes, value_bytes) == 3;
+  LookBudget budget = impl.budget_of(table, found.size());
   for (std::size_t first = 0; first < found.size(); first += keys_together) {
     const std::size_t count = std::min(keys_together, found.size() - first);
     const Bytes part = keys.subspan(first * key_bytes, count * key_bytes);
     const auto to = values.subspan(first * value_bytes, count * value_bytes);
     const auto told = found.subspan(first, count);
-    const Seen seen =
-        of_three_words ? impl.get_together<3>(table, part, to, told) : impl.get_together<0>(table, part, to, told);
+    const Seen seen = of_three_words ? impl.get_together<3>(table, part, to, told, budget)
+                                     : impl.get_together<0>(table, part, to, told, budget);
     if (seen == Seen::Changed) { return changed_too_often(); }
   }
   return static_cast<std::size_t>(std::count(found.begin(), found.end(), std::uint8_t{1}));
@@ -81,7 +86,7 @@ Result<std::size_t> Store::get_many(TableIndex table, Bytes keys, std::span<std:
 
 /// Keys of a get_blobs(), `keys_together` of them. The last one read; all are when it is neither Changed nor damaged.
 Store::Impl::Blob Store::Impl::get_blobs_together(TableIndex in, Bytes keys, std::span<std::byte> values,
-                                                  std::span<std::uint32_t> lengths) const {
+                                                  std::span<std::uint32_t> lengths, LookBudget& budget) const {
   const Table& now = table(in);
   const std::size_t key_bytes = now.key_bytes();
   const std::size_t room = values.size() / lengths.size();
@@ -90,14 +95,15 @@ Store::Impl::Blob Store::Impl::get_blobs_together(TableIndex in, Bytes keys, std
   ask_for<false>(now, keys, key_bytes, homes);
   for (std::size_t i = 0; i < lengths.size(); ++i) {  // a guess: what it finds is looked at again
     Word ref = 0;
-    if (now.get_from(homes[i], key_at(i), visible_limit(), std::as_writable_bytes(std::span(&ref, 1))) ==
+    std::uint64_t near = near_probes;
+    if (now.get_within(homes[i], key_at(i), visible_limit(), std::as_writable_bytes(std::span(&ref, 1)), near) ==
         Seen::Present) {
       slabs[in].prefetch(ref, slab_bytes_ahead);
     }
   }
   Blob blob{Seen::Absent};
   for (std::size_t i = 0; i < lengths.size(); ++i) {
-    blob = get_blob(in, key_at(i), values.subspan(i * room, room));
+    blob = get_blob(in, key_at(i), values.subspan(i * room, room), budget);
     if (blob.damaged || blob.seen == Seen::Changed) { return blob; }
     lengths[i] = blob.seen == Seen::Present ? static_cast<std::uint32_t>(blob.bytes) : absent;
   }
@@ -113,11 +119,12 @@ Result<std::size_t> Store::get_blobs(TableIndex table, Bytes keys, std::span<std
   if (keys.size() != lengths.size() * in.key_bytes || values.size() != lengths.size() * in.value_bytes) {
     return wrong_size(in);
   }
+  LookBudget budget = impl.budget_of(table, lengths.size());
   for (std::size_t first = 0; first < lengths.size(); first += keys_together) {
     const std::size_t count = std::min(keys_together, lengths.size() - first);
     const auto blob = impl.get_blobs_together(table, keys.subspan(first * in.key_bytes, count * in.key_bytes),
                                               values.subspan(first * in.value_bytes, count * in.value_bytes),
-                                              lengths.subspan(first, count));
+                                              lengths.subspan(first, count), budget);
     if (blob.damaged) { return blob_is_damaged(in); }
     if (blob.seen == Seen::Changed) { return changed_too_often(); }
   }

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 /// The writer's side of a table. The order of the stores is the whole point of this file; each function says what a
 /// writer that stops between two of them leaves behind.
+#include <algorithm>
+
 #include "table_writing.hpp"
 
 namespace understudy::shm {
@@ -31,16 +33,42 @@ void Table::take_back(Word* at, std::uint64_t sequence, std::uint64_t older) con
 
 void Table::free_slot(Word* at) const { words::invalidate(at, layout::head_free); }
 
+/// How many slots behind its home that of the key in slot number `index` is.
+std::int64_t Table::behind_home(std::uint64_t index) const {
+  const Word* at = slot(index);
+  KeyWords key({});
+  for (std::size_t i = 0; i < key_words_; ++i) { key.words[i] = words::load(key_of(at) + i); }
+  return static_cast<std::int64_t>((index - home(key)) & mask_);
+}
+
+/// The slot is nobody's from here on, and each vacant slot between its key's home and it becomes Empty again unless the
+/// search for a key behind it passes there (T1). From the end of the run to its front, since the search for what is
+/// freed or emptied passes nowhere any more. Stopped anywhere: some are Empty already.
 void Table::shorten_probing(Word* at, std::uint64_t reusable_up_to) const {
-  if (dense_) { return; }
-  constexpr int run_max = 64;  // bounds the work of one erase
+  if (dense_ || !is_vacant(head(at), reusable_up_to)) { return; }
+  constexpr std::int64_t run_max = 256;  // bounds the work of one erase
   const std::uint64_t index = index_of(at);
-  if (!head(slot(index + 1)).is_empty()) { return; }
-  for (std::uint64_t back = 0; back < run_max; ++back) {
-    Word* vacant = slot(index - back);
-    const Head seen = head(vacant);
-    if (seen.is_empty() || !is_vacant(seen, reusable_up_to)) { return; }
-    words::invalidate(vacant, 0);
+  const std::int64_t back_max = std::min(behind_home(index), run_max);
+  std::int64_t passed = -1;  // the slots up to so many before `at` are on the way to a key behind them
+  for (std::uint64_t ahead = 1;; ++ahead) {
+    const Head seen = head(slot(index + ahead));
+    if (seen.is_empty()) { break; }
+    if (ahead == run_max) { return free_slot(at); }
+    if (seen.has_sequence()) {
+      passed = std::max(passed, behind_home(index + ahead) - static_cast<std::int64_t>(ahead));
+    }
+  }
+  for (std::int64_t back = 0; back <= back_max; ++back) {
+    const std::uint64_t here = index - static_cast<std::uint64_t>(back);
+    const Head seen = head(slot(here));
+    if (seen.is_empty()) { return; }
+    if (!is_vacant(seen, reusable_up_to)) {
+      passed = std::max(passed, behind_home(here) + back);
+    } else if (passed < back) {
+      words::invalidate(slot(here), 0);
+    } else if (seen.has_sequence()) {
+      free_slot(slot(here));
+    }
   }
 }
 

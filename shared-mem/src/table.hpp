@@ -44,6 +44,8 @@ namespace understudy::shm {
 /// waits for memory would hold back what is asked for behind it. Measured: twice as fast as asking some keys ahead one
 /// by one.
 inline constexpr std::size_t keys_together = 32;
+/// A key that is farther from its home slot than this is rare.
+inline constexpr std::uint64_t near_probes = 64;
 inline constexpr std::size_t words_per_line = layout::cache_line_bytes / sizeof(Word);
 
 class Table {
@@ -155,6 +157,15 @@ class Table {
     const Word* at = find(home, key, seen);
     return at == nullptr ? Seen::Absent : read_visible(at, seen, limit, value);
   }
+  /// The same of at most so many slots, by which `probes` is lessened. None left before it was found: Changed.
+  Seen get_within(std::uint64_t home, const KeyWords& key, std::uint64_t limit, std::span<std::byte> value,
+                  std::uint64_t& probes) const {
+    if (dense_) [[unlikely]] { return get_from(home, key, limit, value); }
+    Head seen;
+    const Word* at = find(home, key, seen, probes);
+    if (at != nullptr) [[likely]] { return read_visible(at, seen, limit, value); }
+    return probes == 0 ? Seen::Changed : Seen::Absent;
+  }
 
   // --- small records: small_records.hpp ---
 
@@ -172,11 +183,12 @@ class Table {
   template <std::size_t Words>
   [[nodiscard]] const Word* near_vacant(std::uint64_t home) const;
 
-  /// Reader: as get(), and which change wrote it: of an Older copy the limit is told, which is not below it.
-  Seen get(const KeyWords& key, std::uint64_t limit, std::span<std::byte> value, std::uint64_t& sequence) const {
+  /// Reader: as get_within(), and which change wrote it: of an Older copy the limit is told, which is not below it.
+  Seen get(const KeyWords& key, std::uint64_t limit, std::span<std::byte> value, std::uint64_t& sequence,
+           std::uint64_t& probes) const {
     Head seen;
-    const Word* at = find(home(key), key, seen);
-    if (at == nullptr) { return Seen::Absent; }
+    const Word* at = find(home(key), key, seen, probes);
+    if (at == nullptr) { return probes == 0 ? Seen::Changed : Seen::Absent; }
     sequence = std::min(seen.sequence(), limit);
     return read_visible(at, seen, limit, value);
   }
@@ -227,32 +239,49 @@ class Table {
   void take_back(Word* at, std::uint64_t sequence, std::uint64_t older) const;
   /// Marks the slot free, whatever it held.
   void free_slot(Word* at) const;
-  /// Makes a run of vacant slots that ends before an Empty one Empty again, so that probing stays short for ever.
+  /// After the deletion in that slot was committed: makes what no key's search passes Empty again, so that probing
+  /// stays short for ever, and the slot no key's.
   void shorten_probing(Word* at, std::uint64_t reusable_up_to) const;
 
  private:
-  /// The slot that has the key and a sequence, with the head seen there; nothing.
+  /// The slot that has the key and a sequence, with the head seen there; nothing. `probes`: so many are looked at.
+  [[gnu::always_inline]] const Word* find(std::uint64_t home, const KeyWords& key, Head& seen,
+                                          std::uint64_t& probes) const {
+    return key_words_ == 1 ? find_of<true>(home, key, seen, probes) : find_of<false>(home, key, seen, probes);
+  }
   [[gnu::always_inline]] const Word* find(std::uint64_t home, const KeyWords& key, Head& seen) const {
-    return key_words_ == 1 ? find_of<true>(home, key, seen) : find_of<false>(home, key, seen);
+    std::uint64_t all = slot_count_;
+    return find(home, key, seen, all);
   }
   /// Keys of one word (addresses, numbers, hashes) have a loop of their own.
   template <bool OneWord>
-  [[gnu::always_inline]] const Word* find_of(std::uint64_t home, const KeyWords& key, Head& seen) const {
+  [[gnu::always_inline]] const Word* find_of(std::uint64_t home, const KeyWords& key, Head& seen,
+                                             std::uint64_t& probes) const {
     // Copies: after each acquiring load the members would be loaded again.
     const Word first = key.words[0];
     const std::uint64_t stride = slot_words_;
     const std::uint64_t last = mask_;
     const Word* const slots = slots_;
     std::uint64_t index = home & last;
-    for (std::uint64_t probe = 0; probe <= last; ++probe, index = (index + 1) & last) {
+    std::uint64_t left = std::min(probes, last + 1);
+    const std::uint64_t beyond = probes - left;
+    const Word* found = nullptr;
+    for (; left != 0; index = (index + 1) & last) {
       const Word* at = slots + index * stride;
       seen = head(at);
+      --left;
       const bool same = OneWord ? words::load(at + 1) == first : key_equals(at, key);
-      if (same && seen.has_sequence()) [[likely]] { return at; }
-      if (seen.is_empty()) { return nullptr; }
+      if (same && seen.has_sequence()) [[likely]] {
+        found = at;
+        break;
+      }
+      if (seen.is_empty()) { break; }
     }
-    return nullptr;
+    probes = beyond + left;
+    return found;
   }
+
+  [[nodiscard]] std::int64_t behind_home(std::uint64_t index) const;
 
   static std::uint64_t mix(std::uint64_t a, std::uint64_t b) {
     __extension__ using Wide = unsigned __int128;

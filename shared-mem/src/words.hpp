@@ -86,10 +86,10 @@ inline void fence_acquire() { std::atomic_thread_fence(std::memory_order_acquire
 
 /// Says "do not trust what follows" before it is overwritten.
 [[gnu::always_inline]] inline void invalidate(Word* at, Word value) {
-  ref(at).store(value, std::memory_order_relaxed);
 #ifdef UNDERSTUDY_SHM_POINTS
-  points::stored();
+  if (points::invalidated(at, value)) { return; }
 #endif
+  ref(at).store(value, std::memory_order_relaxed);
   fence_release();
 }
 

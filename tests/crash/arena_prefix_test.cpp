@@ -234,6 +234,23 @@ TEST(ABrokenArena, WhoseCheckpointIsCommittedBeforeItsPagesAreThereIsCaught) {
   EXPECT_FALSE(sut.violations.empty());
 }
 
+TEST(ABrokenArena, ThatIsHandedOutBeforeItIsUnknownIsCaught) {
+  ArenaPrefixes sut;
+  std::mt19937_64 random(6);
+  auto region = Region::open(sut.path(), Access::ReadWrite).value();
+  auto writer = region.store("state").value().become_writer(Term{1}).value();
+  {
+    auto arena = Arena::attach(writer, FindChanges::ByComparison).value();
+    scribble(arena, random, 3);
+    ASSERT_TRUE(checkpoint(sut, arena, writer, true));
+  }
+  const auto* up_to = mapped_at(sut.path()) + Places(sut.path()).up_to / 8;
+  points::swap.lost = [=](const std::uint64_t* at) { return at == up_to; };
+  auto arena = Arena::attach(writer, FindChanges::ByComparison).value();
+  sut.frozen([&] { scribble(arena, random, 1); });
+  EXPECT_FALSE(sut.violations.empty());
+}
+
 TEST(ABrokenArena, ThatIsWrittenAfterItWasDetachedIsCaught) {
   ArenaPrefixes sut;
   std::mt19937_64 random(5);

@@ -10,10 +10,13 @@
 #include <algorithm>
 #include <chrono>
 #include <csignal>
+#include <cstring>
+#include <optional>
 #include <random>
 #include <thread>
 
 #include "image_check.hpp"
+#include "octets.hpp"
 
 namespace understudy::shm::crash {
 namespace {
@@ -21,15 +24,34 @@ namespace {
 constexpr std::uint64_t pairs = capacity / 2;
 constexpr TableIndex fixed = 0;
 constexpr TableIndex blobs = 1;
+constexpr TableIndex flows = 2;
+constexpr TableIndex rules = 3;
+constexpr TableIndex pages = 4;
+constexpr std::uint32_t flow_bytes = 200;
+constexpr std::uint32_t rule_bytes_max = 6000;
+constexpr std::uint32_t page_bytes = 512;
 
-/// Rebuilding the fixed table takes long enough for many a kill to fall into it.
+/// Rebuilding the fixed table takes long enough for many a kill to fall into it. The ring holds some ten transactions.
 RegionSchema kill_schema() {
-  return {
-      {{"state",
-        {{"fixed", 8, 24, capacity, TableKind::Hashed, 4000}, {"blobs", 8, blob_bytes, capacity, TableKind::Blob, 60}},
-        64 << 10}}};
+  return {{{"state",
+            {{"fixed", 8, 24, capacity, TableKind::Hashed, 4000},
+             {"blobs", 8, blob_bytes, capacity, TableKind::Blob, 60},
+             {"flows", 37, flow_bytes, capacity, TableKind::Hashed, 60},
+             {"rules", 16, rule_bytes_max, capacity, TableKind::Blob},
+             {"pages", 8, page_bytes, pairs, TableKind::Dense}},
+            64 << 10}}};
 }
-constexpr std::uint64_t kill_region_bytes = 2 << 20;
+constexpr std::uint64_t kill_region_bytes = 4 << 20;
+
+/// Bytes that follow from the seed, which they begin with.
+Octets filled(std::size_t bytes, std::uint64_t seed) {
+  Octets value(bytes);
+  for (std::size_t at = 0; at < bytes; at += 8, seed = seed * 0x9e3779b97f4a7c15 + 1) {
+    std::memcpy(value.data() + at, &seed, std::min<std::size_t>(8, bytes - at));
+  }
+  return value;
+}
+Octets rule_of(std::uint64_t seed) { return filled(8 + seed % (rule_bytes_max - 7), seed); }
 
 /// By the kernel's timer, whose default is death, so that how busy the machine is does not decide where.
 void die_within_microseconds(std::uint64_t random, std::uint64_t window) {
@@ -38,8 +60,9 @@ void die_within_microseconds(std::uint64_t random, std::uint64_t window) {
   ::setitimer(ITIMER_REAL, &at, nullptr);
 }
 
-/// Each transaction writes key k of "fixed" and key k + pairs of "blobs" with the same seed, or erases both.
-/// `window`: microseconds from the rebuild's start within which it is killed.
+/// Each transaction writes key k of "fixed", key k + pairs of "blobs" and the keys that follow from k of the other
+/// tables with the same seed, or erases all of them. `window`: microseconds from the rebuild's start within which it is
+/// killed.
 [[noreturn]] void write_for_ever(const std::string& path, std::uint64_t seed, std::uint64_t window) {
   ::prctl(PR_SET_PDEATHSIG, SIGKILL);
   auto region = Region::open(path, Access::ReadWrite);
@@ -50,20 +73,41 @@ void die_within_microseconds(std::uint64_t random, std::uint64_t window) {
   for (int n = 0;; ++n) {
     if (n == 100) {
       die_within_microseconds(random(), window);
-      if (!writer->rebuild(fixed) || !writer->rebuild(blobs)) { ::_exit(8); }
+      if (!writer->rebuild(fixed) || !writer->rebuild(blobs) || !writer->rebuild(flows)) { ::_exit(8); }
     }
     const Key low{random() % pairs};
     const Key high{low.id + pairs};
     const std::uint64_t value = random();
     if (!writer->begin()) { ::_exit(4); }
     if (random() % 3 == 0 && writer->erase(fixed, as_bytes_of(low)).ok()) {
-      if (!writer->erase(blobs, as_bytes_of(high))) { ::_exit(5); }
+      if (!writer->erase(blobs, as_bytes_of(high)) || !writer->erase(flows, flow6_key(low.id)) ||
+          !writer->erase(rules, address_key(low.id)) || !writer->erase(pages, as_bytes_of(low))) {
+        ::_exit(5);
+      }
     } else if (!writer->put(fixed, as_bytes_of(low), value_bytes_of(TableKind::Hashed, value)) ||
-               !writer->put(blobs, as_bytes_of(high), value_bytes_of(TableKind::Blob, value))) {
+               !writer->put(blobs, as_bytes_of(high), value_bytes_of(TableKind::Blob, value)) ||
+               !writer->put(flows, flow6_key(low.id), filled(flow_bytes, value)) ||
+               !writer->put(rules, address_key(low.id), rule_of(value)) ||
+               !writer->put(pages, as_bytes_of(low), filled(page_bytes, value))) {
       ::_exit(6);
     }
     if (!writer->commit()) { ::_exit(7); }
   }
+}
+
+/// The tables of larger keys and values: there with that seed, or not at all.
+void check_others(const Store& store, std::uint64_t id, std::optional<std::uint64_t> seed) {
+  Octets flow(flow_bytes);
+  Octets page(page_bytes);
+  Octets rule(rule_bytes_max);
+  const auto rule_got = store.get_blob(rules, address_key(id), rule);
+  ASSERT_EQ(store.get(flows, flow6_key(id), flow).ok(), seed.has_value()) << "half a transaction at " << id;
+  ASSERT_EQ(store.get(pages, as_bytes_of(Key{id}), page).ok(), seed.has_value()) << "half a transaction at " << id;
+  ASSERT_EQ(rule_got.ok(), seed.has_value()) << "half a transaction at " << id;
+  if (!seed) { return; }
+  rule.resize(*rule_got);
+  ASSERT_TRUE(flow == filled(flow_bytes, *seed) && page == filled(page_bytes, *seed) && rule == rule_of(*seed))
+      << "half a transaction, or torn, at " << id;
 }
 
 void check_pairs(const Store& store) {
@@ -74,6 +118,8 @@ void check_pairs(const Store& store) {
     const auto low_got = store.get(fixed, as_bytes_of(Key{id}), std::as_writable_bytes(std::span(&low, 1)));
     const auto high_got = store.get_blob(blobs, as_bytes_of(Key{id + pairs}), high);
     ASSERT_EQ(low_got.ok(), high_got.ok()) << "half a transaction at " << id;
+    const auto seed = low_got ? std::optional(low.words[0]) : std::nullopt;
+    ASSERT_NO_FATAL_FAILURE(check_others(store, id, seed));
     if (!low_got) { continue; }
     high.resize(*high_got);
     ASSERT_EQ(low, value_of(low.words[0])) << "torn value";
@@ -81,7 +127,7 @@ void check_pairs(const Store& store) {
     ++present;
   }
   ASSERT_EQ(store.count(fixed), present);
-  ASSERT_EQ(store.count(blobs), present);
+  for (const TableIndex table : {blobs, flows, rules, pages}) { ASSERT_EQ(store.count(table), present); }
 }
 
 /// Shorter after a writer that had rebuilt its table before it died, longer after one that had not: a rebuild is

@@ -162,6 +162,27 @@ TEST_F(TableTest, ShorteningStopsAtALiveRecord) {
   EXPECT_EQ(get(ids[1]), 1U);
 }
 
+TEST_F(TableTest, ADeletionInTheMiddleOfARunBecomesEmptyOnceNoSearchPassesIt) {
+  const auto ids = neighbours(3);
+  for (std::size_t i = 0; i < 3; ++i) { insert(ids[i], i + 1, i); }
+  auto* middle = slot_of(ids[1]);
+  change(ids[1], 10, layout::kind_erased, value(0));
+  table.shorten_probing(middle, 10);
+  EXPECT_FALSE(Table::head(middle).is_empty()) << "the third is found across it";
+  EXPECT_FALSE(Table::head(middle).has_sequence()) << "no key's: one that comes back must not stand in two slots";
+  EXPECT_EQ(get(ids[2]), 2U);
+  std::uint64_t other = 1;  // at home behind the third
+  while ((table.home(key(other)) & (slot_count - 1)) != 1) { ++other; }
+  insert(other, 11, 110);
+  auto* third = slot_of(ids[2]);
+  change(ids[2], 12, layout::kind_erased, value(0));
+  table.shorten_probing(third, 12);
+  EXPECT_TRUE(Table::head(third).is_empty()) << "before a live record that is at home";
+  EXPECT_TRUE(Table::head(middle).is_empty()) << "nor does anybody's search pass this one now";
+  EXPECT_EQ(get(ids[0]), 0U);
+  EXPECT_EQ(get(other), 110U);
+}
+
 TEST_F(TableTest, KeysThatDifferInTheLastByteOnlyAreTwo) {
   std::vector<Word> slots(slot_count * layout::slot_words(17, 8));
   const Table wide(slots.data(), slot_count, 17, 8, 4711);
