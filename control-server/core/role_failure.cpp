@@ -15,7 +15,9 @@ bool RoleMachine::can_take_over(const StepContext& context) const {
 
 /// The active died while nobody decided: between two lives of the control-server, or two leaders. Its mirror's stream
 /// ended with it, and the copy is complete all the same, if three things are so:
-///   - the last word that was written down is PROTECTED: a copy that was given up may be of any age, whole as it is;
+///   - the last word that was written down is PROTECTED: a copy that was given up may be of any age, whole as it is
+///   (one
+///     that was being overwritten is not given up, it is none until it is whole);
 ///   - its host-agent says that the copy is whole under the present term;
 ///   - the active has not served in this life, nor been heard for longer than a sync may be away
 ///     (doubt_former_protection): it was exposed then, and has written on.
@@ -43,9 +45,12 @@ void RoleMachine::doubt_former_protection(StepContext& context) {
        config_.active.value + " is heard and its mirror is not synced: the copy counts as an older one from now on");
 }
 
-/// What is being found out, or taken over, changes nothing.
+/// What is being found out, or taken over, changes nothing. Nor does a copy that is being overwritten: it is none, its
+/// host-agent says so, and when it is whole again it is the present one, whoever hears of it. What is written down is
+/// whether a whole copy may be an old one.
 void RoleMachine::keep_protection(StepContext& context) {
   if (state_ == RoleState::Starting || state_ == RoleState::TakingOver || state_ == RoleState::Lost) { return; }
+  if (state_ == RoleState::Exposed && mirror_known(context) && sync_.says(MirrorPhase::Syncing)) { return; }
   const bool is = state_ == RoleState::Protected;
   if (std::exchange(was_protected_, is) != is) { context.effects.emplace_back(KeepProtection{id(), is}); }
 }

@@ -115,6 +115,7 @@ class RoleMachine {
   [[nodiscard]] std::uint64_t changes() const { return changes_; }
   [[nodiscard]] link::MirrorPhase mirrors_phase() const { return sync_.phase().value_or(link::MirrorPhase::Starting); }
   [[nodiscard]] link::Vote mirrors_vote() const { return mirror_ballot_.vote; }
+  [[nodiscard]] const Ballot& mirrors_ballot() const { return mirror_ballot_; }
   /// Of the mirror's view of the active, from one certainty to the other.
   [[nodiscard]] const Waver& mirror_waver() const { return mirror_waver_; }
   /// True once after a movement was stored: the standby's guests are to be released.

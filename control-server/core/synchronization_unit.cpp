@@ -25,6 +25,10 @@ const char* to_string(Protection protection) {
 
 bool SynchronizationUnit::mirror_said(const link::MirrorState& report) {
   const bool news = mirror_.phase != report.phase || mirror_.term != report.term;
+  // It has just received all there is: that nothing reached it, which the active said before, is over. One that says
+  // SYNCED after a Hello may have said so for long.
+  const bool completed = mirror_.phase == MirrorPhase::Syncing && report.phase == MirrorPhase::Synced;
+  if (completed && news && progress_term_ == report.term) { stream_ = SyncStream::Synced; }
   mirror_.followed = mirror_.followed || report.phase == MirrorPhase::Synced;
   mirror_.phase = report.phase;
   mirror_.term = report.term;

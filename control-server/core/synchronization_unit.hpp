@@ -16,7 +16,8 @@
 ///
 /// Invariants
 ///   - PROTECTED begins with the mirror's own word SYNCED for the role's stored term, in this boot of its guest, while
-///     the active does not say that nothing is acknowledged.
+///     the active does not say that nothing is acknowledged; a sync that was completed after that word outdates it, for
+///     the active may die before it can say so.
 ///   - A copy that a new sync began to overwrite protects nobody from that moment on (rule 23).
 ///   - A sync that stops is told within `sync_alarm`, whoever noticed: the mirror that lost its stream, the active
 ///     whose changes nobody acknowledges, or nobody since the standby is silent.

@@ -8,6 +8,9 @@ namespace {
 
 using link::Vote;
 
+/// Half a detection time: more than one interval of BFD.
+constexpr Duration one_moment(Duration settle) { return settle / 4; }
+
 Judgement after_settling(Verdict verdict, Instant since, Duration settle, Instant now) {
   if (now >= since + settle) { return {verdict, std::nullopt}; }
   return {Verdict::Unsettled, since + settle};
@@ -41,8 +44,11 @@ Judgement judge(const Ballot& own, const Ballot& mirror, const Surroundings& sur
                 Instant now) {
   const Instant latest = std::max(own.since, mirror.since);
   if (own.vote == Vote::Down && mirror.vote == Vote::Down) {
-    const Instant ours = own.overdue ? own.since - surroundings.bench.steady : own.since;
-    return judge_silence(surroundings, ours, latest, settle, now);
+    auto around = surroundings;
+    const bool alone = mirrors_word_is_older(own, mirror, settle);
+    if (alone) { around.same_cable = std::max(around.same_cable, one_moment(settle)); }
+    const Instant ours = own.overdue || alone ? own.since - around.bench.steady : own.since;
+    return judge_silence(around, ours, latest, settle, now);
   }
   if (own.vote == Vote::Down) {
     const auto verdict = mirror.vote == Vote::Up ? Verdict::ControlBlind : Verdict::OneObserver;
@@ -53,6 +59,11 @@ Judgement judge(const Ballot& own, const Ballot& mirror, const Surroundings& sur
     return after_settling(verdict, latest, settle, now);
   }
   return {Verdict::Healthy, std::nullopt};
+}
+
+bool mirrors_word_is_older(const Ballot& own, const Ballot& mirror, Duration settle) {
+  const bool both = own.vote == Vote::Down && mirror.vote == Vote::Down;
+  return both && !own.overdue && own.since > mirror.since + one_moment(settle);
 }
 
 std::optional<Instant> judgement_is_due(const Ballot& own, const Ballot& mirror) {

@@ -12,6 +12,9 @@
 ///   back does so voice by voice too. On one cable it must be heard on after the silence began: the cable silences
 ///   everybody within one interval of BFD. Independent witnesses, where the group has any, can say more than another
 ///   blade: see witnesses.hpp. "mirror"/"control": that observer alone is blind, an alarm and no failover.
+/// A mirror that had lost the active long before (a network that blinks twice brings its voice back to us first) says
+/// nothing about this silence, and then the same is asked as on one cable: our own cable silences everybody within one
+/// interval too.
 /// docs/VOTES.md has the whole table; a test compares it with this function, row by row.
 ///
 /// Invariants
@@ -66,6 +69,10 @@ struct Judgement {
 /// While one observer has lost the active and the other says nothing, or neither says anything: when they will have
 /// decided at the latest. Both have lost it: when the second one did. Nothing: no such doubt.
 [[nodiscard]] std::optional<Instant> judgement_is_due(const Ballot& own, const Ballot& mirror);
+
+/// The mirror had lost the active before we did, and not by the moment that one failure takes to be seen by both: its
+/// word is about something else, and of this silence ours is the only one.
+[[nodiscard]] bool mirrors_word_is_older(const Ballot& own, const Ballot& mirror, Duration settle);
 
 [[nodiscard]] Judgement judge(const Ballot& own, const Ballot& mirror, const Surroundings& surroundings,
                               Duration settle, Instant now);

@@ -82,8 +82,13 @@ void LastAct::strike() {
       break;
     case Kind::OrderlyOff: {
       const auto before = random_.between(20ms, 500ms);
-      scheduler.after(at - before, [this] { chassis_.blades[role_]->stop_in_order(); });
-      break;
+      scheduler.after(at - before, [this, before] {
+        when_whole([this, before] {
+          chassis_.blades[role_]->stop_in_order();
+          world_.scheduler.after(before, [this] { strike_active(); });
+        });
+      });
+      return;
     }
     case Kind::InABlink:
       strike_in_a_blink(at);
@@ -98,13 +103,24 @@ void LastAct::strike() {
   scheduler.after(at, [this] { strike_active(); });
 }
 
-/// A mirror that is scanned anew at this very moment takes nothing over (rule 23): that is another history.
+void LastAct::when_whole(Action strike) {
+  constexpr Duration look_again = 100ms;
+  constexpr Duration longest = 10s;
+  const auto& copy = world_.blades[world_.standby()]->regions[role_];
+  const bool whole = copy && !copy->syncing() && copy->committed() != 0;
+  // The lease is what proves the stop there: it is let go while the mirror is scanned.
+  const bool armed = kind_ != Kind::Frozen || chassis_.control.view(role_).lease == "armed";
+  if ((whole && armed) || waited_ >= longest) { return strike(); }
+  waited_ += look_again;
+  world_.scheduler.after(look_again, [this, strike = std::move(strike)] { when_whole(strike); });
+}
+
 void LastAct::strike_active() {
-  const bool several = world_.servers() > 1 && chassis_.control.leader();
-  if (several && chassis_.control.view(role_).name == "exposed") {
-    world_.scheduler.after(500ms, [this] { strike_active(); });
-    return;
-  }
+  if (kind_ == Kind::OrderlyOff) { return kill_active(); }  // whole when it was stopped, and nothing came since
+  when_whole([this] { kill_active(); });
+}
+
+void LastAct::kill_active() {
   world_.trace("FAULT", world_.blade_id(role_).value + " is gone for good, " + kind());
   faults_.leave_dead(role_, kind_ == Kind::Frozen);
 }

@@ -24,6 +24,10 @@
 ///                 an active, and that one dies with the control-server on it. The others must be served, one of the
 ///                 other control-servers lead and tell that the role is lost; when the standby is back, it serves it.
 ///
+/// Each strikes a role whose mirror has a whole copy at that very moment: while it is scanned anew the role is EXPOSED,
+/// its old copy is being overwritten, and a death is the second failure. What counts is the copy itself, not what the
+/// control-server has heard of it.
+///
 /// Invariant: within bound() its role is served by the standby; Activating: by its own blade.
 
 #include "faults.hpp"
@@ -49,6 +53,8 @@ class LastAct {
     if (is_moved_standby()) { return 3 * kLastActOfSeveral; }
     return world_.servers() > 1 ? kLastActOfSeveral : kLastAct;
   }
+  /// How much later than planned it struck.
+  [[nodiscard]] Duration waited() const { return waited_; }
   /// Where the role must be served.
   [[nodiscard]] unsigned site() const { return kind_ == Kind::Activating && !too_late_ ? role_ : world_.standby(); }
   void on_activate(unsigned role);
@@ -75,6 +81,10 @@ class LastAct {
   [[nodiscard]] std::vector<unsigned> candidates() const;
   void strike();
   void strike_active();
+  void kill_active();
+  /// In a moment in which the mirror has a whole copy: the application may go once round a journal at any time, and who
+  /// dies while his mirror is scanned anew has lost its copy by a second failure (rule 23).
+  void when_whole(Action strike);
   void strike_leader(Duration at);
   void strike_in_a_blink(Duration at);
   void strike_application();
@@ -85,6 +95,7 @@ class LastAct {
   Random random_;
   Kind kind_ = Kind::Away;
   unsigned role_ = 0;
+  Duration waited_{0};
   bool struck_ = false;
   bool too_late_ = false;
   Scene scene_ = Scene::TakenOver;

@@ -64,11 +64,11 @@ class Run {
     }
     if (!act.begin()) { return; }
     ++report_.last_acts.at(act.kind_number());
-    const Instant end = world_.scheduler.now() + 4s + act.bound();
+    const Instant at = world_.scheduler.now() + 4s;
     RoleView view;
-    while (world_.scheduler.now() < end) {
+    while (world_.scheduler.now() < at + act.waited() + act.bound()) {
       if (!until(world_.scheduler.now() + 1s)) { return; }
-      if (world_.scheduler.now() < end - act.bound()) { continue; }
+      if (world_.scheduler.now() < at + act.waited()) { continue; }
       if (act.is_moved_standby()) {
         if (act.step([this](unsigned role, const RoleView& of) { return serves(role, of); })) { return; }
         continue;

@@ -138,6 +138,82 @@ TEST_F(Blink, OneThatWasHeardAllAlongIsAWitnessAtOnceWhoeverElseComesAndGoes) {
   EXPECT_EQ(sut_->state(1), RoleState::OnMirror);
 }
 
+/// A switch that blinks twice: all are heard again by the control-server, and the mirror has not found its active yet.
+class SecondBlink : public Blink {
+ protected:
+  void the_first_one_is_over() {
+    begin();
+    the_network_goes();
+    the_mirrors_votes_come();
+    for (const unsigned blade : {1U, 2U, 3U, 4U}) {
+      sut_->own_vote(Chassis::blade_id(blade), Vote::Up);
+      sut_->pass(20ms);
+    }
+    sut_->pass(300ms);
+  }
+};
+
+TEST_F(SecondBlink, WhoFallsSilentFirstIsNotDead) {
+  the_first_one_is_over();
+  for (const unsigned blade : {1U, 2U, 3U, 4U}) {
+    sut_->own_vote(Chassis::blade_id(blade), Vote::Down);
+    sut_->pass(15ms);
+  }
+  sut_->pass(2s);
+  for (const unsigned blade : {4U, 3U, 2U, 1U}) { is_heard(blade); }
+  sut_->pass(10s);
+  expect_nobody_was_taken_over();
+}
+
+/// Its own port only.
+TEST_F(SecondBlink, OfOneBladeIsNoDeathWhileTheNetworkHasNotBeenBackForLong) {
+  the_first_one_is_over();
+  sut_->own_vote(Chassis::blade_id(1), Vote::Down);
+  sut_->pass(2s);
+  expect_nobody_was_taken_over();
+  for (const unsigned blade : {1U, 2U, 3U}) { is_heard(blade); }
+  sut_->pass(10s);
+  expect_nobody_was_taken_over();
+}
+
+TEST_F(SecondBlink, WhoHasReallyDiedInItIsTakenOverWhenTheNetworkHasBeenBackForLongEnough) {
+  the_first_one_is_over();
+  sut_->own_vote(Chassis::blade_id(1), Vote::Down);
+  for (const unsigned blade : {2U, 3U}) { is_heard(blade); }
+  sut_->pass(sut_->config.timings.voices_return);
+  EXPECT_EQ(sut_->state(1), RoleState::OnMirror) << sut_->status(1).detail;
+}
+
+/// It was started between the two.
+TEST_F(SecondBlink, AControlServerThatWasStartedBetweenTheTwoKnowsNoVoiceForLong) {
+  begin(config(1));
+  sut_->restart_control_server();
+  for (const unsigned blade : {1U, 2U}) { sut_->own_vote(Chassis::blade_id(blade), Vote::Up); }
+  sut_->hello(Chassis::blade_id(1), {{RoleId{"role-1"}, Term{1}, PlaceKind::Host, true}});
+  sut_->hello(sut_->standby(), {{RoleId{"role-1"}, Term{1}, PlaceKind::Mirror, false}});
+  sut_->mirror_state(1, MirrorPhase::Synced);
+  sut_->mirror_vote(1, Vote::Down);
+  sut_->pass(200ms);
+  ASSERT_EQ(sut_->state(1), RoleState::Protected);
+  sut_->own_vote(Chassis::blade_id(1), Vote::Down);
+  sut_->pass(1s);
+  EXPECT_EQ(sut_->state(1), RoleState::Protected) << sut_->status(1).detail;
+  sut_->pass(sut_->config.timings.voices_return);
+  EXPECT_EQ(sut_->state(1), RoleState::OnMirror) << sut_->status(1).detail;
+}
+
+/// A filter at the standby: the mirror has not heard its active for long.
+TEST_F(Blink, ADeathOfWhomTheMirrorHasNotHeardForLongIsOneWhenTheOthersAreHeardOn) {
+  begin();
+  sut_->mirror_vote(1, Vote::Down);
+  sut_->pass(1h);
+  sut_->own_vote(Chassis::blade_id(1), Vote::Down);
+  sut_->pass(sut_->config.timings.same_cable() - 1ms);
+  EXPECT_EQ(sut_->state(1), RoleState::Protected);
+  sut_->pass(1ms);
+  EXPECT_EQ(sut_->state(1), RoleState::OnMirror) << sut_->status(1).detail;
+}
+
 GroupConfig with_a_witness() {
   auto group = config(3);
   WitnessConfig witness;

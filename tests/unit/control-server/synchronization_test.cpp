@@ -220,6 +220,33 @@ TEST(SynchronizationUnit, EveryStateMeetsEveryEventAsTheTableSays) {
   }
 }
 
+/// The network was away; the active's host-agent has not found the control-server again, and never will.
+TEST(SynchronizationUnit, ASyncThatIsCompletedOutdatesWhatTheActiveSaidBefore) {
+  Bench bench;
+  bring(bench, Protection::Protected);
+  bench.active(SyncStream::Stalled, 9, 8);
+  bench.mirror(MirrorPhase::Connected);
+  bench.pass(bench.timings.sync_grace);
+  bench.mirror(MirrorPhase::Syncing);
+  ASSERT_EQ(bench.unit.protection(), Protection::Exposed);
+  bench.mirror(MirrorPhase::Synced);
+  EXPECT_EQ(bench.unit.protection(), Protection::Protected);
+  EXPECT_TRUE(bench.word.lag_over);
+  bench.active(SyncStream::Stalled, 12, 9);
+  EXPECT_EQ(bench.unit.protection(), Protection::Doubted) << "what it says after that counts";
+}
+
+TEST(SynchronizationUnit, AMirrorThatSaysSyncedAfterAHelloMayHaveSaidSoForLong) {
+  Bench bench;
+  bring(bench, Protection::Protected);
+  bench.active(SyncStream::Stalled, 9, 8);
+  bench.pass(bench.timings.sync_grace);
+  ASSERT_EQ(bench.unit.protection(), Protection::Exposed);
+  bench.unit.hello(true);
+  bench.mirror(MirrorPhase::Synced);
+  EXPECT_EQ(bench.unit.protection(), Protection::Exposed);
+}
+
 TEST(SynchronizationUnit, ASyncThatStopsIsAnAlarmWithinASecondOfTheMirrorsWord) {
   Bench bench;
   bring(bench, Protection::Doubted);

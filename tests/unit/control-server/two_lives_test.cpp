@@ -23,9 +23,9 @@ class TwoLives : public testing::Test {
     sut_.step(Started{});
     sut_.silent_agents.insert(Chassis::blade_id(1));
   }
-  void standby_tells(MirrorPhase phase) {
+  void standby_tells(MirrorPhase phase) { standby_tells(phase, phase == MirrorPhase::Connected); }
+  void standby_tells(MirrorPhase phase, bool whole) {
     sut_.hello(sut_.standby(), {{Chassis::role_id(1), Term{1}, PlaceKind::Mirror, false}});
-    const bool whole = phase == MirrorPhase::Connected;
     sut_.report(sut_.standby(), link::MirrorState{Chassis::role_id(1), Term{1}, phase, "nonce", "", whole});
     sut_.mirror_vote(1, Vote::Down);
   }
@@ -105,11 +105,46 @@ TEST_F(TwoLives, ProtectionIsWrittenDownWithEachChangeAndNotInBetween) {
   sut_.forget();
   sut_.pass(60s);
   EXPECT_TRUE(sut_.all<KeepProtection>().empty());
+  sut_.mirror_state(1, MirrorPhase::Connected);
+  sut_.pass(sut_.config.timings.sync_grace - 1ms);
+  EXPECT_TRUE(sut_.all<KeepProtection>().empty());
   sut_.forget();
-  sut_.mirror_state(1, MirrorPhase::Syncing);
+  sut_.pass(1ms);
+  ASSERT_EQ(sut_.state(1), RoleState::Exposed);
   ASSERT_EQ(sut_.all<KeepProtection>().size(), 1U);
   EXPECT_FALSE(sut_.all<KeepProtection>()[0].is);
   EXPECT_TRUE(std::holds_alternative<KeepProtection>(sut_.effects.front())) << "before anything that follows from it";
+}
+
+/// Its application has gone once round the journal. The scan takes a moment; in it the control-server dies, and the
+/// active before another decides.
+TEST_F(TwoLives, ACopyThatWasBeingOverwrittenIsThePresentOneWhenItIsWhole) {
+  sut_.mirror_state(1, MirrorPhase::Syncing);
+  ASSERT_EQ(sut_.state(1), RoleState::Exposed);
+  next_life(sut_.kept_protection.contains(Chassis::role_id(1)));
+  sut_.own_vote(sut_.standby(), Vote::Up);
+  sut_.own_vote(Chassis::blade_id(1), Vote::Down);
+  standby_tells(MirrorPhase::Connected);
+  sut_.pass(1s);
+  EXPECT_EQ(sut_.state(1), RoleState::OnMirror);
+}
+
+TEST_F(TwoLives, ACopyThatWasBeingOverwrittenAndNeverWasWholeAgainIsNone) {
+  sut_.mirror_state(1, MirrorPhase::Syncing);
+  next_life(sut_.kept_protection.contains(Chassis::role_id(1)));
+  sut_.own_vote(sut_.standby(), Vote::Up);
+  sut_.own_vote(Chassis::blade_id(1), Vote::Down);
+  standby_tells(MirrorPhase::Connected, false);
+  sut_.pass(5s);
+  EXPECT_EQ(sut_.state(1), RoleState::Lost);
+  EXPECT_EQ(sut_.orders<link::Activate>().size(), 0U);
+}
+
+TEST_F(TwoLives, ASyncThatWasBrokenOffIsWrittenDown) {
+  sut_.mirror_state(1, MirrorPhase::Syncing);
+  EXPECT_TRUE(sut_.kept_protection.contains(Chassis::role_id(1)));
+  sut_.mirror_state(1, MirrorPhase::Connected);
+  EXPECT_FALSE(sut_.kept_protection.contains(Chassis::role_id(1)));
 }
 
 /// The mirror's stream stands a moment longer than its active, and ends before the new life knows whom it hears.

@@ -65,6 +65,27 @@ TEST(Votes, OnOneCableTheWitnessMustBeHeardOnAfterTheSilenceBegan) {
   EXPECT_EQ(judge({Vote::Down, kThen}, {Vote::Down, kThen}, around, kSettle, kThen + 75ms).verdict, Verdict::Dead);
 }
 
+TEST(Votes, WhereTheMirrorHadLostItBeforeTheWitnessMustBeHeardOnAfterOurSilenceBegan) {
+  const Ballot mirror{Vote::Down, kThen - 180ms};
+  const auto early = judge({Vote::Down, kThen}, mirror, {2, false, true}, kSettle, kThen + 74ms);
+  EXPECT_EQ(early.verdict, Verdict::Unsettled);
+  EXPECT_EQ(early.again, kThen + 75ms);
+  EXPECT_EQ(judge({Vote::Down, kThen}, mirror, {2, false, true}, kSettle, kThen + 75ms).verdict, Verdict::Dead);
+}
+
+TEST(Votes, WhereTheMirrorHadLostItBeforeAnIndependentWitnessMustHaveBeenReachedForAWhileBefore) {
+  const Ballot own{Vote::Down, kThen};
+  const Ballot mirror{Vote::Down, kThen - 180ms};
+  const auto around = [](Duration answers_before) {
+    Surroundings one{1, false, false};
+    one.bench = {{{Vote::Up, kThen - 1h, kThen - answers_before, 15ms}}, 100ms, 3s, {}};
+    return one;
+  };
+  EXPECT_EQ(judge(own, mirror, around(500ms), kSettle, kThen + 1s).verdict, Verdict::Unsettled);
+  EXPECT_EQ(judge(own, mirror, around(3100ms), kSettle, kThen).verdict, Verdict::Dead);
+  EXPECT_EQ(judge(own, {Vote::Down, kThen}, around(500ms), kSettle, kThen).verdict, Verdict::Dead);
+}
+
 TEST(Votes, AJudgementIsDueWhenTheUndecidedObserverMustHaveDecided) {
   const Ballot down{Vote::Down, kThen + 2s};
   const Ballot unknown{Vote::Unknown, kThen};
