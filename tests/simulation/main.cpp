@@ -3,6 +3,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <algorithm>
+#include <array>
 #include <chrono>
 #include <cstdio>
 #include <cstdlib>
@@ -18,8 +20,8 @@ namespace understudy::sim {
 namespace {
 
 /// Plain ones, with leases, with switchovers, with a last act, with several control-servers, with witnesses and blades'
-/// own words, with a maintenance network that blinks (docs/SIMULATION.md).
-constexpr std::uint64_t kKindsOfHistories = 7;
+/// own words, with a maintenance network that blinks, with filters for BFD (docs/SIMULATION.md).
+constexpr std::uint64_t kKindsOfHistories = 8;
 constexpr std::uint64_t kSeedsOfAKind = 1'000'000'000'000;
 
 struct Options {
@@ -169,19 +171,20 @@ bool check_replication(const Sum& sum) {
 /// those that are theirs, and where there are witnesses and blades' own words, those.
 bool check_matrix(const Sum& sum, std::uint64_t last_seed) {
   bool all = true;
-  const bool blinks = last_seed >= kFirstBlinkSeed;
-  const bool words = last_seed >= kFirstWordsSeed && !blinks;
-  const bool servers = last_seed >= kFirstServersSeed && !words && !blinks;
-  const std::size_t from = blinks    ? kFaultsBeforeBlinks
-                           : words   ? kFaultsBeforeWords
-                           : servers ? kFaultsBeforeServers
-                                     : 0;
-  const std::size_t to = blinks                              ? kFaults
-                         : words                             ? kFaultsBeforeBlinks
-                         : servers                           ? kFaultsBeforeWords
-                         : last_seed >= kFirstSwitchoverSeed ? kFaultsBeforeServers
-                                                             : kFaultsBeforeSwitchovers;
-  for (std::size_t f = from; f < to; ++f) {
+  struct Range {
+    std::uint64_t first;
+    std::size_t from;
+    std::size_t to;
+  };
+  constexpr std::array<Range, 6> ranges{{{kFirstFilterSeed, kFaultsBeforeFilters, kFaults},
+                                         {kFirstBlinkSeed, kFaultsBeforeBlinks, kFaultsBeforeFilters},
+                                         {kFirstWordsSeed, kFaultsBeforeWords, kFaultsBeforeBlinks},
+                                         {kFirstServersSeed, kFaultsBeforeServers, kFaultsBeforeWords},
+                                         {kFirstSwitchoverSeed, 0, kFaultsBeforeServers},
+                                         {0, 0, kFaultsBeforeSwitchovers}}};
+  const auto& range =
+      *std::find_if(ranges.begin(), ranges.end(), [&](const auto& one) { return last_seed >= one.first; });
+  for (std::size_t f = range.from; f < range.to; ++f) {
     if (sum.bites[f] == 0) {
       std::printf("%s has never changed anything\n", to_string(static_cast<Fault>(f)));
       all = false;
