@@ -21,10 +21,13 @@ void Blade::look_for_absence(Instant now) {
   }
 }
 
-/// What was under way when it fell silent has come within the detection time.
+/// What was under way when it fell silent has come within the detection time. One that was never heard has not fallen
+/// silent now: what it has just said counts.
 std::optional<Instant> Blade::talks_until(const Timings& timings) const {
   const bool silent_now = bfd.vote == link::Vote::Down;
-  if (!silent_now || !connected || !spoke_at || *spoke_at < bfd.since + timings.detection) { return std::nullopt; }
+  if (!silent_now || !connected || !spoke_at) { return std::nullopt; }
+  const Instant said_by_now = bfd.overdue ? bfd.since - timings.word_lasts : bfd.since + timings.detection;
+  if (*spoke_at < said_by_now) { return std::nullopt; }
   return *spoke_at + timings.word_lasts;
 }
 

@@ -15,31 +15,37 @@ bool RoleMachine::can_take_over(const StepContext& context) const {
 
 /// The active died while nobody decided: between two lives of the control-server, or two leaders. Its mirror's stream
 /// ended with it, and the copy is complete all the same, if three things are so:
-///   - the last word that was written down is PROTECTED: a copy that was given up may be of any age, whole as it is
-///   (one
-///     that was being overwritten is not given up, it is none until it is whole);
+///   - the last word that was written down is PROTECTED: a copy that was given up may be of any age, whole as it is.
+///     One that was being overwritten is not given up, it is none until it is whole;
 ///   - its host-agent says that the copy is whole under the present term;
-///   - the active has not served in this life, nor been heard for longer than a sync may be away
+///   - the active has not been heard, nor served, in this life for longer than a sync may be away
 ///     (doubt_former_protection): it was exposed then, and has written on.
 bool RoleMachine::copy_outlived_its_active(const StepContext& context) const {
-  const bool unserved = (state_ == RoleState::Starting || state_ == RoleState::Lost) && step_ == Step::None && !served_;
-  return was_protected_ && unserved && on_own_blade() && mirror_known(context) && sync_.whole();
+  const bool nobody_knows_better = former_word_stands() && step_ == Step::None;
+  return was_protected_ && nobody_knows_better && on_own_blade() && mirror_known(context) && sync_.whole();
+}
+
+/// Who said Hello first, the active or its mirror's host-agent, must make no difference.
+bool RoleMachine::former_word_stands() const {
+  const bool unserved = state_ == RoleState::Starting || state_ == RoleState::Lost;
+  const bool untold = state_ == RoleState::Exposed || state_ == RoleState::Lost;
+  return (unserved && !served_) || (untold && former_word_);
 }
 
 /// The former life's word is no better than this one's: PROTECTED survives a lost sync for sync_grace while the active
 /// is heard, and no longer.
 void RoleMachine::doubt_former_protection(StepContext& context) {
-  const bool unserved = (state_ == RoleState::Starting || state_ == RoleState::Lost) && !served_;
-  const bool heard =
-      context.blades.at(config_.active).bfd.vote == Vote::Up || (sync_.phase() && mirror_ballot_.vote == Vote::Up);
+  const auto& active = context.blades.at(config_.active);
+  const bool heard = active.bfd.vote == Vote::Up || (served_ && !active.silent()) ||
+                     (sync_.phase() && mirror_ballot_.vote == Vote::Up);
   const bool synced = mirror_known(context) && sync_.says(MirrorPhase::Synced);
-  if (!was_protected_ || !unserved || !on_own_blade() || !heard || synced) {
+  if (!was_protected_ || !former_word_stands() || !on_own_blade() || !heard || synced) {
     disarm(Timer::FormerLife);
     return;
   }
   if (!armed(Timer::FormerLife)) { arm(Timer::FormerLife, context.now + context.config.timings.sync_grace); }
   if (!due(Timer::FormerLife, context.now)) { return; }
-  was_protected_ = false;
+  was_protected_ = former_word_ = false;
   context.effects.emplace_back(KeepProtection{id(), false});
   note(context, link::Severity::Warning, "mirror", standby_,
        config_.active.value + " is heard and its mirror is not synced: the copy counts as an older one from now on");
@@ -50,7 +56,9 @@ void RoleMachine::doubt_former_protection(StepContext& context) {
 /// whether a whole copy may be an old one.
 void RoleMachine::keep_protection(StepContext& context) {
   if (state_ == RoleState::Starting || state_ == RoleState::TakingOver || state_ == RoleState::Lost) { return; }
-  if (state_ == RoleState::Exposed && mirror_known(context) && sync_.says(MirrorPhase::Syncing)) { return; }
+  const bool overwritten = mirror_known(context) && sync_.says(MirrorPhase::Syncing);
+  if (state_ == RoleState::Exposed && (overwritten || former_word_)) { return; }
+  former_word_ = false;
   const bool is = state_ == RoleState::Protected;
   if (std::exchange(was_protected_, is) != is) { context.effects.emplace_back(KeepProtection{id(), is}); }
 }

@@ -57,7 +57,7 @@ class RoleMachine {
 
   // --- facts ---
   /// Before anything else: PROTECTED was the last word of a former life.
-  void was_protected() { was_protected_ = true; }
+  void was_protected() { was_protected_ = former_word_ = true; }
   void on_started(StepContext& context);
   /// `known`: the highest term that the blade ever held or gave up of the role.
   void on_hello(StepContext& context, const BladeId& blade, const std::optional<link::HeldRole>& held, Term known = {});
@@ -223,6 +223,7 @@ class RoleMachine {
   void handle_application_failure(StepContext& context);
   [[nodiscard]] bool can_take_over(const StepContext& context) const;
   [[nodiscard]] bool copy_outlived_its_active(const StepContext& context) const;
+  [[nodiscard]] bool former_word_stands() const;
   void doubt_former_protection(StepContext& context);
   /// What the mirror says counts: of this term, by a host-agent that is there.
   [[nodiscard]] bool mirror_known(const StepContext& context) const;
@@ -337,6 +338,7 @@ class RoleMachine {
   std::set<BladeId> standbys_heard_;  ///< whose host-agents have said Hello in this life
   Instant started_;
   bool was_protected_ = false;  ///< by the last word that was written down, in this life or a former one
+  bool former_word_ = false;    ///< that word is a former life's, and this one does not know better yet
   std::optional<std::string> application_failed_;
   struct UnfitWord {
     link::RoleUnfit report;

@@ -51,12 +51,15 @@ Plan make_plan(World& world, Random& random, Instant from) {
     const Fault faults[] = {Fault::PowerLoss, Fault::ApplicationDeath, Fault::Freeze, Fault::PowerLoss};
     return faults[random.below(4)];
   };
-  if (world.settings.blinks) {
-    const bool nothing_else = random.chance(0.5);
+  const auto of_its_kind = [&] { return world.settings.filters ? Fault::BfdFiltered : blink(); };
+  if (world.settings.blinks || world.settings.filters) {
+    plan.its_kind_only = random.chance(0.5);
     const unsigned times = 1 + random.below(3);
-    for (unsigned i = 0; i < times; ++i) { add(blink(), role, random.between(0s, 20s)); }
-    if (nothing_else) { return plan; }
-    for (unsigned state = 0; state < kStates; ++state) { add(blink(), role, 0s, state, random.between(0ms, 300ms)); }
+    for (unsigned i = 0; i < times; ++i) { add(of_its_kind(), role, random.between(0s, 20s)); }
+    if (plan.its_kind_only) { return plan; }
+    for (unsigned state = 0; state < kStates; ++state) {
+      add(of_its_kind(), role, 0s, state, random.between(0ms, 300ms));
+    }
   } else if (random.chance(0.3)) {
     plan.single = true;
     add(some_fault(), role, random.between(0s, 3s));
@@ -137,6 +140,7 @@ Faults::Faults(Chassis& chassis, Plan plan)
       world_(chassis.world),
       random_(chassis.world.settings.seed ^ 0x5eedU),
       plan_(std::move(plan)),
+      filtered_until_(chassis.world.roles()),
       accused_(chassis.world.roles()),
       decided_in_doubt_(chassis.world.roles()) {}
 
@@ -243,6 +247,8 @@ void Faults::inject(const Plan::Item& item) {
       return inject_blink();
     case Fault::OrderlyStop:
       return inject_orderly_stop(item);
+    case Fault::BfdFiltered:
+      return inject_filter(item);
   }
 }
 

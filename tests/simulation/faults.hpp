@@ -28,6 +28,7 @@ struct Plan {
     bool done = false;
   };
   bool single = false;                   ///< exactly one fault
+  bool its_kind_only = false;            ///< blinks, or filters, and nothing else
   bool standby_dies_activating = false;  ///< between the first Activate and its answer
   std::vector<Item> items;
 };
@@ -83,6 +84,8 @@ class Faults {
   void inject_witness(const Plan::Item& item);
   void inject_blink();  ///< faults_blink.cpp
   void inject_orderly_stop(const Plan::Item& item);
+  void inject_filter(const Plan::Item& item);  ///< faults_filter.cpp
+  void filter(unsigned blade, unsigned observer, Duration lasts);
   void lose_link(unsigned site, Duration lasts);
   void leader_stalls(unsigned server);
   void cut_cable(unsigned server, bool cut);
@@ -117,6 +120,7 @@ class Faults {
   std::set<unsigned> left_dead_;      ///< sites
   std::optional<unsigned> left_off_;  ///< a control-server
   std::vector<Action> undo_;
+  std::vector<Instant> filtered_until_;          ///< role
   std::vector<std::array<Instant, 2>> accused_;  ///< role: by control-server, by mirror
   std::vector<bool> decided_in_doubt_;           ///< role: since it is being taken over
 };

@@ -128,6 +128,7 @@ void Network::after_change() {
 void Network::datagram(unsigned from, unsigned to, Process& receiver, const Action& action) {
   auto& path = paths_[from][to];
   if (from != to && path.cuts != 0) { return cut_bites(from, to); }
+  if (from != to && path.filters != 0) { return on_bite(Fault::BfdFiltered); }
   if (from != to && random_.chance(path.loss)) { return on_bite(Fault::Loss); }
   const unsigned copies = from != to && random_.chance(path.twice) ? 2 : 1;
   if (copies > 1) { on_bite(Fault::Duplicate); }

@@ -23,13 +23,16 @@ inline constexpr unsigned kSitesMax = 10;
 
 /// From one site to another, one way.
 struct Path {
-  unsigned cuts = 0;  ///< how many faults cut it
+  unsigned cuts = 0;     ///< how many faults cut it
+  unsigned filters = 0;  ///< how many keep datagrams from it: streams live
   double loss = 0;
   double twice = 0;
   Duration delay{0};
   Duration spread{0};  ///< more than the time between two packets: they overtake each other
   Instant newest;      ///< arrival of a datagram
-  [[nodiscard]] bool calm() const { return cuts == 0 && loss == 0 && twice == 0 && delay == 0ns && spread == 0ns; }
+  [[nodiscard]] bool calm() const {
+    return cuts == 0 && filters == 0 && loss == 0 && twice == 0 && delay == 0ns && spread == 0ns;
+  }
 };
 
 class Network;

@@ -254,7 +254,8 @@ Settings settings_of(std::uint64_t seed, bool trace, Bug bug) {
     settings.switchovers = !settings.last_act && settings.servers == 1 && random.chance(0.3);
     settings.pages = random.chance(0.5);
   }
-  settings.blinks = seed >= kFirstBlinkSeed;
+  settings.filters = seed >= kFirstFilterSeed;
+  settings.blinks = seed >= kFirstBlinkSeed && !settings.filters;
   settings.leases = seed >= kFirstLeaseSeed;
   if (settings.switchovers) { settings.leases = random.chance(0.3); }
   if (settings.last_act) { settings.leases = random.chance(0.5); }

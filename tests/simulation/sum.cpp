@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "sum.hpp"
 
+#include <algorithm>
 #include <cstdio>
 
 namespace understudy::sim {
@@ -60,19 +61,20 @@ bool check_replication(const Sum& sum) {
 /// those that are theirs, and where there are witnesses and blades' own words, those.
 bool check_matrix(const Sum& sum, std::uint64_t last_seed, bool every_kind) {
   bool all = true;
-  const bool blinks = last_seed >= kFirstBlinkSeed;
-  const bool words = last_seed >= kFirstWordsSeed && !blinks;
-  const bool servers = last_seed >= kFirstServersSeed && !words && !blinks;
-  const std::size_t from = blinks    ? kFaultsBeforeBlinks
-                           : words   ? kFaultsBeforeWords
-                           : servers ? kFaultsBeforeServers
-                                     : 0;
-  const std::size_t to = blinks                              ? kFaults
-                         : words                             ? kFaultsBeforeBlinks
-                         : servers                           ? kFaultsBeforeWords
-                         : last_seed >= kFirstSwitchoverSeed ? kFaultsBeforeServers
-                                                             : kFaultsBeforeSwitchovers;
-  for (std::size_t f = every_kind ? 0 : from; f < (every_kind ? kFaults : to); ++f) {
+  struct Range {
+    std::uint64_t first;
+    std::size_t from;
+    std::size_t to;
+  };
+  constexpr std::array<Range, 6> ranges{{{kFirstFilterSeed, kFaultsBeforeFilters, kFaults},
+                                         {kFirstBlinkSeed, kFaultsBeforeBlinks, kFaultsBeforeFilters},
+                                         {kFirstWordsSeed, kFaultsBeforeWords, kFaultsBeforeBlinks},
+                                         {kFirstServersSeed, kFaultsBeforeServers, kFaultsBeforeWords},
+                                         {kFirstSwitchoverSeed, 0, kFaultsBeforeServers},
+                                         {0, 0, kFaultsBeforeSwitchovers}}};
+  const auto& range =
+      *std::find_if(ranges.begin(), ranges.end(), [&](const auto& one) { return last_seed >= one.first; });
+  for (std::size_t f = every_kind ? 0 : range.from; f < (every_kind ? kFaults : range.to); ++f) {
     if (sum.bites[f] == 0) {
       std::printf("%s has never changed anything\n", to_string(static_cast<Fault>(f)));
       all = false;
@@ -92,7 +94,7 @@ bool check_ends(const Sum& sum, std::uint64_t last_seed, bool every_kind) {
   bool all = true;
   for (std::size_t i = 1; i < kEvidences; ++i) {
     const auto evidence = static_cast<link::StopEvidence>(i);
-    const bool possible = (evidence != link::StopEvidence::LeaseRanOut || (kind >= 1 && kind != 6)) &&
+    const bool possible = (evidence != link::StopEvidence::LeaseRanOut || (kind >= 1 && kind != 6 && kind != 7)) &&
                           (evidence != link::StopEvidence::StoodDown || kind >= 2);
     if (sum.evidence[i] != 0 || !possible) { continue; }
     std::printf("no new term stood on \"%s\"\n", kEvidenceWords[i]);

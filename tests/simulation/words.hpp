@@ -56,8 +56,10 @@ enum class Fault : std::uint8_t {
   StandbyLacks,
   NetworkBlink,
   OrderlyStop,
+  BfdFiltered,
 };
-inline constexpr std::size_t kFaults = 45;
+inline constexpr std::size_t kFaults = 46;
+inline constexpr std::size_t kFaultsBeforeFilters = 45;
 inline constexpr std::size_t kFaultsBeforeBlinks = 43;
 inline constexpr std::size_t kFaultsBeforeWords = 36;
 inline constexpr std::size_t kFaultsBeforeServers = 31;
@@ -134,6 +136,9 @@ inline constexpr std::uint64_t kFirstWordsSeed = 5'000'000'000'001;
 /// Histories from this seed on are of the kind before, and the whole maintenance network goes away for moments; half of
 /// them have no other fault, so that nobody may be taken over.
 inline constexpr std::uint64_t kFirstBlinkSeed = 6'000'000'000'001;
+/// Histories from this seed on are of the kind with words, and a filter takes a blade's BFD away while its streams
+/// live; half of them have no other fault, so that nobody may be taken over.
+inline constexpr std::uint64_t kFirstFilterSeed = 7'000'000'000'001;
 [[nodiscard]] constexpr std::uint64_t first_seed_of(Bug bug) {
   // Snapshots are rare where a journal holds everything.
   if (bug >= Bug::ForgetDeletions || bug == Bug::SyncedTooEarly) { return kFirstWordsSeed; }

@@ -120,6 +120,7 @@ struct Settings {
   bool priorities = false;  ///< the last role comes first
   bool words = false;       ///< blades say of themselves that they are no good place
   bool blinks = false;      ///< the whole maintenance network goes away for moments
+  bool filters = false;     ///< a blade's BFD is filtered for moments
   unsigned witnesses = 0;
   bool pages = false;  ///< most changes are so large that a journal holds sixteen of them
   bool trace = false;

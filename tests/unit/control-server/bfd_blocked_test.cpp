@@ -44,6 +44,29 @@ TEST_F(BfdBlocked, WhatWasUnderWayWhenItFellSilentIsNoSignOfLife) {
   EXPECT_EQ(sut_.state(1), RoleState::OnMirror);
 }
 
+/// Port 3784 stays blocked, and the control-server is restarted: it hears no BFD of the blade from the start on.
+TEST_F(BfdBlocked, ARestartedControlServerTakesNobodyOverWhoTalked) {
+  sut_.restart_control_server();
+  for (const unsigned blade : {2U, 3U}) { sut_.own_vote(Chassis::blade_id(blade), Vote::Up); }
+  for (const unsigned blade : {1U, 2U}) {
+    sut_.hello(Chassis::blade_id(blade), {{Chassis::role_id(blade), Term{1}, PlaceKind::Host, true}});
+  }
+  sut_.hello(sut_.standby(),
+             {{kRole1, Term{1}, PlaceKind::Mirror, false}, {Chassis::role_id(2), Term{1}, PlaceKind::Mirror, false}});
+  sut_.mirror_state(1, MirrorPhase::Synced);
+  sut_.mirror_vote(1, Vote::Down);
+  for (int i = 0; i < 20; ++i) {
+    if (i == 5) { sut_.own_vote(kBlade1, Vote::Down); }
+    sut_.pass(500ms);
+    if (i % 2 == 0) { it_talks(); }
+    if (i % 2 != 0) { sut_.pass(500ms); }
+  }
+  EXPECT_EQ(sut_.state(1), RoleState::Protected) << sut_.status(1).detail;
+  EXPECT_TRUE(sut_.all<Isolate>().empty());
+  sut_.pass(sut_.config.timings.word_lasts);
+  EXPECT_EQ(sut_.state(1), RoleState::OnMirror) << "it says nothing any more";
+}
+
 TEST_F(BfdBlocked, ACopyThatLosesItsStreamMeanwhileIsKeptForTheVerdict) {
   sut_.own_vote(kBlade1, Vote::Down);
   sut_.pass(1s);

@@ -86,6 +86,47 @@ TEST_F(TwoLives, AnActiveThatWasHeardForAMomentHasItsCopyAllTheSame) {
   EXPECT_EQ(sut_.state(1), RoleState::OnMirror);
 }
 
+/// Its host-agent has found the new control-server before the standby's has.
+TEST_F(TwoLives, AnActiveThatSaidHelloAndDiedAtOnceHasItsCopyAllTheSame) {
+  next_life(true);
+  for (const unsigned blade : {1U, 2U}) { sut_.own_vote(Chassis::blade_id(blade), Vote::Up); }
+  sut_.hello(Chassis::blade_id(1), {{Chassis::role_id(1), Term{1}, PlaceKind::Host, true}});
+  ASSERT_EQ(sut_.state(1), RoleState::Exposed);
+  EXPECT_TRUE(sut_.kept_protection.contains(Chassis::role_id(1)));
+  sut_.pass(500ms);
+  sut_.step(AgentLost{Chassis::blade_id(1)});
+  sut_.own_vote(Chassis::blade_id(1), Vote::Down);
+  sut_.pass(10s);
+  EXPECT_EQ(sut_.state(1), RoleState::Lost);
+  standby_tells(MirrorPhase::Connected);
+  sut_.pass(1s);
+  EXPECT_EQ(sut_.state(1), RoleState::OnMirror) << sut_.status(1).detail;
+}
+
+TEST_F(TwoLives, AnActiveThatSaidHelloAndServedOnWithoutItsMirrorHasNone) {
+  next_life(true);
+  for (const unsigned blade : {1U, 2U}) { sut_.own_vote(Chassis::blade_id(blade), Vote::Up); }
+  sut_.hello(Chassis::blade_id(1), {{Chassis::role_id(1), Term{1}, PlaceKind::Host, true}});
+  sut_.pass(sut_.config.timings.sync_grace - 1ms);
+  EXPECT_TRUE(sut_.kept_protection.contains(Chassis::role_id(1)));
+  sut_.pass(1ms);
+  EXPECT_FALSE(sut_.kept_protection.contains(Chassis::role_id(1)));
+  sut_.step(AgentLost{Chassis::blade_id(1)});
+  sut_.own_vote(Chassis::blade_id(1), Vote::Down);
+  standby_tells(MirrorPhase::Connected);
+  sut_.pass(5s);
+  EXPECT_EQ(sut_.state(1), RoleState::Lost);
+  EXPECT_TRUE(sut_.orders<link::Activate>().empty());
+}
+
+/// It is heard by its own word only: its BFD is filtered.
+TEST_F(TwoLives, NorHasOneThatServedOnAndWasNeverHeard) {
+  next_life(true);
+  sut_.hello(Chassis::blade_id(1), {{Chassis::role_id(1), Term{1}, PlaceKind::Host, true}});
+  sut_.pass(sut_.config.timings.sync_grace);
+  EXPECT_FALSE(sut_.kept_protection.contains(Chassis::role_id(1)));
+}
+
 TEST_F(TwoLives, AWholeCopyThatWasGivenUpBeforeIsOfAnyAge) {
   sut_.mirror_state(1, MirrorPhase::Connected);
   sut_.pass(5s);
