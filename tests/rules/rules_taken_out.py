@@ -1,10 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """Takes each of the rules that hold the design up out of the product, one at a time, and wants a test red for it.
 
-    rules_taken_out.py BUILD [WORD]     the build directory, with all tests built; WORD: only faults with it in the name
+    rules_taken_out.py BUILD [WORD]...  the build directory, with all tests built; only faults whose name has a WORD in
+                                        it, or begins with it where that is a number: "9:", "P58"
 
-The numbers are those of the rules in docs/SPECIFICATION.md. The tree is not changed. Root is needed, as the tests that
-look at the kernel's gates need it.
+The numbers are those of the rules in docs/SPECIFICATION.md; with a P in front, of promises there. The tree is not
+changed. Root is needed, as the tests that look at the kernel's gates need it.
 """
 import os
 import sys
@@ -12,6 +13,8 @@ import tempfile
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.dirname(os.path.realpath(__file__))), "support"))
 import planter  # noqa: E402
+import clauses  # noqa: E402
+import decisions  # noqa: E402
 
 CONTROL, HOST, GUEST = "control_core_test", "host_core_test", "guest_core_test"
 REGION, WIRE, NET, BFD = "shm_test", "replication_test", "net_gate_test", "bfd_test"
@@ -191,12 +194,22 @@ FAULTS = [
 ]
 
 
+def all_faults():
+    """By the number of the rule, or of the promise."""
+    return sorted(FAULTS + clauses.FAULTS + decisions.FAULTS, key=lambda fault: int(fault[0].split(":")[0].lstrip("P")))
+
+
 def main():
-    if len(sys.argv) not in (2, 3):
+    if len(sys.argv) < 2:
         raise SystemExit(__doc__)
-    word = sys.argv[2] if len(sys.argv) == 3 else ""
+    words = sys.argv[2:] or [""]
+
+    def is_meant(name):
+        return any(name.startswith(word) if word[:2].strip("P:").isdigit() else word in name for word in words)
+
     with tempfile.TemporaryDirectory() as folder:
-        raise SystemExit(1 if planter.run(sys.argv[1], folder, [one for one in FAULTS if word in one[0]]) else 0)
+        faults = [fault for fault in all_faults() if is_meant(fault[0])]
+        raise SystemExit(1 if planter.run(sys.argv[1], folder, faults, at_once=2) else 0)
 
 
 if __name__ == "__main__":

@@ -8,6 +8,7 @@ the library's own; one that the program links directly is replaced. "HEADER for 
 for this one source. A program whose name ends with .py is a test by its path; it finds the altered copy, beside copies
 of what lies beside the source, by the name that is in PLANTED.
 """
+import concurrent.futures
 import json
 import os
 import re
@@ -16,6 +17,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import threading
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.realpath(__file__))))
 
@@ -140,18 +142,28 @@ class Planter:
         return [f"{begun[-1] if begun else program} ended by {told.returncode}"]
 
 
-def run(build, folder, faults):
-    """Plants each (name, path, good, bad, program, tests) and tells what came of it; how many no test noticed."""
-    planter, green = Planter(build, folder), 0
-    for name, *fault in faults:
+def run(build, folder, faults, at_once=1):
+    """Plants each (name, path, good, bad, program, tests), some of them `at_once`, and tells what came of it; how many
+    no test noticed."""
+    local, green = threading.local(), 0
+
+    def plant(fault):
+        if not hasattr(local, "planter"):
+            local.planter = Planter(build, tempfile.mkdtemp(dir=folder))
+        name, *what = fault
         try:
-            found = planter.red(*fault)
+            return name, local.planter.red(*what)
         except Gone as gone:
-            print(f"GONE   {name}: {gone} has changed, plant it anew", flush=True)
-            green += 1
-            continue
-        shown = ", ".join(found[:3]) + (f" and {len(found) - 3} more" if len(found) > 3 else "")
-        print(f"{'red   ' if found else 'GREEN '} {name}: {shown or 'no test fails'}", flush=True)
-        green += not found
+            return name, gone
+
+    with concurrent.futures.ThreadPoolExecutor(at_once) as pool:
+        for name, found in pool.map(plant, faults):
+            if isinstance(found, Gone):
+                print(f"GONE   {name}: {found} has changed, plant it anew", flush=True)
+                green += 1
+                continue
+            shown = ", ".join(found[:3]) + (f" and {len(found) - 3} more" if len(found) > 3 else "")
+            print(f"{'red   ' if found else 'GREEN '} {name}: {shown or 'no test fails'}", flush=True)
+            green += not found
     print(f"{len(faults) - green} passed, {green} failed")
     return green

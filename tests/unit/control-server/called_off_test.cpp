@@ -87,6 +87,15 @@ TEST_F(CalledOff, OneThatSaysNothingIsPoweredOffSoon) {
   EXPECT_EQ(sut_.all<PowerOff>().size(), 1U);
 }
 
+/// Rule 15: what another boot of the guest has is not the copy that was synced.
+TEST_F(CalledOff, ARoleThatWasLetGoIsNotGivenToAGuestThatHasRebootedSince) {
+  sut_.mirror_state(1, MirrorPhase::Connected, "another boot");
+  sut_.forget();
+  sut_.report(kBlade, link::HandedOver{kRole, Term{2}, {}});
+  EXPECT_TRUE(sut_.orders<link::Activate>().empty());
+  EXPECT_EQ(sut_.own(1).place, (Place{kBlade, PlaceKind::Host}));
+}
+
 TEST_F(CalledOff, WhileAPersonDecidesNoPortIsClosed) {
   sut_.store_answers = false;
   sut_.silence(1);

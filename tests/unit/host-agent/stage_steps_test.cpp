@@ -131,6 +131,15 @@ TEST(StageStepTable, EveryEventInEveryStep) {
   documented::expect_documented("blade_steps.txt", table);
 }
 
+/// Rule 15: its region is as still as a frozen one's, and nobody is there who could answer.
+TEST(StageStepTable, AMovementBehindADeadGuestAsksNothingOfIt) {
+  auto way = at_stage(RoleStage::ServingMirror);
+  way.then(GuestExited{role, "x"}).then(OrderArrived{link::Move{role, Term{6}}}).then_done(Step::PrepareMovement);
+  const auto effects = way.blade.step(at(way.now + 1), StepDone{role, Step::CloseMirrorGate});
+  EXPECT_TRUE(does(effects, Step::Finish));
+  for (const auto& effect : effects) { EXPECT_FALSE(std::holds_alternative<TellGuest>(effect)); }
+}
+
 /// Which answer leads a movement on from a step to the next: nothing else does.
 const std::map<std::string, std::pair<std::string, std::set<std::string>>> kLeadsOn{
     {"moving (blocking)", {"SendMarkers 6", {"CloseMirrorGate done"}}},
