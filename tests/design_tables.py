@@ -14,15 +14,15 @@ NAME = re.compile(r"`([^`]+)`")
 
 
 def rows(lines):
-    """(line number, cells) of each row of the tables below the headings."""
-    inside, heads_left = False, 0
+    """(heading, line number, cells) of each row of the tables below the headings."""
+    heading, heads_left = None, 0
     for number, line in enumerate(lines, 1):
         if line.startswith("## "):
-            inside, heads_left = line.startswith(HEADINGS), 2
-        elif inside and line.startswith("|"):
+            heading, heads_left = next((one for one in HEADINGS if line.startswith(one)), None), 2
+        elif heading and line.startswith("|"):
             heads_left -= 1
             if heads_left < 0:
-                yield number, [cell.strip() for cell in line.strip().strip("|").split("|")]
+                yield heading, number, [cell.strip() for cell in line.strip().strip("|").split("|")]
 
 
 def is_there(name, texts, tests, suites):
@@ -45,10 +45,10 @@ def problems(root, names, test_macro):
     tests = {".".join(test) for of_file in found.values() for test in of_file}
     suites = {name: {suite for suite, _ in of_file} for name, of_file in found.items()}
     tables = list(rows((root / DESIGN).read_text().splitlines()))
-    if len(tables) < 2 * len(HEADINGS):
-        yield f"{DESIGN}: its tables of tests were not found"
+    for heading in set(HEADINGS) - {heading for heading, _, _ in tables}:
+        yield f"{DESIGN}: there is no table below \"{heading}\""
     suite = ""
-    for number, cells in tables:
+    for _, number, cells in tables:
         named = NAME.findall(cells[-1])
         if not named:
             yield f"{DESIGN}:{number}: no test is named for \"{cells[0][:60]}\""

@@ -41,6 +41,30 @@ std::int64_t Table::behind_home(std::uint64_t index) const {
   return static_cast<std::int64_t>((index - home(key)) & mask_);
 }
 
+/// Within as many slots as no run of a table is long whose vacant slots were made Empty by each erase.
+bool Table::has_empty_behind(std::uint64_t index) const {
+  constexpr std::uint64_t longer_than_any_run = 4096;
+  for (std::uint64_t ahead = 0; ahead < longer_than_any_run; ++ahead) {
+    if (head(slot(index + ahead)).is_empty()) { return true; }
+  }
+  return false;
+}
+
+/// All of the table, of which another writer's program has left nearly no Empty slot. Twice around, against the
+/// direction of a search: first it is found out which slots are on the way to a key, as of the first of them that is
+/// not known, and no vacant slot is any key's after that. Stopped anywhere: some are Empty already.
+void Table::empty_what_is_vacant(std::uint64_t reusable_up_to) const {
+  std::int64_t passed = 0;  // so many slots from here on are on the way to a key behind them
+  for (std::uint64_t step = 0; step < 2 * slot_count_; ++step) {
+    const std::uint64_t here = (2 * slot_count_ - 1 - step) & mask_;
+    const Head seen = head(slot(here));
+    const bool vacant = is_vacant(seen, reusable_up_to);
+    if (vacant && seen.has_sequence()) { free_slot(slot(here)); }
+    if (vacant && passed == 0 && step >= slot_count_) { make_empty(slot(here)); }
+    passed = std::max(std::max(passed, std::int64_t{1}) - 1, vacant ? 0 : behind_home(here));
+  }
+}
+
 /// The slot is nobody's from here on, and each vacant slot between its key's home and it becomes Empty again unless the
 /// search for a key behind it passes there (T1). From the end of the run to its front, since the search for what is
 /// freed or emptied passes nowhere any more. Stopped anywhere: some are Empty already.
@@ -53,7 +77,11 @@ void Table::shorten_probing(Word* at, std::uint64_t reusable_up_to) const {
   for (std::uint64_t ahead = 1;; ++ahead) {
     const Head seen = head(slot(index + ahead));
     if (seen.is_empty()) { break; }
-    if (ahead == run_max) { return free_slot(at); }
+    if (ahead == run_max) {
+      free_slot(at);
+      if (!has_empty_behind(index + ahead)) { empty_what_is_vacant(reusable_up_to); }
+      return;
+    }
     if (seen.has_sequence()) {
       passed = std::max(passed, behind_home(index + ahead) - static_cast<std::int64_t>(ahead));
     }

@@ -282,6 +282,8 @@ class Table {
   }
 
   [[nodiscard]] std::int64_t behind_home(std::uint64_t index) const;
+  [[nodiscard]] bool has_empty_behind(std::uint64_t index) const;
+  void empty_what_is_vacant(std::uint64_t reusable_up_to) const;
 
   static std::uint64_t mix(std::uint64_t a, std::uint64_t b) {
     __extension__ using Wide = unsigned __int128;

@@ -9,6 +9,7 @@
 /// Bulk payload (the words of a large value) may be thinned out: every `payload_step`th of its stores is looked at, and
 /// every other store always.
 
+#include <cstdlib>
 #include <functional>
 #include <string>
 #include <utility>
@@ -103,6 +104,11 @@ class Suspended {
   points::Swap swap_ = std::exchange(points::swap, {});
   std::vector<std::pair<std::uint64_t*, std::uint64_t>> held_ = std::exchange(points::held_back, {});
 };
+
+/// So much of a workload, or every how manieth store of payload, ordinarily and in the long run.
+inline std::uint64_t amount(std::uint64_t ordinary, std::uint64_t full) {
+  return std::getenv("UNDERSTUDY_FULL") != nullptr ? full : ordinary;
+}
 
 inline std::string first_of(const Violations& violations) { return violations.empty() ? "" : violations.front(); }
 

@@ -35,8 +35,6 @@ void bring_from(WrappingRing& to, WideSender& sender) {
   };
 }
 
-std::uint64_t step(int ordinary, int full) { return static_cast<std::uint64_t>(effort(ordinary, full)); }
-
 TEST(EveryPrefixOfAWrappingRing, APutAndAnEraseThatWrapAnywhere) {
   WrappingRing at({});
   at.skip({at.put_small(0)});
@@ -71,10 +69,10 @@ std::uint64_t entry_bytes_of(const Edits& edits) {
 }
 
 TEST(EveryPrefixOfAWrappingRing, ATransactionOfSeveralTablesThatWrapsAnywhere) {
-  WrappingRing at({.payload_step = step(7, 2)});
+  WrappingRing at({.payload_step = amount(7, 2)});
   bool first = true;
   std::uint64_t laps = 0;
-  for (std::uint64_t left = 0; left <= entry_bytes_of(over_all_tables(at, first)); left += step(104, 16)) {
+  for (std::uint64_t left = 0; left <= entry_bytes_of(over_all_tables(at, first)); left += amount(104, 16)) {
     at.steer_to(left);
     at.run({over_all_tables(at, first)});
     first = !first;
@@ -88,10 +86,10 @@ TEST(EveryPrefixOfAWrappingRing, ATransactionOfSeveralTablesThatWrapsAnywhere) {
 }
 
 TEST(EveryPrefixOfAWrappingRing, ABlobsEntryThatWrapsAnywhere) {
-  WrappingRing at({.payload_step = step(29, 3)});
+  WrappingRing at({.payload_step = amount(29, 3)});
   const std::uint64_t bytes = layout::entry_bytes(8, blob_max);
   std::vector<std::uint64_t> places{0, 8, 16, 24, 32, 40, bytes - 8, bytes};
-  for (std::uint64_t place = 512; place < bytes; place += step(1024, 256)) { places.push_back(place); }
+  for (std::uint64_t place = 512; place < bytes; place += amount(1024, 256)) { places.push_back(place); }
   for (const std::uint64_t left : places) {
     at.steer_to(left);
     at.run({{at.put(blobs, 5, blob_max)}});
@@ -101,9 +99,9 @@ TEST(EveryPrefixOfAWrappingRing, ABlobsEntryThatWrapsAnywhere) {
 }
 
 TEST(EveryPrefixOfAWrappingRing, ATransactionThatWrapsWhoseNextWriterDiesWhileItTakesOver) {
-  WrappingRing at({.payload_step = step(31, 5), .deep = true});
+  WrappingRing at({.payload_step = amount(31, 5), .deep = true});
   bool first = true;
-  for (std::uint64_t left = 56; left <= 800; left += step(400, 120)) {
+  for (std::uint64_t left = 56; left <= 800; left += amount(400, 120)) {
     at.steer_to(left);
     at.run({over_all_tables(at, first)});
     first = !first;
@@ -113,7 +111,7 @@ TEST(EveryPrefixOfAWrappingRing, ATransactionThatWrapsWhoseNextWriterDiesWhileIt
 
 /// As they come, without a plan: several laps, each store of them.
 TEST(EveryPrefixOfAWrappingRing, WhateverIsWritten) {
-  WrappingRing at({.payload_step = step(199, 1)});
+  WrappingRing at({.payload_step = amount(199, 1)});
   std::mt19937_64 random(5);
   const auto bytes_of = [](TableIndex table, std::uint64_t seed) -> std::size_t {
     return table == blobs ? seed % (blob_max + 1) : table == small ? 24 : 200;
@@ -128,12 +126,12 @@ TEST(EveryPrefixOfAWrappingRing, WhateverIsWritten) {
 /// Transactions that come together: a run of puts, and a group of several tables.
 TEST(EveryPrefixOfAWrappingRing, WhatCameFromASenderThatWrapsAnywhere) {
   WideSender sender(ring_schema(), ring_region_bytes);
-  WrappingRing at({.payload_step = step(11, 3)});
+  WrappingRing at({.payload_step = amount(11, 3)});
   ASSERT_TRUE(sender.writer.rebuild(small).ok());
   ASSERT_TRUE(at.sut.writer().rebuild(small).ok());  // one that could have to grow takes one transaction at a time
   bring_from(at, sender);
   bool first = true;
-  for (std::uint64_t left = 0; left <= 9 * small_entry; left += step(72, 8)) {
+  for (std::uint64_t left = 0; left <= 9 * small_entry; left += amount(72, 8)) {
     at.steer_to(left);
     std::vector<Edits> run;
     for (std::size_t i = 0; i < 9; ++i) { run.push_back({at.put_small(10 + i % 7)}); }
@@ -142,7 +140,7 @@ TEST(EveryPrefixOfAWrappingRing, WhatCameFromASenderThatWrapsAnywhere) {
     at.run({{at.put_small(20)}, over_all_tables(at, first), {at.put_small(20)}});
     first = !first;
   }
-  at.expect_good(9 * small_entry / step(72, 8));
+  at.expect_good(9 * small_entry / amount(72, 8));
 }
 
 }  // namespace

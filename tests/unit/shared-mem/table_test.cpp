@@ -183,6 +183,24 @@ TEST_F(TableTest, ADeletionInTheMiddleOfARunBecomesEmptyOnceNoSearchPassesIt) {
   EXPECT_EQ(get(other), 110U);
 }
 
+/// As a program leaves it that makes too few of them Empty.
+TEST_F(TableTest, ATableWithoutAnyEmptySlotGetsThemBackByAnErase) {
+  const auto ids = neighbours(3);
+  for (std::size_t i = 0; i < 3; ++i) { insert(ids[i], i + 1, i); }
+  change(ids[1], 10, layout::kind_erased, value(0));
+  for (std::uint64_t i = 0; i < slot_count; ++i) {
+    if (Table::head(table.slot(i)).is_empty()) { table.free_slot(table.slot(i)); }
+  }
+  ASSERT_EQ(empty_slots(), 0U);
+  auto* erased = slot_of(ids[1]);
+  table.shorten_probing(erased, 10);
+  EXPECT_EQ(empty_slots(), slot_count - 3) << "all but the live ones and the one between them";
+  EXPECT_FALSE(Table::head(erased).has_sequence());
+  EXPECT_EQ(get(ids[0]), 0U);
+  EXPECT_EQ(get(ids[1]), std::nullopt);
+  EXPECT_EQ(get(ids[2]), 2U);
+}
+
 TEST_F(TableTest, KeysThatDifferInTheLastByteOnlyAreTwo) {
   std::vector<Word> slots(slot_count * layout::slot_words(17, 8));
   const Table wide(slots.data(), slot_count, 17, 8, 4711);
