@@ -22,6 +22,7 @@ constexpr std::uint8_t of_moving = 1;
 constexpr std::uint8_t of_frames = 2;
 constexpr std::uint8_t of_both = 3;
 constexpr std::uint8_t mended = 4;
+constexpr std::uint8_t only_first = 8;  // of the calls; twice as much: only the second one
 constexpr std::size_t payload_max = 4000;
 constexpr std::size_t puts_max = 400;
 
@@ -76,6 +77,15 @@ class Seeds {
     }
     all.push_back({name, still});
     all.push_back({name + "-moving", moving});
+    for (std::size_t call = 0; call < calls().size(); ++call) {
+      // Each call alone somewhere; the fuzzer puts them together.
+      if ((all.size() + call) % calls().size() != 0) { continue; }
+      still[0] = static_cast<std::uint8_t>(still[0] + only_first * (call + 1));
+      moving[0] = static_cast<std::uint8_t>(moving[0] + only_first * (call + 1));
+      all.push_back({name + "-by-" + calls()[call].name, still});
+      all.push_back({name + "-moving-by-" + calls()[call].name, moving});
+      break;
+    }
     patches_ = patches;
   }
   void add_store(const layout::StoreDescription& store) {

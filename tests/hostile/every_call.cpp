@@ -27,6 +27,7 @@ void with_each_writer(const Region& region, void (*each)(StoreWriter&)) {
     if (!store) { continue; }
     auto writer = store->become_writer(any_term);
     if (!writer) { continue; }
+    writer->never_wait();
     (void)writer->accept_unsynced();
     each(*writer);
   }
@@ -168,6 +169,17 @@ void put_and_erase(const Region& region, const Shipped& /*shipped*/) {
   });
 }
 
+void put_where_a_sender_asks(const Region& region, const Shipped& /*shipped*/) {
+  for (const auto& described : region.schema().stores) {
+    const auto store = region.store(described.name);
+    if (!store) { continue; }
+    auto writer = store->become_writer(any_term);
+    if (!writer) { continue; }
+    const auto& of = described.tables[0];
+    (void)writer->put(0, keys_of(of, 1, 1), std::vector<std::byte>(of.value_bytes, std::byte{4}));
+  }
+}
+
 /// What a sender ships, onto a copy that somebody else writes in as well: whole, and cut as a stream may cut it.
 void apply_to(const Store& store, const std::vector<std::byte>& entries) {
   for (const std::size_t most : {entries.size(), std::size_t{700}}) {
@@ -241,6 +253,7 @@ constexpr std::array all_calls{
     Call{"ScanOrdered", Access::ReadOnly, scan_ordered},
     Call{"ReadJournal", Access::ReadOnly, read_journal},
     Call{"PutAndErase", Access::ReadWrite, put_and_erase},
+    Call{"PutWhereASenderAsks", Access::ReadWrite, put_where_a_sender_asks, true},
     Call{"Apply", Access::ReadWrite, apply},
     Call{"ApplyASnapshot", Access::ReadWrite, apply_a_snapshot},
     Call{"KeepAnArena", Access::ReadWrite, keep_an_arena},

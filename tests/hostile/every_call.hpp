@@ -39,6 +39,7 @@ struct Call {
   const char* name;
   Access access;
   void (*run)(const Region& region, const Shipped& shipped);
+  bool may_wait = false;  ///< some hundred milliseconds, when a foreign word asks for it
 };
 [[nodiscard]] std::span<const Call> calls();
 

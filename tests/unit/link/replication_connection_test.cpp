@@ -100,12 +100,12 @@ TEST_P(TwoEnds, HearEachOtherWhileOneIsBusy) {
 /// Nobody reads meanwhile.
 TEST_P(TwoEnds, HearNothingTornWhereTheSocketIsFull) {
   while_busy = [&] {
-    for (std::uint64_t number = 1; number <= 2000; ++number) { b->say_now(frame_of(number, 10'000)); }
+    for (std::uint64_t number = 1; number <= 50; ++number) { b->say_now(frame_of(number, 300'000)); }
     said = true;
   };
   ASSERT_TRUE(heard_all()) << closed;
   EXPECT_GT(heard.size(), 1U);
-  EXPECT_LT(heard.size(), 2000U) << "else the socket was never full";
+  EXPECT_LT(heard.size(), 50U) << "else the socket was never full";
   for (std::size_t i = 0; i + 1 < heard.size(); ++i) { EXPECT_EQ(heard[i], i + 1); }
 }
 
