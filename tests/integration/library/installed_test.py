@@ -111,7 +111,7 @@ def with_pkg_config(prefix, folder):
 
 
 def use_every_header(prefix, folder):
-    """Every header with a strict compiler; what it declares is linked."""
+    """Every header with a strict compiler; what it declares is linked, and what is shown of it is compiled."""
     libdir = next(prefix.rglob("understudy.pc")).parent
     flags = run("pkg-config", "--cflags", "--libs", "understudy", env=os.environ | {"PKG_CONFIG_PATH": str(libdir)})
     link = (*flags.split(), f"-Wl,-rpath,{libdir.parent}")
@@ -130,14 +130,12 @@ def use_every_header(prefix, folder):
                                   USES_C % ", ".join(f"(function)understudy_{name}" for name in names))
     run("cc", "-std=c99", *WARNINGS, "-o", folder / "all-c", folder / "all.c", *link)
     run(folder / "all-c")
+    compile_what_is_shown(prefix, folder, link)
     print(f"{len(cpp)} headers in C++, {len(c)} in C with {len(names)} functions")
 
 
-def compile_what_is_shown(prefix, folder):
+def compile_what_is_shown(prefix, folder, link):
     """The README's programs, one reading what the other has written, and the lines of the arena's header."""
-    libdir = next(prefix.rglob("understudy.pc")).parent
-    flags = run("pkg-config", "--cflags", "--libs", "understudy", env=os.environ | {"PKG_CONFIG_PATH": str(libdir)})
-    link = (*flags.split(), f"-Wl,-rpath,{libdir.parent}")
     readme = (ROOT / "shared-mem/README.md").read_text()
     programs = {}
     for language, compiler in (("cpp", ("c++", "-std=c++20")), ("c", ("cc", "-std=c99"))):
@@ -201,7 +199,6 @@ def main():
         install(prefix)
         check_abi(prefix)
         use_every_header(prefix, folder)
-        compile_what_is_shown(prefix, folder)
         programs = [with_cmake(prefix, folder), with_pkg_config(prefix, folder)]
         counted = []
         for program in (*programs, *programs):

@@ -31,12 +31,12 @@ typedef enum understudy_find_changes {
  *  no longer the writer, not synced, or attached by this writer already. DAMAGED: its pages are of several checkpoints,
  *  since somebody has forced an unfinished copy to serve. What another process writes in the area, or this one through
  *  another mapping, is not seen unless UNDERSTUDY_FIND_BY_COMPARISON finds it. What lies in the area is as trusted as
- * who wrote it, after a movement a guest: nobody has checked its offsets and sizes. understudy/shm/arena.hpp says what
- * may lie in it. */
+ *  who wrote it, after a movement a guest: nobody has checked its offsets and sizes. understudy/shm/arena.hpp says what
+ *  may lie in it. */
 understudy_status understudy_arena_attach(understudy_writer* writer, understudy_find_changes find,
                                           understudy_arena** arena);
 /** The same, and pages of several checkpoints are no reason to refuse: for who begins an empty arena in it, or looks
- * with care what can be saved. The next checkpoint makes it one whole again. */
+ *  with care what can be saved. The next checkpoint makes it one whole again. */
 understudy_status understudy_arena_attach_mixed(understudy_writer* writer, understudy_find_changes find,
                                                 understudy_arena** arena);
 /** Without understudy_arena_detach(): what was written after the last checkpoint is as if it had never been. */

@@ -61,10 +61,10 @@ const char* understudy_lifecycle_region_path(const understudy_lifecycle* lifecyc
 const char* understudy_lifecycle_store_name(const understudy_lifecycle* lifecycle);
 /** The store in a fresh mapping; its writer needs `writable`. Fails as understudy_region_open. DAMAGED also: of another
  *  schema than the one given to understudy_lifecycle_open(), by number, names, kinds and sizes of keys and values of
- * its tables; capacities, the journal's and the arena's size are the group's to choose. So every get and put of a store
- * that was opened here has the sizes that the program is built for, whatever group.toml says and a guest has written.
- * Without tables in that schema nothing is compared, and every size is the region's word:
- * understudy_store_table_sized(). */
+ *  its tables; capacities, the journal's and the arena's size are the group's to choose. So every get and put of a
+ *  store that was opened here has the sizes that the program is built for, whatever group.toml says and a guest has
+ *  written. Without tables in that schema nothing is compared, and every size is the region's word:
+ *  understudy_store_table_sized(). */
 understudy_status understudy_lifecycle_open_store(const understudy_lifecycle* lifecycle, int writable,
                                                   understudy_store** store);
 /** Before understudy_lifecycle_ready(): a movement may freeze this application only after its

@@ -21,17 +21,15 @@
 ///     blade, mirror and host. A role's bundle is versioned as a whole for this.
 ///   - No lock that lives in it is held at a checkpoint (managed_external_buffer has none).
 ///   - No thread writes in the area during attach(), checkpoint() or detach().
-///   - Only this process writes in the area, and only through memory(). What another process writes, or this one
-///   through
-///     another mapping of the region, write protection does not see: the pages that the kernel names are those written
-///     through this very mapping. Such a page is in no checkpoint, and at the next place it is an older one. Whoever
-///     must write so attaches with FindChanges::ByComparison, and lets nobody write during the three calls.
-///   - What lies in the area is as trusted as who wrote it. After a movement that was a guest, and a guest that was
-///   taken
-///     over by somebody can have written any bytes: an offset_ptr that leads out of the area, a size that is none, a
-///     tree with a circle. Tables are checked at every access, an arena's containers by nobody: they are the
-///     application's own, and Boost.Interprocess follows what it finds. An application to whom that matters keeps
-///     tables, or checks each offset against memory() before it follows it, or runs where it can harm nobody else.
+///   - Only this process writes in the area, and only through memory(). What another process writes, or this one by
+///     another mapping of the region, write protection does not see: the pages that the kernel names are those that
+///     were written through this very mapping. Such a page is in no checkpoint, and at the next place it is an older
+///     one. Whoever must write so attaches with FindChanges::ByComparison, and lets nobody write during these calls.
+///   - What lies in the area is as trusted as who wrote it: after a movement a guest, and whoever has taken that guest
+///     over can have written any bytes there. An offset_ptr that leads out of the area, a size that is none, a tree
+///     with a circle: tables are checked at every access, an arena's containers by nobody. They are the application's
+///     own, and Boost.Interprocess follows what it finds. An application to whom that matters keeps tables, or checks
+///     each offset against memory() before it follows it, or runs where it can harm nobody else.
 ///   - It tells the agent that it needs quiescing (Lifecycle::needs_quiescing) and answers with detach().
 ///
 /// Costs: memory for the area, two copies of its pages and a journal that holds all of them twice. A checkpoint copies
