@@ -35,7 +35,8 @@ install(FILES include/understudy/understudy.h DESTINATION ${headers_dir} COMPONE
 install(FILES include/understudy/c/arena.h include/understudy/c/journal.h include/understudy/c/lifecycle.h
   include/understudy/c/region.h include/understudy/c/status.h include/understudy/c/store.h include/understudy/c/writer.h
   DESTINATION ${headers_dir}/c COMPONENT devel)
-install(FILES include/understudy/shm/arena.hpp include/understudy/shm/region.hpp include/understudy/shm/schema.hpp
+install(FILES include/understudy/shm/arena.hpp include/understudy/shm/full_tables.hpp
+  include/understudy/shm/region.hpp include/understudy/shm/schema.hpp
   include/understudy/shm/typed_table.hpp
   DESTINATION ${headers_dir}/shm COMPONENT devel)
 install(FILES include/understudy/app/lifecycle.hpp include/understudy/app/commit_mirrored.hpp

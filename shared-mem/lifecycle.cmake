@@ -4,6 +4,7 @@ add_library(understudy_lifecycle STATIC
   src/app/messages.cpp
   src/app/lifecycle.cpp
   src/app/process.cpp
+  src/app/store_fits.cpp
   src/app/connection.cpp
   src/app/supervisor.cpp)
 target_include_directories(understudy_lifecycle PUBLIC include PRIVATE src/app)

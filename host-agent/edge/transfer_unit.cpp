@@ -4,6 +4,7 @@
 #include <boost/asio/post.hpp>
 #include <filesystem>
 
+#include "place/region_schema.hpp"
 #include "place/surplus.hpp"
 #include "understudy/common/log.hpp"
 #include "understudy/net/namespace.hpp"
@@ -123,8 +124,8 @@ void TransferUnit::make_place(const Attempt& attempt, const std::function<void(S
 
 Status TransferUnit::preload() {
   const auto path = config_.region_path(spec_.id);
-  auto region =
-      shm::Region::open(path, shm::Access::ReadOnly, spec_.region_bytes, shm::region_offset(path, spec_.region_bytes));
+  auto region = place::open_role_region(path, shm::Access::ReadOnly, spec_.region_bytes,
+                                        shm::region_offset(path, spec_.region_bytes), spec_);
   if (!region) { return region.error(); }
   auto store = region->store(net::net_store_name);
   if (!store) { return store.error(); }

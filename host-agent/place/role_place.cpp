@@ -122,12 +122,8 @@ bool RolePlace::has_region_file() const {
 }
 
 Status RolePlace::open_region() {
-  const auto& path = options_.region_path;
-  auto opened = shm::Region::open(path, shm::Access::ReadWrite, region_size(), region_offset());
+  auto opened = open_role_region(options_.region_path, shm::Access::ReadWrite, region_size(), region_offset(), spec_);
   if (!opened) { return opened.error(); }
-  if (!(opened->schema() == region_schema(spec_))) {
-    return failure("region " + path + " was made for another version of role " + spec_.id.value, Errc::Refused);
-  }
   region_.emplace(std::move(opened).value());
   return {};
 }

@@ -32,9 +32,10 @@ StoreSchema with_arena(StoreSchema store, std::uint64_t bytes) {
 struct Arena::Impl {
   StoreWriter::Impl* writer;
   const LiveArea* live;
-  bool attached = true;
-  std::optional<WrittenPages> written{};  ///< nothing: every page is compared
+  std::shared_ptr<int> attached = std::make_shared<int>(0);  ///< the writer knows it; nothing: detached
+  std::optional<WrittenPages> written{};                     ///< nothing: every page is compared
   std::string why_compared{};
+  bool accepts_mixed = false;
   std::vector<std::uint64_t> candidates{};  ///< written since the last checkpoint that succeeded
 
   void collect_candidates();
@@ -47,16 +48,33 @@ Arena::Arena(Arena&&) noexcept = default;
 Arena& Arena::operator=(Arena&&) noexcept = default;
 Arena::~Arena() = default;
 
-Result<Arena> Arena::attach(StoreWriter& writer, FindChanges find) {
+Result<Arena> Arena::attach(StoreWriter& writer, FindChanges find, MixedPages mixed) {
   auto& to = *writer.impl_;
   const auto& live = to.store.impl_->live;
   const std::string& name = to.store.schema().name;
   if (!live) { return failure("store \"" + name + "\" has no arena", Errc::NotFound); }
   if (auto ours = to.check_ours(); !ours) { return ours.error(); }
   if (to.sync != 0) { return failure("store \"" + name + "\" is not synced", Errc::Refused); }
+  if (!to.attached.expired()) {
+    return failure(
+        "the arena of store \"" + name +
+            "\" is attached already, by the same writer: to attach it again would take back what was written "
+            "in it since the last checkpoint; detach or destroy the first one",
+        Errc::Refused);
+  }
+  if (mixed == MixedPages::Refused && live->is_mixed()) {
+    return failure(
+        "the arena of store \"" + name +
+            "\" is a mixture of pages of several checkpoints: somebody forced this copy to serve before its "
+            "sync was finished. What its containers refer to may not be there. The store's tables can be used; "
+            "attach the arena as mixed only to begin an empty one in it, or to look what can be saved",
+        Errc::Damaged);
+  }
   live->restore(to.committed);
   live->forget();
   auto impl = std::make_unique<Impl>(Impl{&to, &*live});
+  impl->accepts_mixed = mixed == MixedPages::Accepted;
+  to.attached = impl->attached;
   auto watching =
       find == FindChanges::Automatic ? WrittenPages::watch(live->memory()) : Result<WrittenPages>(failure("as told"));
   if (watching) {
@@ -132,13 +150,14 @@ Result<Sequence> Arena::checkpoint() {
     if (auto committed = impl_->commit_pages(pages); !committed) { return committed; }
   }
   impl_->candidates.clear();
+  if (impl_->accepts_mixed && impl_->live->is_mixed()) { impl_->live->note_mixed(false); }  // the application's word
   return Sequence{writer.committed};
 }
 
 Result<Sequence> Arena::detach() {
   auto at = checkpoint();
   if (!at) { return at; }
-  impl_->attached = false;
+  impl_->attached.reset();
   impl_->written.reset();
   impl_->live->note_exact(at->value);
   return at;

@@ -42,6 +42,9 @@ class LiveArea {
   void forget() const { words::invalidate(&line_->live_up_to, layout::arena_unknown); }
   /// The pages are the checkpoint that was committed up to `limit`.
   void note_exact(std::uint64_t limit) const { words::publish(&line_->live_up_to, limit); }
+  /// Are the pages of several checkpoints, since an unfinished copy was accepted?
+  [[nodiscard]] bool is_mixed() const { return words::load_acquire(&line_->mixed) != 0; }
+  void note_mixed(bool mixed) const { words::publish(&line_->mixed, mixed ? 1 : 0); }
   /// Brings every page that is not known to be the copy committed up to `limit`. Does not note it.
   void restore(std::uint64_t limit) const;
   /// Brings one page as `value` has it; empty: zeros.

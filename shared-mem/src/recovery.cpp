@@ -164,6 +164,8 @@ bool Store::Impl::journal_holds(std::uint64_t end, std::uint64_t reserved_end) c
 Status StoreWriter::Impl::adopt(std::uint64_t new_term) {
   // Before anything is stored: who is refused has not stopped the former writer.
   if (auto sound = store.impl_->check_writable(new_term); !sound) { return sound; }
+  // Looked at before the commit point: a sender that lives has been told of nothing that is not committed.
+  const Sequence acknowledged = store.mirrored().acknowledged;
   // From the first of these stores on a former writer that still runs finds itself replaced.
   term = new_term;
   epoch = words::load_acquire(&control.writer.epoch) + 1;
@@ -175,6 +177,9 @@ Status StoreWriter::Impl::adopt(std::uint64_t new_term) {
     capacities[table] = store.capacity(table);
   }
   committed = words::load_acquire(&control.commit.committed);
+  // More than is committed: another history's sender said so, and this one's next changes have those numbers. Nobody
+  // has acknowledged them, and until a sender is made nobody is there to be waited for.
+  if (acknowledged.value > committed) { words::publish(&control.mirror.mirrored, 0); }
   reserved_end = words::load(&control.commit.reserved_end);
   purged_up_to = words::load(&control.commit.purged_up_to);
   sync = words::load(&control.commit.sync);

@@ -59,7 +59,10 @@ Status StoreWriter::begin_sync(bool full) {
   impl.count_what_may_grow();
   if (full || impl.committed == 0) {  // from nothing means that nothing that is there may stay unseen
     impl.snapshot_slots.start(impl.tables);
-    if (impl.store.impl_->live) { impl.store.impl_->live->forget(); }  // sequences begin anew
+    if (const auto& live = impl.store.impl_->live; live) {
+      live->forget();  // sequences begin anew
+      if (live->is_mixed()) { live->note_mixed(false); }
+    }
     words::publish(&impl.control.history.count, 0);
     impl.restart_journal(0);
   } else {
@@ -115,6 +118,7 @@ Status StoreWriter::accept_unsynced() {
     }
   }
   if (highest > layout::sequence_max) { return failure("the store holds a sequence that cannot be", Errc::Damaged); }
+  if (const auto& live = impl.store.impl_->live; live) { live->note_mixed(true); }
   impl.note_purged(highest);
   impl.recount(highest);
   impl.restart_journal(highest);

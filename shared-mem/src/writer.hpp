@@ -14,6 +14,7 @@
 /// Stopped before 6: the next writer takes 3 and 4 back by what 2 tells (recovery.cpp). Stopped after 6: all done.
 
 #include <array>
+#include <memory>
 #include <vector>
 
 #include "patience.hpp"
@@ -107,6 +108,7 @@ struct StoreWriter::Impl {
   std::uint32_t counts_changed = 0;  ///< bit for each table whose count is not written yet
   bool history_has_term = false;
   SeenSlots snapshot_slots;
+  std::weak_ptr<int> attached;  ///< held by the arena that writes in the live area
   bool live_follows = false;    ///< as the applier: the live area is the last applied checkpoint
   std::vector<SlabPool> pools;  ///< one for each table
   struct Replaced {

@@ -18,6 +18,7 @@
 
 #include "descriptor.hpp"
 #include "messages.hpp"
+#include "store_fits.hpp"
 
 namespace understudy::app {
 
@@ -52,7 +53,8 @@ struct Lifecycle::Impl {
   std::uint64_t region_bytes = 0;  ///< 0: as the file says
   std::uint64_t region_offset = 0;
   std::string store;
-  std::string agent_path;  ///< empty: alone
+  shm::StoreSchema built_for;  ///< as the application gave it; no tables: it takes what it finds
+  std::string agent_path;      ///< empty: alone
 
   Callbacks callbacks;
   StatusLine status;  ///< what we tell; its term is the last we were active under
@@ -255,6 +257,7 @@ Result<Lifecycle> Lifecycle::from_environment(const Embedded& embedded) {
   auto impl = std::make_unique<Impl>();
   impl->agent_path = variable("UNDERSTUDY_AGENT").value_or("");
   impl->store = variable("UNDERSTUDY_STORE").value_or(embedded.store.name);
+  impl->built_for = embedded.store;
   impl->region_path = variable("UNDERSTUDY_REGION").value_or("");
   if (impl->agent_path.empty()) {
     if (impl->region_path.empty()) { impl->region_path = embedded.region_path; }
@@ -366,7 +369,11 @@ Result<shm::Store> Lifecycle::open_store(shm::Access access) const {
   const auto bytes = impl_->region_bytes == 0 ? std::nullopt : std::optional(impl_->region_bytes);
   const auto region = shm::Region::open(impl_->region_path, access, bytes, impl_->region_offset);
   if (!region) { return region.error(); }
-  return region.value().store(impl_->store);
+  auto store = region.value().store(impl_->store);
+  if (!store || impl_->built_for.tables.empty()) { return store; }
+  auto fits = check_store_fits(impl_->built_for, store.value().schema(), impl_->region_path);
+  if (!fits) { return fits.error(); }
+  return store;
 }
 
 }  // namespace understudy::app

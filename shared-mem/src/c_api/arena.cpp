@@ -14,12 +14,26 @@ understudy_table_schema understudy_arena_table(uint64_t arena_bytes) {
 
 uint64_t understudy_arena_journal_bytes(uint64_t arena_bytes) { return shm::arena_journal_bytes(arena_bytes); }
 
-understudy_status understudy_arena_attach(understudy_writer* writer, understudy_find_changes find,
-                                          understudy_arena** arena) {
+namespace {
+
+understudy_status attached(understudy_writer* writer, understudy_find_changes find, shm::MixedPages mixed,
+                           understudy_arena** arena) {
   const auto how = find == UNDERSTUDY_FIND_BY_COMPARISON ? shm::FindChanges::ByComparison : shm::FindChanges::Automatic;
-  const auto status = us::c_api::handed_out(shm::Arena::attach(writer->writer, how), arena);
+  const auto status = us::c_api::handed_out(shm::Arena::attach(writer->writer, how, mixed), arena);
   if (status == UNDERSTUDY_OK) { (*arena)->method = (*arena)->arena.method(); }
   return status;
+}
+
+}  // namespace
+
+understudy_status understudy_arena_attach(understudy_writer* writer, understudy_find_changes find,
+                                          understudy_arena** arena) {
+  return attached(writer, find, shm::MixedPages::Refused, arena);
+}
+
+understudy_status understudy_arena_attach_mixed(understudy_writer* writer, understudy_find_changes find,
+                                                understudy_arena** arena) {
+  return attached(writer, find, shm::MixedPages::Accepted, arena);
 }
 
 void understudy_arena_close(understudy_arena* arena) { delete arena; }

@@ -51,6 +51,22 @@ understudy_status understudy_store_table(const understudy_store* store, const ch
   return found ? UNDERSTUDY_OK : told(found.error());
 }
 
+understudy_status understudy_store_table_sized(const understudy_store* store, const char* name, uint32_t key_bytes,
+                                               uint32_t value_bytes, uint32_t* table) {
+  const auto found = store->store.table(name);
+  if (!found) { return told(found.error()); }
+  const auto& schema = store->store.schema().tables[found.value()];
+  if (schema.key_bytes != key_bytes || schema.value_bytes != value_bytes) {
+    return told(us::failure("table \"" + schema.name + "\" of store \"" + store->store.schema().name +
+                                "\" has keys of " + std::to_string(schema.key_bytes) + " and values of " +
+                                std::to_string(schema.value_bytes) + " bytes, and this program was built for " +
+                                std::to_string(key_bytes) + " and " + std::to_string(value_bytes),
+                            us::Errc::BadInput));
+  }
+  *table = found.value();
+  return UNDERSTUDY_OK;
+}
+
 understudy_status understudy_store_get(const understudy_store* store, uint32_t table, const void* key, void* value) {
   const auto* schema = table_of(store->store, table);
   if (schema == nullptr) { return told(no_table(store->store, table)); }

@@ -5,8 +5,10 @@
 
 #include <linux/neighbour.h>
 
+#include <algorithm>
 #include <csignal>
 #include <cstring>
+#include <map>
 #include <set>
 
 #include "standby_bench.hpp"
@@ -33,10 +35,16 @@ class TransferTest : public StandbyBench {
 
   void use(std::vector<std::string> command) {
     spec_ = role_with(std::move(command));
+    transfer_ = std::make_unique<TransferUnit>(io_, config_, *network_, spec_, alarms());
+  }
+  place::RolePlaceCallbacks alarms() {
     place::RolePlaceCallbacks callbacks;
     callbacks.on_application_exit = [this](const std::string&) { ++exits_; };
-    callbacks.on_alarm = [this](const std::string& text, const std::string&) { alarms_.push_back(text); };
-    transfer_ = std::make_unique<TransferUnit>(io_, config_, *network_, spec_, callbacks);
+    callbacks.on_alarm = [this](const std::string& text, const std::string& topic) {
+      alarms_.push_back(text);
+      standing_[topic] = text;
+    };
+    return callbacks;
   }
   /// What an earlier try, of a daemon that is gone, has left running.
   void leave_application(std::vector<std::string> command) {
@@ -67,6 +75,7 @@ class TransferTest : public StandbyBench {
   std::unique_ptr<TransferUnit> transfer_;
   int exits_ = 0;
   std::vector<std::string> alarms_;
+  std::map<std::string, std::string> standing_;  ///< topic -> what was said last; empty: it has ended
 };
 
 TEST_F(TransferTest, WhatIsDiscardedWhileAFormerApplicationStillEndsLeavesNothing) {
@@ -118,6 +127,59 @@ TEST_F(TransferTest, TheRegionOfAnNvdimmIsTakenFromBehindItsInfoBlock) {
   EXPECT_EQ(region->store(net::net_store_name).value().term(), Term{3});
   EXPECT_TRUE(outcome([&](auto done) { transfer_->discard(done); }).ok());
   expect_nothing_left();
+}
+
+TEST_F(TransferTest, ARegionWithAnotherSchemaIsNeitherPreloadedNorServed) {
+  auto schema = place::region_schema(spec_);  // as a guest may write it: sound, and not the role's
+  --schema.stores.front().tables.front().capacity;
+  ASSERT_OK(shm::Region::create(region_path(), spec_.region_bytes, schema));
+  std::optional<Status> refused;
+  transfer_->prepare([&](const Status& prepared) { refused = prepared; });
+  ASSERT_TRUE(run_until([&] { return refused.has_value(); }));
+  ASSERT_FALSE(refused->ok());
+  EXPECT_EQ(refused->error().code, Errc::Refused);
+  EXPECT_NE(refused->error().message.find("was made for another version of role role-2"), std::string::npos)
+      << refused->error().message;
+  bool discarded = false;
+  transfer_->discard([&](const Status& done) { discarded = done.ok(); });
+  EXPECT_TRUE(run_until([&] { return discarded; }));
+  expect_nothing_left();
+
+  place::RolePlace place(io_, spec_, moved_place(config_, spec_), {});
+  EXPECT_EQ(place.open_region().error().code, Errc::Refused);
+}
+
+TEST_F(TransferTest, AFullTableOfAServedRoleIsAnAlarmUntilItHasRoom) {
+  constexpr std::uint64_t room = 4;
+  spec_.application.store = "state";
+  spec_.application.journal_bytes = 64 * 1024;
+  spec_.application.tables = {{"things", 8, 8, room}};
+  spec_.region_bytes = shm::Region::size_needed(place::region_schema(spec_)).value();
+  ASSERT_OK(shm::Region::create(region_path(), spec_.region_bytes, place::region_schema(spec_)));
+  transfer_ = std::make_unique<TransferUnit>(io_, config_, *network_, spec_, alarms());
+  ASSERT_OK(outcome([&](auto done) { transfer_->prepare(done); }));
+  ASSERT_OK(transfer_->finish());
+  ASSERT_OK(outcome([&](auto done) { transfer_->take_over(Term{3}, done); }));
+
+  auto region = shm::Region::open(region_path(), shm::Access::ReadWrite, spec_.region_bytes);
+  ASSERT_TRUE(region.ok()) << region.error().message;
+  auto writer = region->store("state").value().become_writer(Term{3});  // as the application would
+  ASSERT_TRUE(writer.ok()) << writer.error().message;
+  for (std::uint64_t key = 0; key < room; ++key) {
+    ASSERT_TRUE(writer->put(0, shm::as_bytes_of(key), shm::as_bytes_of(key)).ok());
+  }
+  EXPECT_EQ(writer->put(0, shm::as_bytes_of(room), shm::as_bytes_of(room)).error().code, Errc::Full);
+  const auto full = [&] {
+    return std::ranges::find_if(standing_, [](const auto& one) {
+      return one.second.find("table \"things\" of store \"state\" is full: it holds 4 of 4 records") == 0;
+    });
+  };
+  ASSERT_TRUE(run_until([&] { return full() != standing_.end(); })) << ::testing::PrintToString(standing_);
+  const auto topic = full()->first;
+  const std::uint64_t first = 0;
+  ASSERT_TRUE(writer->erase(0, shm::as_bytes_of(first)).ok());
+  EXPECT_TRUE(run_until([&] { return standing_.at(topic).empty(); })) << "it has room again, and the alarm stands";
+  EXPECT_TRUE(outcome([&](auto done) { transfer_->discard(done); }).ok());
 }
 
 TEST_F(TransferTest, AnApplicationThatEndedAfterItWasPreparedIsStartedAgainByTheTakeOver) {

@@ -1,13 +1,15 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: Apache-2.0
 """libunderstudy as a user of its packages meets it: installed into an empty prefix, found by CMake and by pkg-config;
-both examples built against nothing but that prefix count on in one region file; every installed header is used by a
+both examples built against nothing but that prefix count on in one region file, say why when another one runs, and
+describe their store; what the README and the arena's header show is compiled; every installed header is used by a
 strict compiler in C++, the C ones in C too, each by itself, and every C function is there to be linked."""
 # Covers: shared-mem/src/c_api/library.cpp
 
 import concurrent.futures
 import os
 import pathlib
+import re
 import shutil
 import subprocess
 import sys
@@ -47,10 +49,34 @@ int main(int, char** argv) {
   const us::app::CommitMirrored waiting(put.value(), us::boot_now() + std::chrono::seconds(1));
   const auto answer = us::app::commit_mirrored(store, waiting.sequence(), std::chrono::seconds(1)).answer;
   const auto arena = shm::Arena::attach(writer);
+  shm::FullTables full;
+  if (!full.look(region, us::boot_now()).empty()) return 2;
   const us::app::Embedded embedded{argv[1], schema};
   return answer == us::app::CommitMirrored::Answer::Exposed && arena.ok() &&
                  us::app::Lifecycle::from_environment(embedded).ok() ? 0 : 1;
 }
+"""
+# Around what the arena's header shows.
+USES_ARENA = """
+#include <boost/interprocess/managed_external_buffer.hpp>
+#include "understudy/shm/arena.hpp"
+namespace bip = boost::interprocess;
+using namespace understudy::shm;
+void* first_use(StoreWriter& writer) {
+%s
+  return heap.get_address();
+}
+"""
+DESCRIBED = """[role.application]
+name = "counter"
+command = ["{program}"]
+store = "counter"
+journal_kib = 64
+[[role.application.table]]
+name = "counters"
+key_bytes = 8
+value_bytes = 8
+capacity = 16
 """
 USES_C = """
 typedef void (*function)(void);
@@ -86,7 +112,7 @@ def with_pkg_config(prefix, folder):
 
 
 def use_every_header(prefix, folder):
-    """Every header with a strict compiler; what it declares is linked."""
+    """Every header with a strict compiler; what it declares is linked, and what is shown of it is compiled."""
     libdir = next(prefix.rglob("understudy.pc")).parent
     flags = run("pkg-config", "--cflags", "--libs", "understudy", env=os.environ | {"PKG_CONFIG_PATH": str(libdir)})
     link = (*flags.split(), f"-Wl,-rpath,{libdir.parent}")
@@ -105,7 +131,39 @@ def use_every_header(prefix, folder):
                                   USES_C % ", ".join(f"(function)understudy_{name}" for name in names))
     run("cc", "-std=c99", *WARNINGS, "-o", folder / "all-c", folder / "all.c", *link)
     run(folder / "all-c")
+    compile_what_is_shown(prefix, folder, link)
     print(f"{len(cpp)} headers in C++, {len(c)} in C with {len(names)} functions")
+
+
+def compile_what_is_shown(prefix, folder, link):
+    """The README's programs, one reading what the other has written, and the lines of the arena's header."""
+    readme = (ROOT / "shared-mem/README.md").read_text()
+    programs = {}
+    for language, compiler in (("cpp", ("c++", "-std=c++20")), ("c", ("cc", "-std=c99"))):
+        (shown,) = re.findall(rf"```{language}\n(.*?)```", readme, re.DOTALL)
+        source = folder / f"shown.{language}"
+        source.write_text(shown)
+        programs[language] = folder / f"shown-{language}"
+        run(*compiler, *WARNINGS, "-o", programs[language], source, *link)
+    run(programs["cpp"], env=os.environ | {"UNDERSTUDY_REGION": f"{REGION}-shown"})
+    assert run(programs["c"], f"{REGION}-shown").strip() == "7 was seen 1 times"
+    header = (prefix / "include/understudy/shm/arena.hpp").read_text()
+    (shown,) = re.findall(r"((?:^///   .*\n)*^///   Arena arena = .*\n(?:^///   .*\n)*)", header, re.MULTILINE)
+    (folder / "arena.cpp").write_text(USES_ARENA % shown.replace("///", ""))
+    run("c++", "-std=c++20", "-fsyntax-only", f"-I{prefix / 'include'}", folder / "arena.cpp")
+
+
+def check_alone(program):
+    """While one runs, a second one ends and says why; what it describes is what a role's configuration needs."""
+    environment = os.environ | {"UNDERSTUDY_REGION": REGION}
+    with subprocess.Popen([program], stdout=subprocess.PIPE, text=True, env=environment) as first:
+        try:
+            first.stdout.readline()
+            second = subprocess.run([program], text=True, capture_output=True, env=environment, timeout=20)
+            assert second.returncode == 1 and "is being written by another process" in second.stderr, second
+        finally:
+            first.kill()
+    assert run(program, "--describe-store") == DESCRIBED.format(program=program), run(program, "--describe-store")
 
 
 def check_abi(prefix):
@@ -152,9 +210,11 @@ def main():
         # The one that was killed may have counted once more before it died.
         assert counted[0] == 1 and all(a < b <= a + 2 for a, b in zip(counted, counted[1:])), counted
         print(f"C++ and C in turns: {counted}")
+        for program in programs:
+            check_alone(program)
     finally:
         shutil.rmtree(folder)
-        for region in (REGION, f"{REGION}-all"):
+        for region in (REGION, f"{REGION}-all", f"{REGION}-shown"):
             pathlib.Path(region).unlink(missing_ok=True)
 
 

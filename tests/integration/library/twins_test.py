@@ -20,10 +20,12 @@ SPELLED = {
     "Region::inspect": ["region_inspect", "region_inspect_memory"],
     "Region::store": ["store_open"],
     "Store::schema": ["store_schema_of"],
+    "Store::table": ["store_table", "store_table_sized"],  # TypedTable compares sizes in C++
     "Store::scan": ["store_scan", "store_scan_between"],
     "StoreWriter::put": ["writer_put", "writer_put_blob"],
     "StoreWriter::store": [],  # the handle that it was made of
     "JournalReader::read": ["journal_read"],
+    "Arena::attach": ["arena_attach", "arena_attach_mixed"],
     "Arena::empty": ["arena_is_empty"],
     "Lifecycle::from_environment": ["lifecycle_open"],
     "CommitMirrored::check": ["store_commit_mirrored"],

@@ -15,7 +15,9 @@
 /// Two surroundings:
 ///   with an agent (UNDERSTUDY_AGENT names its Unix socket): orders come from there, standing by until one comes.
 ///       The agent may be killed and restarted: the application keeps its state, serves on and connects again.
-///   alone (UNDERSTUDY_AGENT unset): a region file of its own, made when absent; active at the first dispatch().
+///   alone (UNDERSTUDY_AGENT unset): a region file of its own, made when absent; active at the first dispatch(). Nobody
+///       hears failed(), lost_writer() and unfit() then, and nobody raises an alarm when a table is full: the
+///       application tells it itself (shm::FullTables in understudy/shm/full_tables.hpp).
 ///
 /// Threads: one thread uses a Lifecycle. Nothing in here waits: poll fd(), then call dispatch().
 
@@ -39,10 +41,10 @@ enum class Duty : std::uint8_t {
 };
 [[nodiscard]] const char* to_string(Duty duty);
 
-/// The region of an application that runs alone.
+/// The store that an application is built for, and, when it runs alone, the region that it makes.
 struct Embedded {
   std::string region_path;       ///< unless UNDERSTUDY_REGION names another
-  shm::StoreSchema store;        ///< the only store; its name unless UNDERSTUDY_STORE names another
+  shm::StoreSchema store;        ///< alone the only one; its name unless UNDERSTUDY_STORE names another
   std::uint64_t size_bytes = 0;  ///< a power of two; 0: the smallest that fits
 };
 
@@ -91,7 +93,11 @@ class Lifecycle {
 
   [[nodiscard]] const std::string& region_path() const;
   [[nodiscard]] const std::string& store_name() const;
-  /// The store in a fresh mapping. Standing by, open it ReadOnly; the writer needs ReadWrite.
+  /// The store in a fresh mapping. Standing by, open it ReadOnly; the writer needs ReadWrite. Fails as Region::open
+  /// does. With an agent the region is made from group.toml, and in a mirror the guest can write anything into it: its
+  /// tables are compared with Embedded::store's, in order, by name, kind and sizes of keys and values, and the arena by
+  /// being there. Others are OtherSchema: Damaged, the message names what differs. Capacities and sizes are the group's
+  /// to choose. An Embedded::store without tables asks for no comparison: then every size is the region's word.
   [[nodiscard]] Result<shm::Store> open_store(shm::Access access) const;
 
  private:

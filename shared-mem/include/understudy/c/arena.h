@@ -22,14 +22,23 @@ uint64_t understudy_arena_journal_bytes(uint64_t arena_bytes);
 
 typedef struct understudy_arena understudy_arena;
 typedef enum understudy_find_changes {
-  UNDERSTUDY_FIND_AUTOMATIC = 0,    /**< userfaultfd where kernel and mapping allow it, else comparison */
-  UNDERSTUDY_FIND_BY_COMPARISON = 1 /**< each page with its last checkpoint */
+  UNDERSTUDY_FIND_AUTOMATIC = 0, /**< userfaultfd where kernel and mapping allow it, else comparison: what this process
+                                      has written through understudy_arena_memory(), this mapping, and nothing else */
+  UNDERSTUDY_FIND_BY_COMPARISON = 1 /**< each page with its last checkpoint, whoever wrote it */
 } understudy_find_changes;
 
 /** The area as it was at the last checkpoint. The writer must outlive it. NOT_FOUND: the store has no arena. REFUSED:
- * no longer the writer, or not synced. understudy/shm/arena.hpp says what may lie in the area. */
+ *  no longer the writer, not synced, or attached by this writer already. DAMAGED: its pages are of several checkpoints,
+ *  since somebody has forced an unfinished copy to serve. What another process writes in the area, or this one through
+ *  another mapping, is not seen unless UNDERSTUDY_FIND_BY_COMPARISON finds it. What lies in the area is as trusted as
+ *  who wrote it, after a movement a guest: nobody has checked its offsets and sizes. understudy/shm/arena.hpp says what
+ *  may lie in it. */
 understudy_status understudy_arena_attach(understudy_writer* writer, understudy_find_changes find,
                                           understudy_arena** arena);
+/** The same, and pages of several checkpoints are no reason to refuse: for who begins an empty arena in it, or looks
+ *  with care what can be saved. The next checkpoint makes it one whole again. */
+understudy_status understudy_arena_attach_mixed(understudy_writer* writer, understudy_find_changes find,
+                                                understudy_arena** arena);
 /** Without understudy_arena_detach(): what was written after the last checkpoint is as if it had never been. */
 void understudy_arena_close(understudy_arena* arena);
 /** Page aligned; NULL and 0 bytes after understudy_arena_detach(). `bytes` may be NULL. */

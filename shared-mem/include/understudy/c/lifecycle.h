@@ -36,8 +36,9 @@ typedef struct understudy_callbacks {
 } understudy_callbacks;
 
 /** With an agent (UNDERSTUDY_AGENT is set) its region is used; alone: `path` with the one store `schema`, made when
- *  absent, `size_bytes` as for understudy_region_create. An agent that is not there (yet) is no error: the application
- *  stands by and tries again. BAD_INPUT: a variable is missing or not what it should be. */
+ *  absent, `size_bytes` as for understudy_region_create. `schema` is what the program is built for, and
+ *  understudy_lifecycle_open_store() holds the agent's region to it. An agent that is not there (yet) is no error: the
+ *  application stands by and tries again. BAD_INPUT: a variable is missing or not what it should be. */
 understudy_status understudy_lifecycle_open(const char* path, const understudy_store_schema* schema,
                                             uint64_t size_bytes, understudy_lifecycle** lifecycle);
 /** Leaves the agent; stores that were opened from it stay open. */
@@ -58,14 +59,20 @@ int understudy_lifecycle_connected(const understudy_lifecycle* lifecycle); /**< 
 const char* understudy_lifecycle_region_path(const understudy_lifecycle* lifecycle);
 /** The name of the store that is this application's. Valid as long as the handle. */
 const char* understudy_lifecycle_store_name(const understudy_lifecycle* lifecycle);
-/** The store in a fresh mapping; its writer needs `writable`. Fails as understudy_region_open. */
+/** The store in a fresh mapping; its writer needs `writable`. Fails as understudy_region_open. DAMAGED also: of another
+ *  schema than the one given to understudy_lifecycle_open(), by number, names, kinds and sizes of keys and values of
+ *  its tables; capacities, the journal's and the arena's size are the group's to choose. So every get and put of a
+ *  store that was opened here has the sizes that the program is built for, whatever group.toml says and a guest has
+ *  written. Without tables in that schema nothing is compared, and every size is the region's word:
+ *  understudy_store_table_sized(). */
 understudy_status understudy_lifecycle_open_store(const understudy_lifecycle* lifecycle, int writable,
                                                   understudy_store** store);
 /** Before understudy_lifecycle_ready(): a movement may freeze this application only after its
  *  understudy_lifecycle_quiesced(); one whose deadline passes first is rolled back. */
 void understudy_lifecycle_needs_quiescing(understudy_lifecycle* lifecycle);
 
-/* The application's reports. Each is sent now, or with the next connection to the agent. */
+/* The application's reports. Each is sent now, or with the next connection to the agent. Alone nobody hears them, and
+ * nobody raises an alarm when a table is full (understudy_store_refused_full()): the application tells it itself. */
 
 /** Standing by and able to become active. */
 void understudy_lifecycle_ready(understudy_lifecycle* lifecycle);

@@ -26,8 +26,16 @@ const understudy_store_schema* understudy_store_schema_of(const understudy_store
 /** The index of the table of that name, for all functions below. NOT_FOUND: there is none; `*table` stays as it is. */
 understudy_status understudy_store_table(const understudy_store* store, const char* name, uint32_t* table);
 
-/* `key` and `value` have exactly the table's sizes, in every function that does not say another one. BAD_INPUT: no such
- * table, or one of another kind. */
+/** The same, for a program that is built for keys and values of these sizes (of a blob table: for values of at most
+ *  `value_bytes`). BAD_INPUT: the region's are others, the message names them; `*table` stays as it is. */
+understudy_status understudy_store_table_sized(const understudy_store* store, const char* name, uint32_t key_bytes,
+                                               uint32_t value_bytes, uint32_t* table);
+
+/* `key` and `value` have exactly the table's sizes, in every function that does not say another one: the sizes that the
+ * region's schema says. Whoever wrote the region chose them, so they are compared once with what the program is built
+ * for: by understudy_lifecycle_open_store(), by `wanted` of understudy_region_open_wanted(), or by
+ * understudy_store_table_sized(). Otherwise a get may write more bytes than `value` has. BAD_INPUT: no such table, or
+ * one of another kind. */
 
 /** Copies the committed value. NOT_FOUND: there is none; `value` may be written all the same. */
 understudy_status understudy_store_get(const understudy_store* store, uint32_t table, const void* key, void* value);

@@ -1,7 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 /// Tells an operator of tables that refused puts because they were full (Store::refused_full). The writer may be a
-/// program that tells nobody; whoever watches its region does it with this.
+/// program that tells nobody; whoever watches its region does it with this. Under an agent the agent does, once a
+/// second, and its alarm is the control-server's event. An application that runs alone is watched by nobody: it looks
+/// itself, now and then, and writes what it is told into its log.
+///
+///   for (const auto& news : full.look(region, boot_now())) {
+///     log(news.sentence.empty() ? news.topic + " has room again" : news.sentence);
+///   }
 
 #include <chrono>
 #include <map>

@@ -148,8 +148,8 @@ static_assert(sizeof(CommitLine) == cache_line_bytes);
 static_assert(offsetof(CommitLine, ends) == 32);
 inline constexpr std::uint64_t sync_snapshot = ~std::uint64_t{0};
 
-/// What the mirror acknowledged, and what the sender asks of the writer. Written by: the agent's sender only, each a
-/// word of its own, so nothing can be half.
+/// What the mirror acknowledged, and what the sender asks of the writer. Written by: the agent's sender, each a word of
+/// its own, so nothing can be half; who becomes the writer clears a `mirrored` above its commit point.
 ///   `throttle`: journal position up to which the sender has read | a beat, 1 to 7; 0: nothing is asked (rule 23). A
 ///   writer waits where it would lap that position, for as long as its own patience says (throttle.cpp): a request, no
 ///   part of the state, and no promise. Whoever does not know the word neither writes nor reads it, so that both kinds
@@ -210,11 +210,16 @@ static_assert(sizeof(TableState) == 16);
 ///   `live_up_to`: every page whose newest committed copy has a sequence up to this is that copy in the live area, and
 ///   zeros where there is none. arena_unknown: an application may write in it; nothing is known of any page.
 ///   If the writer dies: what is not known is compared and copied by the next one (Arena::attach).
+///   `mixed`: not 0: an unfinished copy was accepted, its pages are of several checkpoints. Set before the sync mark
+///   goes; 0 again by a full snapshot, or by a checkpoint of an application that was told. Whoever does not know the
+///   word neither writes nor reads it, so that both kinds of programs get along in one layout version.
 struct ArenaLine {
   std::uint64_t live_up_to;
-  std::uint64_t reserved[31];
+  std::uint64_t mixed;
+  std::uint64_t reserved[30];
 };
 static_assert(sizeof(ArenaLine) == 256);
+static_assert(offsetof(ArenaLine, mixed) == 8);
 inline constexpr std::uint64_t arena_unknown = ~std::uint64_t{0};
 
 struct StoreControl {

@@ -133,7 +133,7 @@ class Store {
   [[nodiscard]] const StoreSchema& schema() const;          ///< as stored in the region, checked
   Result<TableIndex> table(const std::string& name) const;  ///< NotFound: no such table
 
-  /// Copies the committed value of `key` to `value` (exact sizes). NotFound when there is none.
+  /// Copies the committed value of `key` to `value` (exact sizes). NotFound: none; `value` may be written all the same.
   Status get(TableIndex table, Bytes key, std::span<std::byte> value) const;
   /// Many keys at once: `keys` and `values` hold them back to back, found[i] is 1 or 0. Several times faster than get()
   /// one by one when the table is larger than the processor's caches. Returns how many were found.
@@ -152,7 +152,7 @@ class Store {
   /// rest (foreign bytes: a writer is not that fast).
   [[nodiscard]] std::uint64_t count(TableIndex table) const;
   [[nodiscard]] std::uint64_t capacity(TableIndex table) const;      ///< as it is now; 0: no such table
-  [[nodiscard]] std::uint64_t refused_full(TableIndex table) const;  ///< puts refused so far because it was full
+  [[nodiscard]] std::uint64_t refused_full(TableIndex table) const;  ///< as full, so far: shm::FullTables
 
   struct Record {
     Bytes key;
@@ -289,7 +289,7 @@ class StoreWriter {
   std::unique_ptr<Impl> impl_;
 };
 
-/// Reads committed journal entries as they lie in memory, for replication, hot installation and preloading.
+/// Reads committed journal entries as they lie in memory. Who was Lapped: the recipe is at the end of this header.
 class JournalReader {
  public:
   /// Starts after `after`. Lapped from the start is told by the first read.
@@ -362,3 +362,15 @@ Bytes as_bytes_of(const T& object) {
 }
 
 }  // namespace understudy::shm
+
+/// Following a store into a copy of one's own, from nothing and whenever the reader was Lapped:
+///
+///   const Sequence from = store.committed();        1  first the position,
+///   store.scan(table, {}, ...);                     2  then every table: keep what is shown,
+///                                                   3  drop from the copy what no scan has shown,
+///   JournalReader reader(store, from);              4  and follow from where 1 was: put is put, erase is erase.
+///
+/// The scan shows some changes behind `from` already, and 4 brings them again: the same record in the end. Not the
+/// other way round: of what changes between a scan and a later committed() nothing tells; and what was erased is shown
+/// by no scan, so without 3 it stays in the copy for ever. When 4 has come to the committed() of after the scan, the
+/// copy is the store at that sequence. Until then it may be ahead in some records, so nobody is served from it.

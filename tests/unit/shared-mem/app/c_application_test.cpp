@@ -9,6 +9,8 @@
 #include <chrono>
 #include <cstring>
 #include <filesystem>
+#include <fstream>
+#include <iterator>
 #include <optional>
 
 #include "process.hpp"
@@ -33,8 +35,9 @@ class CApplication : public testing::Test, protected test::SupervisorBench {
     }
     std::filesystem::remove_all(directory_);
   }
-  void start(const std::vector<std::string>& command, const std::string& store, bool with_region = true) {
-    const shm::RegionSchema schema{{{store, {{"counters", 8, 8, 16}}, 64 * 1024}}};
+  void start(const std::vector<std::string>& command, const std::string& store, bool with_region = true,
+             const shm::TableSchema& table = {"counters", 8, 8, 16}) {
+    const shm::RegionSchema schema{{{store, {table}, 64 * 1024}}};
     ApplicationOptions options;
     options.name = "app";
     options.command = command;
@@ -59,6 +62,11 @@ class CApplication : public testing::Test, protected test::SupervisorBench {
     ASSERT_TRUE(exit_);
     EXPECT_TRUE(exit_->known && exit_->signal == 0 && exit_->status == 0) << exit_->describe();
   }
+  /// What it has printed, to either.
+  [[nodiscard]] std::string told() const {
+    std::ifstream log(directory_ + "/app.log");
+    return {std::istreambuf_iterator<char>(log), {}};
+  }
   [[nodiscard]] shm::Store store(const std::string& name) const { return region_->store(name).value(); }
 
   std::string directory_;
@@ -72,13 +80,27 @@ TEST_F(CApplication, TheExampleCountsOnThroughAMovementThatIsRolledBack) {
   const auto counted = [&] {
     const std::uint64_t key = 1;
     std::uint64_t count = 0;
-    static_cast<void>(counters.get(0, shm::as_bytes_of(key), std::as_writable_bytes(std::span(&count, 1))));
-    return count;
+    const auto got = counters.get(0, shm::as_bytes_of(key), std::as_writable_bytes(std::span(&count, 1)));
+    EXPECT_TRUE(got || got.error().code == Errc::NotFound) << got.error().message;
+    return got ? count : 0;
   };
   EXPECT_EQ(counted(), 0U) << "standing by";
   ASSERT_TRUE(activate(3));
   EXPECT_EQ(supervisor_->status().term, Term{3});
   ASSERT_TRUE(run_until([&] { return counted() >= 1; }));
+
+  // A count is told outside only when the mirror holds it.
+  auto agents = store("counter");
+  EXPECT_TRUE(run_until([&] { return told().find("1 EXPOSED\n") != std::string::npos; })) << told();
+  const Sequence held = counters.committed();
+  ASSERT_TRUE(agents.set_mirrored({true, held}));
+  EXPECT_TRUE(run_until([&] { return told().find("not told: the mirror of store") != std::string::npos; })) << told();
+  ASSERT_TRUE(agents.set_mirrored({true, Sequence{held.value + 1000}}));
+  EXPECT_TRUE(run_until([&] {
+    const auto all = told();
+    const auto last = all.rfind("not told");
+    return all.find_first_of("0123456789", all.find('\n', last)) != std::string::npos;
+  })) << told();
 
   ASSERT_TRUE(quiesce());
   EXPECT_TRUE(supervisor_->status().quiesced);
@@ -91,6 +113,24 @@ TEST_F(CApplication, TheExampleCountsOnThroughAMovementThatIsRolledBack) {
   EXPECT_EQ(supervisor_->status().duty, Duty::StandingBy);
   const auto given_up = counters.become_writer(Term{4});
   EXPECT_TRUE(given_up) << "it has closed its writer: " << given_up.error().message;
+  stop();
+}
+
+/// A get copies as many bytes as the region says: into an object of 8 no store of others may come.
+TEST_F(CApplication, AStoreOfOtherSizesThanItsOwnIsNotOpened) {
+  start({COUNTER_C}, "counter", true, {"counters", 8, 4096, 4});
+  {
+    auto others = store("counter").become_writer(Term{1}).value();
+    const std::uint64_t key = 1;
+    const std::vector<std::byte> value(4096, std::byte{0x41});
+    ASSERT_TRUE(others.put(0, shm::as_bytes_of(key), value));
+  }
+  const auto refused = activate(3);
+  ASSERT_FALSE(refused) << "it has 8 bytes for a value of 4096";
+  EXPECT_EQ(refused.error().code, Errc::Refused);
+  EXPECT_NE(refused.error().message.find("of another schema than this program's"), std::string::npos)
+      << refused.error().message;
+  EXPECT_EQ(store("counter").committed(), Sequence{1}) << "and is left alone";
   stop();
 }
 

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // An application's side, against an agent that is nothing but a socket and lines.
+/// Covers: shared-mem/src/app/store_fits.cpp
 #include <gtest/gtest.h>
 #include <poll.h>
 #include <sys/socket.h>
@@ -278,6 +279,50 @@ TEST_F(LifecycleClient, OpensTheRegionThatLiesBehindAnInfoBlock) {
   EXPECT_TRUE(store) << store.error().message;
   ::setenv("UNDERSTUDY_REGION_OFFSET", "2 MiB", 1);
   EXPECT_EQ(Lifecycle::from_environment(embedded_).error().code, Errc::BadInput);
+}
+
+TEST_F(LifecycleClient, WithAnAgentOtherTablesThanItsOwnAreNoStoreOfIts) {
+  with_agent();
+  const auto opened_in = [&](const shm::StoreSchema& store) {
+    const shm::RegionSchema schema{{store}};
+    EXPECT_TRUE(shm::Region::create(directory_ + "/region", 1 << 20, schema));
+    const auto opened = open().open_store(shm::Access::ReadOnly);
+    return opened ? std::string() : std::to_string(static_cast<int>(opened.error().code)) + opened.error().message;
+  };
+  const auto other = std::to_string(static_cast<int>(Errc::Damaged)) + "the store \"things\" of " + directory_ +
+                     "/region is of another schema than this program's: ";
+  const auto& own = embedded_.store;
+  const auto with = [&](const shm::TableSchema& table) {
+    return shm::StoreSchema{own.name, {table}, own.journal_bytes};
+  };
+  EXPECT_EQ(opened_in(own), "");
+  EXPECT_EQ(opened_in({own.name, {{"numbers", 8, 8, 100, shm::TableKind::Hashed, 200}}, 128 * 1024}), "")
+      << "how much fits is the group's to choose";
+  EXPECT_EQ(opened_in(with({"numbers", 8, 1024, 64}))
+                .find(other + "number 0 is a hashed table \"numbers\" with keys of 8 "
+                              "and values of 1024 bytes, and this program was built for a "
+                              "hashed table \"numbers\" with keys of 8 and values of 8"),
+            0U);
+  EXPECT_EQ(opened_in(with({"numbers", 16, 8, 64})).find(other), 0U);
+  EXPECT_EQ(opened_in(with({"others", 8, 8, 64})).find(other), 0U);
+  EXPECT_EQ(opened_in(with({"numbers", 8, 8, 64, shm::TableKind::Dense})).find(other), 0U);
+  EXPECT_EQ(opened_in({own.name, {own.tables[0], {"more", 8, 8, 64}}, 64 * 1024}).find(other + "it has 2 tables"), 0U);
+  embedded_.store.tables.clear();
+  EXPECT_EQ(opened_in(with({"numbers", 8, 1024, 64})), "") << "it asked for no comparison";
+}
+
+TEST_F(LifecycleClient, WithAnAgentAnArenaIsThereOrNot) {
+  with_agent();
+  const auto without = embedded_.store;
+  auto pages = without;
+  pages.tables.push_back(shm::arena_table(4));
+  auto arena = pages;
+  arena.arena_bytes = 4 * shm::arena_page_bytes;
+  embedded_.store = arena;
+  ASSERT_TRUE(shm::Region::create(directory_ + "/region", 1 << 20, {{pages}}));
+  EXPECT_EQ(open().open_store(shm::Access::ReadOnly).error().code, Errc::Damaged);
+  ASSERT_TRUE(shm::Region::create(directory_ + "/region", 1 << 20, {{arena}}));
+  EXPECT_TRUE(open().open_store(shm::Access::ReadOnly));
 }
 
 TEST_F(LifecycleClient, AloneItMakesItsRegionAndIsActiveAtOnce) {

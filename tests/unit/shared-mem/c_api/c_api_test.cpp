@@ -16,6 +16,7 @@
 #include <vector>
 
 #include "understudy/shm/layout.hpp"
+#include "understudy/shm/region.hpp"
 #include "understudy/understudy.h"
 
 namespace {
@@ -356,6 +357,8 @@ TEST(CApiArena, WhatIsCheckpointedIsThereAgain) {
     ASSERT_EQ(understudy_arena_attach(writer, find, &arena), UNDERSTUDY_OK) << understudy_last_error();
     EXPECT_EQ(understudy_arena_is_empty(arena), find == UNDERSTUDY_FIND_AUTOMATIC ? 1 : 0);
     EXPECT_STRNE(understudy_arena_method(arena), "");
+    understudy_arena* second = nullptr;
+    EXPECT_EQ(understudy_arena_attach(writer, find, &second), UNDERSTUDY_REFUSED) << "beside a live one";
     std::size_t size = 0;
     auto* memory = static_cast<unsigned char*>(understudy_arena_memory(arena, &size));
     ASSERT_EQ(size, bytes);
@@ -373,6 +376,21 @@ TEST(CApiArena, WhatIsCheckpointedIsThereAgain) {
   EXPECT_EQ(understudy_arena_detach(arena, nullptr), UNDERSTUDY_OK);
   EXPECT_EQ(understudy_arena_memory(arena, nullptr), nullptr);
   EXPECT_EQ(understudy_arena_checkpoint(arena, nullptr), UNDERSTUDY_BAD_INPUT);
+  understudy_arena_close(arena);
+  understudy_writer_close(writer);
+
+  {  // an unfinished copy that is forced to serve
+    auto agents = understudy::shm::Region::open(path, understudy::shm::Access::ReadWrite).value().store("heap").value();
+    ASSERT_TRUE(agents.become_writer(understudy::Term{2}).value().begin_sync(true));
+  }
+  ASSERT_EQ(understudy_store_become_writer(store, 2, &writer), UNDERSTUDY_OK);
+  ASSERT_EQ(understudy_writer_accept_unsynced(writer), UNDERSTUDY_OK) << understudy_last_error();
+  EXPECT_EQ(understudy_arena_attach(writer, UNDERSTUDY_FIND_AUTOMATIC, &arena), UNDERSTUDY_DAMAGED);
+  ASSERT_EQ(understudy_arena_attach_mixed(writer, UNDERSTUDY_FIND_AUTOMATIC, &arena), UNDERSTUDY_OK)
+      << understudy_last_error();
+  EXPECT_EQ(understudy_arena_checkpoint(arena, nullptr), UNDERSTUDY_OK);
+  understudy_arena_close(arena);
+  EXPECT_EQ(understudy_arena_attach(writer, UNDERSTUDY_FIND_AUTOMATIC, &arena), UNDERSTUDY_OK);
   understudy_arena_close(arena);
   understudy_writer_close(writer);
   understudy_store_close(store);

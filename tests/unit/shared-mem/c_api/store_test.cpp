@@ -75,6 +75,19 @@ TEST_F(CStore, TellsItsSchema) {
   EXPECT_EQ(found->journal_bytes, 65536U);
 }
 
+TEST_F(CStore, ATableOfOtherSizesThanTheProgramsIsNotTaken) {
+  std::uint32_t table = 99;
+  EXPECT_EQ(understudy_store_table_sized(store_, "items", 8, 4, &table), UNDERSTUDY_BAD_INPUT);
+  EXPECT_THAT(understudy_last_error(),
+              HasSubstr("has keys of 8 and values of 8 bytes, and this program was built for 8 "
+                        "and 4"));
+  EXPECT_EQ(understudy_store_table_sized(store_, "items", 4, 8, &table), UNDERSTUDY_BAD_INPUT);
+  EXPECT_EQ(understudy_store_table_sized(store_, "none", 8, 8, &table), UNDERSTUDY_NOT_FOUND);
+  EXPECT_EQ(table, 99U);
+  EXPECT_EQ(understudy_store_table_sized(store_, "texts", 8, 100, &table), UNDERSTUDY_OK) << understudy_last_error();
+  EXPECT_EQ(table, 1U);
+}
+
 TEST_F(CStore, TellsWhoWroteItAndWhen) {
   EXPECT_EQ(understudy_store_epoch(store_), 1U);
   put(1, 1);
