@@ -48,14 +48,14 @@ def operator(state, binaries, *arguments, timeout=10):
 
 
 def status(state, binaries):
-    """Also while nobody decides (status 3): then its roles are "unknown"."""
+    """Also while nobody decides (status 3: its roles are "unknown") and while a role is in danger (4)."""
     command, environment = operator_command(state, binaries, "status", "--json")
-    return json.loads(run(command, timeout=10, env=environment, accepted=(0, 3)))
+    return json.loads(run(command, timeout=10, env=environment, accepted=(0, 3, 4)))
 
 
 def events(state, binaries):
     """All events so far, oldest first."""
-    lines = operator(state, binaries, "events", "--json").splitlines()
+    lines = operator(state, binaries, "events", "--json", "--last", "0").splitlines()
     return [json.loads(line) for line in lines if line.strip()]
 
 
