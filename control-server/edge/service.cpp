@@ -70,15 +70,25 @@ Status ControlService::open_store() {
   if (!store) { return store.error(); }
   store_ = std::make_unique<WatchedStore>(std::move(store).value());
   patient_.use(*store_);
-  probe_store();
   return events_.use(*store_);
 }
 
 /// A group may be quiet for months: that its store takes nothing must be seen before a takeover is to be stored.
 void ControlService::probe_store() {
-  const bool failed = !store_->problem().empty();
-  const auto done = store_->probe(wall_now_ns());
-  if (!done && !failed) { log::error("the state store cannot be written: {}", log::describe(done.error())); }
+  if (store_) {
+    const bool failed = !store_->problem().empty();
+    const auto done = store_->probe(wall_now_ns());
+    if (!done && !failed) { log::error("the state store cannot be written: {}", log::describe(done.error())); }
+  } else if (etcd_) {
+    store_worker_->add([this, store = etcd_, deciding = std::weak_ptr(deciding_)] {
+      if (deciding.expired()) { return; }
+      boost::asio::post(io_, [this, deciding, done = store->keep("probe", std::to_string(wall_now_ns()))] {
+        if (deciding.expired()) { return; }
+        const bool ours = done || done.error().code != Errc::Expired;  // else another leads, and writes
+        etcd_problem_ = done || !ours ? "" : done.error().message;
+      });
+    });
+  }
   probe_timer_.expires_after(kProbeEvery);
   probe_timer_.async_wait([this, alive = std::weak_ptr(alive_)](const boost::system::error_code& error) {
     if (!error && !alive.expired()) { probe_store(); }
@@ -98,6 +108,7 @@ Status ControlService::open_edges() {
   api_ = std::move(api).value();
   if (config_.tls.wire.plain_text) { tell_alarm("tls", {}, link::tls::plain_text_alarm); }
   watch_certificates();
+  probe_store();
   if (store_) { begin_deciding(state); }
   if (auto watching = watch_blades(); !watching) { return watching; }
   if (auto watching = watch_witnesses(); !watching) { return watching; }

@@ -157,6 +157,7 @@ class ControlService {
   std::map<RoleId, std::pair<Place, Term>> last_known_;  ///< of the time when we led
   boost::asio::steady_timer tenure_timer_;
   boost::asio::steady_timer probe_timer_;
+  std::string etcd_problem_;  ///< why the last probe was not written; empty: it was
   PatientWrites patient_;
   EventLog events_;
   Commands commands_;

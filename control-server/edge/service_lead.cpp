@@ -105,6 +105,7 @@ void ControlService::stop_deciding(const std::string& why) {
   leadership_.reset();
   tenure_timer_.cancel();
   patient_.stop();
+  etcd_problem_.clear();
   timer_.cancel();
   const bool decided = group_.has_value();
   deciding_.reset();
@@ -204,14 +205,15 @@ link::GroupStatus ControlService::status() const {
 
 /// Of a store that takes nothing; that it does not answer at all is told before.
 std::string ControlService::storing_alarm() const {
-  const bool store_fails = store_ && !store_->problem().empty();
-  if (!store_fails && !(group_ && events_.failing())) { return ""; }
-  const auto where = store_ ? "the state store " + config_.state_path : std::string("etcd");
-  return where +
+  auto problem = store_ ? store_->problem() : etcd_problem_;
+  if (problem.empty() && group_ && events_.failing()) { problem = events_.problem(); }
+  if (problem.empty()) { return ""; }
+  return (store_ ? "the state store " + config_.state_path : std::string("etcd")) +
          " cannot be written: no decision can be stored, so nothing fails over automatically, and no command is "
          "carried "
-         "out; roles serve on. Look at its disk (is it full, was it remounted read-only?): " +
-         (store_fails ? store_->problem() : events_.problem());
+         "out; roles serve on. Look at " +
+         (store_ ? "its disk (is it full, was it remounted read-only?): " : "its members (etcdctl alarm list): ") +
+         problem;
 }
 
 void ControlService::add_control_servers(link::GroupStatus& status) const {
