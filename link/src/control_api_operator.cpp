@@ -27,7 +27,7 @@ std::vector<std::string> split(const std::string& addresses) {
 }
 
 constexpr const char* nobody_reached =
-    ". While no control-server runs nothing fails over, until one is back; roles serve on where they are";
+    "; while no control-server runs nothing fails over, until one is back; roles serve on where they are";
 
 bool may_be_elsewhere(const grpc::Status& status) {
   return status.error_code() == grpc::StatusCode::UNAVAILABLE ||
