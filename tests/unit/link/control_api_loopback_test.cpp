@@ -311,7 +311,7 @@ TEST_F(ControlApiLoopback, OperatorsGetStatusAndClearAnswers) {
   ASSERT_FALSE(refused.ok());
   EXPECT_EQ(refused.error().message, "no role role-9");
   EXPECT_EQ(refused.error().code, Errc::NotFound);
-  const auto ended = with_loop([&] { return client.move_role(RoleId{"role-8"}, ""); });
+  const auto ended = with_loop([&] { return client.move_role(RoleId{"role-8"}, "tests"); });
   ASSERT_FALSE(ended.ok()) << "whose tenure has ended says who leads";
   EXPECT_NE(ended.error().message.find("does not lead"), std::string::npos) << ended.error().message;
   EXPECT_EQ(with_loop([&] { return client.let_back(BladeId{"blade-3"}, "mended"); }).value(), "blade-3 is back");
