@@ -2,6 +2,7 @@
 /// BfdService with BFD speakers of other people's making: BIRD (with and without authentication) and FRR's bfdd. What
 /// went over the cable is captured by tcpdump and read by tshark's dissector.
 /// Covers: link/src/bfd_authentication.cpp, link/src/bfd_sockets.cpp
+#include <gtest/gtest-spi.h>
 #include <sys/stat.h>
 
 #include <algorithm>
