@@ -5,6 +5,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include <atomic>
 #include <cstdio>
 #include <deque>
 #include <thread>
@@ -16,6 +17,8 @@ namespace understudy::cli {
 namespace {
 
 using link::OperatorClient;
+
+constexpr std::size_t kWatched = 10;  ///< events below a live table
 
 int complain(const Error& error) {
   std::fprintf(stderr, "understudy: %s\n", error.message.c_str());
@@ -51,10 +54,10 @@ int show_status(const Control& control, bool json) {
   if (!status) { return complain(status.error()); }
   const auto text = json ? status_json(status.value()) + "\n" : status_text(status.value(), wall_now_ns());
   std::fputs(text.c_str(), stdout);
-  return status->control_alarm.empty() ? 0 : kNobodyDecides;
+  return status_exit(status.value());
 }
 
-int show_events(const Control& control, std::uint64_t since, bool follow, bool json) {
+int show_events(const Control& control, const EventsWanted& wanted, bool json) {
   const auto stop = block_stop_signals();
   OperatorClient client(control.address, control.wire);
   EventLines lines;
@@ -62,7 +65,7 @@ int show_events(const Control& control, std::uint64_t since, bool follow, bool j
     const auto line = (json ? event_json(event) : lines.text(event)) + "\n";
     return std::fputs(line.c_str(), stdout) >= 0 && std::fflush(stdout) == 0;
   };
-  bool stopped = false;
+  std::atomic<bool> stopped = false;
   Status done;
   std::jthread waiter([&](const std::stop_token& finished) {
     const timespec moment{0, 50'000'000};
@@ -73,7 +76,27 @@ int show_events(const Control& control, std::uint64_t since, bool follow, bool j
       return;
     }
   });
-  done = client.watch_events(since, follow, print);
+  // What is there comes first, and is cut to the last ones here too: a filter's matches are counted, and an older
+  // control-server sends all.
+  std::uint64_t seen = wanted.since;
+  std::deque<link::EventRecord> there;
+  done = client.watch_events(
+      seen, false,
+      [&](const link::EventRecord& event) {
+        seen = event.id;
+        if (!wanted.filter.takes(event)) { return true; }
+        if (wanted.last == 0) { return print(event); }
+        there.push_back(event);
+        if (there.size() > wanted.last) { there.pop_front(); }
+        return true;
+      },
+      wanted.filter.takes_all() ? wanted.last : 0);
+  bool printing = done.ok();
+  for (const auto& event : there) { printing = printing && print(event); }
+  if (printing && wanted.follow && !stopped) {
+    done = client.watch_events(
+        seen, true, [&](const link::EventRecord& event) { return !wanted.filter.takes(event) || print(event); });
+  }
   waiter.request_stop();
   waiter.join();
   if (!done && !stopped) { return complain(done.error()); }
@@ -91,12 +114,15 @@ int watch(const Control& control) {
     const auto status = client.status();
     std::string screen = terminal ? "\x1b[H\x1b[2J" : "";
     if (status) {
-      (void)client.watch_events(last, false, [&](const link::EventRecord& event) {
-        last = event.id;
-        recent.push_back(lines.text(event));
-        if (recent.size() > 10) { recent.pop_front(); }
-        return true;
-      });
+      (void)client.watch_events(
+          last, false,
+          [&](const link::EventRecord& event) {
+            last = event.id;
+            recent.push_back(lines.text(event));
+            if (recent.size() > kWatched) { recent.pop_front(); }
+            return true;
+          },
+          last == 0 ? kWatched : 0);
       screen += status_text(status.value(), wall_now_ns()) + "\n";
       for (const auto& line : recent) { screen += line + "\n"; }
     } else {

@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <string>
 
+#include "render.hpp"
 #include "understudy/link/tls_credentials.hpp"
 
 namespace understudy::cli {
@@ -16,11 +17,18 @@ struct Control {
   link::tls::Wire wire;
 };
 
-/// Of show_status: it was shown, and nobody decides (the status says why).
-inline constexpr int kNobodyDecides = 3;
-
+/// Also kNobodyDecides and kInDanger of render.hpp: it was shown.
 int show_status(const Control& control, bool json);
-int show_events(const Control& control, std::uint64_t since, bool follow, bool json);
+
+inline constexpr std::uint64_t kLastEvents = 200;  ///< when nobody says how many
+
+struct EventsWanted {
+  std::uint64_t since = 0;  ///< only events with a larger id
+  std::uint64_t last = 0;   ///< of those that are there: so many at most, the newest; 0: all
+  bool follow = false;
+  EventFilter filter;
+};
+int show_events(const Control& control, const EventsWanted& wanted, bool json);
 /// A live table until ctrl-c. Goes on, and says so, while the control-server cannot be reached.
 int watch(const Control& control);
 /// `reason` is written into the event log.

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /// understudy: what an operator sees and orders. Exit status: 0 done, 1 not done or the control-server cannot be
-/// reached (one line says why), 2 wrong usage, 3 (status) shown, and nobody decides.
+/// reached (one line says why), 2 wrong usage; of status, when it is shown: 3 nobody decides, 4 a role is lost, has no
+/// mirror, or waits to be taken over.
 #include <unistd.h>
 
 #include <CLI/CLI.hpp>
@@ -67,8 +68,8 @@ int main(int argc, char** argv) {
   app.fallthrough();
 
   bool json = false;
-  bool follow = false;
-  std::uint64_t since = 0;
+  understudy::cli::EventsWanted wanted;
+  std::string severity = "info";
   std::string word;
   std::string reason;
   const auto changes = [&reason](CLI::App* command) {
@@ -78,8 +79,17 @@ int main(int argc, char** argv) {
   status->add_flag("--json", json, "one JSON object");
   auto* events = app.add_subcommand("events", "what happened, oldest first");
   events->add_flag("--json", json, "one JSON object a line");
-  events->add_flag("--follow", follow, "stay and show what comes");
-  events->add_option("--since", since, "only events with a larger id")->check(is_number)->capture_default_str();
+  events->add_flag("--follow", wanted.follow, "stay and show what comes");
+  const auto* since = events->add_option("--since", wanted.since, "only events with a larger id")
+                          ->check(is_number)
+                          ->capture_default_str();
+  const auto* last =
+      events->add_option("--last", wanted.last, "the newest so many; 0: all. Without --last and --since: 200")
+          ->check(is_number);
+  events->add_option("--role", wanted.filter.role, "only events of this role");
+  events->add_option("--severity", severity, "only events as bad as this: info, warning or alarm")
+      ->check(CLI::IsMember({"info", "warning", "alarm"}))
+      ->capture_default_str();
   auto* watch = app.add_subcommand("watch", "a live table, until ctrl-c");
   auto* move = app.add_subcommand("move", "move a role from its mirror to the standby's host");
   move->add_option("ROLE", word, "the role's name")->required();
@@ -109,7 +119,11 @@ int main(int argc, char** argv) {
 
   if (pki.parsed()) { return pki.run(); }
   if (status->parsed()) { return understudy::cli::show_status(control, json); }
-  if (events->parsed()) { return understudy::cli::show_events(control, since, follow, json); }
+  if (events->parsed()) {
+    if (last->count() == 0 && since->count() == 0) { wanted.last = understudy::cli::kLastEvents; }
+    wanted.filter.least = understudy::cli::parse_severity(severity).value();
+    return understudy::cli::show_events(control, wanted, json);
+  }
   if (watch->parsed()) { return understudy::cli::watch(control); }
   ask_why(reason);
   const bool stops = move->parsed() || switchover->parsed() || power->parsed();

@@ -183,6 +183,7 @@ std::string status_text(const link::GroupStatus& status, std::int64_t time_ns) {
     out += "! PLAIN TEXT: etcd is spoken to without protection ([control.etcd] plain_text = true)\n";
   }
   if (!status.control_alarm.empty()) { out += paragraph("! NOBODY DECIDES: " + status.control_alarm, ""); }
+  for (const auto& alarm : status.alarms) { out += paragraph("! " + alarm, ""); }
   return out + "\n" + control_servers_text(status) + roles_text(status) + "\n" + blades_text(status) +
          witnesses_text(status);
 }
@@ -236,10 +237,31 @@ std::string status_json(const link::GroupStatus& status) {
                                       {"store_plain_text", status.store_plain_text}}},
                                     {"control_servers", servers},
                                     {"control_alarm", status.control_alarm},
+                                    {"alarms", boost::json::value_from(status.alarms)},
                                     {"roles", roles},
                                     {"blades", blades},
                                     {"witnesses", witnesses}};
   return boost::json::serialize(root);
+}
+
+/// A role that nothing understudies, or that waits to be taken over and says for what, is lost with the next failure,
+/// or is so already.
+int status_exit(const link::GroupStatus& status) {
+  if (!status.control_alarm.empty()) { return kNobodyDecides; }
+  for (const auto& role : status.roles) {
+    const bool under_way = role.state == "starting" || role.state == "moving" || role.state == "unknown";
+    const bool waits = role.state == "taking-over" && !role.detail.empty();
+    const bool alone = role.state != "taking-over" && !under_way && !role.is_protected;
+    if (role.state == "lost" || waits || alone) { return kInDanger; }
+  }
+  return 0;
+}
+
+Result<link::Severity> parse_severity(const std::string& text) {
+  for (const auto severity : {link::Severity::Info, link::Severity::Warning, link::Severity::Alarm}) {
+    if (text == link::to_string(severity)) { return severity; }
+  }
+  return failure("\"" + text + "\" is no severity; write info, warning or alarm", Errc::BadInput);
 }
 
 std::string EventLines::text(const link::EventRecord& event) {

@@ -14,6 +14,23 @@ namespace understudy::cli {
 [[nodiscard]] std::string status_text(const link::GroupStatus& status, std::int64_t time_ns);
 [[nodiscard]] std::string status_json(const link::GroupStatus& status);
 
+inline constexpr int kNobodyDecides = 3;  ///< the status says why
+inline constexpr int kInDanger = 4;       ///< somebody decides, and the next failure, or this one, costs a role
+/// The exit status of a status that was shown: 0, or one of these.
+[[nodiscard]] int status_exit(const link::GroupStatus& status);
+
+/// Which events a person asks for.
+struct EventFilter {
+  std::string role;                             ///< empty: of any, and of none
+  link::Severity least = link::Severity::Info;  ///< and what is worse
+  [[nodiscard]] bool takes_all() const { return role.empty() && least == link::Severity::Info; }
+  [[nodiscard]] bool takes(const link::EventRecord& event) const {
+    return (role.empty() || event.role.value == role) && event.severity >= least;
+  }
+};
+/// "info", "warning" or "alarm"
+Result<link::Severity> parse_severity(const std::string& text);
+
 /// Events below each other: the names' column grows with what has been shown.
 class EventLines {
  public:

@@ -1,7 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "edge/config_etcd.hpp"
 
+#include <time.h>
+
 #include <algorithm>
+#include <fstream>
+#include <iterator>
 #include <set>
 
 #include "edge/election.hpp"
@@ -48,13 +52,45 @@ void read_servers(ConfigTable& control, ServerConfig& config) {
   }
 }
 
+std::string text_of(const std::string& path) {
+  std::ifstream file(path, std::ios::binary);
+  return {std::istreambuf_iterator<char>(file), {}};
+}
+
+constexpr const char* new_one = "; make a new one with the CA of etcd and put it in its place";
+
+/// Of the files that etcd knows us by: what is wrong with them now.
+Result<link::tls::Certificate> check_client(const EtcdSettings& settings, std::int64_t now) {
+  if (auto safe = link::tls::check_key_file(settings.key); !safe) { return safe.error(); }
+  auto good = link::tls::check_pair(text_of(settings.certificate), text_of(settings.key), now);
+  if (!good) { return failure(settings.certificate + ": " + good.error().message + new_one, good.error().code); }
+  return good;
+}
+
 void check_machine(ConfigTable& table, const EtcdSettings& settings) {
+  bool all = true;
   for (const auto& [key, path] :
        {std::pair{"ca", settings.ca}, {"certificate", settings.certificate}, {"key", settings.key}}) {
     if (!path.empty() && !is_readable_file(path)) {
       table.problem(key, "\"" + path + "\" is no file that can be read; write the path of an existing one");
+      all = false;
     }
   }
+  if (!all || settings.key.empty() || settings.certificate.empty()) { return; }
+  if (const auto safe = link::tls::check_key_file(settings.key); !safe) {
+    table.problem("key", safe.error().message);
+  } else if (const auto good = check_client(settings, time(nullptr)); !good) {
+    table.problem("certificate", good.error().message);
+  }
+}
+
+/// Empty: it has time.
+std::string ending(const std::string& what, const std::string& path, const link::tls::Certificate& certificate,
+                   int warn_days, std::int64_t now) {
+  const auto left = certificate.days_left(now);
+  if (left > warn_days) { return ""; }
+  return what + " (" + path + ") ends at " + link::tls::utc_text(certificate.not_after) + ", in " +
+         std::to_string(left) + " days: from then on no control-server reaches etcd and nobody decides" + new_one;
 }
 
 }  // namespace
@@ -90,6 +126,24 @@ void read_state(ConfigTable& control, Checks checks, ServerConfig& config) {
   if (settings.endpoints.empty()) { table.problem("endpoints", "there is none; write at least one"); }
   if (checks == Checks::FileAndMachine) { check_machine(table, settings); }
   config.etcd = std::move(settings);
+}
+
+std::vector<std::string> etcd_certificate_alarms(const EtcdSettings& settings, int warn_days, std::int64_t now) {
+  std::vector<std::string> told;
+  const auto add = [&](const std::string& text) {
+    if (!text.empty()) { told.push_back(text); }
+  };
+  if (!settings.certificate.empty() && !settings.key.empty()) {
+    const auto good = check_client(settings, now);
+    add(good ? ending("the certificate that etcd knows us by", settings.certificate, *good, warn_days, now)
+             : "the certificate that etcd knows us by cannot be used: " + good.error().message);
+  }
+  if (!settings.ca.empty()) {
+    const auto ca = link::tls::read_certificate(text_of(settings.ca));
+    add(ca ? ending("the CA of etcd's certificates", settings.ca, *ca, warn_days, now)
+           : "the CA of etcd's certificates cannot be used: " + settings.ca + ": " + ca.error().message);
+  }
+  return told;
 }
 
 }  // namespace understudy::control

@@ -9,4 +9,8 @@ namespace understudy::control {
 
 void read_state(ConfigTable& control, Checks checks, ServerConfig& config);
 
+/// A sentence for each of etcd's certificates that has at most `warn_days` left at `now` (seconds since 1970), or
+/// cannot be used.
+std::vector<std::string> etcd_certificate_alarms(const EtcdSettings& settings, int warn_days, std::int64_t now);
+
 }  // namespace understudy::control

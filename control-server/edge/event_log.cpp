@@ -55,16 +55,48 @@ void EventLog::follow() {
   leading_.reset();
   writing_ = false;  // what is on its way answers nobody any more
   for (auto& event : waiting_) { event.id = 0; }
+  settle(failure("this control-server leads no more", Errc::Expired), pushed_);
 }
 
-void EventLog::add(link::EventRecord event) {
+void EventLog::push(link::EventRecord event) {
   event.time_ns = wall_now_ns();
   event.text = printable(std::move(event.text), kTextMax);
   waiting_.push_back(std::move(event));
+  ++pushed_;
+}
+
+void EventLog::add(link::EventRecord event) {
+  push(std::move(event));
   if (std::exchange(flush_posted_, true)) { return; }
   boost::asio::post(io_, [this, alive = std::weak_ptr(alive_)] {
     if (!alive.expired()) { flush(); }
   });
+}
+
+void EventLog::write(link::EventRecord event, const Written& written) {
+  if (local_ == nullptr && !writer_) { return written(failure("this control-server does not lead", Errc::Expired)); }
+  if (failing_) { return written(failure(problem_)); }
+  push(std::move(event));
+  if (local_ == nullptr) {
+    waiters_.push_back({pushed_, written});
+    return flush();
+  }
+  flush();
+  if (!failing_) { return written({}); }
+  waiting_.pop_back();  // it is the newest: nobody will read of a command that was refused as of one that was done
+  --pushed_;
+  told_ = std::min(told_, waiting_.size());
+  written(failure(problem_));
+}
+
+/// Of the waiters whose events are among the first `up_to` that ever waited.
+void EventLog::settle(const Status& done, std::uint64_t up_to) {
+  std::vector<Written> answered;  // who is answered may write again
+  while (!waiters_.empty() && waiters_.front().number <= up_to) {
+    answered.push_back(std::move(waiters_.front().written));
+    waiters_.pop_front();
+  }
+  for (const auto& written : answered) { written(done); }
 }
 
 void EventLog::tell(const link::EventRecord& event) {
@@ -120,6 +152,7 @@ void EventLog::keep_newest() {
 }
 
 void EventLog::tell_failure(const Error& error) {
+  problem_ = error.message;
   if (std::exchange(failing_, true)) { return; }
   log::error("the event log is not written, what happens is kept and tried again: {}", log::describe(error));
 }
@@ -152,13 +185,25 @@ void EventLog::written(std::size_t count, const Status& done) {
     tell_written();
     waiting_.erase(waiting_.begin(), waiting_.begin() + static_cast<std::ptrdiff_t>(count));
     told_ -= std::min(told_, count);
+    settle(done, pushed_ - waiting_.size());
     on_written_();
     return write_batch();
   }
   tell_failure(done.error());
+  settle(done, pushed_);
   again_.expires_after(kAgain);
   again_.async_wait([this, leading = std::weak_ptr(leading_)](const boost::system::error_code& error) {
     if (!error && !leading.expired()) { write_batch(); }
+  });
+}
+
+void EventLog::newest(const std::function<void(const Result<std::uint64_t>&)>& answer) {
+  flush();
+  if (local_ != nullptr) { return answer(last_id_); }
+  worker_->add([this, reader = reader_, answer, alive = std::weak_ptr(alive_)] {
+    boost::asio::post(io_, [answer, alive, last = reader->last_event_id()] {
+      if (!alive.expired()) { answer(last); }
+    });
   });
 }
 

@@ -6,8 +6,9 @@
 ///     time
 ///                                                            └── readers are woken ◄────────┘
 ///
-/// Invariants: ids grow by one and are given when an event is about to be written; with etcd only who leads gives any.
-/// What a follower has to tell waits, bounded, until it leads; its own log has it at once.
+/// Invariants: who waits for an event to be written is answered once. Ids grow by one and are given when an event is
+/// about to be written; with etcd only who leads gives any. What a follower has to tell waits, bounded, until it leads;
+/// its own log has it at once.
 
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/steady_timer.hpp>
@@ -39,11 +40,19 @@ class EventLog {
   /// Adds the time, and an id when it is written: soon, by itself.
   void add(link::EventRecord event);
   void flush();
-  /// Why nothing is written is in the daemon's log.
+  /// As add(), and tells when the event is written: before this returns where the store is ours. A failure, Expired
+  /// when somebody else leads, may leave it to be written later.
+  using Written = std::function<void(const Status&)>;
+  void write(link::EventRecord event, const Written& written);
   [[nodiscard]] bool failing() const { return failing_; }
+  /// Why nothing is written, while failing().
+  [[nodiscard]] const std::string& problem() const { return problem_; }
+  void newest(const std::function<void(const Result<std::uint64_t>&)>& answer);
   void read(std::uint64_t after, std::size_t limit, const link::EventsAnswer& answer);
 
  private:
+  void push(link::EventRecord event);
+  void settle(const Status& done, std::uint64_t up_to);
   void write_locally();
   void write_locally_again(const Error& error);
   void write_batch();
@@ -61,10 +70,17 @@ class EventLog {
   std::shared_ptr<EtcdStore> writer_;  ///< null: we do not lead
   std::uint64_t last_id_ = 0;
   std::deque<link::EventRecord> waiting_;
-  std::size_t told_ = 0;  ///< of them, in the daemon's own log
+  std::uint64_t pushed_ = 0;  ///< events that ever waited
+  struct Waiter {
+    std::uint64_t number = 0;  ///< of pushed_, its event's
+    Written written;
+  };
+  std::deque<Waiter> waiters_;  ///< etcd only
+  std::size_t told_ = 0;        ///< of waiting_, in the daemon's own log
   bool flush_posted_ = false;
   bool writing_ = false;
   bool failing_ = false;
+  std::string problem_;     ///< the last one
   std::uint64_t lost_ = 0;  ///< since it failed: more than can be kept
   boost::asio::steady_timer again_;
   std::shared_ptr<int> alive_ = std::make_shared<int>(0);

@@ -36,11 +36,10 @@ Result<HoldOutAges> read_hold_out_record(const std::string& text, std::int64_t w
   return ages;
 }
 
-std::map<BladeId, HoldOutAges> read_hold_outs(StateStore& store, std::int64_t wall_ns) {
+Result<std::map<BladeId, HoldOutAges>> read_hold_outs(StateStore& store, std::int64_t wall_ns) {
   std::map<BladeId, HoldOutAges> found;
   const auto kept = store.kept(kHoldOutKey);
-  if (!kept) { log::error("blades that were held out are forgotten: {}", log::describe(kept.error())); }
-  if (!kept) { return found; }
+  if (!kept) { return kept.error(); }
   for (const auto& [blade, text] : kept.value()) {
     auto ages = read_hold_out_record(text, wall_ns);
     if (ages) {

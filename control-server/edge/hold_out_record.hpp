@@ -17,8 +17,8 @@ inline const std::string kHoldOutKey = "hold-out/";  ///< and the blade's name
 [[nodiscard]] std::string hold_out_record(const HoldOutAges& ages, std::int64_t wall_ns);
 [[nodiscard]] Result<HoldOutAges> read_hold_out_record(const std::string& text, std::int64_t wall_ns);
 
-/// All that `store` keeps. One that cannot be read is told and is no reason not to start: the blade begins without a
-/// past.
-[[nodiscard]] std::map<BladeId, HoldOutAges> read_hold_outs(StateStore& store, std::int64_t wall_ns);
+/// All that `store` keeps. A record that makes no sense is told and is no reason not to start: the blade begins without
+/// a past. A store that cannot be read is one.
+[[nodiscard]] Result<std::map<BladeId, HoldOutAges>> read_hold_outs(StateStore& store, std::int64_t wall_ns);
 
 }  // namespace understudy::control

@@ -11,10 +11,7 @@
 namespace understudy::control {
 namespace {
 
-constexpr auto certificates_again = std::chrono::hours(12);
-constexpr Duration refused_again = std::chrono::minutes(1);
-constexpr std::size_t refused_max = 16;
-constexpr auto kProtectionAgain = std::chrono::milliseconds(500);
+constexpr auto kProbeEvery = std::chrono::seconds(5);
 
 Result<std::unique_ptr<SwitchDriver>> open_switch(const ServerConfig& config) {
   if (config.switch_driver == ServerConfig::Switch::LinuxBridge) { return linux_bridge_switch(config.switch_netns); }
@@ -45,10 +42,13 @@ ControlService::ControlService(boost::asio::io_context& io, const ServerConfig& 
       timer_(io),
       certificate_timer_(io),
       tenure_timer_(io),
-      protection_timer_(io),
-      events_(io, [this] {
-        if (api_) { api_->wake_followers(); }
-      }) {}
+      probe_timer_(io),
+      patient_(io),
+      events_(io,
+              [this] {
+                if (api_) { api_->wake_followers(); }
+              }),
+      commands_(events_, [this] { return decides(); }) {}
 
 /// Workers first: their jobs use the drivers. What they still post finds `deciding_` expired.
 ControlService::~ControlService() {
@@ -68,8 +68,31 @@ ControlService::~ControlService() {
 Status ControlService::open_store() {
   auto store = Store::open(config_.state_path);
   if (!store) { return store.error(); }
-  store_ = std::move(store).value();
+  store_ = std::make_unique<WatchedStore>(std::move(store).value());
+  patient_.use(*store_);
   return events_.use(*store_);
+}
+
+/// A group may be quiet for months: that its store takes nothing must be seen before a takeover is to be stored.
+void ControlService::probe_store() {
+  if (store_) {
+    const bool failed = !store_->problem().empty();
+    const auto done = store_->probe(wall_now_ns());
+    if (!done && !failed) { log::error("the state store cannot be written: {}", log::describe(done.error())); }
+  } else if (etcd_) {
+    store_worker_->add([this, store = etcd_, deciding = std::weak_ptr(deciding_)] {
+      if (deciding.expired()) { return; }
+      boost::asio::post(io_, [this, deciding, done = store->keep("probe", std::to_string(wall_now_ns()))] {
+        if (deciding.expired()) { return; }
+        const bool ours = done || done.error().code != Errc::Expired;  // else another leads, and writes
+        etcd_problem_ = done || !ours ? "" : done.error().message;
+      });
+    });
+  }
+  probe_timer_.expires_after(kProbeEvery);
+  probe_timer_.async_wait([this, alive = std::weak_ptr(alive_)](const boost::system::error_code& error) {
+    if (!error && !alive.expired()) { probe_store(); }
+  });
 }
 
 Status ControlService::open_edges() {
@@ -85,6 +108,7 @@ Status ControlService::open_edges() {
   api_ = std::move(api).value();
   if (config_.tls.wire.plain_text) { tell_alarm("tls", {}, link::tls::plain_text_alarm); }
   watch_certificates();
+  probe_store();
   if (store_) { begin_deciding(state); }
   if (auto watching = watch_blades(); !watching) { return watching; }
   if (auto watching = watch_witnesses(); !watching) { return watching; }
@@ -94,6 +118,7 @@ Status ControlService::open_edges() {
 
 std::string ControlService::summary() const {
   const std::string warnings = std::string(config_.tls.wire.plain_text ? "PLAIN TEXT; " : "") +
+                               (store_ && !store_->problem().empty() ? "THE STATE STORE CANNOT BE WRITTEN; " : "") +
                                (events_.failing() ? "THE EVENT LOG IS NOT WRITTEN; " : "");
   return warnings + (group_ ? summary_of_group() : "another control-server leads, or none yet");
 }
@@ -136,9 +161,7 @@ Status ControlService::watch_blades() {
   link::bfd::Observer::Options options;
   options.service.local_addresses = {config_.listen_address};
   options.service.sequence_file = config_.run_dir + "/control-server.bfd";
-  if (config_.bfd_authentication.type == link::BfdAuthentication::None) {
-    log::warn("BFD is not authenticated: whoever is on the maintenance network can make a dead blade look alive");
-  }
+  if (!bfd_alarm().empty()) { tell_alarm("bfd", {}, bfd_alarm()); }
   std::map<IpAddress, BladeId> blades;
   for (const auto& blade : config_.group.blades) { blades[blade.address] = blade.id; }
   std::map<IpAddress, std::string> witnesses;
@@ -171,95 +194,16 @@ link::ControlApiHandlers ControlService::handlers() {
   handlers.on_report = [this](link::SessionId session, const link::Report& report) { on_report(session, report); };
   handlers.on_detached = [this](link::SessionId session, const std::string& /*why*/) { on_detached(session); };
   handlers.status = [this] { return status(); };
-  handlers.move_role = [this](const link::Command& command, const RoleId& role) {
-    auto answer = group_->check_move(role);
-    tell_command(command, "move " + role.value, answer ? role : RoleId{}, answer);
-    if (answer) { step(OperatorMove{role}); }
-    return answer;
-  };
-  handlers.switchover = [this](const link::Command& command, const RoleId& role, bool force) {
-    auto answer = group_->check_switchover(role, force);
-    tell_command(command, "switchover " + role.value + (force ? " by force" : ""), answer ? role : RoleId{}, answer);
-    if (answer) { step(OperatorSwitchover{role, force}); }
-    return answer;
-  };
-  handlers.let_back = [this](const link::Command& command, const BladeId& blade) {
-    auto answer = group_->check_let_back(blade);
-    tell_command(command, "let-back " + blade.value, {}, answer);
-    if (answer) { step(OperatorLetBack{blade}); }
-    return answer;
-  };
-  handlers.power = [this](const link::Command& command, const BladeId& blade, bool on, bool force) {
-    return order_power(command, {blade, on, force});
-  };
-  handlers.set_movement_policy = [this](const link::Command& command,
-                                        link::MovementPolicy policy) -> Result<std::string> {
-    auto answer = Result<std::string>(std::string("the movement policy is now ") + link::to_string(policy));
-    tell_command(command, std::string("policy ") + link::to_string(policy), {}, answer);
-    step(OperatorPolicy{policy});
-    remember_policy(policy);
-    return answer;
-  };
+  add_commands(handlers);
   handlers.on_refused = [this](const BladeId& at, const std::string& what) { tell_refused(at, what); };
-  handlers.on_certificate = [this](const BladeId& blade, std::int64_t not_after) {
-    if (std::exchange(certificate_ends_[blade], not_after) != not_after) { tell_if_it_ends(blade, not_after); }
+  handlers.on_certificate = [this](link::SessionId session, const BladeId& blade, std::int64_t not_after) {
+    on_certificate(session, blade, not_after);
   };
+  handlers.newest_event = [this](const auto& answer) { events_.newest(answer); };
   handlers.events_after = [this](std::uint64_t after, std::size_t limit, const link::EventsAnswer& answer) {
     events_.read(after, limit, answer);
   };
   return handlers;
-}
-
-// --- who may what ---
-
-void ControlService::tell_command(const link::Command& command, const std::string& what, const RoleId& role,
-                                  const Result<std::string>& answer) {
-  link::EventRecord event;
-  event.kind = "command";
-  event.role = role;
-  event.text =
-      command.who + ": " + what + (command.reason.empty() ? ", no reason given" : ", because: " + command.reason);
-  if (!answer) {
-    event.severity = link::Severity::Warning;
-    event.text += "; not done: " + answer.error().message;
-  }
-  perform(Note{event});
-}
-
-void ControlService::tell_alarm(const std::string& kind, const BladeId& blade, const std::string& text) {
-  link::EventRecord event;
-  event.severity = link::Severity::Alarm;
-  event.kind = kind;
-  event.blade = blade;
-  event.text = text;
-  perform(Note{event});
-}
-
-/// Who is refused comes again, maybe for ever: the same sentence is told once in a while, and so many of them at most.
-void ControlService::tell_refused(const BladeId& at, const std::string& what) {
-  const auto now = boot_now();
-  std::erase_if(refused_at_, [&](const auto& one) { return now - one.second > refused_again; });
-  if (refused_at_.size() >= refused_max || !refused_at_.emplace(std::pair(at, what), now).second) { return; }
-  tell_alarm("refused", at, what);
-}
-
-void ControlService::tell_if_it_ends(const BladeId& blade, std::int64_t not_after) {
-  const auto left = (not_after - wall_now_ns() / 1'000'000'000) / 86'400;
-  if (left > config_.tls.warn_days) { return; }
-  tell_alarm("tls", blade,
-             "the certificate of blade " + blade.value + " ends at " + link::tls::utc_text(not_after) + ", in " +
-                 std::to_string(left) + " days; `understudy pki renew` makes a new one");
-}
-
-void ControlService::watch_certificates() {
-  for (const auto& text : certificate_alarms(config_.tls, wall_now_ns() / 1'000'000'000)) {
-    tell_alarm("tls", {}, text);
-  }
-  for (const auto& [blade, not_after] : certificate_ends_) { tell_if_it_ends(blade, not_after); }
-  certificate_timer_.expires_after(certificates_again);
-  certificate_timer_.async_wait([this, alive = std::weak_ptr(alive_)](const boost::system::error_code& error) {
-    if (!error && !alive.expired()) { watch_certificates(); }
-  });
 }
 
 // --- the loop ---
@@ -322,47 +266,17 @@ void ControlService::perform(const Persist& effect) {
 
 /// A failure that is not written is counted by this life all the same, and by the next one not.
 void ControlService::perform(const KeepHoldOut& effect) {
-  const auto write = [blade = effect.blade.value,
-                      record = hold_out_record(effect.ages, wall_now_ns())](StateStore& store) {
-    const auto kept = store.keep(kHoldOutKey + blade, record);
-    if (!kept) { log::error("that {} failed is not written down: {}", blade, log::describe(kept.error())); }
-  };
-  if (store_) { return write(*store_); }
-  if (etcd_) {
-    store_worker_->add([write, store = etcd_] { write(*store); });
-  }
+  patient_.put("that " + effect.blade.value + " failed, or was let back",
+               [blade = effect.blade.value, record = hold_out_record(effect.ages, wall_now_ns())](StateStore& store) {
+                 return store.keep(kHoldOutKey + blade, record);
+               });
 }
 
 /// Whoever decides next must know whether a mirror that has lost its stream was whole when its active, and we with it,
-/// fell silent.
+/// fell silent: a copy that is taken for the last one may be hours old.
 void ControlService::perform(const KeepProtection& effect) {
-  const auto write = [effect](StateStore& store) { return store.set_protected(effect.role, effect.is); };
-  unwritten_.insert_or_assign(effect.role, effect.is);
-  if (store_) { return protection_kept(effect, write(*store_)); }
-  if (!etcd_) { return; }
-  store_worker_->add([this, write, effect, store = etcd_, deciding = std::weak_ptr(deciding_)] {
-    const auto done = write(*store);
-    boost::asio::post(io_, [this, effect, done, deciding] {
-      if (!deciding.expired()) { protection_kept(effect, done); }
-    });
-  });
-}
-
-/// A word that could not be written is tried again: a copy that is taken for the last one may be hours old.
-void ControlService::protection_kept(const KeepProtection& effect, const Status& done) {
-  const auto found = unwritten_.find(effect.role);
-  if (found == unwritten_.end() || found->second != effect.is) { return; }  // another word came since
-  if (done) {
-    unwritten_.erase(found);
-    return;
-  }
-  log::error("{}: whoever decides next is not told that it is {}, trying again: {}", effect.role.value,
-             effect.is ? "protected" : "exposed", log::describe(done.error()));
-  protection_timer_.expires_after(kProtectionAgain);
-  protection_timer_.async_wait([this, deciding = std::weak_ptr(deciding_)](const boost::system::error_code& error) {
-    if (error || deciding.expired()) { return; }
-    for (const auto& [role, is] : std::map(unwritten_)) { perform(KeepProtection{role, is}); }
-  });
+  patient_.put("whether " + effect.role.value + " is protected",
+               [effect](StateStore& store) { return store.set_protected(effect.role, effect.is); });
 }
 
 void ControlService::perform(const Isolate& effect) {
@@ -396,7 +310,10 @@ void ControlService::perform(const Send& effect) {
   }
 }
 
-void ControlService::perform(const Note& effect) { events_.add(effect.event); }
+void ControlService::perform(const Note& effect) {
+  remember_alarm(effect.event);
+  events_.add(effect.event);
+}
 
 const std::vector<std::string>& ControlService::ports_of(const BladeId& id) const {
   for (const auto& blade : config_.group.blades) {
@@ -428,6 +345,7 @@ bool ControlService::on_hello(link::SessionId session, const link::Hello& hello)
   if (older != session_of_.end() && older->second != session) {
     const auto stale = older->second;
     blade_of_.erase(stale);
+    forget_certificate(stale, hello.blade);
     api_->close(stale);
   }
   blade_of_[session] = hello.blade;
@@ -441,6 +359,7 @@ void ControlService::on_detached(link::SessionId session) {
   const BladeId blade = found->second;
   blade_of_.erase(found);
   session_of_.erase(blade);
+  forget_certificate(session, blade);
   if (group_) { step(AgentLost{blade}); }
 }
 

@@ -13,7 +13,7 @@
 /// so that the next leader has votes of its own at once. service_lead.cpp.
 ///
 /// A power worker for each blade: a power unit that hangs is no failure of another blade's.
-/// The event log is written after the effects of a step: a takeover does not wait for it.
+/// The event log is written after the effects of a step: a takeover does not wait for it. A person's command does.
 
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/steady_timer.hpp>
@@ -24,14 +24,18 @@
 #include <set>
 
 #include "core/group.hpp"
+#include "edge/commands.hpp"
 #include "edge/config_file.hpp"
 #include "edge/drivers.hpp"
 #include "edge/election.hpp"
 #include "edge/etcd_store.hpp"
 #include "edge/event_log.hpp"
 #include "edge/icmp_watch.hpp"
+#include "edge/patient_writes.hpp"
 #include "edge/power_orders.hpp"
+#include "edge/recent_alarms.hpp"
 #include "edge/store.hpp"
+#include "edge/watched_store.hpp"
 #include "edge/worker.hpp"
 #include "understudy/link/bfd_observer.hpp"
 #include "understudy/link/control_api_server.hpp"
@@ -56,6 +60,7 @@ class ControlService {
   [[nodiscard]] std::string summary_of_group() const;
   ControlService(boost::asio::io_context& io, const ServerConfig& config, std::unique_ptr<SwitchDriver> the_switch);
   Status open_store();
+  void probe_store();
   Status open_edges();
   Status watch_blades();
   Status watch_witnesses();  ///< service_witnesses.cpp
@@ -86,13 +91,13 @@ class ControlService {
   void persist_in_etcd(const Persist& effect);
   [[nodiscard]] link::GroupStatus status() const;
   void add_control_servers(link::GroupStatus& status) const;
+  [[nodiscard]] std::string storing_alarm() const;
 
   void step(const Event& event);
   void arm_timer();
   void perform(const Persist& effect);
   void perform(const KeepHoldOut& effect);
   void perform(const KeepProtection& effect);
-  void protection_kept(const KeepProtection& effect, const Status& done);
   void perform(const Isolate& effect);
   void perform(const Readmit& effect);
   void perform(const LookAtPorts& effect) { look_at_ports(effect.blade); }
@@ -102,14 +107,21 @@ class ControlService {
 
   void on_report(link::SessionId session, const link::Report& report);
   void watch_certificates();
-  void tell_if_it_ends(const BladeId& blade, std::int64_t not_after);
+  // service_alarms.cpp
+  void on_certificate(link::SessionId session, const BladeId& blade, std::int64_t not_after);
+  void forget_certificate(link::SessionId session, const BladeId& blade);
+  [[nodiscard]] std::string ending_of(const BladeId& blade, std::int64_t not_after) const;
+  [[nodiscard]] std::vector<std::string> own_certificate_alarms() const;
+  [[nodiscard]] std::string bfd_alarm() const;
+  void remember_alarm(const link::EventRecord& event);
+  [[nodiscard]] std::vector<std::string> alarms() const;
   void tell_alarm(const std::string& kind, const BladeId& blade, const std::string& text);
   bool on_hello(link::SessionId session, const link::Hello& hello);
   void on_detached(link::SessionId session);
-  /// An operator's command and what became of it, for the event log.
-  void tell_command(const link::Command& command, const std::string& what, const RoleId& role,
-                    const Result<std::string>& answer);
-  Result<std::string> order_power(const link::Command& command, const PowerOrder& order);  ///< service_power.cpp
+  void add_commands(link::ControlApiHandlers& handlers);  ///< service_commands.cpp
+  /// Whether commands are ours to obey, at this instant.
+  [[nodiscard]] bool decides();
+  void switch_power(const PowerOrder& order);  ///< service_power.cpp
   void tell_refused(const BladeId& at, const std::string& what);
   /// Runs `work` on the worker and steps with the event that it returns.
   void on_worker(Worker& worker, std::function<Event()> work);
@@ -118,7 +130,7 @@ class ControlService {
 
   boost::asio::io_context& io_;
   ServerConfig config_;
-  std::unique_ptr<Store> store_;          ///< null: the state is in etcd
+  std::unique_ptr<WatchedStore> store_;   ///< null: the state is in etcd
   std::unique_ptr<SwitchDriver> switch_;  ///< used on switch_worker_ only
   std::unique_ptr<PowerDriver> power_;    ///< used on power_workers_ only; null: none
   std::optional<Group> group_;            ///< none: another control-server leads, or nobody
@@ -131,7 +143,11 @@ class ControlService {
   std::map<std::string, WitnessSeen> witnesses_;  ///< likewise
   std::vector<IcmpSocket> icmp_sockets_;
   boost::asio::steady_timer certificate_timer_;
-  std::map<BladeId, std::int64_t> certificate_ends_;  ///< of the blades that have attached, seconds since 1970
+  /// Of the blades that are attached: by which session, and when it ends in seconds since 1970.
+  std::map<BladeId, std::pair<link::SessionId, std::int64_t>> certificate_ends_;
+  mutable std::vector<std::string> own_certificates_;  ///< alarms of them, as of certificates_looked_at_
+  mutable std::optional<Instant> certificates_looked_at_;
+  RecentAlarms recent_;
   std::map<std::pair<BladeId, std::string>, Instant> refused_at_;  ///< where and what was refused, and told
   std::shared_ptr<int> alive_ = std::make_shared<int>(0);
   std::shared_ptr<int> deciding_;  ///< while group_ is there: what an earlier one asked for is nobody's
@@ -140,9 +156,11 @@ class ControlService {
   ElectionView view_;
   std::map<RoleId, std::pair<Place, Term>> last_known_;  ///< of the time when we led
   boost::asio::steady_timer tenure_timer_;
-  boost::asio::steady_timer protection_timer_;
-  std::map<RoleId, bool> unwritten_;  ///< what whoever decides next must know of each role, and the store has not
+  boost::asio::steady_timer probe_timer_;
+  std::string etcd_problem_;  ///< why the last probe was not written; empty: it was
+  PatientWrites patient_;
   EventLog events_;
+  Commands commands_;
   std::unique_ptr<link::bfd::Observer> observer_;
   std::unique_ptr<IcmpWatch> icmp_;  ///< null: no witness by ICMP
   std::unique_ptr<link::ControlApiServer> api_;

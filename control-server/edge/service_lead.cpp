@@ -56,14 +56,17 @@ Result<ControlService::Read> ControlService::read_state(StateStore& store, link:
   if (!policy) { return policy.error(); }
   auto was_protected = store.protected_roles();
   if (!was_protected) { return was_protected.error(); }
+  auto held_out = read_hold_outs(store, wall_now_ns());
+  if (!held_out) { return held_out.error(); }
   return Read{std::move(stored).value(), last.value(), policy.value(), std::move(was_protected).value(),
-              read_hold_outs(store, wall_now_ns())};
+              std::move(held_out).value()};
 }
 
 void ControlService::take_lead(const Leadership& leadership, const std::shared_ptr<EtcdStore>& store,
                                const Read& state) {
   if (!leads()) { return; }
   etcd_ = store;
+  patient_.use(store, *store_worker_);
   events_.lead(leadership, state.last_event);
   api_->lead(leadership.state_id, leadership.token);
   link::EventRecord event;
@@ -71,21 +74,6 @@ void ControlService::take_lead(const Leadership& leadership, const std::shared_p
   event.text = "control-server " + config_.listen + " leads, under token " + std::to_string(leadership.token);
   perform(Note{event});
   begin_deciding(state);
-}
-
-/// An operator's choice is the next leader's too, and that of the next life of a single one.
-void ControlService::remember_policy(link::MovementPolicy policy) {
-  const auto write = [record = policy_record(policy, config_.group.movement)](StateStore& store) {
-    const auto kept = store.keep(kPolicyKey, record);
-    if (!kept) {
-      log::error("the movement policy is not stored, whoever decides next has its file's: {}",
-                 log::describe(kept.error()));
-    }
-  };
-  if (store_) { return write(*store_); }
-  if (etcd_) {
-    store_worker_->add([write, store = etcd_] { write(*store); });
-  }
 }
 
 void ControlService::begin_deciding(const Read& state) {
@@ -116,8 +104,8 @@ void ControlService::stop_deciding(const std::string& why) {
   election_->give_up(leadership_->token, why);
   leadership_.reset();
   tenure_timer_.cancel();
-  protection_timer_.cancel();
-  unwritten_.clear();
+  patient_.stop();
+  etcd_problem_.clear();
   timer_.cancel();
   const bool decided = group_.has_value();
   deciding_.reset();
@@ -209,8 +197,23 @@ link::GroupStatus ControlService::status() const {
   }
   status.plain_text = config_.tls.wire.plain_text;
   status.power = power_name(config_);
+  status.alarms = alarms();
   if (config_.etcd) { add_control_servers(status); }
+  if (status.control_alarm.empty()) { status.control_alarm = storing_alarm(); }
   return status;
+}
+
+/// Of a store that takes nothing; that it does not answer at all is told before.
+std::string ControlService::storing_alarm() const {
+  auto problem = store_ ? store_->problem() : etcd_problem_;
+  if (problem.empty() && group_ && events_.failing()) { problem = events_.problem(); }
+  if (problem.empty()) { return ""; }
+  return (store_ ? "the state store " + config_.state_path : std::string("etcd")) +
+         " cannot be written: no decision can be stored, so nothing fails over automatically, and no command is "
+         "carried "
+         "out; roles serve on. Look at " +
+         (store_ ? "its disk (is it full, was it remounted read-only?): " : "its members (etcdctl alarm list): ") +
+         problem;
 }
 
 void ControlService::add_control_servers(link::GroupStatus& status) const {

@@ -9,11 +9,7 @@
 
 namespace understudy::control {
 
-Result<std::string> ControlService::order_power(const link::Command& command, const PowerOrder& order) {
-  auto answer = check_power(status(), order, power_ != nullptr);
-  tell_command(command, to_string(order), {}, answer);
-  if (!answer) { return answer; }
-  events_.flush();  // before, not beside, what it tells of
+void ControlService::switch_power(const PowerOrder& order) {
   const auto token = leadership_ ? leadership_->token : 0;
   power_workers_.of(order.blade).add([this, token, order, alive = std::weak_ptr(alive_)] {
     if (alive.expired()) { return; }
@@ -26,7 +22,6 @@ Result<std::string> ControlService::order_power(const link::Command& command, co
       if (!alive.expired()) { perform(Note{event}); }
     });
   });
-  return answer;
 }
 
 }  // namespace understudy::control

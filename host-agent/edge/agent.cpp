@@ -164,7 +164,8 @@ void Agent::handle(const Event& event) {
 
 std::string Agent::summary() const {
   std::string text = config_.tls.wire.plain_text ? "PLAIN TEXT; " : "";
-  text += connected_to_.empty() ? "no control-server" : "control-server " + connected_to_;
+  text += connected_to_.empty() ? "NO CONTROL-SERVER: nothing fails over until one is back, roles serve on"
+                                : "control-server " + connected_to_;
   for (const auto& [role, held] : blade_.roles()) {
     text += "; " + role.value + " " + to_string(held.stage) + ", term " + std::to_string(held.term.value);
   }

@@ -181,6 +181,8 @@ void read_watchdog(ConfigTable table, WatchdogConfig& watchdog) {
   if (type != std::filesystem::file_type::character && type != std::filesystem::file_type::fifo) {
     table.problem("device", "\"" + watchdog.device + "\" is no device; load the driver of this blade's watchdog, or " +
                                 "remove [watchdog]");
+  } else if (const auto holds = check_watchdog(watchdog); !holds) {
+    table.problem("timeout_s", holds.error().message);
   }
 }
 

@@ -4,10 +4,17 @@
 #include <fcntl.h>
 #include <linux/watchdog.h>
 #include <sys/ioctl.h>
+#include <sys/stat.h>
+#include <sys/sysmacros.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
+#include <cstdlib>
 #include <cstring>
+#include <filesystem>
+#include <fstream>
+#include <optional>
 #include <utility>
 
 #include "understudy/common/log.hpp"
@@ -15,18 +22,64 @@
 namespace understudy::host {
 
 namespace {
-constexpr int beats_in_a_timeout = 4;
 constexpr char alive = '\0';
 constexpr char magic_close = 'V';  ///< the kernel disarms on close only after this
+
+int whole_seconds(std::chrono::milliseconds time) { return static_cast<int>((time.count() + 999) / 1000); }
+
+/// A number of the driver's in sysfs; nothing: it does not tell.
+std::optional<long> attribute(const std::filesystem::path& file) {
+  std::ifstream text(file);
+  std::string word;
+  if (!(text >> word)) { return std::nullopt; }
+  return std::strtol(word.c_str(), nullptr, 0);
+}
 }  // namespace
 
-HardwareWatchdog::HardwareWatchdog(boost::asio::io_context& io, WatchdogConfig config)
-    : config_(std::move(config)), timer_(io) {}
+WatchdogDriver kernel_watchdog_driver() {
+  return {[](int fd, int& seconds) { return ::ioctl(fd, WDIOC_SETTIMEOUT, &seconds) == 0 ? 0 : errno; },
+          [](int fd, int& seconds) { return ::ioctl(fd, WDIOC_GETTIMEOUT, &seconds) == 0 ? 0 : errno; }};
+}
+
+Status check_watchdog(const WatchdogConfig& config, const std::string& sys) {
+  struct stat found {};
+  if (config.device.empty() || ::stat(config.device.c_str(), &found) != 0) { return {}; }
+  const auto number = std::to_string(major(found.st_rdev)) + ":" + std::to_string(minor(found.st_rdev));
+  std::filesystem::path driver = sys + "/dev/char/" + number;
+  if (number == "10:130") { driver = sys + "/class/watchdog/watchdog0"; }  // the old name of the first one
+  const long wanted = whole_seconds(config.timeout);
+  const auto largest = attribute(driver / "max_timeout");
+  if (largest && *largest > 0 && wanted > *largest) {
+    return failure(
+        "the driver of " + config.device + " holds at most " + std::to_string(*largest) + " s, and timeout_s is " +
+            std::to_string(wanted) + "; write timeout_s = " + std::to_string(*largest) +
+            (*largest < HardwareWatchdog::kShortest.count() ? ", which is too short for a restart: remove [watchdog]"
+                                                            : " or less"),
+        Errc::BadInput);
+  }
+  const auto smallest = attribute(driver / "min_timeout");
+  if (smallest && wanted < *smallest) {
+    return failure("the driver of " + config.device + " holds at least " + std::to_string(*smallest) +
+                       " s; write timeout_s = " + std::to_string(*smallest) + " or more",
+                   Errc::BadInput);
+  }
+  const auto options = attribute(driver / "options");
+  const auto fixed = attribute(driver / "timeout");
+  const bool settable = !options || (*options & WDIOF_SETTIMEOUT) != 0;
+  if (settable || !fixed || *fixed >= HardwareWatchdog::kShortest.count()) { return {}; }
+  return failure(
+      "the driver of " + config.device + " holds " + std::to_string(*fixed) +
+          " s and takes no other time: a restart of the host-agent would reset this blade; remove [watchdog]",
+      Errc::BadInput);
+}
+
+HardwareWatchdog::HardwareWatchdog(boost::asio::io_context& io, WatchdogConfig config, WatchdogDriver driver)
+    : config_(std::move(config)), driver_(std::move(driver)), timer_(io), holds_(config_.timeout) {}
 
 HardwareWatchdog::~HardwareWatchdog() { disarm(); }
 
 void HardwareWatchdog::serves(bool a_role) {
-  if (config_.device.empty() || a_role == wanted_) { return; }
+  if (config_.device.empty() || too_short_ || a_role == wanted_) { return; }
   wanted_ = a_role;
   if (wanted_) {
     beat();
@@ -38,7 +91,8 @@ void HardwareWatchdog::serves(bool a_role) {
 
 void HardwareWatchdog::beat() {
   if (fd_ >= 0 || open()) { feed(); }
-  timer_.expires_after(config_.timeout / beats_in_a_timeout);
+  if (too_short_) { return; }
+  timer_.expires_after(feeds_every());
   timer_.async_wait([this](const boost::system::error_code& error) {
     if (!error && wanted_) { beat(); }
   });
@@ -54,12 +108,40 @@ bool HardwareWatchdog::open() {
     return false;
   }
   told_.clear();
-  int seconds = static_cast<int>((config_.timeout.count() + 999) / 1000);
-  if (::ioctl(fd_, WDIOC_SETTIMEOUT, &seconds) != 0) {
-    log::warn("watchdog: {} keeps its own timeout: {}", config_.device, std::strerror(errno));
+  holds_ = ask_timeout();
+  if (holds_ < kShortest && holds_ < config_.timeout) {
+    log::error(
+        "watchdog: {} holds {} ms and is not armed: a restart of the host-agent, which takes seconds, would reset "
+        "this blade; at least {} s are needed. A hang of this blade is not ended by its watchdog",
+        config_.device, holds_.count(), kShortest.count());
+    too_short_ = true;
+    disarm();
+    return false;
   }
-  log::info("watchdog: {} is armed, {} s: this blade serves a role", config_.device, seconds);
+  log::info("watchdog: {} is armed, {} ms, fed every {} ms: this blade serves a role", config_.device, holds_.count(),
+            feeds_every().count());
   return true;
+}
+
+std::chrono::milliseconds HardwareWatchdog::ask_timeout() {
+  const int wanted = whole_seconds(config_.timeout);
+  int taken = wanted;
+  const int unset = driver_.set_timeout(fd_, taken);
+  int holds = 0;
+  const int untold = driver_.get_timeout(fd_, holds);
+  if (untold != 0 && unset != 0) {
+    const auto guess = std::min<std::chrono::milliseconds>(config_.timeout, kShortest);
+    log::warn("watchdog: {} takes no timeout ({}) and tells none ({}): it is fed as if it held {} ms", config_.device,
+              std::strerror(unset), std::strerror(untold), guess.count());
+    return guess;
+  }
+  if (untold != 0) { holds = taken; }
+  if (holds != wanted) {
+    log::warn("watchdog: {} holds {} s and not the {} s of timeout_s{}", config_.device, holds, wanted,
+              unset != 0 ? std::string(": ") + std::strerror(unset) : "");
+    return std::chrono::seconds(holds);
+  }
+  return config_.timeout;
 }
 
 void HardwareWatchdog::feed() {

@@ -7,6 +7,8 @@
 ///
 /// Invariants
 ///   - Armed only while a role is served on this host: a blade that serves nobody is never reset.
+///   - Fed four times in the time that the driver holds, which need not be the one that is asked for; a driver that
+///     holds less than kShortest is not armed: a restart of this daemon would reset the blade.
 ///   - Fed by the timer of the loop that does the work. A daemon that is killed leaves it armed: its successor feeds it
 ///     on, when it comes within the time. So the time is longer than systemd's WatchdogSec= and the start after it.
 /// A device that cannot be opened is an alarm of the log, tried again; the role is served all the same.
@@ -14,7 +16,10 @@
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/steady_timer.hpp>
 #include <chrono>
+#include <functional>
 #include <string>
+
+#include "understudy/common/result.hpp"
 
 namespace understudy::host {
 
@@ -23,25 +28,45 @@ struct WatchdogConfig {
   std::chrono::milliseconds timeout{30'000};
 };
 
+/// What is asked of the device's driver, in seconds; each answers 0 or an errno.
+struct WatchdogDriver {
+  std::function<int(int fd, int& seconds)> set_timeout;  ///< `seconds` becomes what was taken
+  std::function<int(int fd, int& seconds)> get_timeout;
+};
+WatchdogDriver kernel_watchdog_driver();
+
+/// That the driver can hold what is configured, as far as it tells without being armed.
+Status check_watchdog(const WatchdogConfig& config, const std::string& sys = "/sys");
+
 class HardwareWatchdog {
  public:
-  HardwareWatchdog(boost::asio::io_context& io, WatchdogConfig config);
+  static constexpr std::chrono::seconds kShortest{5};
+  static constexpr int kBeats = 4;  ///< in the time that the driver holds
+
+  HardwareWatchdog(boost::asio::io_context& io, WatchdogConfig config,
+                   WatchdogDriver driver = kernel_watchdog_driver());
   HardwareWatchdog(const HardwareWatchdog&) = delete;
   HardwareWatchdog& operator=(const HardwareWatchdog&) = delete;
   ~HardwareWatchdog();  ///< an orderly end: not armed any more
 
   /// Whether a role is served on this host, after each event.
   void serves(bool a_role);
+  [[nodiscard]] std::chrono::milliseconds feeds_every() const { return holds_ / kBeats; }
 
  private:
   void beat();
   bool open();
+  /// How long the driver waits for the next feeding; what nobody tells is taken for the shortest.
+  [[nodiscard]] std::chrono::milliseconds ask_timeout();
   void feed();
   void disarm();
 
   WatchdogConfig config_;
+  WatchdogDriver driver_;
   boost::asio::steady_timer timer_;
   bool wanted_ = false;
+  bool too_short_ = false;           ///< it is left alone from now on
+  std::chrono::milliseconds holds_;  ///< until the next feeding
   int fd_ = -1;
   std::string told_;  ///< the last problem, told once
 };

@@ -13,7 +13,7 @@ from understudy_lab.interrupts import held
 class EventStream:
     def __init__(self, state, binaries, tell):
         self._tell, self._events, self._changed = tell, [], threading.Condition()
-        command, environment = daemons.operator_command(state, binaries, "events", "--json", "--follow")
+        command, environment = daemons.operator_command(state, binaries, "events", "--json", "--last", "0", "--follow")
         with held():
             self._process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True,
                                              start_new_session=True, env=environment)

@@ -42,20 +42,20 @@ def operator_command(state, binaries, *arguments):
 
 
 def operator(state, binaries, *arguments, timeout=10):
-    """Output of `understudy ARGUMENTS`."""
+    """Output of `understudy ARGUMENTS`; a status also while nobody decides (3) and while a role is in danger (4)."""
     command, environment = operator_command(state, binaries, *arguments)
-    return run(command, timeout=timeout, env=environment)
+    accepted = (0, 3, 4) if arguments[0] == "status" else (0,)
+    return run(command, timeout=timeout, env=environment, accepted=accepted)
 
 
 def status(state, binaries):
-    """Also while nobody decides (status 3): then its roles are "unknown"."""
-    command, environment = operator_command(state, binaries, "status", "--json")
-    return json.loads(run(command, timeout=10, env=environment, accepted=(0, 3)))
+    """Of nobody who decides the roles are "unknown"."""
+    return json.loads(operator(state, binaries, "status", "--json"))
 
 
 def events(state, binaries):
     """All events so far, oldest first."""
-    lines = operator(state, binaries, "events", "--json").splitlines()
+    lines = operator(state, binaries, "events", "--json", "--last", "0").splitlines()
     return [json.loads(line) for line in lines if line.strip()]
 
 

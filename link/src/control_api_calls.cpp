@@ -54,10 +54,12 @@ class Service : public pb::Control::CallbackService {
 
   grpc::ServerWriteReactor<pb::Event>* WatchEvents(grpc::CallbackServerContext* context,
                                                    const pb::WatchEventsRequest* request) override {
-    if (const auto allowed = impl_.tell_refused(check_right(impl_.caller(*context), Right::Look)); !allowed) {
+    auto caller = impl_.caller(*context);
+    if (const auto allowed = impl_.tell_refused(check_right(caller, Right::Look)); !allowed) {
       return new Refusal<grpc::ServerWriteReactor<pb::Event>>(forbidden(allowed.error()));
     }
-    const auto follower = std::make_shared<Impl::Follower>(impl_, request->after_id(), request->follow());
+    const Impl::Follower::Wanted wanted{request->after_id(), request->follow(), request->last()};
+    const auto follower = std::make_shared<Impl::Follower>(impl_, std::move(caller), wanted);
     follower->start();
     return follower.get();
   }
@@ -72,83 +74,112 @@ class Service : public pb::Control::CallbackService {
 
   grpc::ServerUnaryReactor* MoveRole(grpc::CallbackServerContext* context, const pb::MoveRoleRequest* request,
                                      pb::Done* reply) override {
-    return change(context, *request, Why::Needed, [request, reply](Impl& impl, const Command& command) {
-      if (!valid_name(request->role())) { return to_grpc(failure("that is no role's name", Errc::BadInput)); }
-      return done(impl.handlers().move_role(command, RoleId{request->role()}), *reply);
-    });
+    return change(context, *request, reply, Why::Needed,
+                  [request](Impl& impl, const Command& command, const CommandAnswer& answer) {
+                    if (!valid_name(request->role())) {
+                      return answer(failure("that is no role's name", Errc::BadInput));
+                    }
+                    impl.handlers().move_role(command, RoleId{request->role()}, answer);
+                  });
   }
 
   grpc::ServerUnaryReactor* LetBack(grpc::CallbackServerContext* context, const pb::LetBackRequest* request,
                                     pb::Done* reply) override {
-    return change(context, *request, Why::Wanted, [request, reply](Impl& impl, const Command& command) {
-      if (!valid_name(request->blade())) { return to_grpc(failure("that is no blade's name", Errc::BadInput)); }
-      return done(impl.handlers().let_back(command, BladeId{request->blade()}), *reply);
-    });
+    return change(context, *request, reply, Why::Wanted,
+                  [request](Impl& impl, const Command& command, const CommandAnswer& answer) {
+                    if (!valid_name(request->blade())) {
+                      return answer(failure("that is no blade's name", Errc::BadInput));
+                    }
+                    impl.handlers().let_back(command, BladeId{request->blade()}, answer);
+                  });
   }
 
   grpc::ServerUnaryReactor* Switchover(grpc::CallbackServerContext* context, const pb::SwitchoverRequest* request,
                                        pb::Done* reply) override {
-    return change(context, *request, Why::Needed, [request, reply](Impl& impl, const Command& command) {
-      if (!valid_name(request->role())) { return to_grpc(failure("that is no role's name", Errc::BadInput)); }
-      return done(impl.handlers().switchover(command, RoleId{request->role()}, request->force()), *reply);
-    });
+    return change(context, *request, reply, Why::Needed,
+                  [request](Impl& impl, const Command& command, const CommandAnswer& answer) {
+                    if (!valid_name(request->role())) {
+                      return answer(failure("that is no role's name", Errc::BadInput));
+                    }
+                    impl.handlers().switchover(command, RoleId{request->role()}, request->force(), answer);
+                  });
   }
 
   grpc::ServerUnaryReactor* Power(grpc::CallbackServerContext* context, const pb::PowerRequest* request,
                                   pb::Done* reply) override {
-    return change(context, *request, Why::Needed, [request, reply](Impl& impl, const Command& command) {
-      if (!valid_name(request->blade())) { return to_grpc(failure("that is no blade's name", Errc::BadInput)); }
-      return done(impl.handlers().power(command, BladeId{request->blade()}, request->on(), request->force()), *reply);
-    });
+    return change(context, *request, reply, Why::Needed,
+                  [request](Impl& impl, const Command& command, const CommandAnswer& answer) {
+                    if (!valid_name(request->blade())) {
+                      return answer(failure("that is no blade's name", Errc::BadInput));
+                    }
+                    impl.handlers().power(command, BladeId{request->blade()}, request->on(), request->force(), answer);
+                  });
   }
 
   grpc::ServerUnaryReactor* SetMovementPolicy(grpc::CallbackServerContext* context,
                                               const pb::SetMovementPolicyRequest* request, pb::Done* reply) override {
-    return change(context, *request, Why::Wanted, [request, reply](Impl& impl, const Command& command) {
-      const auto policy = from_proto(request->policy());
-      if (!policy) { return to_grpc(policy.error()); }
-      return done(impl.handlers().set_movement_policy(command, policy.value()), *reply);
-    });
+    return change(context, *request, reply, Why::Wanted,
+                  [request](Impl& impl, const Command& command, const CommandAnswer& answer) {
+                    const auto policy = from_proto(request->policy());
+                    if (!policy) { return answer(policy.error()); }
+                    impl.handlers().set_movement_policy(command, policy.value(), answer);
+                  });
   }
 
  private:
   /// Of a command's reason: what stops or moves a role is not done without one.
   enum class Why { Wanted, Needed };
 
-  static grpc::Status done(const Result<std::string>& result, pb::Done& reply) {
+  static grpc::Status done(Impl& impl, grpc::CallbackServerContext& context, const Result<std::string>& result,
+                           pb::Done& reply) {
+    if (!result && result.error().code == Errc::Expired) {
+      const auto leader = impl.standing().leader;
+      context.AddTrailingMetadata(kLeaderMetadata, leader);
+      return not_leader(leader);
+    }
     if (!result) { return to_grpc(result.error()); }
     reply.set_text(result.value());
     return grpc::Status::OK;
   }
 
   template <class Request, class Action>
-  grpc::ServerUnaryReactor* change(grpc::CallbackServerContext* context, const Request& request, Why why,
-                                   Action action) {
+  grpc::ServerUnaryReactor* change(grpc::CallbackServerContext* context, const Request& request, pb::Done* reply,
+                                   Why why, Action action) {
     const Command command{impl_.caller(*context).who(), request.reason()};
-    return answer(context, Right::Change, [context, command, why, action](Impl& impl) {
-      if (const auto standing = impl.standing(); !standing.leads) {
-        context->AddTrailingMetadata(kLeaderMetadata, standing.leader);
-        return not_leader(standing.leader);
-      }
+    return begin(context, Right::Change, [context, command, reply, why, action](Impl& impl, std::uint64_t id) {
+      const auto answer = [context, reply, id, weak = impl.weak_from_this()](const Result<std::string>& result) {
+        const auto self = weak.lock();
+        if (self) {
+          self->finish_pending(id, [&] { return done(*self, *context, result, *reply); });
+        }
+      };
+      if (!impl.standing().leads) { return answer(failure("this control-server does not lead", Errc::Expired)); }
       if (command.reason.size() > bounds::kReasonBytes) {
-        return to_grpc(
+        return answer(
             failure("a reason has at most " + std::to_string(bounds::kReasonBytes) + " bytes", Errc::BadInput));
       }
-      if (why == Why::Needed && is_blank(command.reason)) { return to_grpc(failure(kSayWhy, Errc::BadInput)); }
-      return action(impl, Command{command.who, printable(command.reason)});
+      if (why == Why::Needed && is_blank(command.reason)) { return answer(failure(kSayWhy, Errc::BadInput)); }
+      action(impl, Command{command.who, printable(command.reason)}, answer);
     });
+  }
+
+  /// An action that knows its reply at once.
+  template <class Action>
+  grpc::ServerUnaryReactor* answer(grpc::CallbackServerContext* context, Right right, Action action) {
+    return begin(context, right,
+                 [action](Impl& impl, std::uint64_t id) { impl.finish_pending(id, [&] { return action(impl); }); });
   }
 
   /// Request and reply live until Finish; a stopping server finishes what its handlers never saw.
   template <class Action>
-  grpc::ServerUnaryReactor* answer(grpc::CallbackServerContext* context, Right right, Action action) {
+  grpc::ServerUnaryReactor* begin(grpc::CallbackServerContext* context, Right right, Action action) {
     auto* reactor = context->DefaultReactor();
     if (const auto allowed = impl_.tell_refused(check_right(impl_.caller(*context), right)); !allowed) {
       reactor->Finish(forbidden(allowed.error()));
       return reactor;
     }
     const auto id = impl_.add_pending(reactor);
-    impl_.post([id, action](Impl& impl) { impl.finish_pending(id, action(impl)); });
+    impl_.post([id, action](Impl& impl) { action(impl, id); });
     return reactor;
   }
 

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "understudy/link/control_api_client.hpp"
 
+#include <time.h>
+
 #include <algorithm>
 #include <boost/asio/post.hpp>
 #include <boost/asio/steady_timer.hpp>
@@ -137,13 +139,14 @@ class Attachment : public grpc::ClientBidiReactor<pb::Report, pb::Order> {
 class ControlClient::Impl : public std::enable_shared_from_this<Impl> {
  public:
   Impl(boost::asio::io_context& io, ControlClientOptions options, ControlClientCallbacks callbacks)
-      : io_(io), options_(std::move(options)), callbacks_(std::move(callbacks)), timer_(io) {
+      : io_(io), options_(std::move(options)), callbacks_(std::move(callbacks)), timer_(io), look_(io) {
     UNDERSTUDY_ASSERT(!options_.addresses.empty());
   }
 
   void try_next() {
     const std::uint64_t attempt = ++attempt_;
     const auto weak = weak_from_this();
+    if (const auto own = good_credentials()) { used_ = *own; }
     const auto channel = open_channel(address(), options_.wire);
     if (!channel) {
       refused(channel.error().message);
@@ -172,6 +175,7 @@ class ControlClient::Impl : public std::enable_shared_from_this<Impl> {
   void stop() {
     ++attempt_;
     timer_.cancel();
+    look_.cancel();
     if (attachment_) {
       attachment_->cancel();
       attachment_->wait_done();
@@ -211,6 +215,7 @@ class ControlClient::Impl : public std::enable_shared_from_this<Impl> {
         failures_ = 0;
         redirects_ = 0;
         tell_bfd(wire.attached());
+        look_at_certificate();
         callbacks_.on_connected(address(), wire.attached().state_id());
       } else {
         attachment_->cancel();
@@ -225,6 +230,28 @@ class ControlClient::Impl : public std::enable_shared_from_this<Impl> {
       log::error("control-server {}: {}", address(), log::describe(order.error()));  // newer server: keep the rest
     }
     if (attempt == attempt_ && attachment_) { attachment_->read_next(); }
+  }
+
+  [[nodiscard]] std::optional<tls::Credentials> good_credentials() const {
+    if (options_.wire.plain_text) { return std::nullopt; }
+    auto own = tls::read_credentials(options_.wire.files);
+    if (!own || !tls::check_credentials(own.value(), time(nullptr))) { return std::nullopt; }
+    return std::move(own).value();
+  }
+
+  /// Key and certificate may be written one after the other: until they fit, the old ones do.
+  void look_at_certificate() {
+    if (options_.wire.plain_text) { return; }
+    look_.expires_after(options_.look_at_certificate);
+    look_.async_wait([this, weak = weak_from_this(), attempt = attempt_](const boost::system::error_code& error) {
+      const auto self = weak.lock();
+      if (error || !self || attempt != attempt_ || !connected_) { return; }
+      const auto own = good_credentials();
+      if (!own || !used_ || own->certificate == used_->certificate) { return look_at_certificate(); }
+      log::info("control-server {}: the certificate was renewed, the stream begins anew with it", address());
+      renewed_ = true;
+      attachment_->cancel();
+    });
   }
 
   void tell_bfd(const pb::Attached& attached) {
@@ -266,7 +293,13 @@ class ControlClient::Impl : public std::enable_shared_from_this<Impl> {
     const bool was_connected = std::exchange(connected_, false);
     attachment_->wait_done();
     attachment_.reset();
-    const std::string lost = address() + ": " + why;
+    look_.cancel();
+    const bool renewed = std::exchange(renewed_, false) && was_connected;
+    if (renewed) {  // there is nothing to wait for
+      redirect_ = next_address_;
+      redirects_ = 0;
+    }
+    const std::string lost = address() + ": " + (renewed ? "the stream begins anew with the renewed certificate" : why);
     if (!was_connected && !std::exchange(follows_, false)) {
       if (failures_ % kExamineEvery == 0) { refused(why); }
       ++failures_;
@@ -310,7 +343,10 @@ class ControlClient::Impl : public std::enable_shared_from_this<Impl> {
   boost::asio::io_context& io_;
   ControlClientOptions options_;
   ControlClientCallbacks callbacks_;
-  boost::asio::steady_timer timer_;  ///< attach timeout or backoff
+  boost::asio::steady_timer timer_;       ///< attach timeout or backoff
+  boost::asio::steady_timer look_;        ///< at the certificate
+  std::optional<tls::Credentials> used_;  ///< by the last try
+  bool renewed_ = false;                  ///< why the stream is being ended
   std::unique_ptr<Attachment> attachment_;
   std::uint64_t attempt_ = 0;  ///< what an older attempt still says is ignored
   std::size_t next_address_ = 0;

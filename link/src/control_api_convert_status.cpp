@@ -70,6 +70,7 @@ pb::GroupStatus to_proto(const GroupStatus& status) {
   }
   wire.set_store_plain_text(status.store_plain_text);
   wire.set_power(status.power);
+  for (const auto& alarm : status.alarms) { wire.add_alarms(printable(alarm)); }
   return wire;
 }
 
@@ -111,6 +112,8 @@ Result<GroupStatus> from_proto(const pb::GroupStatus& wire) {
   }
   status.store_plain_text = wire.store_plain_text();
   status.power = check.text(wire.power(), "power");
+  check.count(wire.alarms_size(), "alarms", bounds::kRoles);
+  for (const auto& alarm : wire.alarms()) { status.alarms.push_back(check.text(alarm, "alarms")); }
   return check.result<GroupStatus>(std::move(status));
 }
 

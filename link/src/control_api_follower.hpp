@@ -2,6 +2,7 @@
 #pragma once
 /// One reader of the event log.
 
+#include <algorithm>
 #include <deque>
 
 #include "control_api_server_impl.hpp"
@@ -15,12 +16,35 @@ inline constexpr std::size_t kEventsAtOnce = 256;
 class ControlApiServer::Impl::Follower : public grpc::ServerWriteReactor<pb::Event>,
                                          public std::enable_shared_from_this<Follower> {
  public:
-  Follower(Impl& impl, std::uint64_t after, bool follow) : impl_(impl), after_(after), follow_(follow) {}
+  /// `last`: of the events that are there, so many at most; 0: all.
+  struct Wanted {
+    std::uint64_t after = 0;
+    bool follow = false;
+    std::uint64_t last = 0;
+  };
+  Follower(Impl& impl, Caller caller, const Wanted& wanted)
+      : impl_(impl), caller_(std::move(caller)), after_(wanted.after), follow_(wanted.follow), last_(wanted.last) {}
 
   void start() {
     impl_.add(shared_from_this());
-    fetch();
+    if (last_ == 0 || !impl_.handlers().newest_event) { return fetch(); }
+    impl_.post([self = shared_from_this()](Impl& impl) {
+      impl.handlers().newest_event([self](const Result<std::uint64_t>& newest) {
+        if (newest && *newest > self->last_) { self->after_ = std::max(self->after_, *newest - self->last_); }
+        self->fetch();  // a log that cannot be read is told there
+      });
+    });
   }
+
+  /// True: by this call, since its certificate has ended by `now`.
+  bool end_with_certificate(std::int64_t now) {
+    if (!caller_.certificate || now < caller_.certificate->not_after) { return false; }
+    const std::lock_guard lock(mutex_);
+    if (finished_) { return false; }
+    finish_locked({grpc::StatusCode::UNAUTHENTICATED, "the certificate has ended; renew it"});
+    return true;
+  }
+  [[nodiscard]] const Caller& caller() const { return caller_; }
 
   /// There may be more events; without effect while a batch is on its way.
   void wake() {
@@ -101,8 +125,10 @@ class ControlApiServer::Impl::Follower : public grpc::ServerWriteReactor<pb::Eve
   }
 
   Impl& impl_;
+  const Caller caller_;
   std::uint64_t after_;  ///< io_context's thread only
   const bool follow_;
+  const std::uint64_t last_;
   std::mutex mutex_;  ///< guards what is below; nothing is started once finished_
   std::deque<pb::Event> batch_;
   bool more_ = false;  ///< woken since the last fetch

@@ -26,6 +26,9 @@ std::vector<std::string> split(const std::string& addresses) {
   return all.empty() ? std::vector{addresses} : all;
 }
 
+constexpr const char* nobody_reached =
+    "; while no control-server runs nothing fails over, until one is back; roles serve on where they are";
+
 bool may_be_elsewhere(const grpc::Status& status) {
   return status.error_code() == grpc::StatusCode::UNAVAILABLE ||
          status.error_code() == grpc::StatusCode::DEADLINE_EXCEEDED;
@@ -80,7 +83,7 @@ class OperatorClient::Impl {
     for (const auto& [address, status] : unreached) {
       told += (told.empty() ? "" : "; ") + explain(address, status).message;
     }
-    return failure(told);
+    return failure(told + nobody_reached);
   }
 
   Result<GroupStatus> status() {
@@ -100,7 +103,8 @@ class OperatorClient::Impl {
   }
 
   /// Where one of several is lost, the next goes on behind the last event that was told.
-  Status watch(std::uint64_t after, bool follow, const std::function<bool(const EventRecord&)>& each) {
+  Status watch(std::uint64_t after, bool follow, const std::function<bool(const EventRecord&)>& each,
+               std::uint64_t last) {
     const auto remember = [&](const EventRecord& event) {
       after = event.id;
       return each(event);
@@ -109,7 +113,7 @@ class OperatorClient::Impl {
     for (std::size_t lost = 0; lost < addresses_.size();) {
       const auto before = after;
       bool elsewhere = false;
-      auto done = watch_one(after, follow, remember, elsewhere);
+      auto done = watch_one(after, follow, remember, last, elsewhere);
       if (done || !elsewhere || stopped_) { return done; }
       told = (after == before && !told.empty() ? told + "; " : std::string()) + done.error().message;
       lost = after == before ? lost + 1 : 1;
@@ -119,12 +123,13 @@ class OperatorClient::Impl {
   }
 
   Status watch_one(std::uint64_t after, bool follow, const std::function<bool(const EventRecord&)>& each,
-                   bool& elsewhere) {
+                   std::uint64_t last, bool& elsewhere) {
     if (unusable_) { return *unusable_; }
     grpc::ClientContext context;
     pb::WatchEventsRequest request;
     request.set_after_id(after);
     request.set_follow(follow);
+    request.set_last(last);
     if (!follow) { context.set_deadline(std::chrono::system_clock::now() + 10 * timeout_); }
     if (!set_running(&context)) { return {}; }
     const auto reader = stub_->WatchEvents(&context, request);
@@ -268,8 +273,8 @@ Result<std::string> OperatorClient::power(const BladeId& blade, bool on, bool fo
 }
 
 Status OperatorClient::watch_events(std::uint64_t after, bool follow,
-                                    const std::function<bool(const EventRecord&)>& each) {
-  return impl_->watch(after, follow, each);
+                                    const std::function<bool(const EventRecord&)>& each, std::uint64_t last) {
+  return impl_->watch(after, follow, each, last);
 }
 
 void OperatorClient::stop() { impl_->stop(); }

@@ -1,18 +1,22 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "understudy/link/control_api_server.hpp"
 
+#include <time.h>
+
 #include "control_api_follower.hpp"
 #include "control_api_session.hpp"
 
 namespace understudy::link {
 namespace {
 
+constexpr auto kLookAtCertificates = std::chrono::seconds(1);
+
 grpc::Status stopping_status() { return {grpc::StatusCode::UNAVAILABLE, "the control-server stops"}; }
 
 }  // namespace
 
 ControlApiServer::Impl::Impl(boost::asio::io_context& io, std::string state_id, ControlApiHandlers handlers)
-    : io_(io), handlers_(std::move(handlers)), standing_{!state_id.empty(), state_id, 0, ""} {}
+    : io_(io), handlers_(std::move(handlers)), certificates_(io), standing_{!state_id.empty(), state_id, 0, ""} {}
 ControlApiServer::Impl::~Impl() = default;
 
 Status ControlApiServer::Impl::listen(const std::string& address, const tls::Wire& wire) {
@@ -35,7 +39,35 @@ Status ControlApiServer::Impl::listen(const std::string& address, const tls::Wir
   }
   watch_failed_handshakes(
       this, [this](const std::string& what) { post([what](Impl& impl) { impl.handlers().on_refused({}, what); }); });
+  if (!wire.plain_text) { end_with_certificates(); }
   return {};
+}
+
+void ControlApiServer::Impl::end_with_certificates() {
+  const auto now = handlers_.now ? handlers_.now() : static_cast<std::int64_t>(time(nullptr));
+  std::vector<std::shared_ptr<Session>> sessions;
+  std::vector<std::shared_ptr<Follower>> followers;
+  {
+    const std::lock_guard lock(mutex_);
+    for (const auto& [id, session] : sessions_) { sessions.push_back(session); }
+    for (const auto& [key, follower] : followers_) { followers.push_back(follower); }
+  }
+  const auto end = [&](const auto& streams) {
+    for (const auto& stream : streams) {
+      if (!stream->end_with_certificate(now)) { continue; }
+      const auto& caller = stream->caller();
+      handlers_.on_refused({}, caller.who() + " is not heard any more: its certificate has ended at " +
+                                   tls::utc_text(caller.certificate->not_after) +
+                                   "; `understudy pki renew` makes a new one");
+    }
+  };
+  end(sessions);
+  end(followers);
+  certificates_.expires_after(kLookAtCertificates);
+  certificates_.async_wait([weak = weak_from_this()](const boost::system::error_code& error) {
+    const auto self = weak.lock();
+    if (!error && self && !self->stopped_) { self->end_with_certificates(); }
+  });
 }
 
 ControlApiServer::Impl::Standing ControlApiServer::Impl::standing() {
@@ -68,6 +100,7 @@ Status ControlApiServer::Impl::tell_refused(Status checked) {
 
 void ControlApiServer::Impl::stop() {
   stopped_ = true;
+  certificates_.cancel();
   watch_failed_handshakes(this, nullptr);
   if (!server_) { return; }
   std::map<std::uint64_t, grpc::ServerUnaryReactor*> pending;
@@ -140,7 +173,7 @@ std::uint64_t ControlApiServer::Impl::add_pending(grpc::ServerUnaryReactor* reac
   pending_[++last_id_] = reactor;
   return last_id_;
 }
-void ControlApiServer::Impl::finish_pending(std::uint64_t id, const grpc::Status& status) {
+void ControlApiServer::Impl::finish_pending(std::uint64_t id, const std::function<grpc::Status()>& reply) {
   grpc::ServerUnaryReactor* reactor = nullptr;
   {
     const std::lock_guard lock(mutex_);
@@ -149,7 +182,7 @@ void ControlApiServer::Impl::finish_pending(std::uint64_t id, const grpc::Status
     reactor = found->second;
     pending_.erase(found);
   }
-  reactor->Finish(status);
+  reactor->Finish(reply());
 }
 
 Result<std::unique_ptr<ControlApiServer>> ControlApiServer::listen(boost::asio::io_context& io,

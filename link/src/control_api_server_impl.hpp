@@ -7,6 +7,7 @@
 ///     control_api_server.cpp ── start, stop, who is there ─────────┴────── control_api_follower.hpp: one event reader
 
 #include <boost/asio/post.hpp>
+#include <boost/asio/steady_timer.hpp>
 #include <map>
 #include <mutex>
 
@@ -68,10 +69,13 @@ class ControlApiServer::Impl : public std::enable_shared_from_this<Impl> {
   void add(std::shared_ptr<Follower> follower);
   void remove(const Follower* follower);
   std::uint64_t add_pending(grpc::ServerUnaryReactor* reactor);
-  void finish_pending(std::uint64_t id, const grpc::Status& status);
+  /// `reply` fills the reply, unless the call has ended meanwhile.
+  void finish_pending(std::uint64_t id, const std::function<grpc::Status()>& reply);
 
  private:
   std::shared_ptr<Session> find(SessionId id);
+  /// Nobody is heard, or told, for longer than its certificate is good.
+  void end_with_certificates();
 
   boost::asio::io_context& io_;
   std::string chassis_;  ///< of our own certificate; empty on a plain wire
@@ -79,6 +83,7 @@ class ControlApiServer::Impl : public std::enable_shared_from_this<Impl> {
   std::unique_ptr<pb::Control::CallbackService> service_;
   std::unique_ptr<grpc::Server> server_;
   int port_ = 0;
+  boost::asio::steady_timer certificates_;
   bool stopped_ = false;  ///< io_context's thread only
   std::mutex mutex_;      ///< guards what is below
   Standing standing_;

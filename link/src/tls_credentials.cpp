@@ -175,16 +175,35 @@ Result<Credentials> read_credentials(const CredentialFiles& files) {
   return credentials;
 }
 
-Result<Certificate> check_credentials(const Credentials& credentials, std::int64_t now) {
-  auto own = certificates_of(credentials.certificate);
+namespace {
+
+Result<Certificate> check_belongs(const std::vector<X509Ptr>& own, const std::string& key_pem) {
   if (own.empty()) { return failure("the certificate's file holds no certificate in PEM form", Errc::BadInput); }
-  const auto told = describe_certificate(*own.front());
-  const auto key = key_of(credentials.key);
+  auto told = describe_certificate(*own.front());
+  const auto key = key_of(key_pem);
   if (!key) { return failure("the key's file holds no private key without a password in PEM form", Errc::BadInput); }
   if (X509_check_private_key(own.front().get(), key.get()) != 1) {
     ERR_clear_error();
     return failure("key and certificate of " + who(told) + " do not belong together", Errc::BadInput);
   }
+  return told;
+}
+
+}  // namespace
+
+Result<Certificate> check_pair(const std::string& certificate, const std::string& key, std::int64_t now) {
+  auto told = check_belongs(certificates_of(certificate), key);
+  if (!told || (told->not_before <= now && now <= told->not_after)) { return told; }
+  return failure("the certificate of " + who(*told) + " is valid from " + utc_text(told->not_before) + " to " +
+                     utc_text(told->not_after) + " only",
+                 Errc::Expired);
+}
+
+Result<Certificate> check_credentials(const Credentials& credentials, std::int64_t now) {
+  auto own = certificates_of(credentials.certificate);
+  const auto belongs = check_belongs(own, credentials.key);
+  if (!belongs) { return belongs.error(); }
+  const auto& told = belongs.value();
   if (!told.identity) {
     return failure("the certificate of \"" + told.subject +
                        "\" has no URI understudy://CHASSIS/KIND/NAME among its alternative names",

@@ -40,6 +40,8 @@ class Hardened(GroupCase):
     options = {"bfd_auth": "meticulous-sha1", "power": False}
 
     def setUp(self):
+        if "UNDERSTUDY_INSTALLED" in os.environ:
+            self.assertTrue(os.path.exists(under_systemd.SYSTEMD), "everything is said to be installed")
         if not under_systemd.is_possible():
             self.skipTest("a systemd of its own needs control groups of version 2 (mount -t cgroup2) and " +
                           under_systemd.SYSTEMD)

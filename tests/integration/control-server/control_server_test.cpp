@@ -2,9 +2,12 @@
 /// The real control-server and the real operator's command, with host-agents played by this test: in a network
 /// namespace of its own, with a Linux bridge as the switch. What a blade says is played, what it suffers is real: its
 /// ports are isolated in the kernel, its BFD dies by SIGKILL.
-/// Covers: control-server/edge/service.cpp, control-server/edge/service_witnesses.cpp,
+/// Covers: control-server/edge/service.cpp, control-server/edge/service_alarms.cpp,
+/// control-server/edge/service_commands.cpp, control-server/edge/service_witnesses.cpp,
 /// control-server/edge/service_power.cpp, cli/commands.cpp, cli/pki_commands.cpp
 #include <gtest/gtest.h>
+
+#include <sys/mount.h>
 
 #include <boost/json.hpp>
 #include <filesystem>
@@ -36,7 +39,8 @@ class ControlServerTest : public PlayedChassisTest {
   }
 
   [[nodiscard]] std::string group_file() const {
-    return played_group("listen = \"127.0.0.250:7400\"\nstate = \"" + folder_ + "/control.db\"\n" + on_blade_,
+    return played_group("listen = \"127.0.0.250:7400\"\nstate = \"" + state_folder_.value_or(folder_) +
+                            "/control.db\"\n" + on_blade_,
                         server_files_) +
            witnesses_;
   }
@@ -106,6 +110,7 @@ class ControlServerTest : public PlayedChassisTest {
     });
   }
 
+  std::optional<std::string> state_folder_;
   std::string on_blade_;               ///< a line of [control]
   std::string witnesses_;              ///< tables of group.toml
   tls::CredentialFiles server_files_;  ///< none: plain text
@@ -234,6 +239,9 @@ TEST_F(ControlServerTest, ADeadStandbyIsToldAndThenExposesItsRoles) {
   EXPECT_EQ(role_status().at("state").as_string(), "protected") << "its stream still stands";
   standby_->client.reset();
   ASSERT_TRUE(run_until_state("exposed")) << operate("status") << operate("events");
+  int status = 0;
+  operate("status", &status);
+  EXPECT_EQ(status, 4) << "a script must see it";
   EXPECT_TRUE(run_until_detail("blade-2 is silent and its host-agent is lost")) << operate("status");
 }
 
@@ -328,6 +336,137 @@ TEST_F(ControlServerTest, PlainTextIsShownByEveryStatusAndNobodyIsMixed) {
   EXPECT_NE(operate("events --json").find("plain_text = true: the wires are not encrypted"), std::string::npos);
 }
 
+/// A file system of a megabyte. It is seen by this thread and its children only, and ends with the test.
+class SmallDisk {
+ public:
+  explicit SmallDisk(std::string path) : path_(std::move(path)) {
+    std::filesystem::create_directories(path_);
+    good_ = unshare(CLONE_NEWNS) == 0 && mount("none", "/", nullptr, MS_REC | MS_PRIVATE, nullptr) == 0 &&
+            mount("small", path_.c_str(), "tmpfs", 0, "size=1m") == 0;
+  }
+  ~SmallDisk() { umount2(path_.c_str(), MNT_DETACH); }
+  SmallDisk(const SmallDisk&) = delete;
+  SmallDisk& operator=(const SmallDisk&) = delete;
+  [[nodiscard]] bool good() const { return good_; }
+  void fill() const {
+    std::ofstream file(path_ + "/filler", std::ios::binary);
+    while (file << std::string(4096, 'x') << std::flush) {}
+  }
+  void make_room() const { std::filesystem::remove(path_ + "/filler"); }
+
+ private:
+  std::string path_;
+  bool good_ = false;
+};
+
+TEST_F(ControlServerTest, AFullDiskIsInEveryStatusAndNoCommandIsDoneThatIsNotInTheLog) {
+  server_->terminate();
+  const SmallDisk disk(folder_ + "/disk");
+  ASSERT_TRUE(disk.good());
+  state_folder_ = folder_ + "/disk";
+  start_server();
+  bring_up();
+  int status = -1;
+  operate("policy manual", &status);
+  ASSERT_EQ(status, 0);
+  disk.fill();
+  const auto exits = [&](int wanted) {
+    return run_until([&] {
+      operate("status", &status);
+      return status == wanted;
+    });
+  };
+  ASSERT_TRUE(exits(3)) << "nothing happens in the group, and it must be seen all the same" << operate("status");
+  EXPECT_NE(operate("status").find("! NOBODY DECIDES: the state store"), std::string::npos) << operate("status");
+  EXPECT_NE(operate("status --json").find("cannot be written: no decision can be stored"), std::string::npos);
+  const auto answer = operate("policy always --reason 'it is quiet'", &status);
+  EXPECT_EQ(status, 1);
+  EXPECT_NE(answer.find("nothing is done: no command is carried out that is not in the event log"), std::string::npos)
+      << answer;
+  EXPECT_NE(operate("status").find("movement manual"), std::string::npos);
+  disk.make_room();
+  ASSERT_TRUE(exits(0)) << operate("status");
+  EXPECT_TRUE(run_until([&] {
+    return operate("events --json").find("policy always, because: it is quiet; not done: ") != std::string::npos;
+  })) << operate("events");
+  operate("policy always", &status);
+  EXPECT_EQ(status, 0);
+}
+
+TEST_F(ControlServerTest, ABladeThatIsHeldOutStaysSoOverARestartUntilItIsLetBack) {
+  server_->terminate();
+  witnesses_ = "[hold_out]\nfailures = 1\n";
+  start_server();
+  bring_up();
+  standby_->client.reset();
+  standby_->boot = "another";
+  standby_->held = {};
+  standby_->power_on();
+  const auto told = [&](const std::string& what, const std::string& words) {
+    return run_until([&] { return operate(what).find(words) != std::string::npos; });
+  };
+  ASSERT_TRUE(told("events --json", "held out after 1 failures")) << operate("events");
+  server_->kill_now();
+  start_server();
+  ASSERT_TRUE(told("events --json", "still held out after 1 failures")) << operate("events");
+  ASSERT_TRUE(run_until_state("exposed")) << operate("status");
+  int status = -1;
+  EXPECT_NE(operate("let-back blade-1", &status).find("is not held out"), std::string::npos);
+  EXPECT_EQ(status, 1);
+  EXPECT_NE(operate("let-back blade-2 --reason 'a new fan'", &status).find("blade-2 is let back"), std::string::npos);
+  EXPECT_EQ(status, 0);
+  EXPECT_TRUE(run_until_state("protected")) << operate("status");
+  EXPECT_NE(operate("events --json").find("operator alice: let-back blade-2, because: a new fan"), std::string::npos);
+  server_->kill_now();
+  start_server();
+  ASSERT_TRUE(run_until_state("protected")) << operate("status");
+  EXPECT_EQ(operate("status").find("held out"), std::string::npos) << "it was let back for good";
+}
+
+TEST_F(ControlServerTest, ACertificateThatEndsStandsInTheStatusUntilItIsRenewedOrItsBladeHasGone) {
+  server_->terminate();
+  witnesses_ = "warn_days = 3\n";  // the end of [tls]
+  for (auto* blade : {&*active_, &*standby_}) {
+    blade->wire = {false, pki_->issue(tls::Kind::Blade, blade->id.value, "", 2)};
+  }
+  start_server();
+  bring_up();
+  const auto alarms = [&] { return boost::json::serialize(boost::json::parse(operate("status --json")).at("alarms")); };
+  const std::string ends = "the certificate of blade blade-";
+  EXPECT_NE(alarms().find(ends + "1 ends at "), std::string::npos) << alarms();
+  EXPECT_NE(alarms().find(ends + "2 ends at "), std::string::npos) << alarms();
+  EXPECT_NE(alarms().find("BFD is not authenticated"), std::string::npos) << alarms();
+  pki_->issue(tls::Kind::Blade, "blade-1", "", 20);
+  EXPECT_TRUE(run_until([&] { return alarms().find(ends + "1") == std::string::npos; })) << alarms();
+  EXPECT_NE(alarms().find(ends + "2"), std::string::npos) << alarms();
+  ASSERT_TRUE(run_until_state("protected")) << operate("status");
+  EXPECT_EQ(active_->orders.size(), 1U) << "who serves is not disturbed";
+  standby_->client.reset();
+  EXPECT_TRUE(run_until([&] { return alarms().find(ends) == std::string::npos; })) << alarms();
+}
+
+TEST_F(ControlServerTest, EventsAreChosenByNumberRoleAndSeverity) {
+  bring_up();
+  for (const auto* policy : {"manual", "always", "manual", "always"}) { operate(std::string("policy ") + policy); }
+  const auto lines = [](const std::string& text) { return std::count(text.begin(), text.end(), '\n'); };
+  const auto all = operate("events --json --last 0");
+  EXPECT_EQ(operate("events --json"), all) << "there are fewer than it shows by itself";
+  ASSERT_GT(lines(all), 6);
+  const auto two = operate("events --json --last 2");
+  EXPECT_EQ(lines(two), 2);
+  EXPECT_TRUE(all.ends_with(two));
+  EXPECT_EQ(operate("events --json --since 0"), all);
+  const auto of_role = operate("events --json --role role-1");
+  EXPECT_GT(lines(of_role), 0);
+  EXPECT_LT(lines(of_role), lines(all));
+  EXPECT_EQ(lines(operate("events --json --role role-1 --last 1")), 1);
+  EXPECT_NE(operate("events --json --severity alarm").find("BFD is not authenticated"), std::string::npos);
+  EXPECT_EQ(operate("events --json --severity alarm").find("policy manual"), std::string::npos);
+  int status = -1;
+  operate("events --severity loud", &status);
+  EXPECT_EQ(status, 2);
+}
+
 /// One active, and the control-server on the standby: it hears no other blade. Witnesses by ICMPv6 and BFD, in a
 /// network namespace behind a cable, and a process.
 TEST_F(ControlServerTest, WithoutAnyWitnessNobodyIsDeadAndWithOneThePairFailsOver) {
@@ -398,6 +537,7 @@ TEST_F(ControlServerTest, TheOperatorsCommandAnswersClearly) {
   const auto output = operate("status", &status);
   EXPECT_EQ(status, 1);
   EXPECT_NE(output.find("understudy: the control-server at 127.0.0.250:7400 cannot be reached"), std::string::npos);
+  EXPECT_NE(output.find("nothing fails over, until one is back; roles serve on"), std::string::npos) << output;
   EXPECT_EQ(std::count(output.begin(), output.end(), '\n'), 1) << output;
   operate("events", &status);
   EXPECT_EQ(status, 1);

@@ -71,6 +71,7 @@ struct Blade {
     ControlClientOptions options;
     for (const auto& server : servers) { options.addresses.push_back(server + ":7400"); }
     options.wire = wire;
+    options.look_at_certificate = std::chrono::milliseconds(100);
     ControlClientCallbacks callbacks;
     callbacks.admit = [this](const std::string& state, std::uint64_t token) -> Status {
       auto now = hear(heard, state, token);
@@ -81,7 +82,7 @@ struct Blade {
     callbacks.on_connected = [this](const std::string& server, const std::string& state) {
       state_id = state;
       attached_to = server;
-      client->send(Hello{claimed.value_or(id), "boot", held});
+      client->send(Hello{claimed.value_or(id), boot, held});
       for (const auto& report : after_hello) { client->send(report); }
     };
     callbacks.on_order = [this](const Order& order) {
@@ -111,6 +112,7 @@ struct Blade {
   std::vector<std::string> servers;  ///< addresses of the control-servers
   HeardLeader heard;
   std::string attached_to;
+  std::string boot = "boot";
   std::optional<BladeId> claimed;  ///< whom it poses as; none: it is itself
   std::vector<HeldRole> held;
   std::vector<Report> after_hello;

@@ -217,6 +217,32 @@ TEST_F(SeveralServersTest, APausedLeaderThatGoesOnWritesNothingAndOrdersNothing)
   EXPECT_FALSE(isolation_->are_isolated({"b2-ext"}).value());
 }
 
+TEST_F(SeveralServersTest, AnEtcdThatIsFullIsInTheStatusThoughItAnswersAndNoCommandIsDone) {
+  find_leader();
+  control::EtcdClient hand(etcd_->settings());
+  const auto full = [&](const char* action) {
+    return hand.call("maintenance/alarm", {{"action", action}, {"memberID", "0"}, {"alarm", "NOSPACE"}}).ok();
+  };
+  ASSERT_TRUE(full("ACTIVATE"));
+  ASSERT_TRUE(run_until([&] {
+    return operate("status").find("! NOBODY DECIDES: etcd cannot be written") != std::string::npos;
+  })) << operate("status");
+  int status = 0;
+  EXPECT_NE(operate("policy always --reason tests", &status).find("nothing is done: no command"), std::string::npos);
+  EXPECT_EQ(status, 1);
+  EXPECT_NE(operate("status").find("movement manual"), std::string::npos);
+  ASSERT_TRUE(full("DEACTIVATE"));
+  ASSERT_TRUE(run_until([&] {
+    operate("status", &status);
+    return status == 0;
+  })) << operate("status");
+  EXPECT_TRUE(run_until([&] {
+    operate("policy always --reason tests", &status);
+    return status == 0;
+  }));
+  EXPECT_NE(operate("status").find("movement always"), std::string::npos);
+}
+
 TEST_F(SeveralServersTest, WithoutEtcdNothingIsDecidedItIsToldAndThenItGoesOn) {
   const auto led = std::string(kServers[find_leader()]) + ":7400";
   etcd_->signal(0, SIGSTOP);

@@ -2,6 +2,7 @@
 /// BfdService with BFD speakers of other people's making: BIRD (with and without authentication) and FRR's bfdd. What
 /// went over the cable is captured by tcpdump and read by tshark's dissector.
 /// Covers: link/src/bfd_authentication.cpp, link/src/bfd_sockets.cpp
+#include <gtest/gtest-spi.h>
 #include <sys/stat.h>
 
 #include <algorithm>
@@ -236,9 +237,6 @@ class BfdInterop : public BfdNetwork {
     }
   }
 
-  static bool installed(const std::vector<std::string>& programs) {
-    return std::all_of(programs.begin(), programs.end(), test::is_installed);
-  }
   /// BFD packets no longer reach the speaker; its own still go out.
   static constexpr const char* deaf =
       "nft 'add table inet deaf; add chain inet deaf in { type filter hook input priority 0; }; "
@@ -248,7 +246,7 @@ class BfdInterop : public BfdNetwork {
 class BfdInteropWithBird : public BfdInterop, public testing::WithParamInterface<Case> {};
 
 TEST_P(BfdInteropWithBird, ComesUpAgreesOnTimersAndSeesFailuresBothWays) {
-  if (!installed({"bird", "birdc", "tcpdump", "tshark"})) { GTEST_SKIP() << "BIRD or tshark is not installed"; }
+  UNDERSTUDY_NEEDS_PROGRAMS({"bird", "birdc", "tcpdump", "tshark"});
   Bird bird(there, GetParam().bird);
   check(bird, GetParam().authentication, GetParam().dissected);
 }
@@ -266,15 +264,13 @@ INSTANTIATE_TEST_SUITE_P(Authentication, BfdInteropWithBird,
                          [](const auto& one) { return one.param.name; });
 
 TEST_F(BfdInterop, WithFrrComesUpAgreesOnTimersAndSeesFailuresBothWays) {
-  if (!installed({"/usr/lib/frr/bfdd", "vtysh", "tcpdump", "tshark"})) {
-    GTEST_SKIP() << "FRR or tshark is not installed";
-  }
+  UNDERSTUDY_NEEDS_PROGRAMS({"/usr/lib/frr/bfdd", "vtysh", "tcpdump", "tshark"});
   Frr frr(there);
   check(frr, {}, ",,1,24,,");
 }
 
 TEST_F(BfdInterop, ABirdWithAPasswordComesUpAndOneWithAnotherKeyDoesNot) {
-  if (!installed({"bird"})) { GTEST_SKIP() << "BIRD is not installed"; }
+  UNDERSTUDY_NEEDS_PROGRAMS({"bird"});
   Bird bird(there, bird_password("simple", "sesame", 3));
   Node a(here, {here4, here6});
   ASSERT_TRUE(a.service);
@@ -291,6 +287,15 @@ TEST_F(BfdInterop, ABirdWithAPasswordComesUpAndOneWithAnotherKeyDoesNot) {
     return a.refusals == std::vector{Discard::AuthenticationFailed};
   }));
   EXPECT_EQ(a.service->status(there6)->state, SessionState::Down);
+}
+
+void needs_what_is_not_there() { UNDERSTUDY_NEEDS_PROGRAMS({"sh", "no-such-program-1", "no-such-program-2"}); }
+
+TEST(MissingPrograms, FailATestWhereEverythingIsInstalled) {
+  const char* before = std::getenv("UNDERSTUDY_INSTALLED");
+  setenv("UNDERSTUDY_INSTALLED", "1", 1);
+  EXPECT_FATAL_FAILURE(needs_what_is_not_there(), "no-such-program-1, no-such-program-2: not installed");
+  if (before == nullptr) { unsetenv("UNDERSTUDY_INSTALLED"); }
 }
 
 }  // namespace

@@ -11,6 +11,7 @@
 
 #include <array>
 #include <cstdio>
+#include <cstdlib>
 #include <filesystem>
 #include <fstream>
 #include <iterator>
@@ -26,6 +27,26 @@ namespace understudy::test {
 inline bool is_installed(const std::string& program) {
   return std::system(("command -v " + program + " >/dev/null 2>&1").c_str()) == 0;
 }
+
+/// Those of them that are not there, for a person; empty: all are.
+inline std::string missing_programs(const std::vector<std::string>& programs) {
+  std::string missing;
+  for (const auto& program : programs) {
+    if (!is_installed(program)) { missing += (missing.empty() ? "" : ", ") + program; }
+  }
+  return missing;
+}
+
+/// Without these programs a test is skipped; where everything is installed (`./dev test` does, and says so) it fails:
+/// nobody may take a test that did not run for one that passed.
+#define UNDERSTUDY_NEEDS_PROGRAMS(...)                                                                              \
+  if (const auto missing = ::understudy::test::missing_programs(__VA_ARGS__); !missing.empty()) {                   \
+    if (std::getenv("UNDERSTUDY_INSTALLED") != nullptr) {                                                           \
+      GTEST_FAIL() << missing << ": not installed, although UNDERSTUDY_INSTALLED says that everything is; look at " \
+                   << "packages_test in ./dev";                                                                     \
+    }                                                                                                               \
+    GTEST_SKIP() << missing << ": not installed";                                                                   \
+  }
 
 /// What `command` printed, standard error included; runs in this thread's namespace.
 inline std::string output_of(const std::string& command) {

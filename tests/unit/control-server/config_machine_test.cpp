@@ -13,6 +13,7 @@
 #include <set>
 
 #include "edge/config_file.hpp"
+#include "support/pki.hpp"
 #include "support/without_capabilities.hpp"
 
 namespace understudy::control {
@@ -114,6 +115,24 @@ TEST_F(ConfigMachineTest, AStateThatCannotBe) {
             ":3: " + folder_ + "/text is no state store; write the path of one, or of a file that is not there yet");
   EXPECT_EQ(complaint("control.db", "pipe"),
             ":3: " + folder_ + "/pipe is no regular file; write the path of the store's file");
+}
+
+TEST_F(ConfigMachineTest, AKeyForEtcdThatOthersMayReadOrThatIsAnothers) {
+  test::Pki pki;
+  const auto files = pki.issue(link::tls::Kind::ControlServer, "control");
+  const auto with = [&](const std::string& certificate, const std::string& key) {
+    return complaint(
+        "state = \"" + folder_ + "/control.db\"\n",
+        "servers = [\"127.0.0.1:7400\"]\n[control.etcd]\nendpoints = [\"https://127.0.0.1:2379\"]\nca = \"" + files.ca +
+            "\"\ncertificate = \"" + certificate + "\"\nkey = \"" + key + "\"\n");
+  };
+  EXPECT_EQ(with(files.certificate, files.key), "none");
+  const auto other = pki.issue(link::tls::Kind::ControlServer, "other");
+  EXPECT_NE(with(files.certificate, other.key).find("do not belong together"), std::string::npos);
+  const auto old = pki.issue(link::tls::Kind::ControlServer, "old", "", -1);
+  EXPECT_NE(with(old.certificate, old.key).find(" only; make a new one"), std::string::npos);
+  ASSERT_EQ(chmod(files.key.c_str(), 0640), 0);
+  EXPECT_NE(with(files.certificate, files.key).find("chmod 600 it"), std::string::npos);
 }
 
 TEST_F(ConfigMachineTest, ASwitchThatCannotBeReached) {

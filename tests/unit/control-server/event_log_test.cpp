@@ -4,40 +4,11 @@
 
 #include <gtest/gtest.h>
 
-#include "edge/state_store.hpp"
+#include "full_disk.hpp"
 #include "support/run_until.hpp"
 
 namespace understudy::control {
 namespace {
-
-/// A store whose disk is full as long as it is told to be.
-class FullDisk final : public StateStore {
- public:
-  [[nodiscard]] const std::string& state_id() const override { return id_; }
-  Result<std::vector<Ownership>> ownerships() override { return std::vector<Ownership>{}; }
-  Status compare_and_set(Term, Term, const Ownership&) override { return {}; }
-  Status keep(const std::string&, const std::string&) override { return {}; }
-  Result<std::map<std::string, std::string>> kept(const std::string&) override {
-    return std::map<std::string, std::string>{};
-  }
-  Result<std::set<RoleId>> protected_roles() override { return std::set<RoleId>{}; }
-  Status set_protected(const RoleId&, bool) override { return {}; }
-  Result<std::uint64_t> last_event_id() override { return std::uint64_t{40}; }
-  Status append(const std::vector<link::EventRecord>& events) override {
-    ++tries;
-    if (full) { return failure("database or disk is full"); }
-    written.insert(written.end(), events.begin(), events.end());
-    return {};
-  }
-  Result<std::vector<link::EventRecord>> events_after(std::uint64_t, std::size_t) override { return written; }
-
-  bool full = true;
-  int tries = 0;
-  std::vector<link::EventRecord> written;
-
- private:
-  std::string id_ = "s";
-};
 
 class EventLogTest : public testing::Test, protected test::Loop {
  protected:
@@ -85,6 +56,27 @@ TEST_F(EventLogTest, OfMoreThanCanBeKeptTheNewestAre) {
   add("last");
   ASSERT_TRUE(run_until([&] { return disk_.written.size() == 2000U; }));
   EXPECT_EQ(written().back(), "2040 last");
+}
+
+TEST_F(EventLogTest, WhoWaitsIsToldThatItIsWrittenAndOfAFullDiskThatItIsNot) {
+  link::EventRecord event;
+  event.text = "policy manual, by alice";
+  std::vector<Status> told;
+  const auto tell = [&](const Status& done) { told.push_back(done); };
+  add("a vote");
+  sut_.write(event, tell);
+  ASSERT_EQ(told.size(), 1U) << "at once";
+  EXPECT_FALSE(told[0].ok());
+  sut_.write(event, tell);
+  ASSERT_EQ(told.size(), 2U);
+  EXPECT_EQ(told[1].error().message, "database or disk is full");
+  disk_.full = false;
+  ASSERT_TRUE(run_until([&] { return !sut_.failing(); }));
+  EXPECT_EQ(written(), Texts{"41 a vote"}) << "what was refused is not told as done";
+  sut_.write(event, tell);
+  ASSERT_EQ(told.size(), 3U);
+  EXPECT_TRUE(told[2].ok());
+  EXPECT_EQ(written().back(), "42 policy manual, by alice");
 }
 
 }  // namespace

@@ -6,6 +6,7 @@
 #include <filesystem>
 
 #include "edge/store.hpp"
+#include "full_disk.hpp"
 
 namespace understudy::control {
 namespace {
@@ -42,6 +43,16 @@ TEST(HoldOutRecord, TheStoreKeepsTheLastOne) {
   const auto kept = store.value()->kept(kHoldOutKey).value();
   EXPECT_EQ(kept, (std::map<std::string, std::string>{{"blade-4", "7 1 7"}}));
   for (const auto* suffix : {"", ".lock", "-wal", "-shm"}) { std::filesystem::remove(path.string() + suffix); }
+}
+
+TEST(HoldOutRecord, AStoreThatCannotBeReadIsNoEmptyOne) {
+  FullDisk disk;
+  disk.values = {{"blade-4", "- 1"}, {"blade-5", "nonsense"}};
+  const auto found = read_hold_outs(disk, 2);
+  ASSERT_TRUE(found.ok());
+  EXPECT_EQ(found->size(), 1U) << "a record that makes no sense is told, and the rest counts";
+  disk.unreadable = true;
+  EXPECT_FALSE(read_hold_outs(disk, 2).ok()) << "blades that were held out would be forgotten";
 }
 
 }  // namespace

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-/// The watchdog's device is a pipe here: what the driver would get is what can be read.
+/// The watchdog's device is a pipe here: what the driver would get is what can be read; what it says of its time is
+/// played, a driver's own directory in sysfs too.
 #include "edge/hardware_watchdog.hpp"
 
 #include <fcntl.h>
@@ -7,6 +8,9 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <cerrno>
+#include <filesystem>
+#include <fstream>
 #include <memory>
 
 #include "understudy/common/log.hpp"
@@ -98,6 +102,86 @@ TEST_F(HardwareWatchdogTest, ADeviceThatComesLaterIsArmedThen) {
   sut_.reset();
   ::close(driver);
   ::unlink(later.c_str());
+}
+
+/// A driver that holds what it likes: it is fed by what it says, not by what was asked for.
+TEST_F(HardwareWatchdogTest, IsFedAQuarterOfWhatTheDriverHolds) {
+  struct Case {
+    const char* what;
+    int set;  ///< the errno
+    int get;
+    int holds;
+    std::chrono::milliseconds every;
+  };
+  for (const auto& one : {Case{"as asked", 0, 0, 30, 7500ms}, Case{"less than asked", 0, 0, 8, 2000ms},
+                          Case{"its own, for ever", EOPNOTSUPP, 0, 10, 2500ms}, Case{"more", 0, 0, 60, 15000ms},
+                          Case{"it takes one and tells none", 0, EOPNOTSUPP, 12, 3000ms},
+                          Case{"nobody knows", EINVAL, EINVAL, 0, 1250ms}}) {
+    SCOPED_TRACE(one.what);
+    int asked = 0;
+    WatchdogDriver driver;
+    driver.set_timeout = [&](int, int& seconds) {
+      asked = seconds;
+      if (one.set == 0) { seconds = one.holds; }
+      return one.set;
+    };
+    driver.get_timeout = [&](int, int& seconds) {
+      seconds = one.holds;
+      return one.get;
+    };
+    sut_ = std::make_unique<HardwareWatchdog>(io_, WatchdogConfig{path_, 30s}, driver);
+    sut_->serves(true);
+    EXPECT_EQ(asked, 30);
+    EXPECT_EQ(sut_->feeds_every(), one.every);
+    EXPECT_EQ(seen(), std::string(1, '\0'));
+    sut_.reset();
+    EXPECT_EQ(seen(), "V");
+  }
+}
+
+TEST_F(HardwareWatchdogTest, ADriverThatHoldsTooLittleForARestartIsNotArmed) {
+  const auto holds = [](int, int& seconds) {
+    seconds = 3;
+    return 0;
+  };
+  sut_ = std::make_unique<HardwareWatchdog>(io_, WatchdogConfig{path_, 30s}, WatchdogDriver{holds, holds});
+  sut_->serves(true);
+  EXPECT_EQ(seen(), "V") << "closed in order, never fed";
+  EXPECT_EQ(seen(), "closed");
+  sut_->serves(false);
+  sut_->serves(true);
+  EXPECT_EQ(seen(), "closed");
+}
+
+TEST(CheckWatchdog, WhatTheDriverCannotHoldIsRefusedAtStartWithoutArmingIt) {
+  const std::string sys = testing::TempDir() + "sys." + std::to_string(getpid());
+  const auto driver = sys + "/dev/char/1:3";  // /dev/null's number
+  std::filesystem::create_directories(driver);
+  const auto say = [&](const std::string& name, const std::string& text) {
+    std::ofstream(driver + "/" + name) << text << "\n";
+  };
+  const auto told = [&](std::chrono::seconds timeout) {
+    const auto good = check_watchdog({"/dev/null", timeout}, sys);
+    return good ? "" : good.error().message;
+  };
+  EXPECT_EQ(told(30s), "") << "a driver that tells nothing";
+  say("max_timeout", "0");
+  say("min_timeout", "1");
+  say("options", "0x8180");
+  say("timeout", "2");
+  EXPECT_EQ(told(30s), "") << "no limit is known, and it takes another time";
+  say("max_timeout", "16");
+  EXPECT_NE(told(30s).find("holds at most 16 s, and timeout_s is 30; write timeout_s = 16 or less"), std::string::npos);
+  EXPECT_EQ(told(16s), "");
+  say("max_timeout", "3");
+  EXPECT_NE(told(5s).find("remove [watchdog]"), std::string::npos);
+  say("max_timeout", "0");
+  say("min_timeout", "60");
+  EXPECT_NE(told(30s).find("at least 60 s"), std::string::npos);
+  say("min_timeout", "1");
+  say("options", "0x8100");
+  EXPECT_NE(told(30s).find("takes no other time"), std::string::npos);
+  std::filesystem::remove_all(sys);
 }
 
 }  // namespace

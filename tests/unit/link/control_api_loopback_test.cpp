@@ -34,26 +34,28 @@ struct Server {
     handlers.on_detached = [this](SessionId id, const std::string& /*why*/) { detached.push_back(id); };
     handlers.bfd = BfdParameters{20, 7, BfdAuthentication::None, 0};
     handlers.status = [] { return test::status(); };
-    handlers.move_role = [this](const Command& command, const RoleId& role) -> Result<std::string> {
+    handlers.move_role = [this](const Command& command, const RoleId& role, const CommandAnswer& answer) {
       commands.push_back(command);
-      if (role.value != "role-1") { return failure("no role " + role.value, Errc::NotFound); }
-      return std::string("moving");
+      if (role.value == "role-8") { return answer(failure("its tenure has ended", Errc::Expired)); }
+      if (role.value != "role-1") { return answer(failure("no role " + role.value, Errc::NotFound)); }
+      answer(std::string("moving"));
     };
-    handlers.let_back = [this](const Command& command, const BladeId& blade) -> Result<std::string> {
+    handlers.let_back = [this](const Command& command, const BladeId& blade, const CommandAnswer& answer) {
       commands.push_back(command);
-      return blade.value + " is back";
+      boost::asio::post(io, [answer, blade] { answer(blade.value + " is back"); });  // an answer may come later
     };
-    handlers.power = [this](const Command& command, const BladeId& blade, bool on, bool force) -> Result<std::string> {
+    handlers.power = [this](const Command& command, const BladeId& blade, bool on, bool force,
+                            const CommandAnswer& answer) {
       commands.push_back(command);
-      return blade.value + (on ? " on" : " off") + (force ? " by force" : "");
+      answer(blade.value + (on ? " on" : " off") + (force ? " by force" : ""));
     };
-    handlers.switchover = [this](const Command& command, const RoleId& role, bool force) -> Result<std::string> {
+    handlers.switchover = [this](const Command& command, const RoleId& role, bool force, const CommandAnswer& answer) {
       commands.push_back(command);
-      return role.value + (force ? " by force" : " if it can");
+      answer(role.value + (force ? " by force" : " if it can"));
     };
-    handlers.set_movement_policy = [this](const Command& command, MovementPolicy policy) -> Result<std::string> {
+    handlers.set_movement_policy = [this](const Command& command, MovementPolicy policy, const CommandAnswer& answer) {
       commands.push_back(command);
-      return std::string(to_string(policy));
+      answer(std::string(to_string(policy)));
     };
     handlers.events_after = [this](std::uint64_t after, std::size_t limit, const EventsAnswer& answer) {
       std::vector<EventRecord> found;
@@ -309,6 +311,9 @@ TEST_F(ControlApiLoopback, OperatorsGetStatusAndClearAnswers) {
   ASSERT_FALSE(refused.ok());
   EXPECT_EQ(refused.error().message, "no role role-9");
   EXPECT_EQ(refused.error().code, Errc::NotFound);
+  const auto ended = with_loop([&] { return client.move_role(RoleId{"role-8"}, "tests"); });
+  ASSERT_FALSE(ended.ok()) << "whose tenure has ended says who leads";
+  EXPECT_NE(ended.error().message.find("does not lead"), std::string::npos) << ended.error().message;
   EXPECT_EQ(with_loop([&] { return client.let_back(BladeId{"blade-3"}, "mended"); }).value(), "blade-3 is back");
   EXPECT_FALSE(with_loop([&] { return client.let_back(BladeId{"no name"}, ""); }).ok());
   const BladeId third{"blade-3"};

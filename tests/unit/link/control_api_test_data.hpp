@@ -108,7 +108,8 @@ inline GroupStatus status() {
           "",
           {{"gateway", "10.0.0.1", "icmp", Vote::Up}},
           true,
-          "fence_ipmilan"};
+          "fence_ipmilan",
+          {"BFD is not authenticated", "refused: a stranger"}};
 }
 
 }  // namespace understudy::link::test

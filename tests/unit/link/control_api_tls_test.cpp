@@ -32,26 +32,40 @@ class ControlApiTls : public testing::Test, protected understudy::test::Loop {
   void listen(const tls::Wire& wire) {
     ControlApiHandlers handlers;
     handlers.on_report = [this](SessionId, const Report& report) { reports_.push_back(report); };
-    handlers.on_detached = [](SessionId, const std::string&) {};
+    handlers.on_detached = [this](SessionId, const std::string&) { ++detached_; };
     handlers.status = [] { return test::status(); };
-    handlers.move_role = [this](const Command& command, const RoleId&) -> Result<std::string> {
-      commands_.push_back(command);
-      return std::string("moving");
+    handlers.move_role = [this](const Command& command, const RoleId&, const CommandAnswer& answer) {
+      obey(command, "moving", answer);
     };
-    handlers.set_movement_policy = [this](const Command& command, MovementPolicy) -> Result<std::string> {
-      commands_.push_back(command);
-      return std::string("set");
+    handlers.set_movement_policy = [this](const Command& command, MovementPolicy, const CommandAnswer& answer) {
+      obey(command, "set", answer);
+    };
+    handlers.let_back = [this](const Command& command, const BladeId&, const CommandAnswer& answer) {
+      obey(command, "let back", answer);
+    };
+    handlers.switchover = [this](const Command& command, const RoleId&, bool, const CommandAnswer& answer) {
+      obey(command, "switching over", answer);
+    };
+    handlers.power = [this](const Command& command, const BladeId&, bool, bool, const CommandAnswer& answer) {
+      obey(command, "powering", answer);
     };
     handlers.on_refused = [this](const BladeId& at, const std::string& what) {
       refused_.push_back(at.empty() ? what : at.value + ": " + what);
     };
-    handlers.on_certificate = [this](const BladeId& blade, std::int64_t not_after) { ends_[blade] = not_after; };
+    handlers.on_certificate = [this](SessionId, const BladeId& blade, std::int64_t not_after) {
+      ends_[blade] = not_after;
+    };
+    handlers.now = [this] { return time(nullptr) + later_; };
     handlers.events_after = [](std::uint64_t, std::size_t, const EventsAnswer& answer) {
       answer(std::vector<EventRecord>{});
     };
     auto made = ControlApiServer::listen(io_, "127.0.0.1:0", wire, "state-1", std::move(handlers));
     ASSERT_TRUE(made.ok()) << made.error().message;
     api_ = std::move(made).value();
+  }
+  void obey(const Command& command, const std::string& text, const CommandAnswer& answer) {
+    commands_.push_back(command);
+    answer(text);
   }
   void listen() { listen(pki_.wire(Kind::ControlServer, "control")); }
   [[nodiscard]] std::string address() const { return "127.0.0.1:" + std::to_string(api_->port()); }
@@ -96,6 +110,22 @@ class ControlApiTls : public testing::Test, protected understudy::test::Loop {
     EXPECT_TRUE(run_until([&] { return (!reports_.empty() && tells_.empty()) || !refused_.empty(); }));
     client_.reset();
   }
+  /// One that stays, and looks at its certificate often.
+  void stay_attached(const tls::Wire& wire, const std::string& blade) {
+    ControlClientOptions options;
+    options.addresses = {address()};
+    options.wire = wire;
+    options.look_at_certificate = 20ms;
+    ControlClientCallbacks callbacks;
+    callbacks.on_connected = [this, blade](const std::string&, const std::string&) {
+      client_->send(Hello{BladeId{blade}, "boot", {}});
+    };
+    callbacks.on_order = [](const Order&) {};
+    callbacks.on_lost = [](const std::string&) {};
+    client_.emplace(io_, std::move(options), std::move(callbacks));
+    client_->start();
+    EXPECT_TRUE(run_until([&] { return !reports_.empty(); }));
+  }
   [[nodiscard]] bool refused_for(const std::string& words) const {
     return !refused_.empty() && refused_[0].find(words) != std::string::npos;
   }
@@ -108,6 +138,8 @@ class ControlApiTls : public testing::Test, protected understudy::test::Loop {
   std::vector<std::string> refused_;
   std::string tells_;  ///< whom the blade says it refused
   std::map<BladeId, std::int64_t> ends_;
+  int detached_ = 0;
+  std::int64_t later_ = 0;  ///< seconds by which the server's clock is ahead
 };
 
 TEST_F(ControlApiTls, WhoConnectsAndSaysNothingIsCutOff) {
@@ -167,6 +199,67 @@ TEST_F(ControlApiTls, AnOperatorChangesAViewerLooksABladeNeither) {
   EXPECT_NE(status_as(pki_.wire(Kind::Blade, "blade-1")).find("may not look"), std::string::npos);
 }
 
+/// Each call of the control API by each kind of bearer: what is allowed is done, and everything else is refused by name
+/// with nothing done.
+TEST_F(ControlApiTls, EachKindOfBearerMayWhatTheTableSaysAndNothingElse) {
+  listen();
+  using Outcome = Result<std::string>;
+  const RoleId role{"role-1"};
+  const BladeId blade{"blade-1"};
+  const auto told = [](const Status& status) { return status ? Outcome(std::string("told")) : status.error(); };
+  struct Call {
+    const char* name;
+    bool changes;
+    std::function<Outcome(OperatorClient&)> make;
+  };
+  const std::vector<Call> calls{
+      {"GetStatus", false,
+       [](OperatorClient& client) {
+         const auto status = client.status();
+         return status ? Outcome(std::string("told")) : status.error();
+       }},
+      {"WatchEvents", false,
+       [&](OperatorClient& client) {
+         return told(client.watch_events(0, false, [](const EventRecord&) { return true; }));
+       }},
+      {"MoveRole", true, [&](OperatorClient& client) { return client.move_role(role, "tests"); }},
+      {"SetMovementPolicy", true,
+       [&](OperatorClient& client) { return client.set_movement_policy(MovementPolicy::Manual, "tests"); }},
+      {"LetBack", true, [&](OperatorClient& client) { return client.let_back(blade, "tests"); }},
+      {"Switchover", true, [&](OperatorClient& client) { return client.switchover(role, true, "tests"); }},
+      {"Power", true, [&](OperatorClient& client) { return client.power(blade, false, true, "tests"); }},
+  };
+  struct Bearer {
+    Kind kind;
+    bool looks;
+    bool changes;
+    bool attaches;
+  };
+  for (const auto& bearer : {Bearer{Kind::Operator, true, true, false}, Bearer{Kind::Viewer, true, false, false},
+                             Bearer{Kind::Blade, false, false, true}, Bearer{Kind::Mirror, false, false, false},
+                             Bearer{Kind::ControlServer, false, false, false}}) {
+    const tls::Wire wire{false, pki_.issue(bearer.kind, "blade-1", bearer.kind == Kind::Mirror ? "role-1" : "")};
+    for (const auto& call : calls) {
+      SCOPED_TRACE(to_string(bearer.kind) + std::string(" calls ") + call.name);
+      commands_.clear();
+      OperatorClient client(address(), wire, 3s);
+      const auto answer = with_loop([&] { return call.make(client); });
+      const bool allowed = call.changes ? bearer.changes : bearer.looks;
+      EXPECT_EQ(answer.ok(), allowed) << (answer.ok() ? answer.value() : answer.error().message);
+      EXPECT_EQ(commands_.size(), allowed && call.changes ? 1U : 0U);
+      if (!allowed && !answer.ok() && bearer.kind != Kind::ControlServer) {  // who is no client at all
+        EXPECT_EQ(answer.error().code, Errc::Refused) << answer.error().message;
+        EXPECT_NE(answer.error().message.find(" may not "), std::string::npos) << answer.error().message;
+      }
+    }
+    SCOPED_TRACE(to_string(bearer.kind) + std::string(" calls Attach"));
+    reports_.clear();
+    refused_.clear();
+    attach(wire, "blade-1");
+    EXPECT_EQ(reports_.size(), bearer.attaches ? 1U : 0U);
+  }
+}
+
 TEST_F(ControlApiTls, AnotherChassissCertificateIsWorthNothingEvenUnderTheSameCa) {
   listen();
   const std::string folder = pki_.folder();
@@ -216,6 +309,40 @@ TEST_F(ControlApiTls, ABladeThatPosesAsTheControlServerIsFound) {
   const auto said = status_as(pki_.wire(Kind::Operator, "alice"));
   EXPECT_NE(said.find("blade blade-3"), std::string::npos) << said;
   EXPECT_TRUE(commands_.empty());
+}
+
+TEST_F(ControlApiTls, ABladesRenewedCertificateIsKnownWithoutARestart) {
+  listen();
+  const auto files = pki_.issue(Kind::Blade, "blade-2", "", 5);
+  stay_attached({false, files}, "blade-2");
+  const auto first = ends_[BladeId{"blade-2"}];
+  pki_.issue(Kind::Blade, "blade-2", "", 25);
+  EXPECT_TRUE(run_until([&] { return ends_[BladeId{"blade-2"}] > first; })) << "its old end is told for ever";
+  EXPECT_TRUE(run_until([&] { return reports_.size() == 2U && detached_ == 1; }));
+  EXPECT_TRUE(client_->connected());
+  client_.reset();
+}
+
+TEST_F(ControlApiTls, NoStreamOutlivesItsCertificateAndItsEndIsTold) {
+  listen();
+  stay_attached({false, pki_.issue(Kind::Blade, "blade-2", "", 5)}, "blade-2");
+  const auto viewer = pki_.wire(Kind::Viewer, "bob");  // 10 days
+  later_ = 4 * 86'400;
+  EXPECT_FALSE(run_until([&] { return detached_ > 0; }, 1100ms)) << "it is good still";
+  later_ = 6 * 86'400;
+  EXPECT_TRUE(run_until([&] { return detached_ > 0 && !refused_.empty(); }));
+  EXPECT_TRUE(refused_for("blade blade-2 is not heard any more: its certificate has ended at"));
+  client_.reset();
+  OperatorClient reader(address(), viewer, 3s);
+  std::atomic<bool> ended = false;
+  std::thread thread([&] {
+    EXPECT_FALSE(reader.watch_events(0, true, [](const EventRecord&) { return true; }).ok());
+    ended = true;
+  });
+  later_ = 11 * 86'400;
+  EXPECT_TRUE(run_until([&] { return ended.load(); })) << "it reads on without a good certificate";
+  reader.stop();
+  thread.join();
 }
 
 TEST_F(ControlApiTls, ARenewedServerCertificateServesWithoutARestart) {

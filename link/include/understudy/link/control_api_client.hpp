@@ -6,6 +6,9 @@
 ///                  ▲   └─refused, or silent for `attach_timeout`─┐               │
 ///                  └──────────── next address, after a bounded backoff ◄─────────┘
 ///
+/// A stream is as good as the certificate that it began with. When another good one lies in the file, it begins anew,
+/// at the same control-server.
+///
 /// Of several control-servers it attaches to the one that leads: one that follows names it (NotLeader), and it is tried
 /// next, if it is among the addresses.
 ///
@@ -26,8 +29,9 @@
 namespace understudy::link {
 
 struct ControlClientOptions {
-  std::vector<std::string> addresses;  ///< "host:port", tried in turn
-  tls::Wire wire;                      ///< files are read anew for every try
+  std::vector<std::string> addresses;                   ///< "host:port", tried in turn
+  tls::Wire wire;                                       ///< files are read anew for every try
+  std::chrono::milliseconds look_at_certificate{5000};  ///< while connected: a renewed one begins a new stream
   std::chrono::milliseconds first_backoff{100};
   std::chrono::milliseconds last_backoff{1000};
   std::chrono::milliseconds attach_timeout{2000};

@@ -37,7 +37,9 @@ class OperatorClient {
   Result<std::string> power(const BladeId& blade, bool on, bool force, const std::string& reason);
   /// Calls `each` for every event with an id above `after`, oldest first; stops when `each` returns false, when all
   /// are told and `follow` is false, or when stop() is called. Losing the control-server is a failure.
-  Status watch_events(std::uint64_t after, bool follow, const std::function<bool(const EventRecord&)>& each);
+  /// `last`: of the events that are there only so many, the newest; 0: all.
+  Status watch_events(std::uint64_t after, bool follow, const std::function<bool(const EventRecord&)>& each,
+                      std::uint64_t last = 0);
   /// Ends a running watch_events; may be called from any thread.
   void stop();
 

@@ -6,7 +6,8 @@
 ///                    ◄─queue── send(session, order)
 ///
 /// Invariants: every handler runs on the io_context; a session's reports come in order, the first is a Hello
-/// (another first report, a report that is not valid, or a full queue ends the session); on_detached comes
+/// (another first report, a report that is not valid, a full queue, or the end of the peer's certificate ends the
+/// session); on_detached comes
 /// exactly once for a session that was attached, and nothing comes after it.
 ///
 /// Rights, by the certificate of the caller: a blade attaches, and its Hello must name itself; operators and viewers
@@ -35,6 +36,8 @@ struct Command {
   std::string reason;  ///< as the operator gave it; empty only of what stops and moves no role
 };
 
+/// What was begun, or why nothing was. Expired: this control-server does not lead.
+using CommandAnswer = std::function<void(const Result<std::string>&)>;
 using EventsAnswer = std::function<void(const Result<std::vector<EventRecord>>&)>;
 
 struct ControlApiHandlers {
@@ -43,18 +46,23 @@ struct ControlApiHandlers {
   std::function<void(SessionId, const Report&)> on_report;
   std::function<void(SessionId, const std::string& why)> on_detached;
   std::function<GroupStatus()> status;
-  std::function<Result<std::string>(const Command&, const RoleId&)> move_role;
-  std::function<Result<std::string>(const Command&, MovementPolicy)> set_movement_policy;
-  std::function<Result<std::string>(const Command&, const BladeId&)> let_back;
-  std::function<Result<std::string>(const Command&, const RoleId&, bool force)> switchover;
-  std::function<Result<std::string>(const Command&, const BladeId&, bool on, bool force)> power;
+  // What changes something is answered once, now or later.
+  std::function<void(const Command&, const RoleId&, const CommandAnswer&)> move_role;
+  std::function<void(const Command&, MovementPolicy, const CommandAnswer&)> set_movement_policy;
+  std::function<void(const Command&, const BladeId&, const CommandAnswer&)> let_back;
+  std::function<void(const Command&, const RoleId&, bool force, const CommandAnswer&)> switchover;
+  std::function<void(const Command&, const BladeId&, bool on, bool force, const CommandAnswer&)> power;
   /// Somebody asked for what its certificate does not allow, or has none that is good. Already refused; for the event
   /// log. `at`: the blade whose wire it was and that tells of it; empty: this control API.
   std::function<void(const BladeId& at, const std::string& what)> on_refused;
   /// A host-agent has proved to be `blade`, by a certificate that ends at `not_after` (seconds since 1970).
-  std::function<void(const BladeId& blade, std::int64_t not_after)> on_certificate;
+  std::function<void(SessionId, const BladeId& blade, std::int64_t not_after)> on_certificate;
+  /// Seconds since 1970; not set: by the wall's clock.
+  std::function<std::int64_t()> now = {};
   /// At most `limit` events with an id above `after`, oldest first, told by `answer` now or later.
   std::function<void(std::uint64_t after, std::size_t limit, EventsAnswer answer)> events_after;
+  /// The id of the newest event, told now or later; not set: who asks for the last ones gets all.
+  std::function<void(std::function<void(const Result<std::uint64_t>&)> answer)> newest_event = {};
 };
 
 /// Of several control-servers one leads. One that follows refuses blades and operators' changes, and tells both who

@@ -78,6 +78,7 @@ struct GroupStatus {
   std::vector<WitnessStatus> witnesses = {};
   bool store_plain_text = false;  ///< etcd is spoken to without protection
   std::string power = {};         ///< by what blades are powered off: "none", "command", a fence agent; empty: not told
+  std::vector<std::string> alarms = {};  ///< of the group as a whole, a sentence each: certificates, who was refused
   bool operator==(const GroupStatus&) const = default;
 };
 

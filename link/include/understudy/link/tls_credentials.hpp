@@ -60,6 +60,10 @@ Status check_key_file(const std::string& path);
 /// `now` (seconds since 1970). The sentence says which of it is not so.
 Result<Certificate> check_credentials(const Credentials& credentials, std::int64_t now);
 
+/// The same of a certificate of anybody's making (etcd's), which need not name one of us: key and certificate belong
+/// together, and it is valid at `now`. Who signs it is for the other end to judge.
+Result<Certificate> check_pair(const std::string& certificate, const std::string& key, std::int64_t now);
+
 /// "2026-11-27 03:00:00 UTC"
 [[nodiscard]] std::string utc_text(std::int64_t seconds);
 

@@ -1,0 +1,89 @@
+// SPDX-License-Identifier: Apache-2.0
+/// Words that must be in the store, and a store that does not take them.
+#include "edge/patient_writes.hpp"
+
+#include <gtest/gtest.h>
+
+#include "edge/watched_store.hpp"
+#include "full_disk.hpp"
+#include "support/run_until.hpp"
+
+namespace understudy::control {
+namespace {
+
+using Values = std::map<std::string, std::string>;
+
+PatientWrites::Write keep(const std::string& key, const std::string& value) {
+  return [key, value](StateStore& store) { return store.keep(key, value); };
+}
+
+class PatientWritesTest : public testing::Test, protected test::Loop {
+ protected:
+  FullDisk disk_;
+  PatientWrites sut_{io_};
+};
+
+TEST_F(PatientWritesTest, AWordThatWasRefusedIsWrittenWhenThereIsRoomAndTheNewestWins) {
+  sut_.use(disk_);
+  sut_.put("that blade-2 failed", keep("hold-out/blade-2", "- 1"));
+  sut_.put("that blade-2 failed", keep("hold-out/blade-2", "2 1 2"));
+  sut_.put("that blade-3 failed", keep("hold-out/blade-3", "- 3"));
+  EXPECT_EQ(sut_.waiting(), 2U);
+  EXPECT_TRUE(disk_.values.empty());
+  disk_.full = false;
+  ASSERT_TRUE(run_until([&] { return sut_.waiting() == 0; })) << "nobody has written it again";
+  EXPECT_EQ(disk_.values, (Values{{"hold-out/blade-2", "2 1 2"}, {"hold-out/blade-3", "- 3"}}));
+}
+
+TEST_F(PatientWritesTest, AnEmbeddedStoreHasItAtOnce) {
+  disk_.full = false;
+  sut_.use(disk_);
+  sut_.put("policy", keep("policy", "manual"));
+  EXPECT_EQ(disk_.values.at("policy"), "manual");
+  EXPECT_EQ(sut_.waiting(), 0U);
+}
+
+TEST_F(PatientWritesTest, ASharedStoreIsWrittenBesideAndWhoLeadsNoMoreWritesNothing) {
+  const auto shared = std::make_shared<FullDisk>();
+  shared->full = false;
+  Worker worker;
+  sut_.use(shared, worker);
+  sut_.put("policy", keep("policy", "manual"));
+  ASSERT_TRUE(run_until([&] { return sut_.waiting() == 0; }));
+  EXPECT_EQ(shared->values.at("policy"), "manual");
+  sut_.stop();
+  sut_.put("policy", keep("policy", "always"));
+  std::atomic<bool> passed = false;
+  worker.add([&] { passed = true; });
+  ASSERT_TRUE(run_until([&] { return passed.load(); }));
+  EXPECT_EQ(shared->values.at("policy"), "manual");
+}
+
+TEST(WatchedStoreTest, RemembersWhyTheLastWriteWasNotTakenUntilOneIs) {
+  auto made = std::make_unique<FullDisk>();
+  auto& disk = *made;
+  WatchedStore sut(std::move(made));
+  EXPECT_EQ(sut.problem(), "");
+  EXPECT_FALSE(sut.probe(1).ok());
+  EXPECT_EQ(sut.problem(), "database or disk is full");
+  disk.full = false;
+  EXPECT_TRUE(sut.append({{}}).ok());
+  EXPECT_EQ(sut.problem(), "");
+  disk.conflict = true;
+  EXPECT_FALSE(sut.compare_and_set({}, {}, {}).ok());
+  EXPECT_EQ(sut.problem(), "") << "a conflict is an answer of a store that works";
+  disk.full = true;
+  disk.conflict = false;
+  for (const auto& write : std::vector<std::function<Status()>>{
+           [&] { return sut.append({{}}); }, [&] { return sut.set_protected(RoleId{"role-1"}, true); },
+           [&] { return sut.compare_and_set({}, {}, {}); }, [&] { return sut.keep("k", "v"); }}) {
+    disk.full = false;
+    ASSERT_TRUE(sut.probe(1).ok());
+    disk.full = true;
+    EXPECT_FALSE(write().ok());
+    EXPECT_NE(sut.problem(), "");
+  }
+}
+
+}  // namespace
+}  // namespace understudy::control
