@@ -2,9 +2,9 @@
 """The clauses of the rules that rules_taken_out.py has no fault of its own for: one fault for each.
 
 What no test of one machine can show is not here: that fences and acquiring loads keep their order (rule 18) needs a
-processor that reorders; addresses and routes stay in place (rule 4) since nothing in the product takes them away. Nor is
-what another protection makes good: a slot that is not marked free first, or a copy that is published before its value,
-shows nobody anything, since only what is committed is believed and only what was erased by then is reused.
+processor that reorders; addresses and routes stay in place (rule 4) since nothing in the product takes them away. Nor
+is what another protection makes good: a slot that is not marked free first, or a copy that is published before its
+value, shows nobody anything, since only what is committed is believed and only what was erased by then is reused.
 """
 CONTROL, HOST, GUEST = "control_core_test", "host_core_test", "guest_core_test"
 CORE, BLADE = "control-server/core/", "host-agent/core/"
