@@ -125,6 +125,38 @@ TEST(AStaleReader, IsNotFooledByASnapshotThatBeganSince) {
   EXPECT_GT(looks.fooled_by_snapshot, 50U);
 }
 
+/// The slot is marked free while it gets its new key: a record behind it is found all the time.
+TEST(AStaleReader, FindsWhatLiesBehindASlotThatIsBeingReused) {
+  ImageFile file("stale");
+  auto region = Region::create(file.path(), crash_region_bytes, crash_schema()).value();
+  const Store store = region.store("state").value();
+  auto writer = store.become_writer(Term{1}).value();
+  const RawView view(file.path());
+  const auto slot_of = [&](std::uint64_t id) {
+    const Key key{id};
+    return view.table.slot(view.table.home(KeyWords(as_bytes_of(key))));
+  };
+  std::vector<std::uint64_t> together{1};  // all at home in one slot: they lie one behind the other
+  for (std::uint64_t id = 2; together.size() < 5; ++id) {
+    if (slot_of(id) == slot_of(1)) { together.push_back(id); }
+  }
+  for (std::size_t i = 0; i < 4; ++i) {
+    ASSERT_TRUE(writer.put(0, as_bytes_of(Key{together[i]}), as_bytes_of(value_of(i))).ok());
+  }
+  ASSERT_TRUE(writer.erase(0, as_bytes_of(Key{together[0]})).ok());
+  int looks = 0;
+  points::on_store = [&] {
+    ++looks;
+    Value value{};
+    const auto got = store.get(0, as_bytes_of(Key{together[3]}), std::as_writable_bytes(std::span(&value, 1)));
+    EXPECT_TRUE(got.ok() && value == value_of(3)) << "after store " << looks;
+  };
+  ASSERT_TRUE(writer.put(0, as_bytes_of(Key{together[4]}), as_bytes_of(value_of(4))).ok());
+  points::on_store = nullptr;
+  EXPECT_GT(looks, 8);
+  EXPECT_EQ(words::load(view.table.key_of(slot_of(1))), together[4]) << "it was not that slot that was reused";
+}
+
 /// A reader that has found its key in a slot, and goes on only when the slot is another key's: whichever of its loads
 /// is the late one, it never tells that one's value.
 TEST(AStaleReader, IsNotFooledByASlotThatAnotherKeyHasByNow) {

@@ -2,7 +2,9 @@
 """The clauses of the rules that rules_taken_out.py has no fault of its own for: one fault for each.
 
 What no test of one machine can show is not here: that fences and acquiring loads keep their order (rule 18) needs a
-processor that reorders; addresses and routes stay in place (rule 4) since nothing in the product takes them away.
+processor that reorders; addresses and routes stay in place (rule 4) since nothing in the product takes them away. Nor
+is what another protection makes good: a slot that is not marked free first, or a copy that is published before its
+value, shows nobody anything, since only what is committed is believed and only what was erased by then is reused.
 """
 CONTROL, HOST, GUEST = "control_core_test", "host_core_test", "guest_core_test"
 CORE, BLADE = "control-server/core/", "host-agent/core/"
@@ -107,6 +109,31 @@ FAULTS = [
      "if (entry.ifindex != 0 && entry.ifindex == ifindex) { return entry.port; }",
      "if (entry.ifindex != 0 && entry.ifindex == ifindex) { return make_port_name(entry.interface).value(); }", TRIP,
      "RoundTripTest*"),
+    ("18: a record is published before its key", "shared-mem/src/put.cpp",
+     "    words::store(at + 1, key);\n#pragma GCC unroll 8\n"
+     "    for (std::size_t i = 0; i < Words; ++i) { words::store(at + 2 + i, words::at(value, i)); }\n"
+     "    words::publish(at, Head::first(sequence).word);",
+     "    words::publish(at, Head::first(sequence).word);\n    words::store(at + 1, key);\n"
+     "    for (std::size_t i = 0; i < Words; ++i) { words::store(at + 2 + i, words::at(value, i)); }",
+     "shm_prefix_test", "*EveryPrefixOfAWriter.IsTheState*Fixed"),
+    ("18: the newest copy is overwritten", "shared-mem/src/put.cpp", "at + 2 + (held.newest() ^ 1U) * Words;",
+     "at + 2 + held.newest() * Words;", "shm_prefix_test", "*EveryPrefixOfAWriter.IsTheState*Fixed"),
+    ("18: a reader does not look at the key again", "shared-mem/src/small_records.hpp for shared-mem/src/store.cpp",
+     "  if (words::load(at + 1) != key) [[unlikely]] { return Seen::Changed; }\n", "", "shm_prefix_test",
+     "AStaleReader*"),
+    ("18: probing ends at a slot that is being reused", "shared-mem/src/table.hpp for shared-mem/src/store.cpp",
+     "      if (seen.is_empty()) { return nullptr; }", "      if (!seen.has_sequence()) { return nullptr; }",
+     "shm_prefix_test", "AStaleReader*"),
+    ("19: of a large value only the place travels", "shared-mem/src/commit_steps.hpp for shared-mem/src/commit.cpp",
+     "journal.append(end_position, head, change.key, change.value)",
+     "journal.append(end_position, head, change.key, "
+     "change.value.first(std::min<std::size_t>(change.value.size(), 8)))",
+     "replication_test", "*Blob*"),
+    ("19: the writer makes no checksum", "shared-mem/src/journal_append.hpp for shared-mem/src/put.cpp",
+     "  words::store(at + 1, lengths | sum.result());", "  words::store(at + 1, lengths);", "shm_test", "*Journal*"),
+    ("19: nobody looks at the checksum", "shared-mem/src/journal.hpp for shared-mem/src/received.cpp",
+     "  if (crc32c_of_entry(bytes.first(*size)) != entry.header.crc32c) { return \"a checksum does not fit\"; }\n", "",
+     "shm_test", "Runs*:Mirroring*:AForeign*"),
     ("25: a guest is given another file", "host-agent/edge/guests/qemu_command.cpp", "\"-device\", \"pvpanic-pci\",",
      "\"-device\", \"pvpanic-pci\", \"-fw_cfg\", \"name=opt/host,file=/etc/hostname\",", "guests_test",
      "QemuCommand*"),

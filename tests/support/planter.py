@@ -125,7 +125,10 @@ class Planter:
         own = [word for word in link.split() if (word + " ").endswith(direct)]
         if own:
             link = link.replace(own[0], planted_object)
-        link = link.replace(f" -o tests/{program} ", f" -o {planted} {'' if own else planted_object} ")
+        else:  # before the tests' own objects: of an inline function the linker takes the first
+            first = next(word for word in link.split() if word.endswith(".o"))
+            link = link.replace(first, f"{planted_object} {first}", 1)
+        link = link.replace(f" -o tests/{program} ", f" -o {planted} ")
         subprocess.run(link, shell=True, cwd=self.build, check=True)
         try:
             told = subprocess.run([planted, "--gtest_filter=" + tests], capture_output=True, text=True, timeout=120,

@@ -218,6 +218,21 @@ TEST(HoldOut, TheNetworksFailureIsHeldAgainstNobodyWhereTheControlServerIsOnTheS
   for (const auto& blade : chassis.group->status().blades) { EXPECT_EQ(blade.detail, "") << blade.blade.value; }
 }
 
+TEST(HoldOut, AHostAgentThatHangsBesideTheControlServerIsNotTheNetworkThatTookABlade) {
+  auto group = config(3);
+  group.hold_out = {3, 10min, 1h};
+  group.control_blade = group.standbys().front();
+  Chassis chassis(group);
+  chassis.bring_up();
+  for (int i = 0; i < 3; ++i) {
+    chassis.pass(30s);
+    chassis.own_vote(chassis.standby(), Vote::Down);
+    flap_of(chassis, BladeId{"blade-1"}, kRole1OnHost);
+    chassis.own_vote(chassis.standby(), Vote::Up);
+  }
+  EXPECT_NE(chassis.group->status().blades[0].detail.find("held out after 3"), std::string::npos);
+}
+
 TEST(HoldOut, TwoBladesThatFailOneAfterTheOtherAreNotTheNetwork) {
   Chassis chassis(strict());
   chassis.bring_up();
