@@ -251,6 +251,9 @@ TEST_F(SeveralServersTest, WithoutEtcdNothingIsDecidedItIsToldAndThenItGoesOn) {
     return operate("status").find("! NOBODY DECIDES: etcd does not answer") != std::string::npos;
   })) << operate("status");
   EXPECT_NE(operate("status").find("http://127.0.0.1:2379"), std::string::npos) << operate("status");
+  ASSERT_TRUE(run_until([&] {  // the other one may have noticed first
+    return operate("status", nullptr, led).find("role-1              unknown") != std::string::npos;
+  })) << operate("status", nullptr, led);
   int status = 0;
   const auto shown = operate("status", &status, led);
   EXPECT_EQ(status, 3) << "shown, and nobody decides";
