@@ -22,31 +22,32 @@ std::optional<Instant> steady_at(const Blade& blade, const Timings& timings, Ins
   return at > now ? std::optional(at) : std::nullopt;
 }
 
-/// A voice that was heard all along, before the silence and since, proves at once that our network works; who else
-/// blinks on his own cable changes nothing. One that came back after the silent one's last word proves nothing yet:
-/// when a network comes back, so do its voices, one after the other, and the last one of them says how long it has been
-/// back. Where ours is the only silence of this moment (the mirror's word is older), or the end of an unknown vote, it
-/// must have been heard for long enough before: the network may be going away once more.
+/// A voice that was heard all along, for a while before the silence and since, proves at once that our network works;
+/// who else blinks on his own cable changes nothing. One that came back a moment before may be gone again: a session
+/// that has just come up notices a silence only after seconds, until both ends have agreed on their times. One that
+/// came back since proves nothing yet: when a network comes back, so do its voices, one after the other, and the last
+/// one of them says how long it has been back.
 void look_for_witness(const GroupConfig& config, const BladeBook& blades, const RoleMachine& self, Instant now,
                       Surroundings& around) {
   const BladeId& place = self.ownership().place.blade;
   const auto& silent = blades.at(place).bfd;
   const bool alone = mirrors_word_is_older(silent, self.mirrors_ballot(), config.timings.vote_settle());
-  const bool long_before = silent.overdue || alone;
-  const Instant spoke = silent.since - (long_before ? config.timings.voices_return : config.timings.detection);
+  const Instant long_before = silent.since - config.timings.voices_return;
   bool heard = false;
   std::optional<Instant> steady;       // all that are heard
   std::optional<Instant> may_be_back;  // one that is not
   for (const auto& [id, blade] : blades.all()) {
     if (id == place || config.control_shares(id)) { continue; }
     const bool up = blade.bfd.vote == Vote::Up;
-    if (up && blade.waver.last().value_or(alone ? blade.bfd.since : spoke) <= spoke) {
+    const bool first_word = !blade.waver.last();
+    const Instant in_time = first_word && !alone ? silent.since : long_before;
+    if (up && blade.bfd.since <= in_time) {
       around.witness = true;
       return;
     }
     heard = heard || up;
     auto& last = up ? steady : may_be_back;
-    const auto at = steady_at(blade, config.timings, now, alone && up);
+    const auto at = steady_at(blade, config.timings, now, up);
     if (at) { last = std::max(last.value_or(*at), *at); }
   }
   around.witness = heard && !steady;

@@ -75,14 +75,50 @@ TEST_F(Blink, WhoHasReallyDiedInItIsTakenOverWhenTheOthersHaveBeenHeardForLongEn
   EXPECT_EQ(sut_->state(2), RoleState::Protected);
 }
 
-TEST_F(Blink, AVoiceThatWasBackBeforeTheSilenceIsAWitnessAtOnce) {
+/// Its session has just come up, and notices for seconds nothing: it may be gone again.
+TEST_F(Blink, AVoiceThatWasBackAMomentBeforeTheSilenceIsAWitnessWhenItIsSteady) {
   begin(config(1));  // only the standby can be one
   sut_->own_vote(sut_->standby(), Vote::Down);
   sut_->pass(200ms);
   sut_->own_vote(sut_->standby(), Vote::Up);
+  const Instant back = sut_->now;
   sut_->pass(500ms);
   sut_->silence(1);
+  sut_->pass(back + sut_->config.timings.voices_return - sut_->now - 1ms);
+  EXPECT_EQ(sut_->state(1), RoleState::Protected);
+  sut_->pass(1ms);
   EXPECT_EQ(sut_->state(1), RoleState::OnMirror);
+}
+
+TEST_F(Blink, AVoiceThatHasBeenBackForAWhileBeforeTheSilenceIsAWitnessAtOnce) {
+  begin(config(1));
+  sut_->own_vote(sut_->standby(), Vote::Down);
+  sut_->pass(200ms);
+  sut_->own_vote(sut_->standby(), Vote::Up);
+  sut_->pass(sut_->config.timings.voices_return);
+  sut_->silence(1);
+  EXPECT_EQ(sut_->state(1), RoleState::OnMirror);
+}
+
+/// A control-server that was started a moment before hears a blade for the first time, as the network comes back.
+TEST_F(Blink, AFirstWordAfterTheSilenceIsNoWitnessAtOnce) {
+  begin();
+  sut_->restart_control_server();
+  for (const unsigned blade : {1U, 3U, 4U}) { sut_->own_vote(Chassis::blade_id(blade), Vote::Up); }
+  for (const unsigned blade : {1U, 3U}) {
+    sut_->hello(Chassis::blade_id(blade), {{Chassis::role_id(blade), Term{1}, PlaceKind::Host, true}});
+  }
+  sut_->hello(sut_->standby(), {{Chassis::role_id(1), Term{1}, PlaceKind::Mirror, false}});
+  sut_->mirror_state(1, MirrorPhase::Synced);
+  sut_->mirror_vote(1, Vote::Up);
+  sut_->pass(200ms);
+  for (const unsigned blade : {1U, 3U, 4U}) { sut_->own_vote(Chassis::blade_id(blade), Vote::Down); }
+  sut_->pass(400ms);
+  sut_->mirror_vote(1, Vote::Down);
+  sut_->own_vote(Chassis::blade_id(2), Vote::Up);
+  sut_->pass(500ms);
+  EXPECT_EQ(sut_->state(1), RoleState::Protected) << sut_->status(1).detail;
+  EXPECT_TRUE(sut_->orders<link::Activate>().empty());
 }
 
 /// The standby's cable blinks, or its blade's host-agent is restarted, and the one active dies within that moment.
