@@ -96,7 +96,7 @@ plain_text = true
       if (const auto* mirror = std::get_if<RunMirror>(&order)) {
         blade.held = {{mirror->spec.id, mirror->term, PlaceKind::Mirror, false}};
         blade.after_hello = {MirrorState{mirror->spec.id, mirror->term, MirrorPhase::Synced, "nonce", ""},
-                             PeerVote{mirror->spec.id, BladeId{"blade-1"}, Vote::Up}};
+                             PeerVote{mirror->spec.id, BladeId{"blade-1"}, mirror_sees_}};
         for (const auto& report : blade.after_hello) { client.send(report); }
       } else if (const auto* activate = std::get_if<Activate>(&order)) {
         isolated_at_activation_ = isolation_->are_isolated({"b1-ext"}).value();
@@ -121,6 +121,7 @@ plain_text = true
   void lose_active() {
     active_->die();
     active_->client.reset();
+    mirror_sees_ = Vote::Down;
     const PeerVote down{RoleId{"role-1"}, BladeId{"blade-1"}, Vote::Down};
     standby_->after_hello.back() = down;
     standby_->client->send(down);
@@ -147,6 +148,7 @@ plain_text = true
   std::optional<Child> servers_[2];
   std::string asked_ = "127.0.0.250:7400,127.0.0.251:7400";  ///< by the operator's command
   bool activates_ = true;
+  Vote mirror_sees_ = Vote::Up;  ///< the active, whenever it is asked
 };
 
 TEST_F(SeveralServersTest, AnotherLeadsWhenTheLeaderIsKilledAndNothingIsDisturbed) {
@@ -196,10 +198,7 @@ TEST_F(SeveralServersTest, APausedLeaderThatGoesOnWritesNothingAndOrdersNothing)
   const auto first = find_leader();
   servers_[first]->signal(SIGSTOP);
   asked_ = std::string(kServers[1 - first]) + ":7400";  // the paused one answers nothing, slowly
-  active_->die();
-  active_->client.reset();
-  const PeerVote down{RoleId{"role-1"}, BladeId{"blade-1"}, Vote::Down};
-  standby_->after_hello.back() = down;
+  lose_active();
   ASSERT_TRUE(run_until([&] { return leader() == 1 - first && state() == "on-mirror"; }, 40s)) << operate("status");
   const auto stored = in_etcd();
   const auto orders = standby_->orders.size();
