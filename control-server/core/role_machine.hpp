@@ -337,8 +337,9 @@ class RoleMachine {
   bool mirror_owed_ = false;          ///< its mirror is to follow the present term once that is served
   std::set<BladeId> standbys_heard_;  ///< whose host-agents have said Hello in this life
   Instant started_;
-  bool was_protected_ = false;  ///< by the last word that was written down, in this life or a former one
-  bool former_word_ = false;    ///< that word is a former life's, and this one does not know better yet
+  bool was_protected_ = false;           ///< by the last word that was written down, in this life or a former one
+  bool former_word_ = false;             ///< that word is a former life's, and this one does not know better yet
+  std::optional<Instant> former_heard_;  ///< while that word stands: its active was heard then for the first time
   std::optional<std::string> application_failed_;
   struct UnfitWord {
     link::RoleUnfit report;
