@@ -215,6 +215,7 @@ class RoleMachine {
   [[nodiscard]] VotesWord votes_word(const StepContext& context, const Ballot& mirror,
                                      const Neighbours& neighbours) const;
   void consider_cutting_power(StepContext& context);
+  void owe_power(StepContext& context);
   void arm_at_latest(Timer timer, Instant at);
   /// Arms the timer that asks again.
   [[nodiscard]] Verdict verdict_about(StepContext& context, const Ballot& mirror, const Neighbours& neighbours);
