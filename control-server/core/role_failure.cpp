@@ -18,8 +18,8 @@ bool RoleMachine::can_take_over(const StepContext& context) const {
 ///   - the last word that was written down is PROTECTED: a copy that was given up may be of any age, whole as it is.
 ///     One that was being overwritten is not given up, it is none until it is whole;
 ///   - its host-agent says that the copy is whole under the present term;
-///   - the active has not been heard, nor served, in this life for longer than a sync may be away
-///     (doubt_former_protection): it was exposed then, and has written on.
+///   - the active has not been heard, nor served, in this life for longer than a sync may be away, nor has it said that
+///     nothing reaches its mirror (doubt_former_protection): it was exposed then, and has written on.
 bool RoleMachine::copy_outlived_its_active(const StepContext& context) const {
   const bool nobody_knows_better = former_word_stands() && step_ == Step::None;
   return was_protected_ && nobody_knows_better && on_own_blade() && mirror_known(context) && sync_.whole();
@@ -33,22 +33,33 @@ bool RoleMachine::former_word_stands() const {
 }
 
 /// The former life's word is no better than this one's: PROTECTED survives a lost sync for sync_grace while the active
-/// is heard, and no longer.
+/// is heard, and no longer. How long ago the sync was lost nobody knows, so an active that says itself that nothing
+/// reaches its mirror ends it at once. A silence in between gives no second grace: the active wrote on in it too.
 void RoleMachine::doubt_former_protection(StepContext& context) {
+  disarm(Timer::FormerLife);
+  const auto around = around_sync(context);
+  const bool stopped = sync_.stopped(around);
+  const bool synced = sync_.known(around) && sync_.says(MirrorPhase::Synced) && !stopped;
+  if (!was_protected_ || !former_word_stands() || !on_own_blade() || synced) {
+    former_heard_.reset();
+    return;
+  }
   const auto& active = context.blades.at(config_.active);
   const bool heard = active.bfd.vote == Vote::Up || (served_ && !active.silent()) ||
                      (sync_.phase() && mirror_ballot_.vote == Vote::Up);
-  const bool synced = mirror_known(context) && sync_.says(MirrorPhase::Synced);
-  if (!was_protected_ || !former_word_stands() || !on_own_blade() || !heard || synced) {
-    disarm(Timer::FormerLife);
+  if (!stopped && !heard) { return; }
+  if (!former_heard_) { former_heard_ = context.now; }
+  const Instant until = *former_heard_ + context.config.timings.sync_grace;
+  if (!stopped && context.now < until) {
+    arm(Timer::FormerLife, until);
     return;
   }
-  if (!armed(Timer::FormerLife)) { arm(Timer::FormerLife, context.now + context.config.timings.sync_grace); }
-  if (!due(Timer::FormerLife, context.now)) { return; }
   was_protected_ = former_word_ = false;
   context.effects.emplace_back(KeepProtection{id(), false});
   note(context, link::Severity::Warning, "mirror", standby_,
-       config_.active.value + " is heard and its mirror is not synced: the copy counts as an older one from now on");
+       config_.active.value +
+           (stopped ? " says that nothing reaches its mirror" : " is heard and its mirror is not synced") +
+           ": the copy counts as an older one from now on");
 }
 
 /// What is being found out, or taken over, changes nothing. Nor does a copy that is being overwritten: it is none, its

@@ -215,6 +215,7 @@ class RoleMachine {
   [[nodiscard]] VotesWord votes_word(const StepContext& context, const Ballot& mirror,
                                      const Neighbours& neighbours) const;
   void consider_cutting_power(StepContext& context);
+  void owe_power(StepContext& context);
   void arm_at_latest(Timer timer, Instant at);
   /// Arms the timer that asks again.
   [[nodiscard]] Verdict verdict_about(StepContext& context, const Ballot& mirror, const Neighbours& neighbours);
@@ -337,8 +338,9 @@ class RoleMachine {
   bool mirror_owed_ = false;          ///< its mirror is to follow the present term once that is served
   std::set<BladeId> standbys_heard_;  ///< whose host-agents have said Hello in this life
   Instant started_;
-  bool was_protected_ = false;  ///< by the last word that was written down, in this life or a former one
-  bool former_word_ = false;    ///< that word is a former life's, and this one does not know better yet
+  bool was_protected_ = false;           ///< by the last word that was written down, in this life or a former one
+  bool former_word_ = false;             ///< that word is a former life's, and this one does not know better yet
+  std::optional<Instant> former_heard_;  ///< while that word stands: its active was heard then for the first time
   std::optional<std::string> application_failed_;
   struct UnfitWord {
     link::RoleUnfit report;

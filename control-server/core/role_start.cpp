@@ -199,9 +199,11 @@ void RoleMachine::owner_on_mirror_says_hello(StepContext& context, const std::op
     if (state_ == RoleState::Moving) {
       context.send(standby_, link::Move{id(), own_.reserved});  // whoever already does it goes on
     } else if (state_ != RoleState::OnMirror) {
+      owe_power(context);
       now_on_mirror(context);
     }
   } else if (held && held->kind == PlaceKind::Mirror) {
+    owe_power(context);
     become(context, RoleState::TakingOver, "the mirror was not activated yet");
     verify_and_activate(context);
   } else {

@@ -79,11 +79,10 @@ void RoleMachine::seek_other_evidence(StepContext& context) {
   stop_grants(context);
 }
 
-/// What was ordered before the role went elsewhere; not what goes before its blade's getting it back.
+/// What was ordered before the role went elsewhere: its blade gets it back, and open ports, with the store's word only.
 void RoleMachine::on_readmitted(StepContext& context, const BladeId& blade) {
-  const bool gets_it_back = pending_ && pending_->place == Place{config_.active, PlaceKind::Host};
   const bool retired = own_.place.blade != config_.active || state_ == RoleState::TakingOver;
-  if (blade == config_.active && retired && !gets_it_back && !frozen_) { context.isolate(blade); }
+  if (blade == config_.active && retired && !frozen_) { context.isolate(blade); }
 }
 
 void RoleMachine::on_isolated(StepContext& context, const BladeId& blade) {
@@ -340,8 +339,8 @@ void RoleMachine::consider_cancelling(StepContext& context) {
   disarm(Timer::Isolate);
   clear(context, "isolation");
   clear(context, "power");
-  context.readmit(config_.active);
-  // It was told to stand down below the next term, so it must be given one.
+  // It was told to stand down below the next term, so it must be given one. Its ports are opened when that is stored:
+  // a store that refuses may know of another owner.
   serve_under_new_term(context, config_.active, StopEvidence::StoodDown);
 }
 

@@ -83,4 +83,16 @@ void RoleMachine::consider_cutting_power(StepContext& context) {
   }
 }
 
+/// The wait for the blade's own word is in nobody's store: a life that ended in it has cut no power. Who finds the role
+/// on its mirror waits once more, and does what was owed. It needs nothing of a blade that has stood down or was
+/// confirmed to be off, and one that says Hello, or is heard, keeps its power.
+void RoleMachine::owe_power(StepContext& context) {
+  const auto& active = context.blades.at(config_.active);
+  const bool owed = own_.evidence == link::StopEvidence::Isolated || own_.evidence == link::StopEvidence::LeaseRanOut;
+  const bool said_hello = active.connected || active.away_since;
+  if (state_ != RoleState::Starting || !owed || active.powered_off || said_hello) { return; }
+  by_silence_ = power_due_ = true;
+  activating_since_ = context.now;
+}
+
 }  // namespace understudy::control

@@ -93,6 +93,7 @@ class SynchronizationUnit {
   /// What the mirror says counts: of this term, by a host-agent that is there.
   [[nodiscard]] bool known(const SyncSurroundings& around) const;
   [[nodiscard]] bool has_a_copy(const SyncSurroundings& around) const;
+  [[nodiscard]] bool stopped(const SyncSurroundings& around) const;
   [[nodiscard]] const std::optional<link::MirrorPhase>& phase() const { return mirror_.phase; }
   [[nodiscard]] const std::string& detail() const { return mirror_.detail; }  ///< why it is in that phase
   [[nodiscard]] bool says(link::MirrorPhase phase) const { return mirror_.phase == phase; }
@@ -121,7 +122,6 @@ class SynchronizationUnit {
 
   [[nodiscard]] bool broken(const SyncSurroundings& around) const;
   [[nodiscard]] bool active_knows(const SyncSurroundings& around) const;
-  [[nodiscard]] bool stopped(const SyncSurroundings& around) const;
   [[nodiscard]] const Store* stuck() const;
   void doubt(const SyncSurroundings& around, SyncWord& word);
   void watch(const SyncSurroundings& around, SyncWord& word);

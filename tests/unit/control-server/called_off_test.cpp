@@ -96,6 +96,38 @@ TEST_F(CalledOff, ARoleThatWasLetGoIsNotGivenToAGuestThatHasRebootedSince) {
   EXPECT_EQ(sut_.own(1).place, (Place{kBlade, PlaceKind::Host}));
 }
 
+/// Another control-server may have given the role to somebody else meanwhile: the store alone knows.
+TEST_F(CalledOff, ABladeWhoseTermTheStoreRefusesStaysIsolated) {
+  sut_.stuck_ports.insert(kBlade);
+  sut_.power_works = false;
+  sut_.silence(1);
+  sut_.stuck_ports.clear();
+  sut_.isolated.insert(kBlade);  // by the other one
+  sut_.store[kRole].term = Term{9};
+  sut_.forget();
+  both_hear_it();
+  ASSERT_TRUE(sut_.noted("state", "takeover called off"));
+  ASSERT_TRUE(sut_.group->find(kRole)->decisions_stopped());
+  sut_.pass(60s);
+  EXPECT_TRUE(sut_.all<Readmit>().empty());
+  EXPECT_TRUE(sut_.isolated.contains(kBlade));
+}
+
+TEST_F(CalledOff, ABladeIsReadmittedWhenItsNewTermIsStored) {
+  sut_.stuck_ports.insert(kBlade);
+  sut_.power_works = false;
+  sut_.silence(1);
+  sut_.store_answers = false;
+  sut_.forget();
+  both_hear_it();
+  ASSERT_TRUE(sut_.noted("state", "takeover called off"));
+  sut_.pass(1s);
+  EXPECT_TRUE(sut_.all<Readmit>().empty());
+  sut_.step(StoreDone{kRole, Term{2}});
+  EXPECT_EQ(sut_.all<Readmit>().size(), 1U);
+  EXPECT_FALSE(sut_.orders<link::ServeRole>().empty());
+}
+
 TEST_F(CalledOff, WhileAPersonDecidesNoPortIsClosed) {
   sut_.store_answers = false;
   sut_.silence(1);

@@ -29,6 +29,11 @@ class TwoLives : public testing::Test {
     sut_.report(sut_.standby(), link::MirrorState{Chassis::role_id(1), Term{1}, phase, "nonce", "", whole});
     sut_.mirror_vote(1, Vote::Down);
   }
+  void active_tells(link::SyncStream stream) {
+    sut_.hello(Chassis::blade_id(1), {{Chassis::role_id(1), Term{1}, PlaceKind::Host, true}});
+    const link::StoreProgress far_behind{"net", Sequence{900}, Sequence{5}};
+    sut_.report(Chassis::blade_id(1), link::SyncProgress{Chassis::role_id(1), Term{1}, stream, {far_behind}});
+  }
   Chassis sut_{1};
 };
 
@@ -125,6 +130,74 @@ TEST_F(TwoLives, NorHasOneThatServedOnAndWasNeverHeard) {
   sut_.hello(Chassis::blade_id(1), {{Chassis::role_id(1), Term{1}, PlaceKind::Host, true}});
   sut_.pass(sut_.config.timings.sync_grace);
   EXPECT_FALSE(sut_.kept_protection.contains(Chassis::role_id(1)));
+}
+
+/// While nobody decided, for hours maybe, its stream was lost. It says so with its first word, and dies.
+class LostItsMirrorBefore : public TwoLives, public testing::WithParamInterface<link::SyncStream> {};
+
+TEST_P(LostItsMirrorBefore, HasAnOlderCopy) {
+  next_life(true);
+  for (const unsigned blade : {1U, 2U}) { sut_.own_vote(Chassis::blade_id(blade), Vote::Up); }
+  active_tells(GetParam());
+  ASSERT_EQ(sut_.state(1), RoleState::Exposed);
+  sut_.pass(sut_.config.timings.stream_back);
+  EXPECT_FALSE(sut_.kept_protection.contains(Chassis::role_id(1)));
+  sut_.step(AgentLost{Chassis::blade_id(1)});
+  sut_.own_vote(Chassis::blade_id(1), Vote::Down);
+  standby_tells(MirrorPhase::Connected);
+  sut_.pass(5s);
+  EXPECT_EQ(sut_.state(1), RoleState::Lost);
+  EXPECT_TRUE(sut_.orders<link::Activate>().empty());
+}
+
+/// The silence is noticed later than stream_back.
+TEST_P(LostItsMirrorBefore, HasItAlsoWhereItDiesWithThatWord) {
+  next_life(true);
+  for (const unsigned blade : {1U, 2U}) { sut_.own_vote(Chassis::blade_id(blade), Vote::Up); }
+  standby_tells(MirrorPhase::Connected);
+  active_tells(GetParam());
+  sut_.pass(sut_.config.timings.detection);
+  sut_.own_vote(Chassis::blade_id(1), Vote::Down);
+  sut_.pass(5s);
+  EXPECT_EQ(sut_.state(1), RoleState::Lost);
+  EXPECT_TRUE(sut_.orders<link::Activate>().empty());
+}
+INSTANTIATE_TEST_SUITE_P(ByItsWord, LostItsMirrorBefore,
+                         testing::Values(link::SyncStream::None, link::SyncStream::Stalled),
+                         [](const auto& one) { return std::string(link::to_string(one.param)); });
+
+/// A frozen guest says SYNCED for ever.
+TEST_F(TwoLives, NorIsACopyThePresentOneWhoseMirrorAloneSaysThatItIsSynced) {
+  next_life(true);
+  for (const unsigned blade : {1U, 2U}) { sut_.own_vote(Chassis::blade_id(blade), Vote::Up); }
+  active_tells(link::SyncStream::Stalled);
+  standby_tells(MirrorPhase::Synced, true);
+  sut_.mirror_vote(1, Vote::Up);
+  sut_.pass(60s);
+  EXPECT_FALSE(sut_.kept_protection.contains(Chassis::role_id(1)));
+  sut_.step(AgentLost{Chassis::blade_id(1)});
+  sut_.own_vote(Chassis::blade_id(1), Vote::Down);
+  standby_tells(MirrorPhase::Connected);
+  sut_.pass(5s);
+  EXPECT_TRUE(sut_.orders<link::Activate>().empty());
+}
+
+TEST_F(TwoLives, AnActiveThatBlinksGetsNoSecondGrace) {
+  next_life(true);
+  sut_.own_vote(sut_.standby(), Vote::Up);
+  sut_.own_vote(Chassis::blade_id(1), Vote::Up);
+  const auto grace = sut_.config.timings.sync_grace;
+  sut_.pass(grace - 100ms);
+  sut_.own_vote(Chassis::blade_id(1), Vote::Down);
+  sut_.pass(50ms);
+  sut_.own_vote(Chassis::blade_id(1), Vote::Up);
+  EXPECT_TRUE(sut_.kept_protection.contains(Chassis::role_id(1)));
+  sut_.pass(50ms);
+  EXPECT_FALSE(sut_.kept_protection.contains(Chassis::role_id(1)));
+  sut_.own_vote(Chassis::blade_id(1), Vote::Down);
+  standby_tells(MirrorPhase::Connected);
+  sut_.pass(5s);
+  EXPECT_TRUE(sut_.orders<link::Activate>().empty());
 }
 
 TEST_F(TwoLives, AWholeCopyThatWasGivenUpBeforeIsOfAnyAge) {
