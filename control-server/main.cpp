@@ -97,8 +97,10 @@ int main(int argc, char** argv) {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) { return app.exit(error) == 0 ? 0 : kWrongUsage; }
   understudy::log::init("control-server");
-  const auto config = understudy::control::read_config(
-      path, check ? understudy::control::Checks::File : understudy::control::Checks::FileAndMachine);
+  using understudy::control::Checks;
+  const auto config = understudy::control::read_config(path, check           ? Checks::File
+                                                             : power.empty() ? Checks::FileAndMachine
+                                                                             : Checks::FileAndPower);
   if (!config) {
     std::fprintf(stderr, "%s\n", config.error().message.c_str());
     return kWrongUsage;

@@ -29,7 +29,7 @@ std::string boot_id() {
 
 int run(const std::string& config_path, bool check_only) {
   using namespace understudy;
-  auto config = host::read_blade_config(config_path);
+  auto config = host::read_blade_config(config_path, check_only ? host::Doubts::Refused : host::Doubts::Told);
   if (!config) {
     std::cerr << config.error().message << "\n";
     return bad_input;
@@ -60,6 +60,9 @@ int run(const std::string& config_path, bool check_only) {
     return bad_input;
   }
   log::init("host-agent");
+  for (const auto& doubt : config->doubts) {
+    log::error("{}: {}. This blade serves with it as it can; --check refuses it", config_path, doubt);
+  }
   boost::asio::io_context io(1);
   boost::asio::signal_set signals(io, SIGINT, SIGTERM);
   signals.async_wait([&](const boost::system::error_code& failed, int) {

@@ -48,7 +48,7 @@ class GroupFile {
   }
 
  private:
-  [[nodiscard]] bool on_this_machine() const { return checks_ == Checks::FileAndMachine; }
+  [[nodiscard]] bool on_this_machine() const { return checks_ != Checks::File; }
 
   void read_control(ConfigTable& root) {
     auto table = root.table("control");

@@ -46,8 +46,9 @@ std::string power_name(const ServerConfig& config);
 /// The driver of [power]; null: there is none.
 std::unique_ptr<PowerDriver> open_power(const ServerConfig& config);
 
-/// What is checked: the file alone (anywhere), or also that this machine can serve by it.
-enum class Checks { File, FileAndMachine };
+/// What is checked: the file alone (anywhere), or also that this machine can serve by it, or can switch power by it:
+/// that needs no etcd.
+enum class Checks { File, FileAndMachine, FileAndPower };
 
 /// The first problem, as one line with file and line number.
 Result<ServerConfig> read_config(const std::string& path, Checks checks = Checks::File);

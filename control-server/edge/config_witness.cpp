@@ -48,7 +48,7 @@ WitnessConfig read_witness(ConfigTable& table, const std::string& path, Checks c
   witness.count =
       static_cast<unsigned>(table.integer_or("count", detection.multiplier, "missing answers that mean lost", 1, 255));
   if (witness.by == WitnessConfig::By::Bfd) {
-    const auto keys = checks == Checks::FileAndMachine ? link::bfd::KeyFile::Read : link::bfd::KeyFile::Ignore;
+    const auto keys = checks != Checks::File ? link::bfd::KeyFile::Read : link::bfd::KeyFile::Ignore;
     config.witness_authentication[witness.name] = link::bfd::read_authentication(table, path, keys);
   }
   return witness;

@@ -7,6 +7,9 @@
 #include "understudy/common/log.hpp"
 
 namespace understudy::control {
+namespace {
+constexpr int kTriesAgain = 2;
+}
 
 std::string hold_out_record(const HoldOutAges& ages, std::int64_t wall_ns) {
   std::string text = ages.held ? std::to_string(wall_ns - ages.held->count()) : "-";
@@ -49,6 +52,14 @@ Result<std::map<BladeId, HoldOutAges>> read_hold_outs(StateStore& store, std::in
     }
   }
   return found;
+}
+
+Result<HoldOutsToBegin> hold_outs_to_begin(StateStore& store, std::int64_t wall_ns) {
+  auto found = read_hold_outs(store, wall_ns);
+  for (int again = 0; again < kTriesAgain && !found; ++again) { found = read_hold_outs(store, wall_ns); }
+  if (found) { return HoldOutsToBegin{std::move(found).value(), ""}; }
+  if (const auto answers = store.ownerships(); !answers) { return found.error(); }
+  return HoldOutsToBegin{{}, found.error().message};
 }
 
 }  // namespace understudy::control

@@ -21,4 +21,12 @@ inline const std::string kHoldOutKey = "hold-out/";  ///< and the blade's name
 /// a past. A store that cannot be read is one.
 [[nodiscard]] Result<std::map<BladeId, HoldOutAges>> read_hold_outs(StateStore& store, std::int64_t wall_ns);
 
+struct HoldOutsToBegin {
+  std::map<BladeId, HoldOutAges> ages;
+  std::string problem;  ///< why they are not known; empty: they are
+};
+/// Hold-outs only restrain: who decides does so without them rather than not at all, where a store that answers for all
+/// else does not for them, again and again. A failure: the store does not answer.
+Result<HoldOutsToBegin> hold_outs_to_begin(StateStore& store, std::int64_t wall_ns);
+
 }  // namespace understudy::control

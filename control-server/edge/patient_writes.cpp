@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "edge/patient_writes.hpp"
 
+#include <algorithm>
 #include <boost/asio/post.hpp>
-#include <vector>
 
 #include "understudy/common/log.hpp"
 
@@ -54,6 +54,7 @@ void PatientWrites::ended(const std::string& what, std::uint64_t number, const S
   if (done) {
     if (found->second.told) { log::warn("{}: this is written down now", what); }
     waiting_.erase(found);
+    if (next_failed()) { again_in(std::chrono::milliseconds(0)); }
     return;
   }
   found->second.failed = true;
@@ -61,20 +62,30 @@ void PatientWrites::ended(const std::string& what, std::uint64_t number, const S
     log::error("{}: this is not written down, whoever decides next would not know it; trying again: {}", what,
                log::describe(done.error()));
   }
-  again_.expires_after(kAgain);
+  again_in(kAgain);
+}
+
+void PatientWrites::again_in(std::chrono::milliseconds time) {
+  again_.expires_after(time);
   again_.async_wait([this, is = std::weak_ptr(using_)](const boost::system::error_code& error) {
     if (!error && !is.expired()) { try_again(); }
   });
 }
 
+std::optional<std::string> PatientWrites::next_failed() const {
+  const auto failed = [](const auto& entry) { return entry.second.failed; };
+  const auto behind = waiting_.upper_bound(tried_);
+  auto found = std::find_if(behind, waiting_.end(), failed);
+  if (found == waiting_.end()) { found = std::find_if(waiting_.begin(), behind, failed); }
+  return found == waiting_.end() || !failed(*found) ? std::nullopt : std::optional(found->first);
+}
+
+/// A store that is locked lets each try wait: one tells whether it takes anything, and all else has its turn between.
 void PatientWrites::try_again() {
-  std::vector<std::string> failed;
-  for (const auto& [what, word] : waiting_) {
-    if (word.failed) { failed.push_back(what); }
-  }
-  for (const auto& what : failed) {
-    if (waiting_.contains(what)) { attempt(what); }
-  }
+  const auto next = next_failed();
+  if (!next) { return; }
+  tried_ = *next;
+  attempt(*next);
 }
 
 }  // namespace understudy::control

@@ -8,13 +8,15 @@
 ///                  └─────────── not written: 500 ms ─────┘
 ///
 /// Invariants: an embedded store is written before put() returns; where another store is used no decision waits for it;
-/// what was put while somebody led is nobody's after stop().
+/// what was put while somebody led is nobody's after stop(). One word at a time is tried again, the next one when the
+/// store has taken it.
 
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/steady_timer.hpp>
 #include <functional>
 #include <map>
 #include <memory>
+#include <optional>
 #include <string>
 
 #include "edge/state_store.hpp"
@@ -50,7 +52,10 @@ class PatientWrites {
   };
   void attempt(const std::string& what);
   void ended(const std::string& what, std::uint64_t number, const Status& done);
+  void again_in(std::chrono::milliseconds time);
   void try_again();
+  /// Behind the one that was tried last, so that one that is never taken keeps no other waiting.
+  [[nodiscard]] std::optional<std::string> next_failed() const;
 
   boost::asio::io_context& io_;
   StateStore* local_ = nullptr;
@@ -58,6 +63,7 @@ class PatientWrites {
   Worker* worker_ = nullptr;
   std::map<std::string, Word> waiting_;
   std::uint64_t last_ = 0;
+  std::string tried_;  ///< again, last
   boost::asio::steady_timer again_;
   std::shared_ptr<int> using_ = std::make_shared<int>(0);  ///< answers of an earlier store are nobody's
 };

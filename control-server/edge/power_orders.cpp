@@ -62,7 +62,9 @@ Status write_event(const ServerConfig& config, link::EventRecord event) {
 bool somebody_decides(const Error& error) { return error.code == Errc::Refused || error.code == Errc::Expired; }
 
 Error ask_it_instead(const PowerOrder& order, const std::string& why) {
-  return failure(why + "; it is asked by `understudy " + to_string(order) + " --reason ...`", Errc::Refused);
+  return failure(why + "; it is asked by `understudy " + to_string(order) +
+                     " --reason ...`, with --force also when its event log cannot be written",
+                 Errc::Refused);
 }
 
 }  // namespace

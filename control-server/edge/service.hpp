@@ -30,6 +30,7 @@
 #include "edge/election.hpp"
 #include "edge/etcd_store.hpp"
 #include "edge/event_log.hpp"
+#include "edge/hold_out_record.hpp"
 #include "edge/icmp_watch.hpp"
 #include "edge/patient_writes.hpp"
 #include "edge/power_orders.hpp"
@@ -77,7 +78,7 @@ class ControlService {
     std::uint64_t last_event = 0;
     std::optional<link::MovementPolicy> policy;
     std::set<RoleId> was_protected;
-    std::map<BladeId, HoldOutAges> held_out;
+    HoldOutsToBegin held_out;
   };
   static Result<Read> read_state(StateStore& store, link::MovementPolicy in_file);
   void take_lead(const Leadership& leadership, const std::shared_ptr<EtcdStore>& store, const Read& state);
@@ -113,6 +114,7 @@ class ControlService {
   [[nodiscard]] std::string ending_of(const BladeId& blade, std::int64_t not_after) const;
   [[nodiscard]] std::vector<std::string> own_certificate_alarms() const;
   [[nodiscard]] std::string bfd_alarm() const;
+  [[nodiscard]] std::string hold_out_alarm() const;
   void remember_alarm(const link::EventRecord& event);
   [[nodiscard]] std::vector<std::string> alarms() const;
   void tell_alarm(const std::string& kind, const BladeId& blade, const std::string& text);
@@ -157,7 +159,8 @@ class ControlService {
   std::map<RoleId, std::pair<Place, Term>> last_known_;  ///< of the time when we led
   boost::asio::steady_timer tenure_timer_;
   boost::asio::steady_timer probe_timer_;
-  std::string etcd_problem_;  ///< why the last probe was not written; empty: it was
+  std::string etcd_problem_;       ///< why the last probe was not written; empty: it was
+  std::string hold_outs_unknown_;  ///< why they could not be read when this life began to decide
   PatientWrites patient_;
   EventLog events_;
   Commands commands_;

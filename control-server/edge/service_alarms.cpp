@@ -88,6 +88,16 @@ std::string ControlService::bfd_alarm() const {
          "in group.toml";
 }
 
+std::string ControlService::hold_out_alarm() const {
+  if (hold_outs_unknown_.empty()) { return ""; }
+  return "the hold-outs could not be read from the state store: a blade that failed again and again is trusted like "
+         "any "
+         "other; look at `understudy events` for such a blade and keep it off. This stands until a control-server "
+         "starts "
+         "to decide that can read them: " +
+         hold_outs_unknown_;
+}
+
 void ControlService::remember_alarm(const link::EventRecord& event) {
   if (event.kind != "refused" && event.kind != "network") { return; }
   recent_.tell(event.kind + ": " + (event.blade.empty() ? "" : event.blade.value + ": ") + event.text, boot_now());
@@ -105,6 +115,7 @@ std::vector<std::string> ControlService::alarms() const {
     if (const auto text = ending_of(blade, known.second); !text.empty()) { told.push_back(text); }
   }
   if (const auto text = bfd_alarm(); !text.empty()) { told.push_back(text); }
+  if (const auto text = hold_out_alarm(); !text.empty()) { told.push_back(text); }
   for (const auto& text : recent_.lines(now)) { told.push_back(text); }
   return told;
 }

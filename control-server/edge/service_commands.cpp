@@ -38,11 +38,15 @@ void ControlService::add_commands(link::ControlApiHandlers& handlers) {
   handlers.power = [this](const Command& command, const BladeId& blade, bool on, bool force,
                           const CommandAnswer& answer) {
     const PowerOrder order{blade, on, force};
+    // Power is switched also by who decides nothing. What must be stored is not: a switchover whose role has been let
+    // go of would wait unserved for a store that takes nothing.
+    using Unlogged = Commands::Order::Unlogged;
     commands_.carry_out({command,
                          to_string(order),
                          {},
                          [this, order] { return check_power(status(), order, power_ != nullptr); },
-                         [this, order] { switch_power(order); }},
+                         [this, order] { switch_power(order); },
+                         force ? Unlogged::Now : Unlogged::IfForced},
                         answer);
   };
   handlers.set_movement_policy = [this](const Command& command, link::MovementPolicy policy,

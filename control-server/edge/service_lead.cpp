@@ -56,7 +56,7 @@ Result<ControlService::Read> ControlService::read_state(StateStore& store, link:
   if (!policy) { return policy.error(); }
   auto was_protected = store.protected_roles();
   if (!was_protected) { return was_protected.error(); }
-  auto held_out = read_hold_outs(store, wall_now_ns());
+  auto held_out = hold_outs_to_begin(store, wall_now_ns());
   if (!held_out) { return held_out.error(); }
   return Read{std::move(stored).value(), last.value(), policy.value(), std::move(was_protected).value(),
               std::move(held_out).value()};
@@ -86,7 +86,9 @@ void ControlService::begin_deciding(const Read& state) {
     perform(Note{event});
     group.movement = *state.policy;
   }
-  group_.emplace(std::move(group), state.stored, state.was_protected, state.held_out);
+  hold_outs_unknown_ = state.held_out.problem;
+  if (const auto text = hold_out_alarm(); !text.empty()) { tell_alarm("hold-out", {}, text); }
+  group_.emplace(std::move(group), state.stored, state.was_protected, state.held_out.ages);
   deciding_ = std::make_shared<int>(0);
   step(Started{});
   // A follower has watched all the time. What it has not made out yet stays unknown, for the time that is left of it.
@@ -106,6 +108,7 @@ void ControlService::stop_deciding(const std::string& why) {
   tenure_timer_.cancel();
   patient_.stop();
   etcd_problem_.clear();
+  hold_outs_unknown_.clear();
   timer_.cancel();
   const bool decided = group_.has_value();
   deciding_.reset();

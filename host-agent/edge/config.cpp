@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include <filesystem>
+#include <functional>
 #include <set>
 
 #include "understudy/common/config.hpp"
@@ -39,13 +40,14 @@ void check_directory(ConfigTable& table, const std::string& key, const std::stri
 }
 
 /// A region that outlives a reboot is of an owner before: its role may have been served elsewhere since. So a disk is
-/// no place for one, nor is an nvdimm.
-void check_ends_with_a_reboot(ConfigTable& table, const std::string& key, const std::string& path) {
+/// no place for one, nor is an nvdimm. Empty: it does not.
+std::string outlives_a_reboot(const std::string& path) {
   struct statfs found {};
-  if (path.empty() || statfs(path.c_str(), &found) != 0 || found.f_type == TMPFS_MAGIC) { return; }
-  table.problem(key, "\"" + path +
-                         "\" is not on a tmpfs: a region there would outlive a reboot (and be written to a disk, where "
-                         "that is no nvdimm with fs-dax); write a directory on one, e.g. \"/dev/shm\"");
+  if (path.empty() || statfs(path.c_str(), &found) != 0 || found.f_type == TMPFS_MAGIC) { return ""; }
+  return "\"" + path +
+         "\" is not on a tmpfs: a region there would outlive a reboot (and be written to a disk, where that is no "
+         "nvdimm "
+         "with fs-dax); write a directory on one, e.g. \"/dev/shm\"";
 }
 
 /// The nearest folder that exists must be able to hold what is made below it. Whoever is not root only looks.
@@ -172,7 +174,9 @@ void read_drill(ConfigTable table, DrillConfig& drill) {
   read("committed", drill.committed);
 }
 
-void read_watchdog(ConfigTable table, WatchdogConfig& watchdog) {
+using Doubt = std::function<void(const std::string& key, const std::string& text)>;
+
+void read_watchdog(ConfigTable table, WatchdogConfig& watchdog, const Doubt& doubt) {
   watchdog.device = table.string_or("device", "", "the watchdog's device, e.g. \"/dev/watchdog\"");
   watchdog.timeout = std::chrono::seconds(table.integer_or("timeout_s", 30, "seconds", 5, 600));
   if (watchdog.device.empty()) { return; }
@@ -182,16 +186,22 @@ void read_watchdog(ConfigTable table, WatchdogConfig& watchdog) {
     table.problem("device", "\"" + watchdog.device + "\" is no device; load the driver of this blade's watchdog, or " +
                                 "remove [watchdog]");
   } else if (const auto holds = check_watchdog(watchdog); !holds) {
-    table.problem("timeout_s", holds.error().message);
+    doubt("timeout_s", holds.error().message);
   }
 }
 
 }  // namespace
 
-Result<BladeConfig> read_blade_config(const std::string& path) {
+Result<BladeConfig> read_blade_config(const std::string& path, Doubts doubts) {
   ConfigReader reader(path);
   auto root = reader.root();
   BladeConfig config;
+  const auto doubt_in = [&](ConfigTable table) -> Doubt {
+    return [&config, doubts, table](const std::string& key, const std::string& text) mutable {
+      if (doubts == Doubts::Refused) { return table.problem(key, text); }
+      config.doubts.push_back(key + ": " + text);
+    };
+  };
   config.blade = BladeId{root.string("blade", "this blade's name, e.g. \"blade-2\"")};
   if (!is_config_name(config.blade.value)) {
     root.problem("blade", "\"" + config.blade.value + "\" is no name; use up to 64 letters, digits, '.', '_', '-'");
@@ -213,14 +223,15 @@ Result<BladeConfig> read_blade_config(const std::string& path) {
   check_can_be_made(root, "run_dir", config.run_dir);
   config.region_dir = root.string_or("region_dir", config.region_dir, "a directory on tmpfs, e.g. \"/dev/shm\"");
   check_directory(root, "region_dir", config.region_dir);
-  check_ends_with_a_reboot(root, "region_dir", config.region_dir);
+  if (const auto text = outlives_a_reboot(config.region_dir); !text.empty()) { doubt_in(root)("region_dir", text); }
   config.replication_port =
       static_cast<std::uint16_t>(root.integer_or("replication_port", config.replication_port, "a TCP port", 1, 65535));
   check_capabilities(root);
   read_networks(root, config);
   read_bfd(root.table("bfd"), path, config);
   read_drill(root.table("drill"), config.drill);
-  read_watchdog(root.table("watchdog"), config.watchdog);
+  auto watchdog = root.table("watchdog");
+  read_watchdog(watchdog, config.watchdog, doubt_in(watchdog));
   auto mirrors = root.table("mirrors");
   read_mirrors(mirrors, config.mirrors);
   for (const auto& [network, interface] : config.networks) {

@@ -55,14 +55,19 @@ struct BladeConfig {
   DrillConfig drill;
   WatchdogConfig watchdog;
   link::tls::Settings tls;
+  std::vector<std::string> doubts;  ///< told by Doubts::Told, each with its key
 
   [[nodiscard]] std::string region_path(const RoleId& role) const {
     return region_dir + "/" + region_prefix + role.value;
   }
 };
 
+/// What a blade may have served with for months. `--check` refuses it; a start tells it and goes on: a blade whose
+/// host-agent does not start again is taken over, and powered off.
+enum class Doubts { Refused, Told };
+
 /// BadInput with file, line and what to write instead. Interfaces must exist in the present network namespace, and the
 /// certificate must be this blade's and valid now.
-Result<BladeConfig> read_blade_config(const std::string& path);
+Result<BladeConfig> read_blade_config(const std::string& path, Doubts doubts = Doubts::Refused);
 
 }  // namespace understudy::host

@@ -34,6 +34,15 @@ std::optional<long> attribute(const std::filesystem::path& file) {
   if (!(text >> word)) { return std::nullopt; }
   return std::strtol(word.c_str(), nullptr, 0);
 }
+
+/// The folder of what the device's driver tells; a device that is not there has none.
+std::filesystem::path attributes_of(const std::string& device, const std::string& sys) {
+  struct stat found {};
+  if (::stat(device.c_str(), &found) != 0) { return sys + "/no-such-device"; }
+  const auto number = std::to_string(major(found.st_rdev)) + ":" + std::to_string(minor(found.st_rdev));
+  if (number == "10:130") { return sys + "/class/watchdog/watchdog0"; }  // the old name of the first one
+  return sys + "/dev/char/" + number;
+}
 }  // namespace
 
 WatchdogDriver kernel_watchdog_driver() {
@@ -42,11 +51,8 @@ WatchdogDriver kernel_watchdog_driver() {
 }
 
 Status check_watchdog(const WatchdogConfig& config, const std::string& sys) {
-  struct stat found {};
-  if (config.device.empty() || ::stat(config.device.c_str(), &found) != 0) { return {}; }
-  const auto number = std::to_string(major(found.st_rdev)) + ":" + std::to_string(minor(found.st_rdev));
-  std::filesystem::path driver = sys + "/dev/char/" + number;
-  if (number == "10:130") { driver = sys + "/class/watchdog/watchdog0"; }  // the old name of the first one
+  if (config.device.empty()) { return {}; }
+  const auto driver = attributes_of(config.device, sys);
   const long wanted = whole_seconds(config.timeout);
   const auto largest = attribute(driver / "max_timeout");
   if (largest && *largest > 0 && wanted > *largest) {
@@ -73,8 +79,13 @@ Status check_watchdog(const WatchdogConfig& config, const std::string& sys) {
       Errc::BadInput);
 }
 
-HardwareWatchdog::HardwareWatchdog(boost::asio::io_context& io, WatchdogConfig config, WatchdogDriver driver)
-    : config_(std::move(config)), driver_(std::move(driver)), timer_(io), holds_(config_.timeout) {}
+HardwareWatchdog::HardwareWatchdog(boost::asio::io_context& io, WatchdogConfig config, WatchdogDriver driver,
+                                   std::string sys)
+    : config_(std::move(config)),
+      driver_(std::move(driver)),
+      sys_(std::move(sys)),
+      timer_(io),
+      holds_(config_.timeout) {}
 
 HardwareWatchdog::~HardwareWatchdog() { disarm(); }
 
@@ -83,7 +94,7 @@ void HardwareWatchdog::serves(bool a_role) {
   wanted_ = a_role;
   if (wanted_) {
     beat();
-  } else {
+  } else if (!stays_armed_) {
     timer_.cancel();
     disarm();
   }
@@ -94,7 +105,7 @@ void HardwareWatchdog::beat() {
   if (too_short_) { return; }
   timer_.expires_after(feeds_every());
   timer_.async_wait([this](const boost::system::error_code& error) {
-    if (!error && wanted_) { beat(); }
+    if (!error && (wanted_ || stays_armed_)) { beat(); }
   });
 }
 
@@ -109,7 +120,19 @@ bool HardwareWatchdog::open() {
   }
   told_.clear();
   holds_ = ask_timeout();
-  if (holds_ < kShortest && holds_ < config_.timeout) {
+  const auto nowayout = attribute(attributes_of(config_.device, sys_) / "nowayout");
+  const bool short_of = holds_ < kShortest && holds_ < config_.timeout;
+  stays_armed_ = nowayout ? *nowayout != 0 : short_of;
+  if (short_of && stays_armed_) {
+    log::error(
+        "watchdog: {} holds {} ms, and it is open now and {}: it is fed every {} ms, and a restart of the host-agent, "
+        "which takes seconds, resets this blade. Remove [watchdog]; the blade is rid of it after its next boot",
+        config_.device, holds_.count(),
+        nowayout ? "its driver never lets go (nowayout)" : "its driver does not tell whether it lets go (nowayout)",
+        feeds_every().count());
+    return true;
+  }
+  if (short_of) {
     log::error(
         "watchdog: {} holds {} ms and is not armed: a restart of the host-agent, which takes seconds, would reset "
         "this blade; at least {} s are needed. A hang of this blade is not ended by its watchdog",
@@ -151,12 +174,16 @@ void HardwareWatchdog::feed() {
 
 void HardwareWatchdog::disarm() {
   if (fd_ < 0) { return; }
+  if (stays_armed_) {
+    log::error("watchdog: {} cannot be disarmed (nowayout): this blade is reset in {} ms if nobody feeds it before",
+               config_.device, holds_.count());
+  }
   if (::write(fd_, &magic_close, 1) != 1) {
     log::error("watchdog: {} cannot be disarmed and will reset this blade: {}", config_.device, std::strerror(errno));
   }
   ::close(fd_);
   fd_ = -1;
-  log::info("watchdog: {} is not armed any more", config_.device);
+  if (!stays_armed_) { log::info("watchdog: {} is not armed any more", config_.device); }
 }
 
 }  // namespace understudy::host

@@ -9,6 +9,9 @@
 ///   - Armed only while a role is served on this host: a blade that serves nobody is never reset.
 ///   - Fed four times in the time that the driver holds, which need not be the one that is asked for; a driver that
 ///     holds less than kShortest is not armed: a restart of this daemon would reset the blade.
+///   - One that cannot be disarmed (nowayout) stays open and is fed on, whatever it holds and whoever is served:
+///   closing
+///     it would reset the blade.
 ///   - Fed by the timer of the loop that does the work. A daemon that is killed leaves it armed: its successor feeds it
 ///     on, when it comes within the time. So the time is longer than systemd's WatchdogSec= and the start after it.
 /// A device that cannot be opened is an alarm of the log, tried again; the role is served all the same.
@@ -43,8 +46,8 @@ class HardwareWatchdog {
   static constexpr std::chrono::seconds kShortest{5};
   static constexpr int kBeats = 4;  ///< in the time that the driver holds
 
-  HardwareWatchdog(boost::asio::io_context& io, WatchdogConfig config,
-                   WatchdogDriver driver = kernel_watchdog_driver());
+  HardwareWatchdog(boost::asio::io_context& io, WatchdogConfig config, WatchdogDriver driver = kernel_watchdog_driver(),
+                   std::string sys = "/sys");
   HardwareWatchdog(const HardwareWatchdog&) = delete;
   HardwareWatchdog& operator=(const HardwareWatchdog&) = delete;
   ~HardwareWatchdog();  ///< an orderly end: not armed any more
@@ -63,9 +66,11 @@ class HardwareWatchdog {
 
   WatchdogConfig config_;
   WatchdogDriver driver_;
+  std::string sys_;
   boost::asio::steady_timer timer_;
   bool wanted_ = false;
   bool too_short_ = false;           ///< it is left alone from now on
+  bool stays_armed_ = false;         ///< once open it cannot be disarmed
   std::chrono::milliseconds holds_;  ///< until the next feeding
   int fd_ = -1;
   std::string told_;  ///< the last problem, told once

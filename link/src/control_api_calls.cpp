@@ -159,7 +159,11 @@ class Service : public pb::Control::CallbackService {
             failure("a reason has at most " + std::to_string(bounds::kReasonBytes) + " bytes", Errc::BadInput));
       }
       if (why == Why::Needed && is_blank(command.reason)) { return answer(failure(kSayWhy, Errc::BadInput)); }
-      action(impl, Command{command.who, printable(command.reason)}, answer);
+      const auto is_gone = [context, id, weak = impl.weak_from_this()] {
+        const auto self = weak.lock();
+        return !self || self->is_gone(id, context);
+      };
+      action(impl, Command{command.who, printable(command.reason), is_gone}, answer);
     });
   }
 

@@ -52,6 +52,9 @@ std::string leader_in(const GroupStatus& status) {
 
 class OperatorClient::Impl {
  public:
+  /// A change that was sent and not answered may have been made: it is not asked for again elsewhere.
+  enum class Kind { Look, Change };
+
   Impl(const std::string& addresses, tls::Wire wire, std::chrono::milliseconds timeout)
       : addresses_(split(addresses)), wire_(std::move(wire)), timeout_(timeout) {
     go_to(addresses_.front());
@@ -60,7 +63,7 @@ class OperatorClient::Impl {
   /// From the present address on, each once, and where a leader is named to that one.
   template <class Request, class Reply>
   Result<Reply> call(grpc::Status (pb::Control::Stub::*method)(grpc::ClientContext*, const Request&, Reply*),
-                     const Request& request) {
+                     const Request& request, Kind kind = Kind::Change) {
     std::vector<std::pair<std::string, grpc::Status>> unreached;
     bool redirected = false;
     for (std::size_t tries = 0; tries <= addresses_.size(); ++tries) {
@@ -68,8 +71,16 @@ class OperatorClient::Impl {
       grpc::ClientContext context;
       context.set_deadline(std::chrono::system_clock::now() + timeout_);
       Reply reply;
-      const grpc::Status status = (stub_.get()->*method)(&context, request, &reply);
+      const bool sent = kind == Kind::Look || is_connected_by(context.deadline());
+      if (sent) { context.set_deadline(std::chrono::system_clock::now() + timeout_); }
+      const grpc::Status status = sent ? (stub_.get()->*method)(&context, request, &reply)
+                                       : grpc::Status(grpc::StatusCode::DEADLINE_EXCEEDED, "it says nothing");
       if (status.ok()) { return reply; }
+      if (kind == Kind::Change && sent && status.error_code() == grpc::StatusCode::DEADLINE_EXCEEDED) {
+        return failure("the control-server at " + address_ + " has not answered within " +
+                       std::to_string(timeout_.count()) +
+                       " ms: whether it is done is not known; look at `understudy events` before it is ordered again");
+      }
       if (const auto leader = leader_in(context); !leader.empty() && !std::exchange(redirected, true)) {
         go_to(leader);
         continue;
@@ -87,7 +98,7 @@ class OperatorClient::Impl {
   }
 
   Result<GroupStatus> status() {
-    const auto reply = call(&pb::Control::Stub::GetStatus, pb::GetStatusRequest());
+    const auto reply = call(&pb::Control::Stub::GetStatus, pb::GetStatusRequest(), Kind::Look);
     if (!reply) { return reply.error(); }
     auto status = from_proto(reply.value());
     const auto leader = status ? leader_in(*status) : "";
@@ -165,10 +176,19 @@ class OperatorClient::Impl {
     unusable_.reset();
     const auto channel = open_channel(address_, wire_);
     if (channel) {
-      stub_ = pb::Control::NewStub(channel.value());
+      channel_ = channel.value();
+      stub_ = pb::Control::NewStub(channel_);
     } else {
       unusable_ = channel.error();
     }
+  }
+  /// Whether a call would be sent, or be refused at once; who is not connected has been sent nothing.
+  [[nodiscard]] bool is_connected_by(std::chrono::system_clock::time_point deadline) {
+    for (auto state = channel_->GetState(true); state == GRPC_CHANNEL_IDLE || state == GRPC_CHANNEL_CONNECTING;
+         state = channel_->GetState(true)) {
+      if (!channel_->WaitForStateChange(state, deadline)) { return false; }
+    }
+    return true;
   }
   /// Of the list, behind the present one.
   void next() {
@@ -211,7 +231,8 @@ class OperatorClient::Impl {
   std::string address_;  ///< the one that is asked
   const tls::Wire wire_;
   const std::chrono::milliseconds timeout_;
-  std::optional<Error> unusable_;  ///< our own credentials; there is no stub_ then
+  std::optional<Error> unusable_;           ///< our own credentials; there is no stub_ then
+  std::shared_ptr<grpc::Channel> channel_;  ///< stub_'s
   std::unique_ptr<pb::Control::Stub> stub_;
   std::mutex mutex_;  ///< guards running_
   grpc::ClientContext* running_ = nullptr;

@@ -173,6 +173,12 @@ std::uint64_t ControlApiServer::Impl::add_pending(grpc::ServerUnaryReactor* reac
   pending_[++last_id_] = reactor;
   return last_id_;
 }
+
+bool ControlApiServer::Impl::is_gone(std::uint64_t id, const grpc::CallbackServerContext* context) {
+  const std::lock_guard lock(mutex_);
+  return !pending_.contains(id) || context->IsCancelled() || context->deadline() <= std::chrono::system_clock::now();
+}
+
 void ControlApiServer::Impl::finish_pending(std::uint64_t id, const std::function<grpc::Status()>& reply) {
   grpc::ServerUnaryReactor* reactor = nullptr;
   {

@@ -69,6 +69,8 @@ class ControlApiServer::Impl : public std::enable_shared_from_this<Impl> {
   void add(std::shared_ptr<Follower> follower);
   void remove(const Follower* follower);
   std::uint64_t add_pending(grpc::ServerUnaryReactor* reactor);
+  /// Nobody waits for that call any more. `context` may be gone when it has been answered.
+  [[nodiscard]] bool is_gone(std::uint64_t id, const grpc::CallbackServerContext* context);
   /// `reply` fills the reply, unless the call has ended meanwhile.
   void finish_pending(std::uint64_t id, const std::function<grpc::Status()>& reply);
 

@@ -20,7 +20,8 @@ class CommandsTest : public testing::Test, protected test::Loop {
   }
   void order(const std::string& what) {
     Commands::Order order;
-    order.command = {"operator alice", "tests"};
+    order.command = {"operator alice", "tests", [this] { return gone_; }};
+    order.unlogged = unlogged_;
     order.what = what;
     order.role = RoleId{"role-1"};
     order.check = [this]() -> Result<std::string> {
@@ -44,6 +45,8 @@ class CommandsTest : public testing::Test, protected test::Loop {
   EventLog log_{io_, [] {}};
   bool leads_ = true;
   bool may_ = true;
+  bool gone_ = false;
+  Commands::Order::Unlogged unlogged_ = Commands::Order::Unlogged::Never;
   bool ends_meanwhile_ = false;
   int acts_ = 0;
   std::size_t written_before_ = 0;
@@ -78,6 +81,41 @@ TEST_F(CommandsTest, AFullDiskRefusesItWithAClearLineAndNothingIsDone) {
   ASSERT_TRUE(run_until([&] { return !log_.failing(); }));
   for (const auto& text : written()) { EXPECT_NE(text.find("; not done: "), std::string::npos) << text; }
   EXPECT_EQ(written().size(), 2U);
+}
+
+TEST_F(CommandsTest, WhatIsForcedIsDoneWithAFullDiskAndIsInTheLogWhenItHasRoom) {
+  disk_.full = true;
+  unlogged_ = Commands::Order::Unlogged::IfForced;
+  order("power off blade-1");
+  ASSERT_FALSE(answers_[0].ok());
+  EXPECT_NE(answers_[0].error().message.find("; --force does it all the same"), std::string::npos);
+  EXPECT_EQ(acts_, 0);
+  unlogged_ = Commands::Order::Unlogged::Now;
+  order("power off blade-1 by force");
+  ASSERT_TRUE(answers_[1].ok()) << answers_[1].error().message;
+  EXPECT_EQ(acts_, 1);
+  EXPECT_NE(answers_[1].value().find("begun; the event log cannot be written (database or disk is full)"),
+            std::string::npos)
+      << answers_[1].value();
+  disk_.full = false;
+  ASSERT_TRUE(run_until([&] { return !log_.failing(); }));
+  const auto texts = written();
+  ASSERT_EQ(texts.size(), 2U);
+  EXPECT_EQ(texts[1],
+            "operator alice: power off blade-1 by force, because: tests; done although the event log could not be "
+            "written then: database or disk is full");
+  leads_ = false;
+  order("power off blade-1 by force");
+  EXPECT_EQ(answers_[2].error().code, Errc::Expired) << "force is no lead";
+  EXPECT_EQ(acts_, 1);
+}
+
+TEST_F(CommandsTest, ForWhoDoesNotWaitAnyMoreNothingIsDone) {
+  gone_ = true;
+  order("power off blade-1");
+  EXPECT_EQ(acts_, 0) << "it was told that it failed, and may have ordered it elsewhere";
+  ASSERT_EQ(written().size(), 2U);
+  EXPECT_NE(written()[1].find("; not done: who ordered it does not wait"), std::string::npos) << written()[1];
 }
 
 TEST_F(CommandsTest, WhoDoesNotLeadAnyMoreDoesNothingAndSaysSo) {

@@ -45,14 +45,18 @@ TEST_F(EtcdCertificateTest, IsToldBeforeItEndsAndAfter) {
   EXPECT_EQ(told_in(28).size(), 2U) << "and the CA's end";
 }
 
-TEST_F(EtcdCertificateTest, ThatDoesNotFitItsKeyOrWhoseKeyOthersReadCannotBeUsed) {
+TEST_F(EtcdCertificateTest, ThatDoesNotFitItsKeyOrWhoseKeyOthersReadIsTold) {
   const auto other = pki_.issue(link::tls::Kind::ControlServer, "other");
   const auto key = settings_.key;
   settings_.key = other.key;
   EXPECT_NE(sentence_in(0).find("do not belong together"), std::string::npos) << sentence_in(0);
   settings_.key = key;
-  ASSERT_EQ(chmod(key.c_str(), 0644), 0);
-  EXPECT_NE(sentence_in(0).find("others may read or write the key " + key), std::string::npos) << sentence_in(0);
+  for (const auto mode : {0640, 0644}) {
+    ASSERT_EQ(chmod(key.c_str(), static_cast<mode_t>(mode)), 0);
+    EXPECT_EQ(sentence_in(0).find("the key that etcd knows us by: others may read or write the key " + key), 0U)
+        << sentence_in(0);
+    EXPECT_EQ(told_in(12).size(), 2U) << "and that it has ended";
+  }
 }
 
 TEST_F(EtcdCertificateTest, WithoutOneNothingIsTold) { EXPECT_TRUE(etcd_certificate_alarms({}, 3, now_).empty()); }

@@ -8,7 +8,10 @@ namespace understudy::control {
 class FullDisk final : public StateStore {
  public:
   [[nodiscard]] const std::string& state_id() const override { return id_; }
-  Result<std::vector<Ownership>> ownerships() override { return std::vector<Ownership>{}; }
+  Result<std::vector<Ownership>> ownerships() override {
+    if (silent) { return failure("no answer"); }
+    return std::vector<Ownership>{};
+  }
   Status compare_and_set(Term, Term, const Ownership&) override {
     return conflict ? Status(failure("another term is stored", Errc::Refused)) : change();
   }
@@ -18,7 +21,8 @@ class FullDisk final : public StateStore {
     return done;
   }
   Result<std::map<std::string, std::string>> kept(const std::string&) override {
-    if (unreadable) { return failure("disk I/O error"); }
+    ++reads;
+    if (unreadable || reads <= bad_reads) { return failure("disk I/O error"); }
     return values;
   }
   Result<std::set<RoleId>> protected_roles() override { return std::set<RoleId>{}; }
@@ -34,7 +38,10 @@ class FullDisk final : public StateStore {
   bool full = true;
   bool conflict = false;
   bool unreadable = false;
+  bool silent = false;  ///< for all else, too
   int tries = 0;
+  int reads = 0;
+  int bad_reads = 0;  ///< the first ones
   std::map<std::string, std::string> values;
   std::vector<link::EventRecord> written;
 

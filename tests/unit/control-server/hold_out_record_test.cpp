@@ -55,5 +55,22 @@ TEST(HoldOutRecord, AStoreThatCannotBeReadIsNoEmptyOne) {
   EXPECT_FALSE(read_hold_outs(disk, 2).ok()) << "blades that were held out would be forgotten";
 }
 
+TEST(HoldOutRecord, WhoDecidesDoesSoWithoutThoseThatCannotBeReadAndNotWithoutAStore) {
+  FullDisk disk;
+  disk.values = {{"blade-4", "- 1"}};
+  disk.bad_reads = 1;
+  const auto second = hold_outs_to_begin(disk, 2);
+  ASSERT_TRUE(second.ok()) << "it was read the second time";
+  EXPECT_EQ(second->ages.size(), 1U);
+  EXPECT_EQ(second->problem, "");
+  disk.unreadable = true;
+  const auto without = hold_outs_to_begin(disk, 2);
+  ASSERT_TRUE(without.ok()) << "nobody would decide";
+  EXPECT_TRUE(without->ages.empty());
+  EXPECT_EQ(without->problem, "disk I/O error");
+  disk.silent = true;
+  EXPECT_FALSE(hold_outs_to_begin(disk, 2).ok()) << "it does not answer for anything";
+}
+
 }  // namespace
 }  // namespace understudy::control

@@ -35,6 +35,24 @@ TEST_F(PatientWritesTest, AWordThatWasRefusedIsWrittenWhenThereIsRoomAndTheNewes
   EXPECT_EQ(disk_.values, (Values{{"hold-out/blade-2", "2 1 2"}, {"hold-out/blade-3", "- 3"}}));
 }
 
+TEST_F(PatientWritesTest, OneWordAtATimeTellsWhetherTheStoreTakesAnything) {
+  sut_.use(disk_);
+  std::vector<std::string> tried;
+  const std::vector<std::string> words{"a", "b", "c", "d"};
+  for (const auto& word : words) {
+    sut_.put(word, [&tried, word](StateStore& store) {
+      tried.push_back(word);
+      return word == "a" ? Status(failure("this one is never taken")) : store.keep(word, word);
+    });
+  }
+  tried.clear();
+  ASSERT_TRUE(run_until([&] { return !tried.empty(); }));
+  EXPECT_EQ(tried.size(), 1U) << "each may wait as long as a locked store lets it";
+  disk_.full = false;
+  ASSERT_TRUE(run_until([&] { return sut_.waiting() == 1; })) << "the one that is never taken keeps the others waiting";
+  EXPECT_EQ(disk_.values.size(), 3U);
+}
+
 TEST_F(PatientWritesTest, AnEmbeddedStoreHasItAtOnce) {
   disk_.full = false;
   sut_.use(disk_);

@@ -51,12 +51,13 @@ class BladeConfigTest : public testing::Test {
     if (!from.empty()) { text.replace(text.find(from), from.size(), to); }
     path_ = testing::TempDir() + "blade_config_test_" + std::to_string(getpid()) + ".toml";
     std::ofstream(path_) << text;
-    return read_blade_config(path_);
+    return read_blade_config(path_, doubts_);
   }
   std::string complaint(const std::string& from, const std::string& to) {
     const auto config = read(from, to);
     return config ? "no complaint" : config.error().message.substr(path_.size());
   }
+  Doubts doubts_ = Doubts::Refused;
   ~BladeConfigTest() override { std::remove(path_.c_str()); }
   std::string path_;
 };
@@ -164,6 +165,16 @@ TEST_F(BladeConfigTest, RootWithoutCapabilitiesIsToldWhatItLacks) {
 TEST_F(BladeConfigTest, ANetworkOfItsOwnForEachInterface) {
   EXPECT_EQ(complaint("external = \"ext\"", "external = \"ext\"\ninternal = \"ext\""),
             ":7: interface \"ext\" is given to two networks; each network needs its own");
+}
+
+TEST_F(BladeConfigTest, WhatABladeHasServedWithIsToldAtAStartAndKeepsItFromNothing) {
+  doubts_ = Doubts::Told;
+  const auto config = read("[networks]", "region_dir = \"/proc\"\n[networks]");
+  ASSERT_TRUE(config) << config.error().message;
+  EXPECT_EQ(config->region_dir, "/proc");
+  ASSERT_EQ(config->doubts.size(), 1U);
+  EXPECT_EQ(config->doubts[0].find("region_dir: \"/proc\" is not on a tmpfs"), 0U) << config->doubts[0];
+  EXPECT_TRUE(read()->doubts.empty());
 }
 
 TEST_F(BladeConfigTest, AWatchdogIsADeviceWithATimeout) {

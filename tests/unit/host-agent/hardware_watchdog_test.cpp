@@ -30,6 +30,19 @@ class HardwareWatchdogTest : public testing::Test {
     sut_.reset();  // while there is who reads: a pipe without one is a signal
     ::close(driver_);
     ::unlink(path_.c_str());
+    std::filesystem::remove_all(sys_);
+  }
+  /// The pipe's number is 0:0.
+  void never_lets_go(const std::string& text) const {
+    std::filesystem::create_directories(sys_ + "/dev/char/0:0");
+    std::ofstream(sys_ + "/dev/char/0:0/nowayout") << text << "\n";
+  }
+  void use_driver_of(int holds) {
+    const auto tell = [holds](int, int& seconds) {
+      seconds = holds;
+      return 0;
+    };
+    sut_ = std::make_unique<HardwareWatchdog>(io_, WatchdogConfig{path_, 30s}, WatchdogDriver{tell, tell}, sys_);
   }
   /// What has been written since the last look; "closed" when nobody has the device open.
   std::string seen() const {
@@ -45,6 +58,7 @@ class HardwareWatchdogTest : public testing::Test {
   }
 
   const std::string path_ = testing::TempDir() + "watchdog." + std::to_string(getpid());
+  const std::string sys_ = path_ + ".sys";
   boost::asio::io_context io_;
   int driver_ = -1;
   std::unique_ptr<HardwareWatchdog> sut_ = std::make_unique<HardwareWatchdog>(io_, WatchdogConfig{path_, 20ms});
@@ -140,17 +154,44 @@ TEST_F(HardwareWatchdogTest, IsFedAQuarterOfWhatTheDriverHolds) {
 }
 
 TEST_F(HardwareWatchdogTest, ADriverThatHoldsTooLittleForARestartIsNotArmed) {
-  const auto holds = [](int, int& seconds) {
-    seconds = 3;
-    return 0;
-  };
-  sut_ = std::make_unique<HardwareWatchdog>(io_, WatchdogConfig{path_, 30s}, WatchdogDriver{holds, holds});
+  never_lets_go("0");
+  use_driver_of(3);
   sut_->serves(true);
   EXPECT_EQ(seen(), "V") << "closed in order, never fed";
   EXPECT_EQ(seen(), "closed");
   sut_->serves(false);
   sut_->serves(true);
   EXPECT_EQ(seen(), "closed");
+}
+
+/// Its close would reset the blade at once; 'V' is not heard.
+TEST_F(HardwareWatchdogTest, OneThatHoldsTooLittleAndNeverLetsGoStaysOpenAndIsFed) {
+  for (const auto* nowayout : {"1", "not told"}) {
+    SCOPED_TRACE(nowayout);
+    never_lets_go(nowayout);
+    if (nowayout[0] != '1') { std::filesystem::remove_all(sys_); }
+    use_driver_of(1);
+    EXPECT_EQ(seen(), "closed");
+    sut_->serves(true);
+    EXPECT_EQ(seen(), std::string(1, '\0'));
+    EXPECT_EQ(sut_->feeds_every(), 250ms);
+    sut_->serves(false);
+    run(400ms);
+    EXPECT_EQ(seen(), std::string(1, '\0')) << "also while nobody is served";
+    sut_->serves(true);
+    EXPECT_EQ(seen(), std::string(1, '\0'));
+    sut_.reset();
+    EXPECT_EQ(seen(), "V");
+  }
+}
+
+TEST_F(HardwareWatchdogTest, OneThatNeverLetsGoIsFedAlsoWhenTheRoleIsGone) {
+  never_lets_go("1");
+  use_driver_of(30);
+  sut_->serves(true);
+  sut_->serves(false);
+  EXPECT_EQ(seen(), std::string(1, '\0')) << "no 'V'";
+  EXPECT_EQ(seen(), "") << "and open";
 }
 
 TEST(CheckWatchdog, WhatTheDriverCannotHoldIsRefusedAtStartWithoutArmingIt) {

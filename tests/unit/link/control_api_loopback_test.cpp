@@ -42,6 +42,7 @@ struct Server {
     };
     handlers.let_back = [this](const Command& command, const BladeId& blade, const CommandAnswer& answer) {
       commands.push_back(command);
+      if (never_answers) { return unanswered.push_back(answer); }
       boost::asio::post(io, [answer, blade] { answer(blade.value + " is back"); });  // an answer may come later
     };
     handlers.power = [this](const Command& command, const BladeId& blade, bool on, bool force,
@@ -84,6 +85,8 @@ struct Server {
   std::vector<SessionId> detached;
   std::vector<EventRecord> events;
   std::vector<Command> commands;
+  bool never_answers = false;  ///< what is let back
+  std::vector<CommandAnswer> unanswered;
 };
 
 /// A host-agent's side: says Hello on every connection.
@@ -228,6 +231,41 @@ TEST_F(ControlApiLoopback, EventsGoOnWhereAnotherServerIsReached) {
   });
   EXPECT_TRUE(done.ok()) << done.error().message;
   EXPECT_EQ(seen, (std::vector<std::uint64_t>{1, 2, 3}));
+}
+
+TEST_F(ControlApiLoopback, AChangeThatWasSentAndNotAnsweredIsNotOrderedElsewhere) {
+  server_.listen();
+  server_.never_answers = true;
+  Server other(io_);
+  other.listen();
+  OperatorClient client(server_.address() + "," + other.address(), tls::Wire::plain(), 500ms);
+  const auto done = with_loop([&] { return client.let_back(BladeId{"blade-3"}, "mended"); });
+  ASSERT_FALSE(done.ok());
+  EXPECT_NE(done.error().message.find("whether it is done is not known"), std::string::npos) << done.error().message;
+  ASSERT_EQ(server_.commands.size(), 1U);
+  EXPECT_TRUE(other.commands.empty());
+  EXPECT_TRUE(run_until([&] { return server_.commands[0].is_gone(); })) << "the server does not see that it has gone";
+  server_.unanswered.at(0)(std::string("late"));
+  EXPECT_TRUE(server_.commands[0].is_gone()) << "answered, and its call is no more";
+}
+
+TEST_F(ControlApiLoopback, AChangeGoesElsewhereWhereOneSaysNothing) {
+  server_.listen();
+  const int silent = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+  sockaddr_in address{};
+  address.sin_family = AF_INET;
+  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+  socklen_t size = sizeof(address);
+  ASSERT_EQ(bind(silent, reinterpret_cast<sockaddr*>(&address), size), 0);
+  ASSERT_EQ(listen(silent, 1), 0);
+  ASSERT_EQ(getsockname(silent, reinterpret_cast<sockaddr*>(&address), &size), 0);
+  const auto first = "127.0.0.1:" + std::to_string(ntohs(address.sin_port));
+  OperatorClient client(first + "," + server_.address(), tls::Wire::plain(), 1s);
+  const auto done = with_loop([&] { return client.let_back(BladeId{"blade-3"}, "mended"); });
+  ASSERT_TRUE(done.ok()) << done.error().message;
+  EXPECT_EQ(server_.commands.size(), 1U);
+  EXPECT_FALSE(server_.commands[0].is_gone == nullptr);
+  close(silent);
 }
 
 TEST_F(ControlApiLoopback, TheClientComesBackAfterTheServerWasRestarted) {

@@ -34,6 +34,8 @@ using SessionId = std::uint64_t;
 struct Command {
   std::string who;     ///< by certificate: "operator alice"
   std::string reason;  ///< as the operator gave it; empty only of what stops and moves no role
+  /// Whether the caller has given up, or its deadline has passed. Any time, cheap; not set: it never does.
+  std::function<bool()> is_gone = {};
 };
 
 /// What was begun, or why nothing was. Expired: this control-server does not lead.
