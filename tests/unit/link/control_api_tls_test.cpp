@@ -378,6 +378,74 @@ TEST_F(ControlApiTls, AStepOfTheClockEndsNobody) {
   client_.reset();
 }
 
+/// Renewals that the server does not take: the blade's own CA file knows more than the server's.
+class ControlApiRenewal : public ControlApiTls {
+ protected:
+  static std::string text(const std::string& path) {
+    std::ifstream file(path);
+    return std::string(std::istreambuf_iterator<char>(file), {});
+  }
+  static void put(const std::string& path, const std::string& text) {
+    std::ofstream(path + ".new") << text;
+    std::filesystem::permissions(path + ".new", std::filesystem::perms::owner_read);
+    std::filesystem::rename(path + ".new", path);
+  }
+  void renew_with(const tls::CredentialFiles& from) {
+    put(files_.key, text(from.key));
+    put(files_.certificate, text(from.certificate));
+  }
+  void attach_with_both_cas() {
+    listen();
+    files_ = pki_.issue(Kind::Blade, "blade-2", "", 5);
+    files_.ca = pki_.folder() + "/ca-of-the-blade.crt";
+    put(files_.ca, both_cas());
+    stay_attached({false, files_}, "blade-2");
+    first_end_ = ends_[BladeId{"blade-2"}];
+  }
+  [[nodiscard]] std::string both_cas() const {
+    return text(pki_.folder() + "/ca.crt") + text(fresh_.folder() + "/ca.crt");
+  }
+  [[nodiscard]] bool told(const std::string& words) const {
+    return std::any_of(refused_.begin(), refused_.end(),
+                       [&](const auto& what) { return what.find(words) != std::string::npos; });
+  }
+
+  understudy::test::Pki fresh_;  ///< the same chassis's new CA
+  tls::CredentialFiles files_;
+  std::int64_t first_end_ = 0;
+};
+
+TEST_F(ControlApiRenewal, OfACaThatTheServerDoesNotKnowWaitsAndTheStreamStands) {
+  attach_with_both_cas();
+  renew_with(fresh_.issue(Kind::Blade, "blade-2", "", 25));
+  EXPECT_TRUE(run_until([&] { return detached_ > 0 || told("blade-2: its new certificate is not used"); }));
+  EXPECT_FALSE(run_until([&] { return detached_ > 0; }, 1500ms)) << "a stream that works was thrown away";
+  EXPECT_EQ(std::count_if(refused_.begin(), refused_.end(),
+                          [](const auto& what) { return what.find("is not used") != std::string::npos; }),
+            1)
+      << "it is told once";
+  EXPECT_TRUE(told("it refuses our certificate"));
+  EXPECT_TRUE(client_->connected());
+  EXPECT_EQ(ends_[BladeId{"blade-2"}], first_end_);
+  put(pki_.folder() + "/ca.crt", both_cas());
+  EXPECT_TRUE(run_until([&] { return ends_[BladeId{"blade-2"}] > first_end_; }, 30s)) << "it is not tried again";
+  EXPECT_TRUE(run_until([&] { return reports_.size() == 2U && detached_ == 1; }));
+  EXPECT_TRUE(client_->connected());
+  client_.reset();
+}
+
+TEST_F(ControlApiRenewal, WithAnotherBladesCertificateIsRefusedBeforeTheStreamIsGivenUp) {
+  attach_with_both_cas();
+  renew_with(pki_.issue(Kind::Blade, "blade-3", "", 25));
+  EXPECT_TRUE(
+      run_until([&] { return detached_ > 0 || told("it is that of blade blade-3, and this is blade blade-2"); }));
+  EXPECT_EQ(detached_, 0);
+  EXPECT_TRUE(client_->connected());
+  renew_with(pki_.issue(Kind::Blade, "blade-2", "", 25));
+  EXPECT_TRUE(run_until([&] { return ends_[BladeId{"blade-2"}] > first_end_; }));
+  client_.reset();
+}
+
 TEST_F(ControlApiTls, ARenewedServerCertificateServesWithoutARestart) {
   listen();
   understudy::test::Pki fresh;  // the same chassis's new CA
