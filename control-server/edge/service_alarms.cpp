@@ -13,6 +13,9 @@ namespace understudy::control {
 namespace {
 
 constexpr auto certificates_again = std::chrono::hours(12);
+/// Where a blade's certificate has ended, or ends within a day.
+constexpr auto certificates_urgent = std::chrono::hours(1);
+constexpr std::int64_t day_s = 86'400;
 constexpr Duration certificates_fresh = std::chrono::seconds(5);
 constexpr Duration refused_again = std::chrono::minutes(1);
 constexpr std::size_t refused_max = 16;
@@ -56,7 +59,13 @@ void ControlService::forget_certificate(link::SessionId session, const BladeId& 
 
 /// Empty: it has time.
 std::string ControlService::ending_of(const BladeId& blade, std::int64_t not_after) const {
-  const auto left = (not_after - now_s()) / 86'400;
+  const auto left_s = not_after - now_s();
+  if (left_s <= 0) {
+    return "the certificate of blade " + blade.value + " has ended at " + link::tls::utc_text(not_after) +
+           ": it is heard while its connection stands, and cannot come back once that is interrupted; `understudy pki "
+           "renew` makes a new one";
+  }
+  const auto left = left_s / day_s;
   if (left > config_.tls.warn_days) { return ""; }
   return "the certificate of blade " + blade.value + " ends at " + link::tls::utc_text(not_after) + ", in " +
          std::to_string(left) + " days; `understudy pki renew` makes a new one";
@@ -75,7 +84,9 @@ void ControlService::watch_certificates() {
   for (const auto& [blade, known] : certificate_ends_) {
     if (const auto text = ending_of(blade, known.second); !text.empty()) { tell_alarm("tls", blade, text); }
   }
-  certificate_timer_.expires_after(certificates_again);
+  const bool urgent = std::any_of(certificate_ends_.begin(), certificate_ends_.end(),
+                                  [](const auto& one) { return one.second.second - now_s() < day_s; });
+  certificate_timer_.expires_after(urgent ? certificates_urgent : certificates_again);
   certificate_timer_.async_wait([this, alive = std::weak_ptr(alive_)](const boost::system::error_code& error) {
     if (!error && !alive.expired()) { watch_certificates(); }
   });

@@ -6,14 +6,11 @@
 #include <algorithm>
 #include <boost/asio/post.hpp>
 #include <boost/asio/steady_timer.hpp>
-#include <condition_variable>
-#include <deque>
 #include <map>
-#include <mutex>
 #include <optional>
+#include <random>
 
-#include "control.grpc.pb.h"
-#include "control_api_channel.hpp"
+#include "control_api_attachment.hpp"
 #include "control_api_convert.hpp"
 #include "control_api_wire.hpp"
 #include "tls_examine.hpp"
@@ -22,117 +19,11 @@
 namespace understudy::link {
 namespace {
 
-/// More unsent reports than this and the stream is stuck: it is ended, and the next Hello tells the truth anew.
-constexpr std::size_t kMaxUnsent = 4096;
 /// One in so many tries that fail is looked at more closely, and told: gRPC says of most that a socket was closed.
 constexpr unsigned kExamineEvery = 5;
 constexpr std::chrono::milliseconds kExamineLimit{500};
-
-/// One try: one channel, one stream. gRPC's threads run the On... functions; `notify` carries what they see to the
-/// owner's io_context. Reads are asked for one at a time by the owner, so nothing piles up here.
-///
-/// Lifetime: the owner deletes it on its own thread, after wait_done(): gRPC lets go of it in OnDone, whose last act is
-/// `done_`. The hold is what allows writes from the owner's thread; it goes with the first failed read, and after that
-/// (`ending_`) nobody starts an operation any more.
-class Attachment : public grpc::ClientBidiReactor<pb::Report, pb::Order> {
- public:
-  struct Notify {
-    std::function<void(pb::Order)> on_read;
-    std::function<void(std::string why)> on_ended;
-    std::function<std::string()> examine;  ///< not set: no need; else asked when nobody answers
-  };
-
-  Attachment(const std::shared_ptr<grpc::Channel>& channel, Notify notify)
-      : notify_(std::move(notify)), stub_(pb::Control::NewStub(channel)) {}
-
-  void start() {
-    stub_->async()->Attach(&context_, this);
-    AddHold();
-    read_next();
-    StartCall();
-  }
-
-  /// Without effect while a read is under way.
-  void read_next() {
-    const std::lock_guard lock(mutex_);
-    if (!ending_ && !std::exchange(reading_, true)) { StartRead(&incoming_); }
-  }
-
-  bool write(pb::Report report) {
-    const std::lock_guard lock(mutex_);
-    if (ending_) { return false; }
-    if (unsent_.size() >= kMaxUnsent) {
-      context_.TryCancel();
-      return false;
-    }
-    unsent_.push_back(std::move(report));
-    if (unsent_.size() == 1) { StartWrite(&unsent_.front()); }
-    return true;
-  }
-
-  void cancel() { context_.TryCancel(); }
-
-  /// Until gRPC has let go; no notify afterwards. At once when on_ended was notified, else cancel() goes before.
-  void wait_done() {
-    {
-      const std::lock_guard lock(mutex_);
-      abandoned_ = true;
-    }
-    read_next();  // the owner may owe a read; without one the stream's end would not be seen
-    std::unique_lock lock(mutex_);
-    done_signal_.wait(lock, [this] { return done_; });
-  }
-
-  void OnReadDone(bool ok) override {
-    pb::Order order;
-    bool abandoned = false;
-    {
-      const std::lock_guard lock(mutex_);
-      reading_ = false;
-      ending_ = !ok;
-      heard_ = heard_ || ok;
-      abandoned = abandoned_;
-      order = std::move(incoming_);
-    }
-    if (!ok) {
-      RemoveHold();
-    } else if (abandoned) {
-      read_next();  // nobody asks for the next one any more, and one is needed to see the end
-    } else {
-      notify_.on_read(std::move(order));
-    }
-  }
-
-  void OnWriteDone(bool ok) override {
-    const std::lock_guard lock(mutex_);
-    if (!ok || ending_) { return; }
-    unsent_.pop_front();
-    if (!unsent_.empty()) { StartWrite(&unsent_.front()); }
-  }
-
-  void OnDone(const grpc::Status& status) override {
-    auto why = status.ok() ? "the control-server ended the stream" : status.error_message();
-    if (status.error_code() == grpc::StatusCode::UNAVAILABLE && !heard_ && notify_.examine) { why = notify_.examine(); }
-    notify_.on_ended(std::move(why));
-    const std::lock_guard lock(mutex_);
-    done_ = true;
-    done_signal_.notify_all();
-  }
-
- private:
-  Notify notify_;
-  std::unique_ptr<pb::Control::Stub> stub_;
-  grpc::ClientContext context_;
-  std::mutex mutex_;  ///< guards what is below
-  std::condition_variable done_signal_;
-  pb::Order incoming_;
-  bool reading_ = false;
-  bool heard_ = false;             ///< anything of the server
-  std::deque<pb::Report> unsent_;  ///< the first is being written
-  bool abandoned_ = false;         ///< the owner waits for the end and nothing else
-  bool ending_ = false;
-  bool done_ = false;
-};
+/// A renewed certificate that is refused is tried again after longer and longer, up to so many looks.
+constexpr int kRenewalPatience = 12;
 
 }  // namespace
 
@@ -181,6 +72,11 @@ class ControlClient::Impl : public std::enable_shared_from_this<Impl> {
       attachment_->wait_done();
     }
     attachment_.reset();
+    if (proof_) {
+      proof_->cancel();
+      proof_->wait_done();
+    }
+    proof_.reset();
     connected_ = false;
   }
 
@@ -215,6 +111,8 @@ class ControlClient::Impl : public std::enable_shared_from_this<Impl> {
         failures_ = 0;
         redirects_ = 0;
         tell_bfd(wire.attached());
+        not_proved_.clear();
+        patience_ = 1;
         look_at_certificate();
         callbacks_.on_connected(address(), wire.attached().state_id());
       } else {
@@ -239,19 +137,94 @@ class ControlClient::Impl : public std::enable_shared_from_this<Impl> {
     return std::move(own).value();
   }
 
-  /// Key and certificate may be written one after the other: until they fit, the old ones do.
+  /// Key and certificate may be written one after the other: until they fit, the old ones do. The moment is random:
+  /// new certificates come to all blades at once, and must not break all streams at once.
   void look_at_certificate() {
     if (options_.wire.plain_text) { return; }
-    look_.expires_after(options_.look_at_certificate);
+    const auto look = options_.look_at_certificate * patience_;
+    look_.expires_after(look + std::chrono::milliseconds(
+                                   std::uniform_int_distribution<int>(0, static_cast<int>(look.count()))(random_)));
     look_.async_wait([this, weak = weak_from_this(), attempt = attempt_](const boost::system::error_code& error) {
       const auto self = weak.lock();
       if (error || !self || attempt != attempt_ || !connected_) { return; }
       const auto own = good_credentials();
-      if (!own || !used_ || own->certificate == used_->certificate) { return look_at_certificate(); }
-      log::info("control-server {}: the certificate was renewed, the stream begins anew with it", address());
-      renewed_ = true;
-      attachment_->cancel();
+      if (proof_ || !own || !used_ || own->certificate == used_->certificate) { return look_at_certificate(); }
+      prove(*own);
     });
+  }
+
+  /// Make before break: a second stream is begun with the renewed certificate, and says nothing. Once the server has
+  /// attached it, its TLS and its right are proved; whose certificate it is was compared before. Until then the old
+  /// stream stands, since without it and with a certificate that is refused this blade is lost.
+  void prove(const tls::Credentials& renewed) {
+    if (const auto same = same_bearer(renewed); !same) { return not_proved(renewed, same.error().message); }
+    const auto channel = open_channel(address(), options_.wire);
+    if (!channel) { return not_proved(renewed, channel.error().message); }
+    Attachment::Notify notify;
+    notify.on_read = [this, weak = weak_from_this()](const pb::Order& order) {
+      boost::asio::post(io_, [this, weak, answered = order.body_case()] {
+        const auto self = weak.lock();
+        if (!self || !proof_) { return; }
+        proved_ = proved_ || answered == pb::Order::kAttached || answered == pb::Order::kNotLeader;
+        proof_->cancel();
+        proof_->read_next();  // without one its end is not seen
+      });
+    };
+    notify.on_ended = [this, weak = weak_from_this(), renewed, attempt = attempt_](const std::string& why) {
+      boost::asio::post(io_, [this, weak, renewed, attempt, why] {
+        const auto self = weak.lock();
+        if (self && proof_) { proof_ended(renewed, attempt, why); }
+      });
+    };
+    if (renewed.certificate != not_proved_) {
+      notify.examine = [where = address(), wire = options_.wire] { return examine_wire(where, wire, kExamineLimit); };
+    }
+    proved_ = false;
+    proof_late_ = false;
+    proof_ = std::make_unique<Attachment>(channel.value(), std::move(notify));
+    proof_->start();
+    look_.expires_after(options_.attach_timeout);
+    look_.async_wait([this, weak = weak_from_this()](const boost::system::error_code& error) {
+      const auto self = weak.lock();
+      if (error || !self || !proof_) { return; }
+      proof_late_ = true;
+      proof_->cancel();
+    });
+  }
+
+  void proof_ended(const tls::Credentials& renewed, std::uint64_t attempt, const std::string& why) {
+    proof_->wait_done();
+    proof_.reset();
+    if (attempt != attempt_ || !connected_) { return; }  // the old stream was lost meanwhile
+    if (!proved_) { return not_proved(renewed, proof_late_ ? "no answer in time" : why); }
+    log::info("control-server {}: the certificate was renewed, the stream begins anew with it", address());
+    renewed_ = true;
+    look_.cancel();
+    attachment_->cancel();
+  }
+
+  [[nodiscard]] Status same_bearer(const tls::Credentials& renewed) const {
+    const auto was = tls::read_certificate(used_->certificate);
+    const auto is = tls::read_certificate(renewed.certificate);
+    if (was && is && was->identity && is->identity && *was->identity != *is->identity) {
+      return failure("it is that of " + describe(*is->identity) + ", and this is " + describe(*was->identity),
+                     Errc::Refused);
+    }
+    return {};
+  }
+
+  /// Told once for each certificate, here and by the old stream to whoever looks at the group.
+  void not_proved(const tls::Credentials& renewed, const std::string& why) {
+    if (std::exchange(not_proved_, renewed.certificate) != renewed.certificate) {
+      const auto what = "its new certificate is not used: " + why +
+                        "; the stream goes on under the old one, and cannot come back when it is interrupted; it is "
+                        "tried again";
+      log::error("control-server {}: {} ({})", address(), what, options_.wire.files.certificate);
+      tell_refused(what);
+      patience_ = 1;
+    }
+    patience_ = std::min(patience_ * 2, kRenewalPatience);
+    look_at_certificate();
   }
 
   void tell_bfd(const pb::Attached& attached) {
@@ -294,6 +267,7 @@ class ControlClient::Impl : public std::enable_shared_from_this<Impl> {
     attachment_->wait_done();
     attachment_.reset();
     look_.cancel();
+    if (proof_) { proof_->cancel(); }  // nothing stands that it could replace
     const bool renewed = std::exchange(renewed_, false) && was_connected;
     if (renewed) {  // there is nothing to wait for
       redirect_ = next_address_;
@@ -344,9 +318,15 @@ class ControlClient::Impl : public std::enable_shared_from_this<Impl> {
   ControlClientOptions options_;
   ControlClientCallbacks callbacks_;
   boost::asio::steady_timer timer_;       ///< attach timeout or backoff
-  boost::asio::steady_timer look_;        ///< at the certificate
+  boost::asio::steady_timer look_;        ///< at the certificate, and how long a proof may take
   std::optional<tls::Credentials> used_;  ///< by the last try
   bool renewed_ = false;                  ///< why the stream is being ended
+  std::unique_ptr<Attachment> proof_;     ///< of a renewed certificate, beside the stream that stands
+  bool proved_ = false;
+  bool proof_late_ = false;
+  std::string not_proved_;  ///< the certificate that was refused last
+  int patience_ = 1;        ///< in looks
+  std::minstd_rand random_{std::random_device{}()};
   std::unique_ptr<Attachment> attachment_;
   std::uint64_t attempt_ = 0;  ///< what an older attempt still says is ignored
   std::size_t next_address_ = 0;

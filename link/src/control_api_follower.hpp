@@ -4,13 +4,17 @@
 
 #include <algorithm>
 #include <deque>
+#include <optional>
 
 #include "control_api_server_impl.hpp"
 #include "control_api_wire.hpp"
+#include "understudy/common/boot_clock.hpp"
 
 namespace understudy::link {
 
 inline constexpr std::size_t kEventsAtOnce = 256;
+/// Seconds; ten years, so that no date makes a clock overflow.
+inline constexpr std::int64_t kLongestReader = std::int64_t{10} * 366 * 86'400;
 
 /// One reader of the event log: fetches a batch on the io_context, writes it out, fetches again.
 class ControlApiServer::Impl::Follower : public grpc::ServerWriteReactor<pb::Event>,
@@ -23,7 +27,11 @@ class ControlApiServer::Impl::Follower : public grpc::ServerWriteReactor<pb::Eve
     std::uint64_t last = 0;
   };
   Follower(Impl& impl, Caller caller, const Wanted& wanted)
-      : impl_(impl), caller_(std::move(caller)), after_(wanted.after), follow_(wanted.follow), last_(wanted.last) {}
+      : impl_(impl), caller_(std::move(caller)), after_(wanted.after), follow_(wanted.follow), last_(wanted.last) {
+    if (!caller_.certificate) { return; }
+    const std::int64_t left = caller_.certificate->not_after - impl_.wall_now();
+    ends_at_ = boot_now() + std::chrono::seconds(std::clamp<std::int64_t>(left, 0, kLongestReader));
+  }
 
   void start() {
     impl_.add(shared_from_this());
@@ -36,9 +44,9 @@ class ControlApiServer::Impl::Follower : public grpc::ServerWriteReactor<pb::Eve
     });
   }
 
-  /// True: by this call, since its certificate has ended by `now`.
-  bool end_with_certificate(std::int64_t now) {
-    if (!caller_.certificate || now < caller_.certificate->not_after) { return false; }
+  /// True: by this call, since its certificate has ended.
+  bool end_with_certificate() {
+    if (!ends_at_ || boot_now() < *ends_at_) { return false; }
     const std::lock_guard lock(mutex_);
     if (finished_) { return false; }
     finish_locked({grpc::StatusCode::UNAUTHENTICATED, "the certificate has ended; renew it"});
@@ -126,7 +134,8 @@ class ControlApiServer::Impl::Follower : public grpc::ServerWriteReactor<pb::Eve
 
   Impl& impl_;
   const Caller caller_;
-  std::uint64_t after_;  ///< io_context's thread only
+  std::optional<Instant> ends_at_;  ///< by a clock that nobody steps: a wall clock that jumps ends no reader
+  std::uint64_t after_;             ///< io_context's thread only
   const bool follow_;
   const std::uint64_t last_;
   std::mutex mutex_;  ///< guards what is below; nothing is started once finished_

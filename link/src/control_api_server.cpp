@@ -39,34 +39,31 @@ Status ControlApiServer::Impl::listen(const std::string& address, const tls::Wir
   }
   watch_failed_handshakes(
       this, [this](const std::string& what) { post([what](Impl& impl) { impl.handlers().on_refused({}, what); }); });
-  if (!wire.plain_text) { end_with_certificates(); }
+  if (!wire.plain_text) { end_readers_with_certificates(); }
   return {};
 }
 
-void ControlApiServer::Impl::end_with_certificates() {
-  const auto now = handlers_.now ? handlers_.now() : static_cast<std::int64_t>(time(nullptr));
-  std::vector<std::shared_ptr<Session>> sessions;
+std::int64_t ControlApiServer::Impl::wall_now() const {
+  return handlers_.now ? handlers_.now() : static_cast<std::int64_t>(time(nullptr));
+}
+
+void ControlApiServer::Impl::end_readers_with_certificates() {
   std::vector<std::shared_ptr<Follower>> followers;
   {
     const std::lock_guard lock(mutex_);
-    for (const auto& [id, session] : sessions_) { sessions.push_back(session); }
     for (const auto& [key, follower] : followers_) { followers.push_back(follower); }
   }
-  const auto end = [&](const auto& streams) {
-    for (const auto& stream : streams) {
-      if (!stream->end_with_certificate(now)) { continue; }
-      const auto& caller = stream->caller();
-      handlers_.on_refused({}, caller.who() + " is not heard any more: its certificate has ended at " +
-                                   tls::utc_text(caller.certificate->not_after) +
-                                   "; `understudy pki renew` makes a new one");
-    }
-  };
-  end(sessions);
-  end(followers);
+  for (const auto& follower : followers) {
+    if (!follower->end_with_certificate()) { continue; }
+    const auto& caller = follower->caller();
+    handlers_.on_refused({}, caller.who() + " is not told any more: its certificate has ended at " +
+                                 tls::utc_text(caller.certificate->not_after) +
+                                 "; `understudy pki renew` makes a new one");
+  }
   certificates_.expires_after(kLookAtCertificates);
   certificates_.async_wait([weak = weak_from_this()](const boost::system::error_code& error) {
     const auto self = weak.lock();
-    if (!error && self && !self->stopped_) { self->end_with_certificates(); }
+    if (!error && self && !self->stopped_) { self->end_readers_with_certificates(); }
   });
 }
 

@@ -62,6 +62,7 @@ class ControlApiServer::Impl : public std::enable_shared_from_this<Impl> {
 
   // Called on gRPC's threads.
   [[nodiscard]] Caller caller(const grpc::ServerContextBase& context) const { return caller_of(context, chassis_); }
+  [[nodiscard]] std::int64_t wall_now() const;
   /// Refused things are told, on their way to the caller.
   Status tell_refused(Status checked);
   SessionId add(std::shared_ptr<Session> session);
@@ -76,8 +77,9 @@ class ControlApiServer::Impl : public std::enable_shared_from_this<Impl> {
 
  private:
   std::shared_ptr<Session> find(SessionId id);
-  /// Nobody is heard, or told, for longer than its certificate is good.
-  void end_with_certificates();
+  /// Readers only: a blade's stream that stands goes on, since a chassis without orders is worse than one that is
+  /// commanded under a certificate of yesterday; the blade cannot come back, and that is an alarm of the owner's.
+  void end_readers_with_certificates();
 
   boost::asio::io_context& io_;
   std::string chassis_;  ///< of our own certificate; empty on a plain wire

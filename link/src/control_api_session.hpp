@@ -49,16 +49,6 @@ class ControlApiServer::Impl::Session : public grpc::ServerBidiReactor<pb::Repor
     return true;
   }
 
-  /// True: by this call, since its certificate has ended by `now`.
-  bool end_with_certificate(std::int64_t now) {
-    if (!caller_.certificate || now < caller_.certificate->not_after) { return false; }
-    const std::lock_guard lock(mutex_);
-    if (finished_) { return false; }
-    finish_locked({grpc::StatusCode::UNAUTHENTICATED, "the certificate has ended; renew it"});
-    return true;
-  }
-  [[nodiscard]] const Caller& caller() const { return caller_; }
-
   void finish(const grpc::Status& status) {
     const std::lock_guard lock(mutex_);
     finish_locked(status);

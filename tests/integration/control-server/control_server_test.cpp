@@ -445,6 +445,25 @@ TEST_F(ControlServerTest, ACertificateThatEndsStandsInTheStatusUntilItIsRenewedO
   EXPECT_TRUE(run_until([&] { return alarms().find(ends) == std::string::npos; })) << alarms();
 }
 
+TEST_F(ControlServerTest, ABladeIsHeardBeyondItsCertificatesEndAndTheStatusSaysSo) {
+  server_->terminate();
+  const auto end = time(nullptr) + 12;
+  for (auto* blade : {&*active_, &*standby_}) {
+    const auto made = tls::pki_issue(pki_->folder(), tls::Kind::Blade, blade->id.value, "", {end - 86'400, end}, true);
+    ASSERT_TRUE(made.ok()) << made.error().message;
+    blade->wire = {false, {pki_->folder() + "/ca.crt", made->certificate, made->key}};
+  }
+  start_server();
+  bring_up();
+  const auto alarms = [&] { return boost::json::serialize(boost::json::parse(operate("status --json")).at("alarms")); };
+  EXPECT_TRUE(run_until([&] {
+    return alarms().find("the certificate of blade blade-1 has ended at ") != std::string::npos;
+  })) << alarms();
+  EXPECT_NE(alarms().find("cannot come back once that is interrupted"), std::string::npos) << alarms();
+  EXPECT_FALSE(run_until([&] { return !active_->client->connected() || !standby_->client->connected(); }, 2500ms));
+  EXPECT_TRUE(run_until_state("protected")) << operate("status");
+}
+
 TEST_F(ControlServerTest, EventsAreChosenByNumberRoleAndSeverity) {
   bring_up();
   for (const auto* policy : {"manual", "always", "manual", "always"}) { operate(std::string("policy ") + policy); }

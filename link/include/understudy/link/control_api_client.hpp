@@ -6,8 +6,8 @@
 ///                  ▲   └─refused, or silent for `attach_timeout`─┐               │
 ///                  └──────────── next address, after a bounded backoff ◄─────────┘
 ///
-/// A stream is as good as the certificate that it began with. When another good one lies in the file, it begins anew,
-/// at the same control-server.
+/// A stream goes on under the certificate that it began with. When another good one lies in the file, it is proved by a
+/// second stream at the same control-server, and only then the first begins anew with it.
 ///
 /// Of several control-servers it attaches to the one that leads: one that follows names it (NotLeader), and it is tried
 /// next, if it is among the addresses.
@@ -31,7 +31,7 @@ namespace understudy::link {
 struct ControlClientOptions {
   std::vector<std::string> addresses;                   ///< "host:port", tried in turn
   tls::Wire wire;                                       ///< files are read anew for every try
-  std::chrono::milliseconds look_at_certificate{5000};  ///< while connected: a renewed one begins a new stream
+  std::chrono::milliseconds look_at_certificate{5000};  ///< while connected, this to twice this
   std::chrono::milliseconds first_backoff{100};
   std::chrono::milliseconds last_backoff{1000};
   std::chrono::milliseconds attach_timeout{2000};

@@ -6,9 +6,9 @@
 ///                    ◄─queue── send(session, order)
 ///
 /// Invariants: every handler runs on the io_context; a session's reports come in order, the first is a Hello
-/// (another first report, a report that is not valid, a full queue, or the end of the peer's certificate ends the
-/// session); on_detached comes
-/// exactly once for a session that was attached, and nothing comes after it.
+/// (another first report, a report that is not valid, or a full queue ends the session); on_detached comes exactly once
+/// for a session that was attached, and nothing comes after it. A session outlives its certificate; who reads the event
+/// log does not.
 ///
 /// Rights, by the certificate of the caller: a blade attaches, and its Hello must name itself; operators and viewers
 /// look; operators change. On a plain wire everybody may everything.
@@ -59,7 +59,7 @@ struct ControlApiHandlers {
   std::function<void(const BladeId& at, const std::string& what)> on_refused;
   /// A host-agent has proved to be `blade`, by a certificate that ends at `not_after` (seconds since 1970).
   std::function<void(SessionId, const BladeId& blade, std::int64_t not_after)> on_certificate;
-  /// Seconds since 1970; not set: by the wall's clock.
+  /// Seconds since 1970, asked on any thread; not set: by the wall's clock.
   std::function<std::int64_t()> now = {};
   /// At most `limit` events with an id above `after`, oldest first, told by `answer` now or later.
   std::function<void(std::uint64_t after, std::size_t limit, EventsAnswer answer)> events_after;
