@@ -79,7 +79,7 @@ void MirrorLink::start(const Hello& hello, Handlers handlers) {
   };
   connection_->set_handlers(std::move(ours));
   for (auto& store : stores_) { resume(store, hello.stores[store.index]); }
-  last_progress_ = last_advance_ = last_entry_ = edge_->now();
+  last_progress_ = last_entry_ = edge_->now();
   update_phase();
   on_heartbeat();
   pump();
@@ -147,7 +147,7 @@ void MirrorLink::pump() {
     }
     return arm_poll();
   }
-  if (frames_acknowledged_ == frames_sent_) { last_progress_ = last_advance_ = edge_->now(); }
+  if (frames_acknowledged_ == frames_sent_) { last_progress_ = edge_->now(); }
   frames_sent_ += batch.size();
   connection_->write(std::move(batch));
 }
@@ -315,11 +315,17 @@ Status MirrorLink::on_frame(const Frame& frame) {
   return {};
 }
 
-/// What was sent last takes the mirror long. That it moves is as good as an acknowledgement, for a bounded time.
+/// What was sent takes the mirror long. It lives, and it holds no less for that, but what it is behind counts from the
+/// first of the frames that it works on: until it has done all that waits for it, an acknowledgement in between is no
+/// sign that it keeps up.
 void MirrorLink::on_at_work() {
-  if (edge_->now() - last_advance_ > options_.long_work) { return; }
-  last_progress_ = edge_->now();
-  stalled_ = false;
+  at_work_at_ = edge_->now();
+  owed_ = frames_sent_;
+}
+
+bool MirrorLink::is_at_work() const {
+  const auto now = edge_->now();
+  return at_work_at_ && now - *at_work_at_ <= options_.stall && now - last_progress_ <= options_.long_work;
 }
 
 Status MirrorLink::on_grant(const Frame& frame) {
@@ -332,8 +338,10 @@ Status MirrorLink::on_grant(const Frame& frame) {
 void MirrorLink::on_progress(const Progress& progress) {
   if (progress.frames > frames_acknowledged_) {
     frames_acknowledged_ = progress.frames;
-    last_progress_ = last_advance_ = edge_->now();
-    stalled_ = false;
+    if (frames_acknowledged_ >= owed_) {
+      last_progress_ = edge_->now();
+      stalled_ = false;
+    }
   }
   for (auto& store : stores_) {
     const auto& told = progress.stores[store.index];
@@ -367,7 +375,11 @@ void MirrorLink::update_phase() {
   }
   if (phase == phase_) { return; }
   phase_ = phase;
-  handlers_.on_phase(phase, stalled_ ? "the mirror acknowledges nothing any more" : "");
+  handlers_.on_phase(phase, !stalled_ ? ""
+                            : is_at_work()
+                                ? "the mirror is at work on a whole table (it grows, or a copy of it is begun "
+                                  "or completed) and acknowledges nothing meanwhile: it goes on by itself"
+                                : "the mirror acknowledges nothing any more");
 }
 
 void MirrorLink::on_heartbeat() {

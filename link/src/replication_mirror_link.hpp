@@ -104,6 +104,7 @@ class MirrorLink : public std::enable_shared_from_this<MirrorLink> {
   Status on_frame(const Frame& frame);
   Status on_grant(const Frame& frame);
   void on_at_work();
+  [[nodiscard]] bool is_at_work() const;
   void on_progress(const Progress& progress);
   void update_phase();
   void on_heartbeat();
@@ -127,7 +128,8 @@ class MirrorLink : public std::enable_shared_from_this<MirrorLink> {
   bool spoke_ = false;                         ///< since the last beat
   bool stalled_ = false;
   Time last_progress_;
-  Time last_advance_;  ///< the same, and the mirror's word that it is at work is none
+  std::optional<Time> at_work_at_;  ///< when the mirror last said so
+  std::uint64_t owed_ = 0;          ///< frames that it must acknowledge until it keeps up again
   Time last_entry_;
   Time heartbeat_expected_;
   std::function<void()> on_finished_;
