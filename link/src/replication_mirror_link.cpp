@@ -78,7 +78,13 @@ void MirrorLink::start(const Hello& hello, Handlers handlers) {
     if (const auto self = weak.lock()) { self->lose(why); }
   };
   connection_->set_handlers(std::move(ours));
-  for (auto& store : stores_) { resume(store, hello.stores[store.index]); }
+  version_ = hello.version;
+  for (auto& store : stores_) {
+    const auto& point = hello.stores[store.index];
+    store.journal_bytes = point.journal_bytes;
+    store.takes = takes_at_most(store.store.schema(), point);
+    resume(store, point);
+  }
   last_progress_ = last_entry_ = edge_->now();
   update_phase();
   on_heartbeat();
@@ -91,7 +97,9 @@ FrameHeader MirrorLink::header(FrameType type, const StoreLink& store, Sequence 
 
 void MirrorLink::add(Batch& batch, const FrameHeader& frame_header, std::vector<std::byte> payload) {
   bytes_sent_ += payload.size();
-  batch.push_back(encode(frame_header, std::move(payload)));
+  auto of_peer = frame_header;
+  of_peer.version = version_;
+  batch.push_back(encode(of_peer, std::move(payload)));
 }
 
 void MirrorLink::resume(StoreLink& store, const ResumePoint& point) {
@@ -236,6 +244,7 @@ bool MirrorLink::ship_journal(StoreLink& store, Sequence limit, Batch& batch) {
       on_lapped(store);
       return false;
     }
+    if (!fits(store, chunk->bytes)) { return false; }
     store.held = std::move(*chunk);
   }
   if (store.held->last > limit) { return false; }
@@ -290,8 +299,31 @@ void MirrorLink::resync(StoreLink& store, const std::string& why) {
   update_phase();
 }
 
-void MirrorLink::let_go(const std::string& text) {
-  refuse_and_close(RefusalReason::Lapped, text);
+/// A transaction that does not fit would end the mirror's connection, and its next one, for ever. False: it was let go.
+bool MirrorLink::fits(const StoreLink& store, shm::Bytes transactions) {
+  if (!store.takes) { return true; }
+  while (transactions.size() > *store.takes) {
+    const auto whole = shm::whole_entries(transactions, *store.takes).transaction_bytes;
+    if (whole == 0) {
+      std::uint64_t bytes = 0;
+      bool ended = false;
+      const auto read = shm::for_each_entry(transactions, [&](const shm::JournalEntry& entry) {
+        bytes += ended ? 0 : shm::layout::entry_bytes(entry.key.size(), entry.value.size());
+        ended = ended || entry.ends_transaction;
+      });
+      if (!read) { edge_->tell(read.error()); }
+      auto& largest = counters_[store.index].too_large;
+      largest = std::max(largest, std::max(bytes, *store.takes + 1));
+      let_go(does_not_fit(store.store.schema(), store.journal_bytes, largest), RefusalReason::SmallerJournal);
+      return false;
+    }
+    transactions = transactions.subspan(whole);
+  }
+  return true;
+}
+
+void MirrorLink::let_go(const std::string& text, RefusalReason reason) {
+  refuse_and_close(reason, text);
   handlers_.on_lost(text);
 }
 
@@ -418,8 +450,8 @@ void MirrorLink::finish(std::function<void()> done) {
 
 void MirrorLink::refuse_and_close(RefusalReason reason, const std::string& text) {
   if (closed_) { return; }
-  connection_->write_and_close(
-      encode({FrameType::Refused, 0, options_.term, role_digest_, {}}, encode_payload(Refusal{reason, text})));
+  connection_->write_and_close(encode({FrameType::Refused, 0, options_.term, role_digest_, {}, version_},
+                                      encode_payload(Refusal{reason, text})));
   connection_.reset();
   close();
 }
