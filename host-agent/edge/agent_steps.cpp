@@ -183,7 +183,8 @@ void Agent::let_mirror_follow(const RoleId& role, Term term) {
           [this, role](bool is_alarm, const std::string& what) {
             alarm(role, "throttle", is_alarm ? what : "");
             if (!is_alarm) { perform(Note{Severity::Info, role, what}); }
-          });
+          },
+          [this, role](const std::string& what) { alarm(role, "journal", what); });
       !listens) {
     alarm(role, "replication", "no mirror can follow: " + log::describe(listens.error()));
   } else {

@@ -21,7 +21,8 @@ class ServedRole {
                    std::uint16_t port, const link::tls::Wire& wire,
                    link::replication::ReplicationSender::PhaseCallback on_phase,
                    std::function<void(const std::string&)> on_refused, std::function<void(std::uint64_t)> on_grant,
-                   std::function<void(bool, const std::string&)> on_throttle) {
+                   std::function<void(bool, const std::string&)> on_throttle,
+                   std::function<void(const std::string&)> on_smaller_journal) {
     link::replication::SenderOptions options;
     options.role = place_->spec().id;
     options.term = term;
@@ -34,6 +35,7 @@ class ServedRole {
     options.on_refused = std::move(on_refused);
     options.on_grant = std::move(on_grant);
     options.on_throttle = std::move(on_throttle);
+    options.on_smaller_journal = std::move(on_smaller_journal);
     if (!wire.plain_text) {
       options.credentials = [files = wire.files] { return link::tls::read_credentials(files); };
     }

@@ -111,8 +111,8 @@ void FrameConnection::take_frames() {
   const auto began = Clock::now();
   while (!closed_ && !last_words_) {
     const auto next = decoder_.next();
-    if (!next) { return fail(next.error().message); }
-    if (!next.value()) { break; }
+    if (!next && !refuse_version()) { return fail(next.error().message); }
+    if (!next || !next.value()) { break; }
     const auto handlers = handlers_;
     const auto done = handlers->on_frame(*next.value());
     if (!done && !closed_) { return fail(done.error().message); }
@@ -134,6 +134,14 @@ void FrameConnection::take_frames() {
   if (closed_) { return; }
   if (end_) { return fail(*end_); }
   read();
+}
+
+bool FrameConnection::refuse_version() {
+  const auto theirs = decoder_.other_version();
+  auto word = theirs ? on_other_version_(*theirs) : std::nullopt;
+  if (!word) { return false; }
+  write_and_close(std::move(*word));
+  return true;
 }
 
 void FrameConnection::write(std::vector<EncodedFrame> batch) {

@@ -28,6 +28,7 @@ namespace understudy::link::replication {
 class FrameConnection final : public Wire, public std::enable_shared_from_this<FrameConnection> {
  public:
   using Clock = std::chrono::steady_clock;
+  using LastWord = std::function<std::optional<EncodedFrame>(std::uint8_t version)>;
   using Secured = std::function<Status(const tls::Certificate& peer)>;
 
   /// Without a session it speaks plain text.
@@ -36,6 +37,9 @@ class FrameConnection final : public Wire, public std::enable_shared_from_this<F
   /// May be called from a handler: it takes effect with the next frame.
   void set_handlers(Handlers handlers) override { handlers_ = std::make_shared<const Handlers>(std::move(handlers)); }
   void on_secured(Secured secured) { on_secured_ = std::move(secured); }
+  /// What a peer that speaks another version is told before the connection ends, without on_closed; nothing, or nobody
+  /// asks: on_closed tells.
+  void on_other_version(LastWord word) { on_other_version_ = std::move(word); }
   void start() override;
 
   [[nodiscard]] bool writing() const override { return !batch_.empty(); }
@@ -71,6 +75,7 @@ class FrameConnection final : public Wire, public std::enable_shared_from_this<F
   void send_now();
   void written(const boost::system::error_code& error);
   void take_frames();
+  bool refuse_version();
   void refuse(const std::string& why);
   void fail(const std::string& why);
 
@@ -86,6 +91,7 @@ class FrameConnection final : public Wire, public std::enable_shared_from_this<F
   std::optional<std::string> end_;
   std::shared_ptr<const Handlers> handlers_;
   Secured on_secured_ = [](const tls::Certificate&) { return Status{}; };
+  LastWord on_other_version_ = [](std::uint8_t) { return std::optional<EncodedFrame>(); };
   FrameDecoder decoder_;
   bool taking_ = false;  ///< more of what was read waits for its turn
   std::vector<EncodedFrame> batch_;

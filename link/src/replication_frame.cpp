@@ -14,7 +14,6 @@ namespace understudy::link::replication {
 namespace {
 
 constexpr std::uint32_t magic = 0x52505355;  // "USPR" as it lies on the wire
-constexpr std::uint8_t version = 5;
 constexpr std::size_t crc_offset = 12;
 constexpr std::size_t read_room_min = 128 << 10;
 constexpr std::size_t buffer_bytes_max = header_bytes + payload_bytes_max + read_room_min;
@@ -82,7 +81,7 @@ EncodedFrame encode(const FrameHeader& header, std::vector<std::byte> payload) {
   UNDERSTUDY_ASSERT(payload.size() <= payload_bytes_max);
   ByteWriter writer;
   writer.number(magic);
-  writer.number(version);
+  writer.number(header.version);
   writer.number(static_cast<std::uint8_t>(header.type));
   writer.number(header.store);
   writer.number(static_cast<std::uint32_t>(payload.size()));
@@ -121,12 +120,15 @@ Result<std::optional<Frame>> FrameDecoder::next() {
   ByteReader reader(waiting.first(header_bytes));
   if (reader.number<std::uint32_t>() != magic) { return damaged("a frame does not begin with the magic"); }
   const auto frame_version = reader.number<std::uint8_t>();
-  if (frame_version != version) {
-    return damaged("version " + std::to_string(frame_version) + " instead of " + std::to_string(version));
+  if (frame_version < version_oldest || frame_version > version_now) {
+    other_version_ = frame_version;
+    return damaged("version " + std::to_string(frame_version) + ", and this side speaks " +
+                   std::to_string(version_oldest) + " to " + std::to_string(version_now));
   }
   const auto type = reader.number<std::uint8_t>();
   if (!is_known(type)) { return damaged("frame of unknown type " + std::to_string(type)); }
   Frame frame;
+  frame.header.version = frame_version;
   frame.header.type = static_cast<FrameType>(type);
   frame.header.store = reader.number<std::uint16_t>();
   if (frame.header.store >= stores_max) { return damaged("frame of store " + std::to_string(frame.header.store)); }

@@ -78,8 +78,14 @@ void MirrorLink::start(const Hello& hello, Handlers handlers) {
     if (const auto self = weak.lock()) { self->lose(why); }
   };
   connection_->set_handlers(std::move(ours));
-  for (auto& store : stores_) { resume(store, hello.stores[store.index]); }
-  last_progress_ = last_advance_ = last_entry_ = edge_->now();
+  version_ = hello.version;
+  for (auto& store : stores_) {
+    const auto& point = hello.stores[store.index];
+    store.journal_bytes = point.journal_bytes;
+    store.takes = takes_at_most(store.store.schema(), point);
+    resume(store, point);
+  }
+  last_progress_ = last_entry_ = edge_->now();
   update_phase();
   on_heartbeat();
   pump();
@@ -91,7 +97,9 @@ FrameHeader MirrorLink::header(FrameType type, const StoreLink& store, Sequence 
 
 void MirrorLink::add(Batch& batch, const FrameHeader& frame_header, std::vector<std::byte> payload) {
   bytes_sent_ += payload.size();
-  batch.push_back(encode(frame_header, std::move(payload)));
+  auto of_peer = frame_header;
+  of_peer.version = version_;
+  batch.push_back(encode(of_peer, std::move(payload)));
 }
 
 void MirrorLink::resume(StoreLink& store, const ResumePoint& point) {
@@ -147,7 +155,7 @@ void MirrorLink::pump() {
     }
     return arm_poll();
   }
-  if (frames_acknowledged_ == frames_sent_) { last_progress_ = last_advance_ = edge_->now(); }
+  if (frames_acknowledged_ == frames_sent_) { last_progress_ = edge_->now(); }
   frames_sent_ += batch.size();
   connection_->write(std::move(batch));
 }
@@ -236,6 +244,7 @@ bool MirrorLink::ship_journal(StoreLink& store, Sequence limit, Batch& batch) {
       on_lapped(store);
       return false;
     }
+    if (!fits(store, chunk->bytes)) { return false; }
     store.held = std::move(*chunk);
   }
   if (store.held->last > limit) { return false; }
@@ -290,8 +299,31 @@ void MirrorLink::resync(StoreLink& store, const std::string& why) {
   update_phase();
 }
 
-void MirrorLink::let_go(const std::string& text) {
-  refuse_and_close(RefusalReason::Lapped, text);
+/// A transaction that does not fit would end the mirror's connection, and its next one, for ever. False: it was let go.
+bool MirrorLink::fits(const StoreLink& store, shm::Bytes transactions) {
+  if (!store.takes) { return true; }
+  while (transactions.size() > *store.takes) {
+    const auto whole = shm::whole_entries(transactions, *store.takes).transaction_bytes;
+    if (whole == 0) {
+      std::uint64_t bytes = 0;
+      bool ended = false;
+      const auto read = shm::for_each_entry(transactions, [&](const shm::JournalEntry& entry) {
+        bytes += ended ? 0 : shm::layout::entry_bytes(entry.key.size(), entry.value.size());
+        ended = ended || entry.ends_transaction;
+      });
+      if (!read) { edge_->tell(read.error()); }
+      auto& largest = counters_[store.index].too_large;
+      largest = std::max(largest, std::max(bytes, *store.takes + 1));
+      let_go(does_not_fit(store.store.schema(), store.journal_bytes, largest), RefusalReason::SmallerJournal);
+      return false;
+    }
+    transactions = transactions.subspan(whole);
+  }
+  return true;
+}
+
+void MirrorLink::let_go(const std::string& text, RefusalReason reason) {
+  refuse_and_close(reason, text);
   handlers_.on_lost(text);
 }
 
@@ -315,11 +347,17 @@ Status MirrorLink::on_frame(const Frame& frame) {
   return {};
 }
 
-/// What was sent last takes the mirror long. That it moves is as good as an acknowledgement, for a bounded time.
+/// What was sent takes the mirror long. It lives, and it holds no less for that, but what it is behind counts from the
+/// first of the frames that it works on: until it has done all that waits for it, an acknowledgement in between is no
+/// sign that it keeps up.
 void MirrorLink::on_at_work() {
-  if (edge_->now() - last_advance_ > options_.long_work) { return; }
-  last_progress_ = edge_->now();
-  stalled_ = false;
+  at_work_at_ = edge_->now();
+  owed_ = frames_sent_;
+}
+
+bool MirrorLink::is_at_work() const {
+  const auto now = edge_->now();
+  return at_work_at_ && now - *at_work_at_ <= options_.stall && now - last_progress_ <= options_.long_work;
 }
 
 Status MirrorLink::on_grant(const Frame& frame) {
@@ -332,8 +370,10 @@ Status MirrorLink::on_grant(const Frame& frame) {
 void MirrorLink::on_progress(const Progress& progress) {
   if (progress.frames > frames_acknowledged_) {
     frames_acknowledged_ = progress.frames;
-    last_progress_ = last_advance_ = edge_->now();
-    stalled_ = false;
+    if (frames_acknowledged_ >= owed_) {
+      last_progress_ = edge_->now();
+      stalled_ = false;
+    }
   }
   for (auto& store : stores_) {
     const auto& told = progress.stores[store.index];
@@ -367,7 +407,11 @@ void MirrorLink::update_phase() {
   }
   if (phase == phase_) { return; }
   phase_ = phase;
-  handlers_.on_phase(phase, stalled_ ? "the mirror acknowledges nothing any more" : "");
+  handlers_.on_phase(phase, !stalled_ ? ""
+                            : is_at_work()
+                                ? "the mirror is at work on a whole table (it grows, or a copy of it is begun "
+                                  "or completed) and acknowledges nothing meanwhile: it goes on by itself"
+                                : "the mirror acknowledges nothing any more");
 }
 
 void MirrorLink::on_heartbeat() {
@@ -406,8 +450,8 @@ void MirrorLink::finish(std::function<void()> done) {
 
 void MirrorLink::refuse_and_close(RefusalReason reason, const std::string& text) {
   if (closed_) { return; }
-  connection_->write_and_close(
-      encode({FrameType::Refused, 0, options_.term, role_digest_, {}}, encode_payload(Refusal{reason, text})));
+  connection_->write_and_close(encode({FrameType::Refused, 0, options_.term, role_digest_, {}, version_},
+                                      encode_payload(Refusal{reason, text})));
   connection_.reset();
   close();
 }

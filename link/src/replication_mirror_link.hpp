@@ -29,14 +29,24 @@ struct StoreCounters {
   std::uint64_t delta_snapshots = 0;
   std::uint64_t full_snapshots = 0;
   std::uint64_t laps = 0;
+  std::uint64_t too_large =
+      0;  ///< bytes of a transaction that was committed here and did not fit into a mirror's journal
   WriterThrottle throttle{};
   Duration waited_before{};  ///< by the writer, when the throttle began
 };
 
 /// Why this Hello is none of this sender's mirror; nothing: it is welcome. Who a certificate says that it is has been
-/// looked at before.
+/// looked at before. `counters`: of the stores, where there are any.
 [[nodiscard]] std::optional<Refusal> refusal_of(const SendingOptions& options, const std::vector<shm::Store>& stores,
-                                                const FrameHeader& header, const Hello& hello);
+                                                const FrameHeader& header, const Hello& hello,
+                                                const std::vector<StoreCounters>& counters = {});
+/// Of whoever speaks a version that this side does not.
+[[nodiscard]] Refusal refusal_of_version(std::uint8_t theirs, const std::string& address, const BladeId& mirror_blade);
+/// What a mirror that was accepted could not take if it came; empty: it can take all that may be committed here.
+[[nodiscard]] std::string smaller_journals(const std::vector<shm::Store>& stores, const Hello& hello);
+/// The largest transaction that this mirror takes; nothing: all that may be committed here.
+[[nodiscard]] std::optional<std::uint64_t> takes_at_most(const shm::StoreSchema& ours, const ResumePoint& theirs);
+[[nodiscard]] std::string does_not_fit(const shm::StoreSchema& ours, std::uint64_t journal_bytes, std::uint64_t bytes);
 
 class MirrorLink : public std::enable_shared_from_this<MirrorLink> {
  public:
@@ -77,6 +87,8 @@ class MirrorLink : public std::enable_shared_from_this<MirrorLink> {
     std::uint32_t failures = 0;  ///< in a row
     bool synced = false;
     Sequence acknowledged{};
+    std::uint64_t journal_bytes = 0;       ///< the mirror's
+    std::optional<std::uint64_t> takes{};  ///< bytes of a transaction, at most
   };
   using Batch = std::vector<EncodedFrame>;
 
@@ -94,7 +106,8 @@ class MirrorLink : public std::enable_shared_from_this<MirrorLink> {
   void resync(StoreLink& store, const std::string& why);
   void on_lapped(StoreLink& store);
   void begin_again(StoreLink& store, const std::string& why);
-  void let_go(const std::string& text);
+  bool fits(const StoreLink& store, shm::Bytes transactions);
+  void let_go(const std::string& text, RefusalReason reason = RefusalReason::Lapped);
   void hold_ring(StoreLink& store);
   void keep_throttles();
   void look_at_throttle(StoreLink& store);
@@ -104,6 +117,7 @@ class MirrorLink : public std::enable_shared_from_this<MirrorLink> {
   Status on_frame(const Frame& frame);
   Status on_grant(const Frame& frame);
   void on_at_work();
+  [[nodiscard]] bool is_at_work() const;
   void on_progress(const Progress& progress);
   void update_phase();
   void on_heartbeat();
@@ -119,6 +133,7 @@ class MirrorLink : public std::enable_shared_from_this<MirrorLink> {
   std::unique_ptr<Timer> heartbeat_timer_;
   SenderPhase phase_ = SenderPhase::NoMirror;
   const std::uint64_t role_digest_;
+  std::uint8_t version_ = version_now;  ///< the mirror's
   std::uint64_t frames_sent_ = 0;
   std::uint64_t frames_acknowledged_ = 0;
   std::uint64_t bytes_sent_ = 0;
@@ -127,7 +142,8 @@ class MirrorLink : public std::enable_shared_from_this<MirrorLink> {
   bool spoke_ = false;                         ///< since the last beat
   bool stalled_ = false;
   Time last_progress_;
-  Time last_advance_;  ///< the same, and the mirror's word that it is at work is none
+  std::optional<Time> at_work_at_;  ///< when the mirror last said so
+  std::uint64_t owed_ = 0;          ///< frames that it must acknowledge until it keeps up again
   Time last_entry_;
   Time heartbeat_expected_;
   std::function<void()> on_finished_;

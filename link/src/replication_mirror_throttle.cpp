@@ -51,11 +51,12 @@ void MirrorLink::hold_ring(StoreLink& store) {
   if (const auto held = store.store.throttle_writer(); !held) { edge_->tell(held.error()); }
 }
 
-/// The request is made anew with each beat and each batch; a mirror that says nothing any more is not waited for.
+/// The request is made anew with each beat and each batch; a mirror that says nothing any more is not waited for. One
+/// that is at work is: what it works for would be overwritten meanwhile.
 void MirrorLink::keep_throttles() {
   for (auto& store : stores_) {
     if (!counters_[store.index].throttle.on()) { continue; }
-    const bool goes_on = !stalled_ && store.reader && store.mode != Mode::Waiting;
+    const bool goes_on = (!stalled_ || is_at_work()) && store.reader && store.mode != Mode::Waiting;
     const auto done = goes_on ? store.reader->throttle_writer() : store.store.release_writer();
     if (!done) { edge_->tell(done.error()); }
   }

@@ -56,9 +56,10 @@ std::vector<std::byte> encode_payload(const Hello& hello) {
   return writer.take();
 }
 
-Result<Hello> decode_hello(std::span<const std::byte> payload) {
+Result<Hello> decode_hello(std::span<const std::byte> payload, std::uint8_t version) {
   ByteReader reader(payload);
   Hello hello;
+  hello.version = version;
   hello.role.value = reader.text(name_bytes_max);
   const auto count = reader.number<std::uint16_t>();
   if (count > stores_max) { return damaged("Hello"); }
@@ -68,7 +69,7 @@ Result<Hello> decode_hello(std::span<const std::byte> payload) {
     point.schema_digest = reader.number<std::uint64_t>();
     point.committed.value = reader.number<std::uint64_t>();
     const auto syncing = reader.number<std::uint8_t>();
-    point.journal_bytes = reader.number<std::uint64_t>();
+    if (version > 4) { point.journal_bytes = reader.number<std::uint64_t>(); }
     auto history = read_history(reader);
     if (!history || syncing > 1) { return damaged("Hello"); }
     point.syncing = syncing == 1;

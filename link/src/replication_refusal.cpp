@@ -1,25 +1,34 @@
 // SPDX-License-Identifier: Apache-2.0
 /// Whom a sender does not take for its mirror: another role's, another term's, one whose region cannot hold what is
 /// committed here.
+#include <algorithm>
+
 #include "replication_mirror_link.hpp"
 
 namespace understudy::link::replication {
 
 namespace {
 
-/// A transaction that does not fit would end the mirror's connection, and its next one, for ever.
-std::optional<Refusal> smaller_journal(const std::vector<shm::Store>& stores, const Hello& hello) {
-  for (std::size_t i = 0; i < stores.size(); ++i) {
+constexpr const char* what_to_do =
+    ". The mirror's region needs the sizes of the active's (journal_kib of the store): make the one with the older "
+    "sizes "
+    "anew";
+
+std::string kib(std::uint64_t bytes) { return std::to_string((bytes + 1023) >> 10) + " KiB"; }
+
+std::string both_sizes(const shm::StoreSchema& ours, std::uint64_t theirs) {
+  return "the mirror's journal of store \"" + ours.name + "\" has " + kib(theirs) + ", the active's " +
+         kib(ours.journal_bytes);
+}
+
+std::optional<Refusal> smaller_journal(const std::vector<shm::Store>& stores, const Hello& hello,
+                                       const std::vector<StoreCounters>& counters) {
+  for (std::size_t i = 0; i < std::min(stores.size(), counters.size()); ++i) {
     const auto& schema = stores[i].schema();
-    const std::uint64_t theirs = hello.stores[i].journal_bytes;
-    const std::uint64_t largest = transaction_bytes_of(schema, schema.journal_bytes);
-    if (transaction_bytes_of(schema, theirs) >= largest) { continue; }
-    const auto kib = [](std::uint64_t bytes) { return std::to_string(bytes >> 10) + " KiB"; };
+    const auto takes = takes_at_most(schema, hello.stores[i]);
+    if (!takes || counters[i].too_large <= *takes) { continue; }
     return Refusal{RefusalReason::SmallerJournal,
-                   "the mirror's journal of store \"" + schema.name + "\" has " + kib(theirs) + ", the active's " +
-                       kib(schema.journal_bytes) + ": a transaction of up to " + kib(largest) +
-                       ", which may be committed here, would not fit there. The mirror's region needs the sizes of the "
-                       "active's (journal_kib of the store): make the one with the older sizes anew"};
+                   does_not_fit(schema, hello.stores[i].journal_bytes, counters[i].too_large)};
   }
   return std::nullopt;
 }
@@ -27,7 +36,8 @@ std::optional<Refusal> smaller_journal(const std::vector<shm::Store>& stores, co
 }  // namespace
 
 std::optional<Refusal> refusal_of(const SendingOptions& options, const std::vector<shm::Store>& stores,
-                                  const FrameHeader& header, const Hello& hello) {
+                                  const FrameHeader& header, const Hello& hello,
+                                  const std::vector<StoreCounters>& counters) {
   if (hello.role != options.role || header.role_digest != digest_of(options.role)) {
     return Refusal{RefusalReason::WrongRole, "this is " + options.role.value + ", not " + hello.role.value};
   }
@@ -45,7 +55,41 @@ std::optional<Refusal> refusal_of(const SendingOptions& options, const std::vect
                    "the mirror's region has other stores or tables, or other sizes of them; both regions are made from "
                    "the role's [[role]] in group.toml: make the older one anew"};
   }
-  return smaller_journal(stores, hello);
+  return smaller_journal(stores, hello, counters);
+}
+
+std::optional<std::uint64_t> takes_at_most(const shm::StoreSchema& ours, const ResumePoint& theirs) {
+  const std::uint64_t takes = transaction_bytes_of(ours, theirs.journal_bytes);
+  const bool all = theirs.journal_bytes == 0 || takes >= transaction_bytes_of(ours, ours.journal_bytes);
+  return all ? std::nullopt : std::optional(takes);
+}
+
+std::string does_not_fit(const shm::StoreSchema& ours, std::uint64_t journal_bytes, std::uint64_t bytes) {
+  return both_sizes(ours, journal_bytes) + ": a transaction of " + kib(bytes) +
+         ", which was committed here, does not fit there" + what_to_do;
+}
+
+std::string smaller_journals(const std::vector<shm::Store>& stores, const Hello& hello) {
+  std::string told;
+  for (std::size_t i = 0; i < stores.size(); ++i) {
+    const auto takes = takes_at_most(stores[i].schema(), hello.stores[i]);
+    if (!takes) { continue; }
+    told += (told.empty() ? "" : "; ") + both_sizes(stores[i].schema(), hello.stores[i].journal_bytes) +
+            ": it is followed, until a transaction of more than " + kib(*takes) +
+            " is committed, which would not fit there";
+  }
+  return told.empty() ? told : told + what_to_do;
+}
+
+Refusal refusal_of_version(std::uint8_t theirs, const std::string& address, const BladeId& mirror_blade) {
+  const auto who = mirror_blade.empty() ? "the mirror's blade" : mirror_blade.value;
+  const auto text = "the mirror at " + address + " speaks version " + std::to_string(theirs) +
+                    " of replication, its active versions " + std::to_string(version_oldest) + " to " +
+                    std::to_string(version_now) + ": the role has no mirror until ";
+  return {RefusalReason::Damaged,
+          text + (theirs > version_now
+                      ? "the programs of the blade that serves it are updated (actives first, then their standby)"
+                      : "the programs of " + who + " and the image of its guests are updated")};
 }
 
 }  // namespace understudy::link::replication

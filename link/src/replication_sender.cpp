@@ -67,9 +67,10 @@ struct ReplicationSender::Impl : std::enable_shared_from_this<ReplicationSender:
   std::shared_ptr<MirrorLink> link;
   SenderPhase phase = SenderPhase::NoMirror;
   std::string detail = "no mirror has connected yet";
-  std::string complaint;    ///< the last one, since a mirror was accepted
-  std::string other_sizes;  ///< the mirror's, as on_refused was told of them
-  std::string told;         ///< the last one that on_refused got
+  std::string complaint;  ///< the last one, since a mirror was accepted
+  std::string lasting;    ///< what keeps the mirror out until a person has changed something, as on_refused was told
+  std::string smaller;    ///< journal than ours, as on_smaller_journal was told
+  std::string told;       ///< the last one that on_refused got
   FrameConnection::Clock::time_point told_at{};
   bool stopped = false;
 
@@ -136,14 +137,14 @@ struct ReplicationSender::Impl : std::enable_shared_from_this<ReplicationSender:
     return tls::Session::open(tls::End::Server, credentials.value());
   }
 
-  enum class Why { Refused, Chance, OtherSizes };
+  enum class Why { Refused, Chance, Lasting };
   static Why why_of(RefusalReason reason) {
     switch (reason) {
       case RefusalReason::WrongRole:
         return Why::Refused;
       case RefusalReason::OtherStores:
       case RefusalReason::SmallerJournal:
-        return Why::OtherSizes;
+        return Why::Lasting;
       default:
         return Why::Chance;
     }
@@ -152,9 +153,8 @@ struct ReplicationSender::Impl : std::enable_shared_from_this<ReplicationSender:
   void complain(Why why, const std::string& what) {
     const auto text = "replication of " + options.role.value + ": no mirror accepted: " + what;
     if (std::exchange(complaint, what) != what) { log::warn("{}", text); }
-    if (why == Why::OtherSizes) {
-      // It stays so until a person has changed something.
-      if (std::exchange(other_sizes, what) != what && options.on_refused) { options.on_refused(text); }
+    if (why == Why::Lasting) {
+      if (std::exchange(lasting, what) != what && options.on_refused) { options.on_refused(text); }
       return;
     }
     const auto since = FrameConnection::Clock::now() - told_at;
@@ -207,11 +207,33 @@ struct ReplicationSender::Impl : std::enable_shared_from_this<ReplicationSender:
       self->complain(refused ? Why::Refused : Why::Chance, "a connection from " + from.to_string() + ": " + why);
     };
     candidate->connection->set_handlers(std::move(handlers));
+    candidate->connection->on_other_version([weak, weak_candidate, from](std::uint8_t version) {
+      const auto self = weak.lock();
+      const auto speaker = weak_candidate.lock();
+      return self && speaker ? std::optional(self->refuse_version(speaker, from, version)) : std::nullopt;
+    });
     candidate->limit.expires_after(hello_limit);
     candidate->limit.async_wait([forget](const boost::system::error_code& cancelled) {
       if (!cancelled) { forget(); }
     });
     candidate->connection->start();
+  }
+
+  /// In words of that version: a Refused frame is the same in all of them.
+  EncodedFrame refuse_version(const std::shared_ptr<Candidate>& candidate, const IpAddress& from,
+                              std::uint8_t version) {
+    candidate->limit.cancel();
+    std::erase(candidates, candidate);
+    const auto refusal = refusal_of_version(version, from.to_string(), options.mirror_blade);
+    complain(Why::Lasting, refusal.text);
+    return encode({FrameType::Refused, 0, options.term, digest_of(options.role), {}, version}, encode_payload(refusal));
+  }
+
+  void tell_smaller_journals(const Hello& hello) {
+    const auto what = smaller_journals(stores, hello);
+    if (std::exchange(smaller, what) == what) { return; }
+    if (!what.empty()) { log::warn("replication of {}: {}", options.role.value, what); }
+    if (options.on_smaller_journal) { options.on_smaller_journal(what); }
   }
 
   std::optional<Refusal> refusal_of(const tls::Session* session, const Frame& frame, const Hello& hello) const {
@@ -234,23 +256,25 @@ struct ReplicationSender::Impl : std::enable_shared_from_this<ReplicationSender:
                            options.role.value + "` makes the right one"};
       }
     }
-    return replication::refusal_of(options, stores, frame.header, hello);
+    return replication::refusal_of(options, stores, frame.header, hello, counters);
   }
 
   Status on_hello(const std::shared_ptr<Candidate>& candidate, const Frame& frame) {
     if (frame.header.type != FrameType::Hello) { return failure("a connection that does not begin with Hello"); }
-    const auto hello = decode_hello(frame.payload);
+    const auto hello = decode_hello(frame.payload, frame.header.version);
     if (!hello) { return hello.error(); }
     candidate->limit.cancel();
     std::erase(candidates, candidate);
     if (const auto refusal = refusal_of(candidate->connection->session(), frame, hello.value())) {
       complain(why_of(refusal->reason), refusal->text);
       candidate->connection->write_and_close(
-          encode({FrameType::Refused, 0, options.term, digest_of(options.role), {}}, encode_payload(*refusal)));
+          encode({FrameType::Refused, 0, options.term, digest_of(options.role), {}, frame.header.version},
+                 encode_payload(*refusal)));
       return {};
     }
     complaint.clear();
-    other_sizes.clear();
+    lasting.clear();
+    tell_smaller_journals(hello.value());
     auto opened = open_stores();
     if (!opened) { return opened.error(); }
     if (link) { link->refuse_and_close(RefusalReason::Replaced, "another connection of the mirror took over"); }

@@ -53,13 +53,20 @@ class ABusyMirror : public ReplicationCores {
     return encoded.header;
   }
 
+  void says_that_it_works(std::uint64_t frames) {
+    mirror_clock.now += 100ms;
+    the_active_goes_on();
+    (void)ours->take();
+    ours->arrive(word(FrameType::Heartbeat, frames));
+  }
+
   Clockwork mirror_clock;
   Mirror mirror{mirror_clock, growing_stores()};
   unsigned said = 0;
   Duration took{};
 };
 
-TEST_F(ABusyMirror, WhoseTableGrowsForSecondsIsNotTakenForDeadAndNothingCountsBeforeItIsDone) {
+TEST_F(ABusyMirror, WhoseTableGrowsForSecondsKeepsItsStreamAndTheLagIsToldMeanwhile) {
   bool finished = false;
   ASSERT_TRUE(net.rebuild(0).ok());
   for (std::uint64_t i = 0; i < 2 * capacity; ++i) { put(net, 100 + i, i); }
@@ -68,31 +75,50 @@ TEST_F(ABusyMirror, WhoseTableGrowsForSecondsIsNotTakenForDeadAndNothingCountsBe
   ASSERT_GT(took, 1s) << "the sender's patience is shorter";
   EXPECT_GT(said, 5U);
   EXPECT_LT(said, 60U) << "a word with each beat, not with each look";
-  EXPECT_EQ(phases, std::vector<SenderPhase>{}) << "protected all the time";
+  EXPECT_EQ(phases, std::vector{SenderPhase::Stalled}) << "its connection is not ended";
+  EXPECT_FALSE(active.store().mirrored().protected_by_mirror);
   EXPECT_LT(link->acknowledged(0), net.committed()) << "what came before the work is held, what waits for it is not";
   EXPECT_FALSE(finished);
   ours->arrive(theirs->take());
   EXPECT_EQ(link->acknowledged(0), net.committed());
   pass(1 << 20);  // a heartbeat may have been on its way
   EXPECT_TRUE(finished);
+  EXPECT_EQ(phases, (std::vector{SenderPhase::Stalled, SenderPhase::Synced}));
   EXPECT_EQ(mirror.region.store().capacity(0), 100'000U);
   EXPECT_EQ(content_of(mirror.region.store()), content_of(active.store()));
 }
 
-TEST_F(ABusyMirror, IsBelievedForAMinuteAndThenIsStalled) {
+TEST_F(ABusyMirror, IsStalledAfterTheOrdinaryTimeAndKeptForAsLongAsItSpeaks) {
   put(net, 1, 2);
   link->poke();
   (void)ours->take();
   const auto began = clock.now;
-  while (clock.now - began < 90s && phases.empty()) {
-    mirror_clock.now += 100ms;
-    the_active_goes_on();
-    (void)ours->take();
-    ours->arrive(word(FrameType::Heartbeat, 0));
+  std::optional<Duration> told_after;
+  while (clock.now - began < 90s) {
+    says_that_it_works(0);
+    if (!phases.empty() && !told_after) { told_after = clock.now - began; }
   }
+  ASSERT_TRUE(told_after);
+  EXPECT_LT(*told_after, 1s);
   EXPECT_EQ(phases, std::vector{SenderPhase::Stalled});
-  EXPECT_GT(clock.now - began, 55s);
-  EXPECT_LT(clock.now - began, 65s);
+  EXPECT_FALSE(ours->closed());
+}
+
+TEST_F(ABusyMirror, IsStalledByTheSumOfWhatItWorksOnAndNotAnewByEach) {
+  std::uint64_t done = 0;
+  const auto began = clock.now;
+  std::optional<Duration> told_after;
+  for (unsigned frame = 0; frame < 6; ++frame) {
+    put(net, 1, frame);
+    link->poke();
+    (void)ours->take();
+    for (unsigned beat = 0; beat < 6; ++beat) { says_that_it_works(done); }
+    ours->arrive(word(FrameType::Ack, ++done));
+    if (!phases.empty() && !told_after) { told_after = clock.now - began; }
+  }
+  ASSERT_TRUE(told_after);
+  EXPECT_LT(*told_after, 1300ms) << "with the end of the frame at which the time was over";
+  EXPECT_EQ(phases, std::vector{SenderPhase::Stalled}) << "and not protected in between";
 }
 
 }  // namespace

@@ -92,16 +92,17 @@ TEST(ReplicationGrant, AMirrorMustNotAskAndAnActiveMustNotGrant) {
       << pair.sender_detail;
 }
 
-TEST(ReplicationGrant, APeerOfTheProtocolBeforeIsRefusedByItsVersion) {
+TEST(ReplicationGrant, APeerOfAnOlderProtocolIsRefusedByItsVersion) {
   auto bytes = Puppet(1).bytes_of_frame(FrameType::Hello, encode_payload(Hello{role, {}}));
-  bytes[4] = std::byte{4};
+  bytes[4] = std::byte{3};
   FrameDecoder decoder;
   const auto room = decoder.prepare();
   std::copy(bytes.begin(), bytes.end(), room.begin());
   decoder.commit(bytes.size());
   const auto refused = decoder.next();
   ASSERT_FALSE(refused.ok());
-  EXPECT_NE(refused.error().message.find("version 4 instead of 5"), std::string::npos) << refused.error().message;
+  EXPECT_NE(refused.error().message.find("version 3, and this side speaks 4 to 5"), std::string::npos)
+      << refused.error().message;
 }
 
 }  // namespace

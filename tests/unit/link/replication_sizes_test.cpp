@@ -21,9 +21,11 @@ struct Sizes : Pair {
   explicit Sizes(std::size_t of_active, std::size_t of_mirror)
       : Pair(with_journals(of_active)), other(with_journals(of_mirror)) {
     sender_options.on_refused = [this](const std::string& what) { told.push_back(what); };
+    sender_options.on_smaller_journal = [this](const std::string& what) { smaller.push_back(what); };
   }
   TestRegion other;
   std::vector<std::string> told;
+  std::vector<std::string> smaller;
 };
 
 /// Which fits the active's journal, and half of which does not fit the mirror's.
@@ -33,7 +35,30 @@ void put_one_transaction(shm::StoreWriter& writer, unsigned changes) {
   ASSERT_TRUE(writer.commit().ok());
 }
 
-TEST(ReplicationSizes, AMirrorWhoseJournalIsTooSmallForATransactionIsRefusedOnceWithWhatToDo) {
+TEST(ReplicationSizes, AMirrorWithASmallerJournalIsFollowedAndToldOnceUntilOneHasTheSize) {
+  Sizes pair(256 * kib, 64 * kib);
+  auto net = pair.active.writer(1);
+  pair.start_sender();
+  pair.start_receiver(1, &pair.other);
+  ASSERT_TRUE(pair.synced());
+  put_one_transaction(net, 7);
+  ASSERT_TRUE(pair.run_until([&] { return pair.other.store().committed() == net.committed(); }));
+  EXPECT_TRUE(pair.active.store().mirrored().protected_by_mirror);
+  pair.receiver.reset();
+  pair.start_receiver(1, &pair.other);
+  ASSERT_TRUE(pair.synced());
+  ASSERT_EQ(pair.smaller.size(), 1U);
+  for (const char* words : {"\"net\"", "\"sessions\"", "64 KiB", "256 KiB", "32 KiB", "journal_kib"}) {
+    EXPECT_NE(pair.smaller[0].find(words), std::string::npos) << words << " is not in: " << pair.smaller[0];
+  }
+  pair.receiver.reset();
+  pair.start_receiver(1, &pair.mirror);
+  ASSERT_TRUE(pair.run_until([&] { return pair.smaller.size() > 1; }));
+  EXPECT_EQ(pair.smaller[1], "");
+  EXPECT_EQ(pair.told.size(), 0U);
+}
+
+TEST(ReplicationSizes, AMirrorWhoseJournalDoesNotHoldATransactionThatWasCommittedIsRefusedOnceWithWhatToDo) {
   Sizes pair(256 * kib, 64 * kib);
   auto net = pair.active.writer(1);
   pair.start_sender();
@@ -43,13 +68,16 @@ TEST(ReplicationSizes, AMirrorWhoseJournalIsTooSmallForATransactionIsRefusedOnce
     return !pair.told.empty() && pair.receiver_detail.find("journal") != std::string::npos;
   })) << pair.sender_detail
       << " " << pair.receiver_detail;
-  for (const char* words : {"\"net\"", "64 KiB", "256 KiB", "128 KiB", "journal_kib", "make"}) {
+  for (const char* words : {"\"net\"", "64 KiB", "256 KiB", "119 KiB", "journal_kib", "make"}) {
     EXPECT_NE(pair.told[0].find(words), std::string::npos) << words << " is not in: " << pair.told[0];
     EXPECT_NE(pair.receiver_detail.find(words), std::string::npos) << words << " is not in: " << pair.receiver_detail;
   }
   EXPECT_FALSE(pair.run_until([&] { return pair.told.size() > 1; }, 300ms))
       << "it comes again and again, and is told once";
   EXPECT_EQ(pair.other.store().committed(), Sequence{0});
+  pair.receiver.reset();
+  pair.start_receiver(1, &pair.mirror);
+  ASSERT_TRUE(pair.run_until([&] { return pair.mirror.store().committed() == net.committed(); }));
 }
 
 TEST(ReplicationSizes, AnotherJournalThatTakesEveryTransactionOfTheActiveIsGoodEnough) {

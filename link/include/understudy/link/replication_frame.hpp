@@ -39,6 +39,11 @@
 
 namespace understudy::link::replication {
 
+/// What is sent. A mirror of the older one is followed by an active of the newer one, not the other way round: its
+/// Hello lacks the sizes of its journals, and all that it gets it understands.
+inline constexpr std::uint8_t version_now = 5;
+inline constexpr std::uint8_t version_oldest = 4;
+
 inline constexpr std::size_t header_bytes = 40;
 inline constexpr std::size_t payload_bytes_max = 1 << 20;
 inline constexpr std::size_t stores_max = 8;
@@ -65,6 +70,7 @@ struct FrameHeader {
   Term term;
   std::uint64_t role_digest = 0;
   Sequence first;  ///< Journal: of its first entry; Resume: where the journal goes on; SnapshotBegin/End: `at`
+  std::uint8_t version = version_now;
 };
 
 struct Frame {
@@ -95,6 +101,8 @@ class FrameDecoder {
   void commit(std::size_t bytes);
   /// The next whole frame, nothing yet, or Damaged: give the connection up.
   Result<std::optional<Frame>> next();
+  /// next() has failed since a frame is of this version, which is none of those above.
+  [[nodiscard]] std::optional<std::uint8_t> other_version() const { return other_version_; }
   /// Bytes of a frame that is not whole yet.
   [[nodiscard]] std::size_t partial_bytes() const { return end_ - begin_; }
   /// Forgets everything: a new connection begins.
@@ -104,6 +112,7 @@ class FrameDecoder {
   std::vector<std::byte> buffer_;
   std::size_t begin_ = 0;
   std::size_t end_ = 0;
+  std::optional<std::uint8_t> other_version_;
 };
 
 // --- payloads ---
@@ -115,11 +124,12 @@ struct ResumePoint {
   Sequence committed;
   bool syncing = false;  ///< an unfinished snapshot, or a copy that its holder does not trust: full replacement
   std::vector<shm::TermStart> history;
-  std::uint64_t journal_bytes = 0;  ///< of the copy's ring: a transaction must fit into half of it
+  std::uint64_t journal_bytes = 0;  ///< of the copy's ring: a transaction must fit into half of it; 0: not told
 };
 struct Hello {
   RoleId role;
   std::vector<ResumePoint> stores;
+  std::uint8_t version = version_now;  ///< of its frame
 };
 enum class RefusalReason : std::uint8_t {
   WrongRole = 1,
@@ -184,7 +194,7 @@ std::vector<std::byte> encode_payload(const std::vector<shm::TermStart>& history
 std::vector<std::byte> encode_payload(const Progress& progress);
 std::vector<std::byte> encode_payload(const GrantNonce& nonce);
 
-Result<Hello> decode_hello(std::span<const std::byte> payload);
+Result<Hello> decode_hello(std::span<const std::byte> payload, std::uint8_t version = version_now);
 Result<Refusal> decode_refusal(std::span<const std::byte> payload);
 Result<Resume> decode_resume(std::span<const std::byte> payload);
 Result<SnapshotBegin> decode_snapshot_begin(std::span<const std::byte> payload);

@@ -28,8 +28,8 @@ struct SendingOptions {
   Duration heartbeat = std::chrono::milliseconds(100);
   Duration silence = std::chrono::milliseconds(800);  ///< nothing received: the connection is lost
   Duration stall = std::chrono::milliseconds(800);    ///< something sent and nothing acknowledged: Stalled
-  /// Unless the mirror says that it is at work on it (a table of tens of millions of records grows, or is swept); for
-  /// so long it is believed.
+  /// A mirror may say that it is at work (a table of tens of millions of records grows, or is swept). It is Stalled all
+  /// the same, but a writer that is made to wait for it goes on waiting for so long.
   Duration long_work = std::chrono::minutes(1);
   Duration poll_busy = std::chrono::milliseconds(1);
   Duration poll_idle = std::chrono::milliseconds(4);  ///< when nothing was committed for a quarter of a second

@@ -48,8 +48,10 @@ struct SenderOptions : SendingOptions {
   std::function<Result<tls::Credentials>()> credentials;
   /// Somebody was refused who is not the mirror, or whose certificate is not good: for an event log. The same is told
   /// once a minute at most, and nothing more than once a second. Or the mirror's region has other tables, or a journal
-  /// too small for what is committed here: told once, until a mirror is accepted.
+  /// too small for what was committed here, or it speaks another version: told once, until a mirror is accepted.
   std::function<void(const std::string& what)> on_refused;
+  /// The mirror is followed, and its journal would not hold all that may be committed here; empty: that is over.
+  std::function<void(const std::string& what)> on_smaller_journal;
 };
 
 struct SenderStoreStatus {
