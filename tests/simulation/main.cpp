@@ -101,8 +101,9 @@ int simulate(const Options& options) {
               static_cast<unsigned long long>(sum.runs), seeds.size(), sum.simulated_s, took,
               took * 1000 * options.jobs / static_cast<double>(std::max<std::uint64_t>(sum.runs, 1)), options.jobs,
               static_cast<unsigned long long>(sum.steps), static_cast<unsigned long long>(sum.takeovers));
-  std::printf("worst way back %.0f s, %llu roles asked for a person, ", sum.way_back_worst_s,
-              static_cast<unsigned long long>(sum.asked));
+  std::printf("worst way back %.0f s, %llu roles asked for a person, %llu roles stayed on the standby's host, ",
+              sum.way_back_worst_s, static_cast<unsigned long long>(sum.asked),
+              static_cast<unsigned long long>(sum.stayed_on_host));
   std::printf("%llu copies left behind on a standby out of reach, %llu seeds failed\n",
               static_cast<unsigned long long>(sum.left_behind), static_cast<unsigned long long>(sum.failed));
   show_ends(sum);

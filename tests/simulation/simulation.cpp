@@ -165,12 +165,12 @@ class Run {
   }
 
   bool is_back(std::string* why) {
-    report_.asked_a_person = 0;
-    bool standby_free = true;
+    report_.asked_a_person = report_.stayed_on_host = 0;
     for (unsigned role = 0; role < world_.roles(); ++role) {
       const auto view = chassis_.control.view(role);
-      if (view.place == Place{world_.blade_id(world_.standby()), PlaceKind::Host}) { standby_free = false; }
+      report_.stayed_on_host += view.place == Place{world_.blade_id(world_.standby()), PlaceKind::Host} ? 1U : 0U;
     }
+    const bool standby_free = report_.stayed_on_host == 0;
     for (unsigned role = 0; role < world_.roles(); ++role) {
       const auto view = chassis_.control.view(role);
       if (view.frozen && faults_.store_was_damaged()) {

@@ -27,6 +27,7 @@ struct Report {
   Duration simulated{0};
   Duration way_back{0};
   unsigned asked_a_person = 0;    ///< roles
+  unsigned stayed_on_host = 0;    ///< roles that end on the standby's host, where nothing can protect them
   std::uint64_t left_behind = 0;  ///< copies, see World::left_behind
   unsigned takeovers = 0;
   std::array<std::uint64_t, kLastActs> last_acts{};  ///< by kind

@@ -18,6 +18,7 @@ struct Sum {
   std::uint64_t failed = 0;
   std::uint64_t takeovers = 0;
   std::uint64_t asked = 0;
+  std::uint64_t stayed_on_host = 0;
   std::uint64_t left_behind = 0;
   std::array<std::uint64_t, kLastActs> last_acts{};
   std::array<std::uint64_t, kEvidences> evidence{};
@@ -40,6 +41,7 @@ struct Sum {
     failed += report.violation ? 1U : 0U;
     takeovers += report.takeovers;
     asked += report.asked_a_person;
+    stayed_on_host += report.stayed_on_host;
     left_behind += report.left_behind;
     add(report.last_acts, last_acts);
     add(report.evidence, evidence);
@@ -60,6 +62,7 @@ struct Sum {
     add(other.last_acts, last_acts);
     add(other.evidence, evidence);
     asked += other.asked;
+    stayed_on_host += other.stayed_on_host;
     left_behind += other.left_behind;
     add(other.exercised);
     simulated_s += other.simulated_s;
