@@ -20,9 +20,11 @@ bool RoleMachine::can_take_over(const StepContext& context) const {
 ///   - its host-agent says that the copy is whole under the present term;
 ///   - the active has not been heard, nor served, in this life for longer than a sync may be away, nor has it said that
 ///     nothing reaches its mirror (doubt_former_protection): it was exposed then, and has written on.
+/// Or it died while its mirror was out of sight, in a sync that was completed there (synchronization_unit.hpp).
 bool RoleMachine::copy_outlived_its_active(const StepContext& context) const {
-  const bool nobody_knows_better = former_word_stands() && step_ == Step::None;
-  return was_protected_ && nobody_knows_better && on_own_blade() && mirror_known(context) && sync_.whole();
+  if (step_ != Step::None || !on_own_blade() || !mirror_known(context)) { return false; }
+  const bool former = was_protected_ && former_word_stands() && sync_.whole();
+  return former || sync_.completed_unseen(around_sync(context));
 }
 
 /// Who said Hello first, the active or its mirror's host-agent, must make no difference.
@@ -38,6 +40,7 @@ bool RoleMachine::former_word_stands() const {
 void RoleMachine::doubt_former_protection(StepContext& context) {
   disarm(Timer::FormerLife);
   const auto around = around_sync(context);
+  sync_.doubt_unseen(around, context.blades.at(config_.active).bfd.vote == Vote::Up);
   const bool stopped = sync_.stopped(around);
   const bool synced = sync_.known(around) && sync_.says(MirrorPhase::Synced) && !stopped;
   if (!was_protected_ || !former_word_stands() || !on_own_blade() || synced) {
@@ -67,7 +70,8 @@ void RoleMachine::doubt_former_protection(StepContext& context) {
 /// whether a whole copy may be an old one.
 void RoleMachine::keep_protection(StepContext& context) {
   if (state_ == RoleState::Starting || state_ == RoleState::TakingOver || state_ == RoleState::Lost) { return; }
-  const bool overwritten = mirror_known(context) && sync_.says(MirrorPhase::Syncing);
+  const auto around = around_sync(context);
+  const bool overwritten = (sync_.known(around) && sync_.says(MirrorPhase::Syncing)) || sync_.syncs_unseen(around);
   if (state_ == RoleState::Exposed && (overwritten || former_word_)) { return; }
   former_word_ = false;
   const bool is = state_ == RoleState::Protected;

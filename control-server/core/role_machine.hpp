@@ -214,6 +214,8 @@ class RoleMachine {
   /// Of the votes about the blade that serves the role by its host.
   [[nodiscard]] VotesWord votes_word(const StepContext& context, const Ballot& mirror,
                                      const Neighbours& neighbours) const;
+  /// Its host-agent may look for this life of the control-server until then; nothing: it has found it, or is not there.
+  [[nodiscard]] std::optional<Instant> finds_us_until(const StepContext& context) const;
   void consider_cutting_power(StepContext& context);
   void owe_power(StepContext& context);
   void arm_at_latest(Timer timer, Instant at);

@@ -36,10 +36,17 @@ RoleMachine::VotesWord RoleMachine::votes_word(const StepContext& context, const
     word.verdict = Verdict::BfdBlocked;
     word.again = talks_until;
   }
+  const auto finds_us = finds_us_until(context);
+  const bool looks_for_us = finds_us && context.now < *finds_us;
+  if (word.verdict == Verdict::Dead && looks_for_us) {
+    word.verdict = Verdict::Unsettled;
+    word.again = finds_us;
+  }
   Ballot own = blade.bfd;
   own.since = std::max(own.since, started_);  // who was never heard has been unknown from the start of this life on
   if (auto due = judgement_is_due(own, mirror)) {
-    for (const auto& later : {judgement.again, back, talks ? talks_until : std::nullopt}) {
+    const auto found = looks_for_us ? finds_us : std::nullopt;
+    for (const auto& later : {judgement.again, back, talks ? talks_until : std::nullopt, found}) {
       due = later ? std::max(*due, *later) : *due;
     }
     // It is carried out in this very step.
@@ -47,6 +54,17 @@ RoleMachine::VotesWord RoleMachine::votes_word(const StepContext& context, const
     word.out_until = *due + timings.vote_settle();
   }
   return word;
+}
+
+/// A blade whose BFD is filtered talks by its streams, and its host-agent may not have found this life of the
+/// control-server yet. That its mirror is SYNCED says that one of them stands: a dead active's ends within a moment,
+/// and then nothing is waited for. A frozen guest says SYNCED for ever, so the wait has a bound.
+std::optional<Instant> RoleMachine::finds_us_until(const StepContext& context) const {
+  const auto& blade = context.blades.at(own_.place.blade);
+  const bool said_hello = blade.connected || blade.away_since;
+  const bool stream_stands = on_own_blade() && mirror_known(context) && sync_.says(link::MirrorPhase::Synced);
+  if (said_hello || !stream_stands) { return std::nullopt; }
+  return started_ + context.config.timings.hello_wait;
 }
 
 Verdict RoleMachine::verdict_about(StepContext& context, const Ballot& mirror, const Neighbours& neighbours) {

@@ -29,6 +29,9 @@ bool SynchronizationUnit::mirror_said(const link::MirrorState& report) {
   // SYNCED after a Hello may have said so for long.
   const bool completed = mirror_.phase == MirrorPhase::Syncing && report.phase == MirrorPhase::Synced;
   if (completed && news && progress_term_ == report.term) { stream_ = SyncStream::Synced; }
+  const bool other_guest = unseen_ && !report.boot_nonce.empty() && report.boot_nonce != unseen_->boot_nonce;
+  const bool waits = report.phase == MirrorPhase::Starting || report.phase == MirrorPhase::Connected;
+  if (!waits || other_guest) { unseen_.reset(); }
   mirror_.followed = mirror_.followed || report.phase == MirrorPhase::Synced;
   mirror_.phase = report.phase;
   mirror_.term = report.term;
@@ -58,18 +61,25 @@ void SynchronizationUnit::active_said(Instant now, const link::SyncProgress& rep
   }
 }
 
+void SynchronizationUnit::leaves_sight() {
+  if (mirror_.phase == MirrorPhase::Syncing) { unseen_ = Unseen{mirror_.term, mirror_.boot_nonce}; }
+}
+
 void SynchronizationUnit::out_of_sight() {
+  leaves_sight();
   const Mirror before = std::exchange(mirror_, {});
   mirror_.followed = before.followed;
   mirror_.released = before.released;
 }
 
 void SynchronizationUnit::hello(bool holds_mirror) {
+  leaves_sight();
   mirror_ = Mirror{};
   mirror_.followed = holds_mirror;
 }
 
 void SynchronizationUnit::released() {
+  unseen_.reset();
   mirror_ = Mirror{};
   mirror_.released = true;
 }
@@ -83,6 +93,25 @@ bool SynchronizationUnit::known(const SyncSurroundings& around) const {
 bool SynchronizationUnit::has_a_copy(const SyncSurroundings& around) const {
   return known(around) && mirror_.boot_nonce == synced_nonce_ &&
          (says(MirrorPhase::Synced) || says(MirrorPhase::Connected));
+}
+
+bool SynchronizationUnit::syncs_unseen(const SyncSurroundings& around) const {
+  return unseen_ && unseen_->term == around.term;
+}
+
+bool SynchronizationUnit::completed_unseen(const SyncSurroundings& around) const {
+  const bool same_guest = syncs_unseen(around) && mirror_.boot_nonce == unseen_->boot_nonce;
+  return same_guest && known(around) && says(MirrorPhase::Connected) && mirror_.whole;
+}
+
+/// An active that blinks gets no second grace.
+void SynchronizationUnit::doubt_unseen(const SyncSurroundings& around, bool heard) {
+  if (!unseen_) { return; }
+  const bool lives_on = heard && known(around) && says(MirrorPhase::Connected);
+  if (lives_on && !unseen_->heard_from) { unseen_->heard_from = around.now; }
+  const bool until_now = std::exchange(unseen_->was_heard, lives_on) || lives_on;
+  const bool for_long = unseen_->heard_from && around.now >= *unseen_->heard_from + around.timings.sync_grace;
+  if (unseen_->term != around.term || stopped(around) || (until_now && for_long)) { unseen_.reset(); }
 }
 
 bool SynchronizationUnit::broken(const SyncSurroundings& around) const {

@@ -21,6 +21,9 @@
 ///   - A copy that a new sync began to overwrite protects nobody from that moment on (rule 23).
 ///   - A sync that stops is told within `sync_alarm`, whoever noticed: the mirror that lost its stream, the active
 ///     whose changes nobody acknowledges, or nobody since the standby is silent.
+///   - A sync that was under way when the mirror went out of sight may have been completed since. Its copy is the
+///     present one when the mirror is back and says that it is whole, unless the active says that it lived on
+///     without it, or it is heard for longer than a sync may be away.
 ///   - What was told under another term counts for nothing.
 /// The surprising rule: a mirror that says SYNCED and acknowledges nothing protects nobody after the grace. Its guest
 /// may be frozen, and what it said last stays said for ever.
@@ -99,6 +102,12 @@ class SynchronizationUnit {
   [[nodiscard]] bool says(link::MirrorPhase phase) const { return mirror_.phase == phase; }
   [[nodiscard]] Term mirrors_term() const { return mirror_.term; }
   [[nodiscard]] bool whole() const { return mirror_.whole; }  ///< its copy, of that term
+  /// Out of sight since a sync began, which may be over; see completed_unseen.
+  [[nodiscard]] bool syncs_unseen(const SyncSurroundings& around) const;
+  /// It is back, and that sync was completed.
+  [[nodiscard]] bool completed_unseen(const SyncSurroundings& around) const;
+  /// Each time when something may have changed. `heard`: the active is there.
+  void doubt_unseen(const SyncSurroundings& around, bool heard);
   /// It was synced in this life, or was there before: it may have the state.
   [[nodiscard]] bool followed() const { return mirror_.followed; }
   [[nodiscard]] bool was_released() const { return mirror_.released; }
@@ -115,11 +124,18 @@ class SynchronizationUnit {
     bool followed = false;
     bool released = false;  ///< what it still says is of no mirror
   };
+  struct Unseen {  ///< a sync that was under way when its host-agent was last heard
+    Term term;
+    std::string boot_nonce;
+    std::optional<Instant> heard_from = {};  ///< the mirror was back and not synced, and the active was heard
+    bool was_heard = false;
+  };
   struct Store {
     link::StoreProgress progress;
     std::optional<Instant> stuck_since;  ///< behind, and the acknowledged sequence has stood still since
   };
 
+  void leaves_sight();
   [[nodiscard]] bool broken(const SyncSurroundings& around) const;
   [[nodiscard]] bool active_knows(const SyncSurroundings& around) const;
   [[nodiscard]] const Store* stuck() const;
@@ -133,6 +149,7 @@ class SynchronizationUnit {
 
   Protection protection_ = Protection::Exposed;
   Mirror mirror_;
+  std::optional<Unseen> unseen_;
   std::string synced_nonce_;  ///< the guest's boot that PROTECTED is bound to
   Term progress_term_;        ///< of what the active said last; 0: nothing
   link::SyncStream stream_ = link::SyncStream::None;

@@ -67,6 +67,50 @@ TEST_F(BfdBlocked, ARestartedControlServerTakesNobodyOverWhoTalked) {
   EXPECT_EQ(sut_.state(1), RoleState::OnMirror) << "it says nothing any more";
 }
 
+/// Another leads from here on: its BFD has watched all along, and the standby's host-agent finds it first.
+class NewLeaderMeetsAFilter : public BfdBlocked {
+ protected:
+  NewLeaderMeetsAFilter() {
+    sut_.restart_control_server();
+    sut_.own_vote(kBlade1, Vote::Down);
+    for (const unsigned blade : {2U, 3U}) { sut_.own_vote(Chassis::blade_id(blade), Vote::Up); }
+    sut_.hello(sut_.standby(),
+               {{kRole1, Term{1}, PlaceKind::Mirror, false}, {Chassis::role_id(2), Term{1}, PlaceKind::Mirror, false}});
+    the_mirror_says(MirrorPhase::Synced);
+    sut_.mirror_vote(1, Vote::Down);
+  }
+  void the_mirror_says(MirrorPhase phase) {
+    sut_.report(sut_.standby(), link::MirrorState{kRole1, Term{1}, phase, "nonce", "", true});
+  }
+};
+
+TEST_F(NewLeaderMeetsAFilter, AndWaitsForTheHostAgentOfABladeWhoseMirrorIsSynced) {
+  sut_.pass(5s);
+  EXPECT_TRUE(sut_.all<Isolate>().empty());
+  sut_.hello(kBlade1, {{kRole1, Term{1}, PlaceKind::Host, true}});
+  for (int i = 0; i < 20; ++i) {
+    it_talks();
+    sut_.pass(1s);
+  }
+  EXPECT_EQ(sut_.state(1), RoleState::Protected) << sut_.status(1).detail;
+  EXPECT_TRUE(sut_.all<Isolate>().empty());
+}
+
+TEST_F(NewLeaderMeetsAFilter, AndTakesOverAtOnceWhenTheMirrorLosesItsStreamToo) {
+  sut_.pass(1s);
+  the_mirror_says(MirrorPhase::Connected);
+  sut_.pass(1s);
+  EXPECT_EQ(sut_.state(1), RoleState::OnMirror) << sut_.status(1).detail;
+}
+
+/// A frozen guest says so for ever.
+TEST_F(NewLeaderMeetsAFilter, AndWaitsNoLongerThanForAnyHostAgent) {
+  sut_.pass(sut_.config.timings.hello_wait - 1ms);
+  EXPECT_TRUE(sut_.all<Isolate>().empty());
+  sut_.pass(1ms);
+  EXPECT_EQ(sut_.state(1), RoleState::OnMirror) << sut_.status(1).detail;
+}
+
 TEST_F(BfdBlocked, ACopyThatLosesItsStreamMeanwhileIsKeptForTheVerdict) {
   sut_.own_vote(kBlade1, Vote::Down);
   sut_.pass(1s);

@@ -52,6 +52,95 @@ TEST_F(AwayWhenItDied, AnActiveThatHasServedSinceIsNotTakenOverByAnOldCopy) {
   EXPECT_EQ(sut_.state(1), RoleState::Lost) << "it was exposed, and wrote on";
 }
 
+/// The standby's stream to the control-server is cut in the middle of a sync of role-1, and blade-1 dies in that cut.
+class SyncedOutOfSight : public testing::Test {
+ protected:
+  SyncedOutOfSight() {
+    sut_.bring_up();
+    sut_.mirror_state(1, MirrorPhase::Syncing);
+    sut_.step(AgentLost{sut_.standby()});
+    sut_.pass(1s);
+  }
+  void the_active_dies() {
+    sut_.own_vote(kBlade1, Vote::Down);
+    sut_.pass(3s);
+    EXPECT_EQ(sut_.state(1), RoleState::Lost);
+  }
+  void the_standby_is_back(bool whole, const std::string& nonce = "nonce") {
+    sut_.hello(sut_.standby(),
+               {{kRole1, Term{1}, PlaceKind::Mirror, false}, {Chassis::role_id(2), Term{1}, PlaceKind::Mirror, false}});
+    sut_.report(sut_.standby(), link::MirrorState{kRole1, Term{1}, MirrorPhase::Connected, nonce, "", whole});
+  }
+  void expect_its_end(RoleState state) {
+    sut_.mirror_vote(1, Vote::Down);
+    sut_.pass(1s);
+    EXPECT_EQ(sut_.state(1), state) << sut_.status(1).detail;
+    EXPECT_EQ(sut_.orders<link::Activate>().empty(), state == RoleState::Lost);
+  }
+  Chassis sut_{2};
+};
+
+TEST_F(SyncedOutOfSight, ACopyThatWasCompletedThereTakesOver) {
+  the_active_dies();
+  the_standby_is_back(true);
+  expect_its_end(RoleState::OnMirror);
+}
+
+TEST_F(SyncedOutOfSight, AnotherControlServerThatDecidesByThenKnowsIt) {
+  EXPECT_TRUE(sut_.kept_protection.contains(kRole1)) << "whether the copy is an older one is not known yet";
+  sut_.restart_control_server();
+  for (const unsigned blade : {2U, 3U}) { sut_.own_vote(Chassis::blade_id(blade), Vote::Up); }
+  sut_.hello(Chassis::blade_id(2), {{Chassis::role_id(2), Term{1}, PlaceKind::Host, true}});
+  the_active_dies();
+  the_standby_is_back(true);
+  expect_its_end(RoleState::OnMirror);
+}
+
+/// Of a new mirror: the role was never PROTECTED before.
+TEST_F(SyncedOutOfSight, AFirstCopyTakesOverToo) {
+  sut_.kept_protection.clear();
+  sut_.restart_control_server();
+  for (const auto& blade : sut_.config.blades) { sut_.own_vote(blade.id, Vote::Up); }
+  for (const unsigned blade : {1U, 2U}) {
+    sut_.hello(Chassis::blade_id(blade), {{Chassis::role_id(blade), Term{1}, PlaceKind::Host, true}});
+  }
+  sut_.hello(sut_.standby(), {{kRole1, Term{1}, PlaceKind::Mirror, false}});
+  sut_.mirror_state(1, MirrorPhase::Syncing);
+  ASSERT_EQ(sut_.state(1), RoleState::Exposed);
+  sut_.step(AgentLost{sut_.standby()});
+  the_active_dies();
+  the_standby_is_back(true);
+  expect_its_end(RoleState::OnMirror);
+}
+
+TEST_F(SyncedOutOfSight, AnUnfinishedCopyTakesNothingOver) {
+  the_active_dies();
+  the_standby_is_back(false);
+  expect_its_end(RoleState::Lost);
+}
+
+TEST_F(SyncedOutOfSight, NorDoesOneWhoseActiveSaysThatNothingReachesIt) {
+  sut_.report(kBlade1, link::SyncProgress{kRole1, Term{1}, link::SyncStream::None, {}});
+  sut_.pass(sut_.config.timings.stream_back);
+  EXPECT_FALSE(sut_.kept_protection.contains(kRole1));
+  the_active_dies();
+  the_standby_is_back(true);
+  expect_its_end(RoleState::Lost);
+}
+
+TEST_F(SyncedOutOfSight, NorDoesAnotherGuest) {
+  the_active_dies();
+  the_standby_is_back(true, "another-boot");
+  expect_its_end(RoleState::Lost);
+}
+
+TEST_F(SyncedOutOfSight, NorAfterTheActiveWasHeardForLongerThanASyncMayBeAway) {
+  the_standby_is_back(true);
+  sut_.pass(sut_.config.timings.sync_grace);
+  the_active_dies();
+  expect_its_end(RoleState::Lost);
+}
+
 /// The active died, and the agent of its guest was restarted and failed once to find its way.
 TEST(SecondFault, AMirrorThatFailedIsToldAgainWhileTheRoleWaitsForItsWord) {
   Chassis chassis(2);
