@@ -16,8 +16,9 @@ void note(StepContext& context, Severity severity, const std::string& kind, cons
 }
 
 /// `since_its_first_word`: also one that has never come and gone must have been heard for a while.
-std::optional<Instant> steady_at(const Blade& blade, const Timings& timings, Instant now, bool since_its_first_word) {
-  if (blade.waver.last() || !since_its_first_word) { return blade.waver.steady_at(timings, now); }
+std::optional<Instant> steady_at(const Blade& blade, const Timings& timings, Instant now, Instant silent_since,
+                                 bool since_its_first_word) {
+  if (blade.waver.last() || !since_its_first_word) { return blade.waver.steady_at(timings, now, silent_since); }
   const Instant at = blade.bfd.since + timings.voices_return;
   return at > now ? std::optional(at) : std::nullopt;
 }
@@ -47,7 +48,7 @@ void look_for_witness(const GroupConfig& config, const BladeBook& blades, const 
     }
     heard = heard || up;
     auto& last = up ? steady : may_be_back;
-    const auto at = steady_at(blade, config.timings, now, up);
+    const auto at = steady_at(blade, config.timings, now, silent.since, up);
     if (at) { last = std::max(last.value_or(*at), *at); }
   }
   around.witness = heard && !steady;
@@ -59,8 +60,9 @@ void look_for_witness(const GroupConfig& config, const BladeBook& blades, const 
 void look_for_witness_on_one_cable(const GroupConfig& config, const BladeBook& blades,
                                    const std::vector<RoleMachine>& roles, const RoleMachine& self, Instant now,
                                    Surroundings& around) {
+  const Instant silent_since = blades.at(self.ownership().place.blade).bfd.since;
   const auto wavered = [&](const Waver& waver) {
-    const auto steady = waver.steady_at(config.timings, now);
+    const auto steady = waver.steady_at(config.timings, now, silent_since);
     if (steady) { around.witness_from = std::max(around.witness_from.value_or(*steady), *steady); }
   };
   for (const auto& [id, blade] : blades.all()) {

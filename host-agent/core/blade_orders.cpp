@@ -71,6 +71,11 @@ Effects Blade::on_order(Instant, const link::StandDown& order) {
   if (order.term == held->term && held->stage == RoleStage::ClosingHost) {
     return {Do{order.role, Step::CloseHostGate, order.term}};
   }
+  // Done long ago, and answered when nobody could use the answer: it is given again.
+  const bool stopped = held->stage == RoleStage::StartingGuest || held->stage == RoleStage::Mirroring;
+  if (order.term == held->term && stopped && !held->refused) {
+    return {SendReport{link::Stopped{order.role, order.term}}};
+  }
   if (order.term <= held->term) { return {stale(order.role, "stand down", order.term, held->term)}; }
   if (held->stage == RoleStage::Moving) {
     return {Note{Severity::Alarm, order.role, "told to stand down in the middle of a movement, which ends by itself"}};

@@ -151,6 +151,41 @@ TEST_F(Blink, AWitnessThatNeverIsSteadyIsWaitedForNoLongerThanItsBound) {
   EXPECT_LE(sut_->now, began + 12s);
 }
 
+/// For longer than a bad cable is waited for: all come and go together, so that it is the network each time.
+TEST_F(Blink, ANetworkThatBlinksForLongTakesNobodyOverWhenItsVoicesComeBack) {
+  begin();
+  const Instant began = sut_->now;
+  while (sut_->now < began + sut_->config.timings.voices_flap) {
+    the_network_goes();
+    the_mirrors_votes_come();
+    for (const unsigned blade : {4U, 3U, 2U, 1U}) { is_heard(blade); }
+    sut_->pass(1s);
+  }
+  the_network_goes();
+  the_mirrors_votes_come();
+  for (const unsigned blade : {3U, 4U, 2U}) { is_heard(blade); }
+  expect_nobody_was_taken_over();
+  is_heard(1);
+  sut_->pass(10s);
+  expect_nobody_was_taken_over();
+}
+
+TEST_F(Blink, WhoDiesInANetworkThatBlinksForLongIsTakenOverAllTheSame) {
+  begin();
+  Instant died;
+  for (int i = 0; i < 20 && sut_->state(1) == RoleState::Protected; ++i) {
+    the_network_goes();
+    the_mirrors_votes_come();
+    if (i == 5) { died = sut_->now; }
+    for (const unsigned blade : {4U, 3U, 2U}) { is_heard(blade); }
+    if (i < 5) { is_heard(1); }
+    sut_->pass(1s);
+  }
+  EXPECT_EQ(sut_->state(1), RoleState::OnMirror) << sut_->status(1).detail;
+  EXPECT_EQ(sut_->state(2), RoleState::Protected);
+  EXPECT_LE(sut_->now, died + sut_->config.timings.voices_flap + 3s);
+}
+
 /// Port by port, a line card after the other: longer than one voice needs to be steady.
 TEST_F(Blink, WhoIsHeardLastSaysHowLongTheNetworkHasBeenBack) {
   begin();

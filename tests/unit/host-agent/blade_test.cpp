@@ -197,6 +197,26 @@ TEST_F(BladeTest, AStandDownThatIsRepeatedClosesAGateThatDidNotClose) {
   EXPECT_EQ(reports<link::Stopped>(done(Step::CloseMirrorGate)).size(), 1U);
 }
 
+/// The blade that was to have the role had no host-agent in the moment of the first answer.
+TEST_F(BladeTest, AStandDownThatIsRepeatedAfterItWasDoneIsAnsweredAgain) {
+  mirror_synced();
+  (void)order(link::StandDown{role, Term{3}});
+  ASSERT_EQ(reports<link::Stopped>(done(Step::CloseMirrorGate)).size(), 1U);
+  const auto again = order(link::StandDown{role, Term{3}});
+  ASSERT_EQ(reports<link::Stopped>(again).size(), 1U);
+  EXPECT_EQ(reports<link::Stopped>(again)[0].term, Term{3});
+  EXPECT_TRUE(reports<link::Stopped>(order(link::StandDown{role, Term{2}})).empty())
+      << "an older one is none of its own";
+}
+
+TEST_F(BladeTest, NothingIsSaidToHaveStoppedWhoseGateIsStillBeingClosed) {
+  mirror_synced();
+  (void)order(link::Activate{role, Term{2}, link::StopEvidence::Isolated, 0});
+  (void)sut_.step(at(++now_), GuestRefused{role, "no"});
+  ASSERT_EQ(stage(), RoleStage::Mirroring);
+  EXPECT_TRUE(reports<link::Stopped>(order(link::StandDown{role, Term{1}})).empty());
+}
+
 TEST_F(BladeTest, AVoteIsForgottenWithTheGuestAgentThatGaveIt) {
   mirror_synced();
   (void)sut_.step(at(++now_), GuestVote{role, link::Vote::Up});
