@@ -15,6 +15,11 @@ void note(StepContext& context, Severity severity, const std::string& kind, cons
   context.note({0, 0, severity, kind, RoleId{}, blade, "", 0, text});
 }
 
+/// For the second observer: what the first one has not heard for long may be another matter.
+Instant silent_since(const BladeBook& blades, const RoleMachine& self) {
+  return std::max(blades.at(self.ownership().place.blade).bfd.since, self.mirrors_ballot().since);
+}
+
 /// `since_its_first_word`: also one that has never come and gone must have been heard for a while.
 std::optional<Instant> steady_at(const Blade& blade, const Timings& timings, Instant now, Instant silent_since,
                                  bool since_its_first_word) {
@@ -48,7 +53,7 @@ void look_for_witness(const GroupConfig& config, const BladeBook& blades, const 
     }
     heard = heard || up;
     auto& last = up ? steady : may_be_back;
-    const auto at = steady_at(blade, config.timings, now, silent.since, up);
+    const auto at = steady_at(blade, config.timings, now, silent_since(blades, self), up);
     if (at) { last = std::max(last.value_or(*at), *at); }
   }
   around.witness = heard && !steady;
@@ -60,9 +65,8 @@ void look_for_witness(const GroupConfig& config, const BladeBook& blades, const 
 void look_for_witness_on_one_cable(const GroupConfig& config, const BladeBook& blades,
                                    const std::vector<RoleMachine>& roles, const RoleMachine& self, Instant now,
                                    Surroundings& around) {
-  const Instant silent_since = blades.at(self.ownership().place.blade).bfd.since;
   const auto wavered = [&](const Waver& waver) {
-    const auto steady = waver.steady_at(config.timings, now, silent_since);
+    const auto steady = waver.steady_at(config.timings, now, silent_since(blades, self));
     if (steady) { around.witness_from = std::max(around.witness_from.value_or(*steady), *steady); }
   };
   for (const auto& [id, blade] : blades.all()) {

@@ -74,6 +74,7 @@ void SynchronizationUnit::out_of_sight() {
 
 void SynchronizationUnit::hello(bool holds_mirror) {
   leaves_sight();
+  if (!holds_mirror) { unseen_.reset(); }
   mirror_ = Mirror{};
   mirror_.followed = holds_mirror;
 }

@@ -170,6 +170,24 @@ TEST_F(Blink, ANetworkThatBlinksForLongTakesNobodyOverWhenItsVoicesComeBack) {
   expect_nobody_was_taken_over();
 }
 
+/// Its path to the control-server has been cut for long: what its mirror does not hear any more is the network.
+TEST_F(Blink, NorWhomTheControlServerAloneHadLostBefore) {
+  begin();
+  sut_->own_vote(Chassis::blade_id(1), Vote::Down);
+  sut_->pass(5s);
+  const Instant began = sut_->now;
+  for (bool last = false; !last;) {
+    last = sut_->now >= began + sut_->config.timings.voices_flap;
+    the_network_goes();
+    the_mirrors_votes_come();
+    for (const unsigned blade : {4U, 3U, 2U}) { is_heard(blade); }
+    sut_->mirror_vote(1, Vote::Up);
+    sut_->mirror_state(1, MirrorPhase::Synced);
+    sut_->pass(1s);
+  }
+  expect_nobody_was_taken_over();
+}
+
 TEST_F(Blink, WhoDiesInANetworkThatBlinksForLongIsTakenOverAllTheSame) {
   begin();
   Instant died;

@@ -260,6 +260,7 @@ TEST(Takeover, AfterARestartBetweenIsolationAndStoreTheFailureIsSeenAgain) {
   chassis.mirror_vote(1, Vote::Down);
   chassis.pass(1s);
   EXPECT_EQ(chassis.state(1), RoleState::Protected) << "a restarted observer votes unknown";
+  chassis.stream_ends(1);
   chassis.own_vote(BladeId{"blade-1"}, Vote::Down);
   EXPECT_EQ(chassis.state(1), RoleState::OnMirror);
   EXPECT_EQ(chassis.own(1).term, Term{2});
