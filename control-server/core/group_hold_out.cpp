@@ -1,10 +1,23 @@
 // SPDX-License-Identifier: Apache-2.0
 /// Blades that fail again and again (hold_out.hpp), and what is kept of them.
+#include <algorithm>
+
 #include "core/group.hpp"
 
 namespace understudy::control {
 
 using link::Severity;
+
+namespace {
+
+/// Written by a clock that was put back since. Each life that reads it would take it for as young as this one does,
+/// until the clock is there again, and so hold the blade out with each restart.
+bool of_the_future(const HoldOutAges& ages) {
+  const auto is = [](Duration age) { return age < Duration{0}; };
+  return (ages.held && is(*ages.held)) || std::any_of(ages.failures.begin(), ages.failures.end(), is);
+}
+
+}  // namespace
 
 /// Empty: it is not held out.
 std::string Group::hold_out_text(const BladeId& blade) const {
@@ -23,6 +36,7 @@ void Group::restore_hold_outs(StepContext& context) {
     auto* blade = blades_.find(id);
     if (blade == nullptr || config_.hold_out.failures == 0) { continue; }
     blade->hold_out.restore(context.now, ages);
+    if (of_the_future(ages)) { keep_hold_out(context, id); }
     if (blade->hold_out.held()) { note_blade(context, Severity::Alarm, "held-out", id, "still " + hold_out_text(id)); }
   }
 }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "edge/hold_out_record.hpp"
 
+#include <algorithm>
 #include <charconv>
 #include <sstream>
 
@@ -11,9 +12,12 @@ namespace {
 constexpr int kTriesAgain = 2;
 }
 
+/// A machine whose clock begins at 1970 again says what was before that as 1970 itself: a record that nobody could read
+/// would let the blade back.
 std::string hold_out_record(const HoldOutAges& ages, std::int64_t wall_ns) {
-  std::string text = ages.held ? std::to_string(wall_ns - ages.held->count()) : "-";
-  for (const auto& age : ages.failures) { text += " " + std::to_string(wall_ns - age.count()); }
+  const auto at = [wall_ns](Duration age) { return std::to_string(std::max<std::int64_t>(0, wall_ns - age.count())); };
+  std::string text = ages.held ? at(*ages.held) : "-";
+  for (const auto& age : ages.failures) { text += " " + at(age); }
   return text;
 }
 

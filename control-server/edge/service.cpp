@@ -79,6 +79,7 @@ void ControlService::probe_store() {
     const bool failed = !store_->problem().empty();
     const auto done = store_->probe(wall_now_ns());
     if (!done && !failed) { log::error("the state store cannot be written: {}", log::describe(done.error())); }
+    tell_slow_store();
   } else if (etcd_) {
     store_worker_->add([this, store = etcd_, deciding = std::weak_ptr(deciding_)] {
       if (deciding.expired()) { return; }

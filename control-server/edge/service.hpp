@@ -115,6 +115,7 @@ class ControlService {
   [[nodiscard]] std::vector<std::string> own_certificate_alarms() const;
   [[nodiscard]] std::string bfd_alarm() const;
   [[nodiscard]] std::string hold_out_alarm() const;
+  void tell_slow_store();
   void remember_alarm(const link::EventRecord& event);
   [[nodiscard]] std::vector<std::string> alarms() const;
   void tell_alarm(const std::string& kind, const BladeId& blade, const std::string& text);
@@ -159,6 +160,7 @@ class ControlService {
   std::map<RoleId, std::pair<Place, Term>> last_known_;  ///< of the time when we led
   boost::asio::steady_timer tenure_timer_;
   boost::asio::steady_timer probe_timer_;
+  std::optional<Instant> slow_told_;
   std::string etcd_problem_;       ///< why the last probe was not written; empty: it was
   std::string hold_outs_unknown_;  ///< why they could not be read when this life began to decide
   PatientWrites patient_;

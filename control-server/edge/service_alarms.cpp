@@ -18,6 +18,7 @@ constexpr auto certificates_urgent = std::chrono::hours(1);
 constexpr std::int64_t day_s = 86'400;
 constexpr Duration certificates_fresh = std::chrono::seconds(5);
 constexpr Duration refused_again = std::chrono::minutes(1);
+constexpr Duration slow_again = std::chrono::minutes(1);
 constexpr std::size_t refused_max = 16;
 
 std::int64_t now_s() { return wall_now_ns() / 1'000'000'000; }
@@ -109,8 +110,21 @@ std::string ControlService::hold_out_alarm() const {
          hold_outs_unknown_;
 }
 
+/// Whoever waits for a disk notices nothing of it himself, and nobody is answered who could ask.
+void ControlService::tell_slow_store() {
+  const auto slow = store_->take_slow();
+  const auto now = boot_now();
+  if (!slow || (slow_told_ && now - *slow_told_ < slow_again)) { return; }
+  slow_told_ = now;
+  tell_alarm("disk", {},
+             "a write of the state store " + config_.state_path + " took " +
+                 std::to_string(std::chrono::duration_cast<std::chrono::milliseconds>(*slow).count()) +
+                 " ms: nothing was decided and nobody was answered meanwhile; look at its disk, and at who else writes "
+                 "there");
+}
+
 void ControlService::remember_alarm(const link::EventRecord& event) {
-  if (event.kind != "refused" && event.kind != "network") { return; }
+  if (event.kind != "refused" && event.kind != "network" && event.kind != "disk") { return; }
   recent_.tell(event.kind + ": " + (event.blade.empty() ? "" : event.blade.value + ": ") + event.text, boot_now());
 }
 

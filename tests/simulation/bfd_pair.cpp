@@ -87,7 +87,11 @@ void BfdPair::wake() {
 }
 
 void BfdPair::say(End& end, bool changed) {
-  if (changed && on_vote_) { on_vote_(end.vote->vote()); }
+  if (!changed || !on_vote_) { return; }
+  // BFD has a thread of its own, and posts what it sees to the loop.
+  end.process->on_loop([this, life = end.life, vote = end.vote->vote()] {
+    if (there(ends_[0]) && ends_[0].life == life) { on_vote_(vote); }
+  });
 }
 
 void BfdPair::take(unsigned index, const link::bfd::Session::Output& output) {
@@ -136,7 +140,7 @@ void BfdPair::arm(unsigned index) {
     end.timer.reset();
     return;
   }
-  end.process->post(std::max(next - now, Duration{0}), [this, index, timers] {
+  const auto look = [this, index, timers] {
     auto& mine = ends_[index];
     if (mine.timers != timers) { return; }
     mine.timer.reset();
@@ -147,7 +151,10 @@ void BfdPair::arm(unsigned index) {
       return;
     }
     tick(index);
-  });
+  };
+  const Duration wait = std::max(next - now, Duration{0});
+  if (network_.bfd_on_loops) { return end.process->post(wait, look); }
+  end.process->post_beside(wait, look);
 }
 
 }  // namespace understudy::sim

@@ -214,7 +214,11 @@ void BladeNode::Impl::try_connect() {
     const bool listens = chassis.control.process(server).runs();
     process.post(2 * world.network.latency(site, there), [this, attempt, listens] {
       if (attempt != attempts) { return; }
-      if (listens && chassis.control.process(server).runs()) {
+      if (chassis.control.process(server).hangs()) {  // its kernel accepts, and nobody answers
+        process.post(attach_timeout, [this, attempt] {
+          if (attempt == attempts) { ask_next(); }
+        });
+      } else if (listens && chassis.control.process(server).runs()) {
         connect();
       } else {
         ask_next();

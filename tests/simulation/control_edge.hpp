@@ -22,6 +22,7 @@ struct ControlDisk {
   std::vector<std::map<RoleId, control::Ownership>> former;  ///< after each of the last writes that were not flushed
   std::map<BladeId, KeptHoldOut> hold_outs;
   std::map<RoleId, control::Ownership> on_disk;  ///< planted bug: all that was really written
+  Action ghost;  ///< a write that has failed, and may be found after a crash all the same
 };
 
 /// One thing after the other; an answer finds its daemon alive or is nobody's.
@@ -42,6 +43,7 @@ struct ControlServers {
   std::function<void(unsigned, Term)> on_activate = [](unsigned, Term) {};
   std::function<void(unsigned)> on_takeover = [](unsigned) {};
   std::function<void(unsigned, unsigned)> on_state = [](unsigned, unsigned) {};
+  std::function<void(unsigned)> on_watchdog = [](unsigned) {};
   std::vector<unsigned> states = std::vector<unsigned>(kSitesMax, 0);
   /// What was told of hold-outs, and how often each blade came: without a Hello before and after there is no failure.
   std::set<BladeId> held_now;
@@ -77,6 +79,7 @@ class ControlServer {
   [[nodiscard]] bool leads() const;
 
  private:
+  void go_on_stepping();
   void arm_timer();
   void look_for_takeovers();
   void look_at_states();
@@ -112,6 +115,16 @@ class ControlServer {
   void written(const control::Ownership& before, const control::Ownership& next);
   void look_at_ports(unsigned site);
   void check_order(const link::Order& order);
+  // control_disk.cpp
+  void write_to_disk(Action change, std::function<void(bool)> ended);
+  void disk_answers(bool in_time);
+  void give_up_write();
+  void find_ghost();
+  void probe_store();
+  void flush_events();
+  void put(const std::string& what, Action change);
+  void put_again(const std::string& what, const Action& change, std::uint64_t number);
+  void persist_on_disk(const control::Persist& effect);
   void perform(const control::Persist& effect);
   void perform(const control::KeepHoldOut& effect);
   void perform(const control::KeepProtection& effect);
@@ -131,6 +144,19 @@ class ControlServer {
   std::string name_;
   std::deque<control::Event> queue;
   bool stepping = false;
+  std::deque<control::Effect> effects_;  ///< of the step that is being done
+  unsigned steps_ = 0;
+  struct Write {
+    Action change;
+    std::function<void(bool)> ended;
+    bool fails = false;
+    bool there = false;  ///< it fails, and may be found after a crash
+  };
+  std::optional<Write> write_;  ///< that the loop waits for
+  bool waits_for_disk_ = false;
+  bool flush_posted_ = false;
+  std::map<std::string, std::uint64_t> words_;  ///< the last one of each thing that is written again and again
+  std::uint64_t last_word_ = 0;
   std::uint64_t timers = 0;
   ControlWorker switch_worker;
   ControlWorker power_worker;

@@ -50,39 +50,11 @@ void ControlServer::written(const Ownership& before, const Ownership& next) {
   }
 }
 
-void ControlServer::perform(const Persist& effect) {
-  if (all_.several()) { return persist_in_etcd(effect); }
-  const auto& next = effect.next;
-  auto& disk = all_.disk;
-  if (world.fails(world.troubles.store_refuses, Fault::StoreRefuses)) {
-    queue.push_back(StoreFailed{next.role, next.highest(), false, "disk full"});
-    return;
-  }
-  auto& stored = disk.store[next.role];
-  if (stored.term != effect.expected || stored.reserved != effect.expected_reserved) {
-    queue.push_back(StoreFailed{next.role, next.highest(), true, "another term"});
-    return;
-  }
-  written(stored, next);
-  // As the product flushes: a host that let go of a role tells nobody later that somebody else has it, and a gate that
-  // nothing closes by itself must not be taken for a timed one.
-  const bool let_go = next.evidence == link::StopEvidence::StoodDown && next.place.kind == PlaceKind::Mirror;
-  const bool exposes = stored.leased && !next.leased && next.term == stored.term;
-  const bool flushed = let_go || exposes;
-  if (!flushed) { disk.former.push_back(disk.store); }
-  if (disk.former.size() > 4) { disk.former.erase(disk.former.begin()); }
-  stored = next;
-  if (flushed) { disk.former.clear(); }
-  if (disk.former.size() % 4 == 1) { disk.on_disk = disk.store; }
-  queue.push_back(StoreDone{next.role, next.highest()});
-}
-
 void ControlServer::perform(const KeepHoldOut& effect) {
   if (world.has(Bug::ForgetTheHoldOut)) { return; }
   const KeptHoldOut kept{world.scheduler.now(), effect.ages};
   if (!all_.several()) {
-    all_.disk.hold_outs[effect.blade] = kept;
-    return;
+    return put("kept/" + effect.blade.value, [this, kept, blade = effect.blade] { all_.disk.hold_outs[blade] = kept; });
   }
   write_latest(
       "kept/" + effect.blade.value, "that a blade failed",
@@ -123,8 +95,10 @@ void ControlServer::perform(const KeepProtection& effect) {
         [this, keep] { keep(all_.etcd.state.is_protected); },
         [this, effect](bool came) { protection_kept(effect, came); });
   }
-  keep(all_.disk.is_protected);
-  if (!effect.is) { all_.disk.former.clear(); }  // it is flushed, and all before it
+  put("protected/" + effect.role.value, [this, keep, is = effect.is] {
+    keep(all_.disk.is_protected);
+    if (!is) { all_.disk.former.clear(); }  // it is flushed, and all before it
+  });
 }
 
 void ControlServer::protection_kept(const KeepProtection& effect, bool came) {
@@ -235,6 +209,7 @@ void ControlServer::check_order(const link::Order& order) {
 
 void ControlServer::perform(const Note& effect) {
   const auto& event = effect.event;
+  flush_events();
   if (event.kind != "held-out") { return; }
   if (event.text.find("is let back") != std::string::npos) {
     all_.held_now.erase(event.blade);

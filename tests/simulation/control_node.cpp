@@ -42,6 +42,7 @@ void ControlNode::on_activate(std::function<void(unsigned, Term)> callback) {
 }
 void ControlNode::on_takeover(std::function<void(unsigned)> callback) { impl_->on_takeover = std::move(callback); }
 void ControlNode::on_state(std::function<void(unsigned, unsigned)> callback) { impl_->on_state = std::move(callback); }
+void ControlNode::on_watchdog(std::function<void(unsigned)> callback) { impl_->on_watchdog = std::move(callback); }
 unsigned ControlNode::state(unsigned role) const { return impl_->states[role]; }
 
 bool ControlNode::lose_store() {
@@ -53,6 +54,7 @@ bool ControlNode::lose_store() {
 }
 bool ControlNode::tear_store(unsigned writes) {
   auto& disk = impl_->disk;
+  disk.ghost = nullptr;
   const bool had_any = !disk.former.empty();
   for (; writes > 0 && !disk.former.empty(); --writes) {
     disk.store = disk.former.back();
@@ -82,7 +84,9 @@ bool ControlNode::operator_move(unsigned role) {
   const auto leader = impl_->leader();
   if (!leader) { return false; }
   auto& server = *impl_->servers[*leader];
-  if (!server.process.runs() || !server.group->check_move(impl_->world.role_id(role))) { return false; }
+  if (!server.process.runs() || server.process.hangs() || !server.group->check_move(impl_->world.role_id(role))) {
+    return false;
+  }
   server.step(OperatorMove{impl_->world.role_id(role)});
   return true;
 }
@@ -91,7 +95,7 @@ bool ControlNode::operator_switchover(unsigned role, bool force) {
   if (!leader) { return false; }
   auto& server = *impl_->servers[*leader];
   const auto& id = impl_->world.role_id(role);
-  if (!server.process.runs() || !server.group->check_switchover(id, force)) { return false; }
+  if (!server.process.runs() || server.process.hangs() || !server.group->check_switchover(id, force)) { return false; }
   server.step(OperatorSwitchover{id, force});
   return true;
 }
@@ -99,7 +103,7 @@ bool ControlNode::operator_policy(bool always) {
   const auto leader = impl_->leader();
   if (!leader) { return false; }
   auto& server = *impl_->servers[*leader];
-  if (!server.process.runs()) { return false; }
+  if (!server.process.runs() || server.process.hangs()) { return false; }
   const auto policy = always ? link::MovementPolicy::Always : link::MovementPolicy::Manual;
   if (impl_->several()) { impl_->etcd.state.policy = policy; }
   server.step(OperatorPolicy{policy});

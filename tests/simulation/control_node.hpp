@@ -51,6 +51,8 @@ class ControlNode {
   /// Before the orders of the step in which a takeover is decided.
   void on_takeover(std::function<void(unsigned role)> callback);
   void on_state(std::function<void(unsigned role, unsigned state)> callback);
+  /// Its loop has hung for too long, and its service manager has ended it.
+  void on_watchdog(std::function<void(unsigned server)> callback);
   [[nodiscard]] unsigned state(unsigned role) const;
 
   // --- for host-agents ---

@@ -72,7 +72,9 @@ void ControlServer::start() {
   ++reign_;
   unwritten_.clear();
   queue.clear();
-  stepping = false;
+  effects_.clear();
+  stepping = waits_for_disk_ = flush_posted_ = false;
+  write_.reset();
   switch_worker = {};
   power_worker = {};
   sessions.clear();
@@ -83,11 +85,15 @@ void ControlServer::start() {
   store_jobs_.clear();
   store_busy_ = false;
   if (!all_.several()) {
+    find_ghost();
     std::vector<Ownership> stored;
     for (const auto& [role, ownership] : all_.disk.store) { stored.push_back(ownership); }
     begin_deciding(stored, all_.disk.is_protected, all_.disk.hold_outs);
     if (process.alive()) { watch_blades(); }
     if (process.alive()) { watch_witnesses(); }
+    if (process.alive() && world.settings.hangs) {
+      process.post(0ns, [this] { probe_store(); });
+    }
     return;
   }
   watch_blades();
@@ -135,7 +141,7 @@ void ControlServer::send_echo(unsigned which) {
   const unsigned there = world.witness_site(which);
   auto& witness = *world.witnesses[which];
   if (!witness.machine.up) { world.bite(Fault::WitnessLost); }
-  process.post(echo.interval, [this, which] { send_echo(which); });
+  process.post_beside(echo.interval, [this, which] { send_echo(which); });
   const bool nearby = world.network.calm(here, there) && witness.process.runs() && !world.troubles.witness_late;
   if (nearby || world.has(Bug::BlindWitness)) {
     echo.run.answered(number);  // within a millisecond: nobody could tell
@@ -155,8 +161,11 @@ void ControlServer::send_echo(unsigned which) {
 }
 
 void ControlServer::tell_of_witness(unsigned which) {
-  const auto& echo = echoes_[which];
-  if (group) { step(WitnessSeen{echo.name, echo.run.vote(), echo.run.answered_since()}); }
+  const auto& echo = echoes_[which];  // on a thread of its own
+  const WitnessSeen seen{echo.name, echo.run.vote(), echo.run.answered_since()};
+  process.on_loop([this, seen] {
+    if (group) { step(seen); }
+  });
 }
 
 void ControlServer::watch_blades() {
@@ -176,12 +185,14 @@ void ControlServer::watch_blades() {
 void ControlServer::crash() {
   if (!process.alive()) { return; }
   world.trace(name_, "is killed");
+  give_up_write();
   world.kill(process);
   for (auto& pair : world.control_bfd[index_]) { pair->stop_watching(); }
   close_all();
 }
 
 void ControlServer::power_lost() {
+  give_up_write();
   process.stop();
   for (auto& pair : world.control_bfd[index_]) { pair->stop_watching(); }
   sessions.clear();
@@ -193,21 +204,34 @@ void ControlServer::step(const Event& event) {
   queue.push_back(event);
   if (stepping) { return; }
   stepping = true;
+  steps_ = 0;
+  go_on_stepping();
+}
+
+/// A write that does not come back is where it ends, in the middle of a step; what the disk does then goes on here.
+void ControlServer::go_on_stepping() {
   const auto life = process.life();
-  for (unsigned steps = 0; group && !queue.empty(); ++steps) {
-    const Event next = std::move(queue.front());
-    queue.pop_front();
-    if (!leads()) { break; }
-    if (world.tracing()) { world.trace(name_ + " <-", describe(next)); }
-    const auto effects = group->step(process.machine().clock(), next);
-    look_for_takeovers();
-    for (const auto& effect : effects) {
+  while (group) {
+    while (!effects_.empty()) {
       if (world.dies(Daemon::Control, index_) || process.life() != life) { return; }
-      if (!leads()) { break; }
+      if (!leads()) {
+        effects_.clear();
+        break;
+      }
+      const Effect effect = std::move(effects_.front());
+      effects_.pop_front();
       if (world.tracing()) { world.trace(name_ + " ->", describe(effect)); }
       std::visit([this](const auto& one) { perform(one); }, effect);
+      if (waits_for_disk_) { return; }
     }
-    if (steps > 1000) {
+    if (queue.empty() || !leads()) { break; }
+    const Event next = std::move(queue.front());
+    queue.pop_front();
+    if (world.tracing()) { world.trace(name_ + " <-", describe(next)); }
+    auto effects = group->step(process.machine().clock(), next);
+    effects_.assign(std::make_move_iterator(effects.begin()), std::make_move_iterator(effects.end()));
+    look_for_takeovers();
+    if (++steps_ > 1000) {
       world.violate(Invariant::EdgeHolds, "the control-server's core never comes to rest");
       return;
     }

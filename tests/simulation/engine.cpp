@@ -106,7 +106,7 @@ void Machine::run(Action action) {
   }
 }
 
-void Process::post(Duration wait, Action action) {
+void Process::post_beside(Duration wait, Action action) {
   if (!alive()) { return; }
   scheduler_.after(machine_.real(wait), [this, life = life_, action = std::move(action)]() mutable {
     if (life != this->life()) { return; }
@@ -116,6 +116,23 @@ void Process::post(Duration wait, Action action) {
   });
 }
 
+void Process::post(Duration wait, Action action) {
+  post_beside(wait, [this, action = std::move(action)] { on_loop(action); });
+}
+
 void Process::deliver(Action action) { post(0ns, std::move(action)); }
+
+void Process::on_loop(Action action) {
+  if (hangs_ || !waiting_.empty()) {
+    waiting_.push_back(std::move(action));
+  } else {
+    action();
+  }
+}
+
+void Process::go_on() {
+  hangs_ = false;
+  for (auto& action : std::exchange(waiting_, {})) { deliver(std::move(action)); }
+}
 
 }  // namespace understudy::sim

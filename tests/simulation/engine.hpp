@@ -115,12 +115,25 @@ class Process {
   [[nodiscard]] Machine& machine() { return machine_; }
   [[nodiscard]] const Machine& machine() const { return machine_; }
   void start() {
+    stop();
     life_ = ++lives_;
     boot_ = machine_.boot;
   }
-  void stop() { life_ = 0; }
-  /// After `wait` of this machine's clock.
+  void stop() {
+    life_ = 0;
+    hangs_ = false;
+    waiting_.clear();
+  }
+  /// After `wait` of this machine's clock, on its loop.
   void post(Duration wait, Action action);
+  /// Likewise, on a thread of its own: it goes on while the loop hangs.
+  void post_beside(Duration wait, Action action);
+  /// The loop stands still, in a system call that does not come back; what arrives for it waits.
+  void hang() { hangs_ = true; }
+  void go_on();
+  [[nodiscard]] bool hangs() const { return alive() && hangs_; }
+  /// On its loop: now, or when that goes on.
+  void on_loop(Action action);
   /// From outside: a message or signal arrives now.
   void deliver(Action action);
 
@@ -130,6 +143,8 @@ class Process {
   std::uint64_t life_ = 0;
   std::uint64_t lives_ = 0;
   std::uint64_t boot_ = 0;
+  bool hangs_ = false;
+  std::vector<Action> waiting_;  ///< for the loop
 };
 
 }  // namespace understudy::sim

@@ -51,11 +51,15 @@ Plan make_plan(World& world, Random& random, Instant from) {
     const Fault faults[] = {Fault::PowerLoss, Fault::ApplicationDeath, Fault::Freeze, Fault::PowerLoss};
     return faults[random.below(4)];
   };
-  const auto of_its_kind = [&] { return world.settings.filters ? Fault::BfdFiltered : blink(); };
-  if (world.settings.blinks || world.settings.filters) {
+  const auto hang = [&] { return !several && random.chance(0.5) ? Fault::StoreHangs : Fault::LoopHangs; };
+  const auto of_its_kind = [&] {
+    return world.settings.hangs ? hang() : world.settings.filters ? Fault::BfdFiltered : blink();
+  };
+  if (world.settings.blinks || world.settings.filters || world.settings.hangs) {
     plan.its_kind_only = random.chance(0.5);
     const unsigned times = 1 + random.below(3);
     for (unsigned i = 0; i < times; ++i) { add(of_its_kind(), role, random.between(0s, 20s)); }
+    plan.single = world.settings.hangs && plan.its_kind_only && times == 1;
     if (plan.its_kind_only) { return plan; }
     for (unsigned state = 0; state < kStates; ++state) {
       add(of_its_kind(), role, 0s, state, random.between(0ms, 300ms));
@@ -146,6 +150,7 @@ Faults::Faults(Chassis& chassis, Plan plan)
 
 void Faults::start() {
   world_.on_doom = [this](const World::Doom& doom) { on_doom(doom); };
+  chassis_.control.on_watchdog([this](unsigned server) { restart_control(server, 1s + random_.between(20ms, 300ms)); });
   chassis_.control.on_state([this](unsigned role, unsigned state) {
     on_state_(role, state);
     on_state(role, state);
@@ -249,6 +254,10 @@ void Faults::inject(const Plan::Item& item) {
       return inject_orderly_stop(item);
     case Fault::BfdFiltered:
       return inject_filter(item);
+    case Fault::StoreHangs:
+      return inject_store_hang();
+    case Fault::LoopHangs:
+      return inject_loop_hang(item);
   }
 }
 

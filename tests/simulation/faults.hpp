@@ -28,7 +28,7 @@ struct Plan {
     bool done = false;
   };
   bool single = false;                   ///< exactly one fault
-  bool its_kind_only = false;            ///< blinks, or filters, and nothing else
+  bool its_kind_only = false;            ///< blinks, filters, or hangs, and nothing else
   bool standby_dies_activating = false;  ///< between the first Activate and its answer
   std::vector<Item> items;
 };
@@ -85,6 +85,10 @@ class Faults {
   void inject_blink();  ///< faults_blink.cpp
   void inject_orderly_stop(const Plan::Item& item);
   void inject_filter(const Plan::Item& item);  ///< faults_filter.cpp
+  void inject_store_hang();                    ///< faults_hang.cpp
+  void inject_loop_hang(const Plan::Item& item);
+  /// It accuses nobody: not one that is back in time.
+  void agent_is_back(unsigned site, Duration after);
   void filter(unsigned blade, unsigned observer, Duration lasts);
   void lose_link(unsigned site, Duration lasts);
   void leader_stalls(unsigned server);

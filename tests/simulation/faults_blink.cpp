@@ -38,7 +38,11 @@ void Faults::inject_orderly_stop(const Plan::Item& item) {
   }
   world_.bite(Fault::OrderlyStop);
   chassis_.blades[site]->stop_in_order();
-  world_.scheduler.after(random_.between(200ms, 2s), [this, site, boot = blade.machine.boot] {
+  agent_is_back(site, random_.between(200ms, 2s));
+}
+
+void Faults::agent_is_back(unsigned site, Duration after) {
+  world_.scheduler.after(after, [this, site, boot = world_.blades[site]->machine.boot] {
     auto& back = *world_.blades[site];
     if (!back.machine.up || back.machine.boot != boot || back.agent.alive()) { return; }
     world_.network.before_change();

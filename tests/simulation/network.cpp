@@ -46,7 +46,10 @@ void Stream::arrive(unsigned to, const Action& action) {
   if (end.process->life() != end.life) { return; }
   end.process->machine().run([self = shared_from_this(), to, action] {
     auto& receiver = self->ends_[to];
-    if (receiver.open && receiver.process->life() == receiver.life) { action(); }
+    if (!receiver.open || receiver.process->life() != receiver.life) { return; }
+    receiver.process->on_loop([self, to, action] {
+      if (self->ends_[to].open) { action(); }
+    });
   });
 }
 

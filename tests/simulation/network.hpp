@@ -99,6 +99,7 @@ class Network {
   void cut_bites(unsigned from, unsigned to) {
     on_bite(paths_[to][from].cuts != 0 ? Fault::Partition : Fault::OneWayPartition);
   }
+  bool bfd_on_loops = false;  ///< planted bug
   Scheduler& scheduler() { return scheduler_; }
   Random& random() { return random_; }
 

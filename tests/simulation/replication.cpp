@@ -39,8 +39,9 @@ class Receiver::Edge final : public SimEdge<repl::ReceiverEdge>, public std::ena
 
  private:
   std::shared_ptr<repl::Wire> wire_to(const std::shared_ptr<SenderNode>& sender) {
+    auto& theirs_process = world_.blades[active]->agent;
     SimWire::Owner theirs;
-    theirs.process = &world_.blades[active]->agent;
+    theirs.process = &theirs_process;
     theirs.site = active;
     theirs.dies = [this, self = shared_from_this(), site = active] { return world_.dies(Daemon::Host, site); };
     theirs.after_read = [weak = std::weak_ptr(sender)] {
@@ -55,7 +56,11 @@ class Receiver::Edge final : public SimEdge<repl::ReceiverEdge>, public std::ena
     };
     auto both = SimWire::connect(world_, std::move(theirs), std::move(ours));
     if (Tamper::plants(world_.settings.bug)) { plant(both.receiver); }
-    sender->accept(std::move(both.sender), world_.blades[world_.standby()]->regions[role_]);
+    // Its kernel has accepted; the daemon does when its loop comes to it.
+    theirs_process.on_loop(
+        [sender, wire = std::move(both.sender), copy = std::weak_ptr(world_.blades[world_.standby()]->regions[role_])] {
+          sender->accept(wire, copy);
+        });
     return std::move(both.receiver);
   }
 

@@ -91,16 +91,15 @@ bool SenderNode::start() {
   return true;
 }
 
-void SenderNode::accept(std::shared_ptr<SimWire> wire, const std::shared_ptr<RoleRegion>& mirror) {
+void SenderNode::accept(std::shared_ptr<SimWire> wire, const std::weak_ptr<RoleRegion>& mirror) {
   if (stopped_) { return wire->close(); }
-  mirror_ = mirror;
   SimWire::Handlers handlers;
   const std::weak_ptr<SenderNode> weak = weak_from_this();
   const std::weak_ptr<SimWire> of = wire;
-  handlers.on_frame = [weak, of](const repl::Frame& frame) {
+  handlers.on_frame = [weak, of, copy = mirror](const repl::Frame& frame) {
     const auto self = weak.lock();
     const auto speaker = of.lock();
-    return self && speaker ? self->on_hello(speaker, frame) : Status{};
+    return self && speaker ? self->on_hello(speaker, frame, copy) : Status{};
   };
   handlers.on_closed = [weak, of](const std::string&) {
     const auto self = weak.lock();
@@ -111,7 +110,8 @@ void SenderNode::accept(std::shared_ptr<SimWire> wire, const std::shared_ptr<Rol
   wire->start();
 }
 
-Status SenderNode::on_hello(const std::shared_ptr<SimWire>& wire, const repl::Frame& frame) {
+Status SenderNode::on_hello(const std::shared_ptr<SimWire>& wire, const repl::Frame& frame,
+                            const std::weak_ptr<RoleRegion>& mirror) {
   if (frame.header.type != repl::FrameType::Hello) { return failure("a connection that does not begin with Hello"); }
   const auto hello = repl::decode_hello(frame.payload);
   if (!hello) { return hello.error(); }
@@ -123,6 +123,7 @@ Status SenderNode::on_hello(const std::shared_ptr<SimWire>& wire, const repl::Fr
     return {};
   }
   if (link_) { link_->refuse_and_close(repl::RefusalReason::Replaced, "another connection of the mirror took over"); }
+  mirror_ = mirror;  // what was acknowledged until now, another one has applied
   link_ = std::make_shared<repl::MirrorLink>(std::make_shared<Edge>(world_, role_, process_), options_, stores_,
                                              counters_, wire);
   repl::MirrorLink::Handlers handlers;

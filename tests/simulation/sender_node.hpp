@@ -44,7 +44,7 @@ class SenderNode : public std::enable_shared_from_this<SenderNode> {
   /// False: the region's stores cannot be opened.
   [[nodiscard]] bool start();
   /// A mirror has connected; it says Hello next.
-  void accept(std::shared_ptr<SimWire> wire, const std::shared_ptr<RoleRegion>& mirror);
+  void accept(std::shared_ptr<SimWire> wire, const std::weak_ptr<RoleRegion>& mirror);
   /// By the daemon's own will; one that has died does nothing any more.
   void stop();
   /// Ships the rest, waits for the mirror to have applied it, and stops; false: not all of it.
@@ -57,7 +57,8 @@ class SenderNode : public std::enable_shared_from_this<SenderNode> {
   [[nodiscard]] link::SyncProgress progress() const;
 
  private:
-  Status on_hello(const std::shared_ptr<SimWire>& wire, const link::replication::Frame& frame);
+  Status on_hello(const std::shared_ptr<SimWire>& wire, const link::replication::Frame& frame,
+                  const std::weak_ptr<RoleRegion>& mirror);
   void become(Phase phase);
   void finished(bool all);
   void count();
@@ -72,7 +73,7 @@ class SenderNode : public std::enable_shared_from_this<SenderNode> {
   std::vector<shm::Store> stores_;
   std::vector<link::replication::StoreCounters> counters_;
   Exercised counted_;                 ///< of counters_, so far
-  std::weak_ptr<RoleRegion> mirror_;  ///< of the mirror that connected last
+  std::weak_ptr<RoleRegion> mirror_;  ///< of the mirror that said Hello last
   std::vector<std::shared_ptr<SimWire>> candidates_;
   std::shared_ptr<link::replication::MirrorLink> link_;
   std::function<void(bool)> on_finished_;

@@ -254,8 +254,9 @@ Settings settings_of(std::uint64_t seed, bool trace, Bug bug) {
     settings.switchovers = !settings.last_act && settings.servers == 1 && random.chance(0.3);
     settings.pages = random.chance(0.5);
   }
-  settings.filters = seed >= kFirstFilterSeed;
-  settings.blinks = seed >= kFirstBlinkSeed && !settings.filters;
+  settings.hangs = seed >= kFirstHangSeed;
+  settings.filters = seed >= kFirstFilterSeed && !settings.hangs;
+  settings.blinks = seed >= kFirstBlinkSeed && !settings.filters && !settings.hangs;
   settings.leases = seed >= kFirstLeaseSeed;
   if (settings.switchovers) { settings.leases = random.chance(0.3); }
   if (settings.last_act) { settings.leases = random.chance(0.5); }

@@ -66,7 +66,8 @@ bool check_matrix(const Sum& sum, std::uint64_t last_seed, bool every_kind) {
     std::size_t from;
     std::size_t to;
   };
-  constexpr std::array<Range, 6> ranges{{{kFirstFilterSeed, kFaultsBeforeFilters, kFaults},
+  constexpr std::array<Range, 7> ranges{{{kFirstHangSeed, kFaultsBeforeHangs, kFaults},
+                                         {kFirstFilterSeed, kFaultsBeforeFilters, kFaultsBeforeHangs},
                                          {kFirstBlinkSeed, kFaultsBeforeBlinks, kFaultsBeforeFilters},
                                          {kFirstWordsSeed, kFaultsBeforeWords, kFaultsBeforeBlinks},
                                          {kFirstServersSeed, kFaultsBeforeServers, kFaultsBeforeWords},
@@ -94,7 +95,7 @@ bool check_ends(const Sum& sum, std::uint64_t last_seed, bool every_kind) {
   bool all = true;
   for (std::size_t i = 1; i < kEvidences; ++i) {
     const auto evidence = static_cast<link::StopEvidence>(i);
-    const bool possible = (evidence != link::StopEvidence::LeaseRanOut || (kind >= 1 && kind != 6 && kind != 7)) &&
+    const bool possible = (evidence != link::StopEvidence::LeaseRanOut || (kind >= 1 && kind < 6) || every_kind) &&
                           (evidence != link::StopEvidence::StoodDown || kind >= 2);
     if (sum.evidence[i] != 0 || !possible) { continue; }
     std::printf("no new term stood on \"%s\"\n", kEvidenceWords[i]);

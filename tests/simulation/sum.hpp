@@ -7,8 +7,9 @@
 namespace understudy::sim {
 
 /// Plain ones, with leases, with switchovers, with a last act, with several control-servers, with witnesses and blades'
-/// own words, with a maintenance network that blinks, with filters for BFD (docs/SIMULATION.md).
-inline constexpr std::uint64_t kKindsOfHistories = 8;
+/// own words, with a maintenance network that blinks, with filters for BFD, with disks and
+/// loops that hang (docs/SIMULATION.md).
+inline constexpr std::uint64_t kKindsOfHistories = 9;
 inline constexpr std::uint64_t kSeedsOfAKind = 1'000'000'000'000;
 
 /// What many runs add up to; plain, so that a worker process writes it into a pipe as it is.

@@ -109,13 +109,16 @@ void SimWire::send_piece(const std::shared_ptr<std::vector<std::byte>>& bytes, s
 void SimWire::written() {
   const auto life = owner_.process->life();
   if (life == 0) { return; }
-  owner_.process->machine().run([weak = weak_from_this(), life] {
+  const auto take_next = [weak = weak_from_this(), life] {
     const auto self = weak.lock();
     if (!self || self->closed_ || self->owner_.process->life() != life) { return; }
     self->writing_ = false;
     if (self->last_words_) { return self->close(); }
     const auto handlers = self->handlers_;
     handlers->on_written();
+  };
+  owner_.process->machine().run([process = owner_.process, life, take_next] {
+    if (process->life() == life) { process->on_loop(take_next); }
   });
 }
 

@@ -12,7 +12,7 @@ constexpr std::array<const char*, kFaults> fault_names{
     "switch-hangs",  "application",   "failed-step",      "slow-guest",      "operator-move", "operator-policy",
     "switchover",    "store-late",    "store-loses",      "store-partition", "leader-freeze", "leader-stalls",
     "witness-lost",  "witness-late",  "witness-back",     "health-fails",    "app-unfit",     "link-lost",
-    "standby-lacks", "network-blink", "orderly-stop",     "bfd-filtered"};
+    "standby-lacks", "network-blink", "orderly-stop",     "bfd-filtered",    "store-hangs",   "loop-hangs"};
 constexpr std::array<const char*, kInvariants> invariant_names{
     "one-owner", "one-role",     "term-once", "mirrored-kept", "installed-first", "old-place-silent", "standby-kept",
     "way-back",  "stored-first", "held-out",  "higher-first",  "one-leader",      "whole-copy",       "edge-holds"};
@@ -54,6 +54,8 @@ constexpr std::array<BugWord, kBugs> bugs{{
     {"scan-without-mark", Invariant::WholeCopy},
     {"serve-unfinished", Invariant::WholeCopy},
     {"blind-witness", Invariant::StandbyKept},
+    {"bfd-on-the-loop", Invariant::StandbyKept},
+    {"answer-before-the-disk", Invariant::StoredFirst},
 }};
 }  // namespace
 

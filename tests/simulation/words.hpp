@@ -57,8 +57,11 @@ enum class Fault : std::uint8_t {
   NetworkBlink,
   OrderlyStop,
   BfdFiltered,
+  StoreHangs,
+  LoopHangs,
 };
-inline constexpr std::size_t kFaults = 46;
+inline constexpr std::size_t kFaults = 48;
+inline constexpr std::size_t kFaultsBeforeHangs = 46;
 inline constexpr std::size_t kFaultsBeforeFilters = 45;
 inline constexpr std::size_t kFaultsBeforeBlinks = 43;
 inline constexpr std::size_t kFaultsBeforeWords = 36;
@@ -120,8 +123,10 @@ enum class Bug : std::uint8_t {
   ScanWithoutMark,
   ServeUnfinished,
   BlindWitness,
+  BfdOnTheLoop,
+  AnswerBeforeTheDisk,
 };
-inline constexpr std::size_t kBugs = 33;
+inline constexpr std::size_t kBugs = 35;
 /// Histories from this seed on have leases; those below are what they were before there were any.
 inline constexpr std::uint64_t kFirstLeaseSeed = 1'000'000'000'001;
 /// Histories from this seed on have switchovers too, some of them leases.
@@ -139,7 +144,11 @@ inline constexpr std::uint64_t kFirstBlinkSeed = 6'000'000'000'001;
 /// Histories from this seed on are of the kind with words, and a filter takes a blade's BFD away while its streams
 /// live; half of them have no other fault, so that nobody may be taken over.
 inline constexpr std::uint64_t kFirstFilterSeed = 7'000'000'000'001;
+/// Histories from this seed on are of the kind with words, and a state store's disk, or a host-agent's loop, hangs for
+/// moments; half of them have no other fault, so that nobody may be taken over.
+inline constexpr std::uint64_t kFirstHangSeed = 8'000'000'000'001;
 [[nodiscard]] constexpr std::uint64_t first_seed_of(Bug bug) {
+  if (bug >= Bug::BfdOnTheLoop) { return kFirstHangSeed; }
   // Snapshots are rare where a journal holds everything.
   if (bug >= Bug::ForgetDeletions || bug == Bug::SyncedTooEarly) { return kFirstWordsSeed; }
   if (bug >= Bug::ObeyAnyLeader) { return kFirstServersSeed; }

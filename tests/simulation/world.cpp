@@ -29,6 +29,7 @@ World::World(const Settings& with)
       highest_spoken_(with.actives),
       term_users_(with.actives) {
   network.on_bite = [this](Fault fault) { bite(fault); };
+  network.bfd_on_loops = has(Bug::BfdOnTheLoop);
   for (unsigned witness = 0; witness < settings.witnesses; ++witness) {
     witnesses.push_back(std::make_unique<Witness>(scheduler, "witness-" + std::to_string(witness + 1)));
   }

@@ -86,6 +86,7 @@ struct Witness {
 /// What a fault has set for the daemons' calls to fail, each with a chance.
 struct Troubles {
   bool store_refuses = false;
+  bool store_hangs = false;
   bool switch_fails = false;
   bool switch_hangs = false;
   bool fence_fails = false;
@@ -121,6 +122,7 @@ struct Settings {
   bool words = false;       ///< blades say of themselves that they are no good place
   bool blinks = false;      ///< the whole maintenance network goes away for moments
   bool filters = false;     ///< a blade's BFD is filtered for moments
+  bool hangs = false;       ///< a disk or a loop stands still for moments
   unsigned witnesses = 0;
   bool pages = false;  ///< most changes are so large that a journal holds sixteen of them
   bool trace = false;

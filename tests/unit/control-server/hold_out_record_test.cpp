@@ -28,6 +28,14 @@ TEST(HoldOutRecord, AnythingElseIsRefused) {
   }
 }
 
+TEST(HoldOutRecord, OneThatIsWrittenByAClockAtTheBeginningOfTimeIsReadAgain) {
+  const HoldOutAges ages{{30min, 20min, 10min}, 10min};
+  const auto text = hold_out_record(ages, 5'000'000'000);  // its battery is empty, and it has run for longer than that
+  const auto back = read_hold_out_record(text, 6'000'000'000);
+  ASSERT_TRUE(back.ok()) << back.error().message;
+  EXPECT_EQ(back.value(), (HoldOutAges{{6s, 6s, 6s}, 6s}));
+}
+
 TEST(HoldOutRecord, TheStoreKeepsTheLastOne) {
   const auto path = std::filesystem::temp_directory_path() / ("hold-out-" + std::to_string(getpid()) + ".db");
   {

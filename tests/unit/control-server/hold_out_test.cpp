@@ -95,6 +95,32 @@ TEST(HoldOut, ARestartedControlServerForgetsNeitherFailuresNorWhoIsHeldOut) {
   EXPECT_EQ(mirrors_ordered(chassis), 1U) << "nothing is held against it any more";
 }
 
+/// As if the clock of the wall had been put back by a year while the control-server was away.
+TEST(HoldOut, AClockThatWasPutBackHoldsABladeOutOnceMoreAndNotWithEachRestart) {
+  Chassis chassis(strict());
+  chassis.bring_up();
+  for (int i = 0; i < 3; ++i) { flap(chassis); }
+  auto& kept = chassis.hold_outs.at(chassis.standby());
+  for (auto& age : kept.second.failures) { age -= 8760h; }
+  *kept.second.held -= 8760h;
+  const auto come_back = [&] {
+    chassis.restart_control_server();
+    for (const auto& blade : chassis.config.blades) { chassis.own_vote(blade.id, Vote::Up); }
+    chassis.hello(BladeId{"blade-1"}, {{RoleId{"role-1"}, Term{1}, PlaceKind::Host, true}});
+    chassis.forget();
+    chassis.hello(chassis.standby());
+  };
+  come_back();
+  EXPECT_EQ(mirrors_ordered(chassis), 0U) << "it has failed all the same";
+  for (int i = 0; i < 2; ++i) {
+    chassis.pass(29min);
+    come_back();
+    EXPECT_EQ(mirrors_ordered(chassis), 0U);
+  }
+  chassis.pass(3min);
+  EXPECT_GE(mirrors_ordered(chassis), 1U) << "its hour went on through the restarts";
+}
+
 TEST(HoldOut, APersonLetsItBack) {
   Chassis chassis(strict(0s));
   chassis.bring_up();

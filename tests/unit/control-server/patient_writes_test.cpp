@@ -77,6 +77,29 @@ TEST_F(PatientWritesTest, ASharedStoreIsWrittenBesideAndWhoLeadsNoMoreWritesNoth
   EXPECT_EQ(shared->values.at("policy"), "manual");
 }
 
+TEST(WatchedStoreTest, TellsOnceOfTheSlowestWriteForWhichEverybodyHasWaited) {
+  auto made = std::make_unique<FullDisk>();
+  auto& disk = *made;
+  disk.full = false;
+  Instant clock;
+  Duration takes = std::chrono::milliseconds(100);
+  WatchedStore sut(std::move(made), [&] { return clock = clock + takes; });
+  EXPECT_TRUE(sut.probe(1).ok());
+  EXPECT_FALSE(sut.take_slow().has_value());
+  takes = std::chrono::seconds(8);
+  EXPECT_TRUE(sut.append({}).ok());
+  takes = std::chrono::seconds(3);
+  disk.full = true;
+  EXPECT_FALSE(sut.set_protected(RoleId{"role-1"}, true).ok());
+  takes = std::chrono::milliseconds(100);
+  EXPECT_FALSE(sut.compare_and_set({}, {}, {}).ok());
+  EXPECT_EQ(sut.take_slow(), Duration(std::chrono::seconds(8)));
+  EXPECT_FALSE(sut.take_slow().has_value()) << "once";
+  takes = std::chrono::seconds(2);
+  EXPECT_FALSE(sut.probe(2).ok());
+  EXPECT_EQ(sut.take_slow(), Duration(std::chrono::seconds(2))) << "a write that has failed was waited for too";
+}
+
 TEST(WatchedStoreTest, RemembersWhyTheLastWriteWasNotTakenUntilOneIs) {
   auto made = std::make_unique<FullDisk>();
   auto& disk = *made;

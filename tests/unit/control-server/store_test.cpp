@@ -187,6 +187,22 @@ TEST_F(StoreTest, EventsKeepTheirOrderAndNumbers) {
   EXPECT_TRUE(store->events_after(500, 5).value().empty());
 }
 
+TEST_F(StoreTest, EventsStandInTheOrderInWhichTheyHappenedWhateverTheClockSays) {
+  auto store = open();
+  const std::int64_t times[] = {1'700'000'000'000'000'000, 5, 1'800'000'000'000'000'000, 1'600'000'000'000'000'000};
+  for (std::uint64_t id = 1; id <= 4; ++id) {
+    ASSERT_TRUE(
+        store->append({{id, times[id - 1], link::Severity::Info, "vote", RoleId{}, BladeId{}, "", 0, ""}}).ok());
+  }
+  const auto all = store->events_after(0, 10).value();
+  ASSERT_EQ(all.size(), 4U);
+  for (std::uint64_t id = 1; id <= 4; ++id) {
+    EXPECT_EQ(all[id - 1].id, id);
+    EXPECT_EQ(all[id - 1].time_ns, times[id - 1]) << "as the clock said";
+  }
+  EXPECT_EQ(store->events_after(2, 10)->size(), 2U);
+}
+
 TEST_F(StoreTest, AKilledWriterLeavesWholeTransactionsBehind) {
   (void)open();
   const auto written = shared_counter();
