@@ -45,7 +45,8 @@ template <std::size_t Words>
     const auto value = values.subspan(i * value_bytes, value_bytes);
     Seen seen = Seen::Changed;
     if constexpr (Words != 0) {
-      seen = table(in).get_words_from<Words>(homes[i], words::at(keys.data(), i), visible_limit(), value.data());
+      const std::uint64_t limit = visible_limit();  // before the table is asked for
+      seen = table(in).get_words_from<Words>(homes[i], words::at(keys.data(), i), limit, value.data());
       if (seen != Seen::Present) [[unlikely]] { seen = get_again(in, homes[i], key_at(i), value, budget); }
     } else {
       const std::uint64_t limit = visible_limit();

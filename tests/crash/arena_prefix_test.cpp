@@ -11,8 +11,9 @@
 #include <map>
 #include <random>
 
+#include "fresh_process.hpp"
 #include "image_check.hpp"
-#include "store_points.hpp"
+#include "suspended.hpp"
 #include "understudy/shm/arena.hpp"
 #include "understudy/shm/layout.hpp"
 #include "words.hpp"
@@ -65,6 +66,7 @@ class ArenaPrefixes {
   /// Checks after each store of `change`.
   template <class Change>
   void frozen(const Change& change) {
+    no_region_in_children();
     points::on_store = [this] { freeze(); };
     change();
     points::on_store = nullptr;
@@ -75,14 +77,14 @@ class ArenaPrefixes {
   void freeze() {
     if (violations.size() > 5) { return; }
     ++images;
-    const auto suspended = std::exchange(points::on_store, nullptr);
-    const auto swap = std::exchange(points::swap, {});
-    const auto held = std::exchange(points::held_back, {});
-    copy_image(path(), copy_.path());
-    check(2);
-    points::held_back = held;
-    points::swap = swap;
-    points::on_store = suspended;
+    const Suspended suspended;
+    const Told told = in_a_fresh_process([this](Told& tell) {
+      const auto known = std::exchange(violations, {});
+      copy_image(path(), copy_.path());
+      check(2);
+      tell.violations = std::exchange(violations, known);
+    });
+    violations.insert(violations.end(), told.violations.begin(), told.violations.end());
   }
 
   /// Attaches to the copy as the next writer, then again after a checkpoint of its own.

@@ -11,9 +11,7 @@
 #include <cstring>
 #include <random>
 
-#include "image_check.hpp"
-#include "store_points.hpp"
-#include "understudy/shm/layout.hpp"
+#include "hostile_image.hpp"
 
 namespace understudy::shm::crash {
 namespace {
@@ -22,15 +20,16 @@ constexpr std::uint64_t many = 4000;
 constexpr TableIndex fixed = 0;
 constexpr TableIndex blobs = 1;
 
-class ABoundedReader : public testing::Test {
+RegionSchema bounded_schema() {
+  return {{{"state",
+            {{"fixed", 8, 24, 2000, TableKind::Hashed, 5000}, {"blobs", 8, 64, 2000, TableKind::Blob, 5000}},
+            64 << 10}}};
+}
+
+class ABoundedReader : public AHostileImage {
  protected:
+  ABoundedReader() : AHostileImage("bounded", 4 << 20, bounded_schema()) {}
   void SetUp() override {
-    words = const_cast<std::uint64_t*>(mapped_at(file.path()));
-    ASSERT_NE(words, nullptr);
-    layout::RegionHeader header;
-    std::memcpy(&header, words, sizeof header);
-    plan = header.stores[0];
-    control = reinterpret_cast<layout::StoreControl*>(words + plan.control_offset / sizeof *words);
     for (TableIndex table = 0; table < 2; ++table) {
       const auto& described = plan.tables[table];
       fill(table, described.slots_offset, described.slot_count);
@@ -39,7 +38,6 @@ class ABoundedReader : public testing::Test {
     control->commit.committed = 1;
     for (std::uint64_t n = 0; n < many; ++n) { wanted[n] = Key{n}; }
   }
-  void TearDown() override { points::on_load = nullptr; }
 
   static std::uint64_t slot_words(TableIndex table) { return layout::slot_words(8, table == blobs ? 8 : 24); }
   void fill(TableIndex table, std::uint64_t offset, std::uint64_t slots) {
@@ -68,18 +66,6 @@ class ABoundedReader : public testing::Test {
   }
   void move_on() { ++control->commit.committed; }
 
-  ImageFile file{"bounded"};
-  Region region =
-      Region::create(
-          file.path(), 4 << 20,
-          {{{"state",
-             {{"fixed", 8, 24, 2000, TableKind::Hashed, 5000}, {"blobs", 8, 64, 2000, TableKind::Blob, 5000}},
-             64 << 10}}})
-          .value();
-  Store store = region.store("state").value();
-  std::uint64_t* words = nullptr;
-  layout::StoreDescription plan{};
-  layout::StoreControl* control = nullptr;
   std::array<Key, many> wanted{};
   std::uint64_t loads = 0;
   static constexpr std::uint64_t looks = 100'000;

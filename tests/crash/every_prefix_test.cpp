@@ -2,8 +2,8 @@
 /// Freezes a writer after every single store of a workload and opens what it left behind.
 ///
 /// The library under test is built with a hook after each store (target understudy_shm_points). One thread writes, so
-/// the memory at the hook is exactly the prefix of stores that a frozen guest or a killed process leaves: the live
-/// file is opened afresh for reading, and a copy of it is given to a next writer.
+/// the memory at the hook is exactly the prefix of stores that a frozen guest or a killed process leaves: a fresh
+/// process opens the file, and goes on writing a copy of it (every_prefix.hpp).
 /// Covers: shared-mem/src/recovery.cpp, shared-mem/src/commit.cpp
 #include <gtest/gtest.h>
 
@@ -12,102 +12,11 @@
 #include <fstream>
 #include <random>
 
-#include "image_check.hpp"
-#include "store_points.hpp"
+#include "every_prefix.hpp"
 #include "understudy/shm/layout.hpp"
 
 namespace understudy::shm::crash {
 namespace {
-
-/// Runs changes with every store checked. `deep`: also freezes the next writer's own recovery after each store.
-class EveryPrefix {
- public:
-  explicit EveryPrefix(TableKind kind = TableKind::Hashed, bool deep = false) : deep_(deep) {
-    EXPECT_TRUE(Region::create(file_.path(), crash_region_bytes, crash_schema(kind)).ok());
-  }
-  ~EveryPrefix() {
-    points::on_store = nullptr;
-    points::swap = {};
-    points::held_back.clear();
-  }
-
-  [[nodiscard]] const std::string& path() const { return file_.path(); }
-  [[nodiscard]] std::uint64_t images() const { return images_; }
-  [[nodiscard]] const Expected& state() const { return state_; }
-  std::vector<std::string> violations;
-  bool release_next = false;  ///< the next writers of the images are asked for nothing: each would wait anew
-
-  /// Calls `change`, which must bring the store from the present state through `steps`.
-  void run(const std::vector<Step>& steps, const std::function<Status()>& change) {
-    const Expected before = state_;
-    const Expected then = after(before, steps);
-    points::on_store = [&] { freeze(before, then, steps); };
-    const Status done = change();
-    points::on_store = nullptr;
-    if (!done) { violations.push_back(done.error().message); }
-    state_ = then;
-    check_reader(path(), state_, state_, violations);
-  }
-
-  /// The same without a look at what is in between.
-  void skip(const std::vector<Step>& steps, const std::function<Status()>& change) {
-    if (const Status done = change(); !done) { violations.push_back(done.error().message); }
-    state_ = after(state_, steps);
-  }
-
- private:
-  void freeze(const Expected& before, const Expected& then, const std::vector<Step>& steps) {
-    if (violations.size() > 20) { return; }
-    ++images_;
-    const auto suspended = std::exchange(points::on_store, nullptr);
-    const auto swap = std::exchange(points::swap, {});
-    const auto held = std::exchange(points::held_back, {});
-    const std::size_t known = violations.size();
-    if (const auto found = check_reader(path(), before, then, violations)) {
-      copy_image(path(), copy_.path());
-      if (release_next) { release(copy_.path()); }
-      if (deep_) { freeze_recovery(*found, steps); }
-      check_next_writer(copy_.path(), *found, steps, violations);
-    }
-    if (violations.size() > known) { violations.back() += " (image " + std::to_string(images_) + ")"; }
-    points::held_back = held;
-    points::swap = swap;
-    points::on_store = suspended;
-  }
-
-  static void release(const std::string& path) {
-    auto region = Region::open(path, Access::ReadWrite);
-    if (region) { (void)region->store("state").value().release_writer(); }
-  }
-
-  /// The next writer dies while it takes over, after each of its stores; the one after it must not notice.
-  void freeze_recovery(const Expected& found, const std::vector<Step>& steps) {
-    auto region = Region::open(copy_.path(), Access::ReadWrite).value();
-    points::on_store = [&] {
-      const auto suspended = std::exchange(points::on_store, nullptr);
-      ++images_;
-      if (check_reader(copy_.path(), found, found, violations)) {
-        copy_image(copy_.path(), second_copy_.path());
-        check_next_writer(second_copy_.path(), found, steps, violations);
-      }
-      points::on_store = suspended;
-    };
-    const auto writer = region.store("state").value().become_writer(Term{999});
-    points::on_store = nullptr;
-    if (!writer) { violations.push_back("dying writer: " + writer.error().message); }
-  }
-
-  bool deep_;
-  ImageFile file_{"file"};
-  ImageFile copy_{"copy"};
-  ImageFile second_copy_{"second"};
-  Expected state_;
-  std::uint64_t images_ = 0;
-};
-
-std::string first_of(const std::vector<std::string>& violations) {
-  return violations.empty() ? "" : violations.front();
-}
 
 /// Puts, updates, erases, slots used again, transactions of up to `most` changes; always possible in `state`.
 std::vector<Step> random_steps(std::mt19937_64& random, const Expected& state, std::size_t most,
@@ -320,136 +229,17 @@ TEST(EveryPrefixOfARunOfPuts, IsTheStateBeforeOrAfterAllOfIt) { run_of_puts(fals
 
 TEST(EveryPrefixOfARunOfPuts, HoldsAlsoWhenTheNextWriterDiesWhileItTakesOver) { run_of_puts(true, effort(2, 12), 9); }
 
-class EveryPrefixOfASnapshot : public testing::TestWithParam<TableKind> {};
-INSTANTIATE_TEST_SUITE_P(Kind, EveryPrefixOfASnapshot, testing::Values(TableKind::Hashed, TableKind::Blob),
-                         [](const auto& kind) { return kind.param == TableKind::Blob ? "Blobs" : "Fixed"; });
-
-/// The sender has more than the mirror's table holds as it was created, so that it grows in the middle.
-TEST_P(EveryPrefixOfASnapshot, SaysSyncingOrIsWhole) {
-  const TableKind kind = GetParam();
-  ImageFile sender_file("sender");
-  ImageFile mirror_file("mirror");
-  auto sender_region = Region::create(sender_file.path(), crash_region_bytes, crash_schema(kind)).value();
-  auto mirror_region = Region::create(mirror_file.path(), crash_region_bytes, crash_schema(kind)).value();
-  auto sender = sender_region.store("state").value();
-  auto mirror = mirror_region.store("state").value();
-  auto writer = sender.become_writer(Term{1}).value();
-  ASSERT_TRUE(writer.rebuild(0).ok());
-  auto receiver = mirror.become_writer(Term{1}).value();
-  Expected held;
-  Expected sent;
-  for (std::uint64_t id = 0; id < 10; ++id) { held = write(receiver, held, {{id, id + 50}}).value(); }
-  for (std::uint64_t id = 5; id < 40; ++id) { sent = write(writer, sent, {{id, id}}).value(); }
-  std::vector<std::string> violations;
-  std::uint64_t syncing = 0;
-  std::uint64_t whole = 0;
-  points::on_store = [&] {
-    const auto suspended = std::exchange(points::on_store, nullptr);
-    const auto region = Region::open(mirror_file.path(), Access::ReadOnly).value();
-    const auto store = region.store("state").value();
-    Content content;
-    const auto scanned = store.scan(0, {}, [&](const Store::Record& record) {
-      std::uint64_t id = 0;
-      std::memcpy(&id, record.key.data(), 8);
-      std::memcpy(&content[id], record.value.data(), 8);
-      if (!std::ranges::equal(record.value, value_bytes_of(kind, content[id]))) { violations.push_back("torn"); }
-      return true;
-    });
-    if (!scanned) { violations.push_back(scanned.error().message); }
-    store.syncing() ? ++syncing : ++whole;
-    if (!store.syncing() && content != held.content && content != sent.content) {
-      violations.push_back("a mixture without the mark");
-    }
-    points::on_store = suspended;
-  };
-  ASSERT_TRUE(receiver.begin_sync(true).ok());
-  const auto take = [&](const Store::Record& record) {
-    return receiver.apply_snapshot_record(0, record.key, record.value, record.sequence).ok();
-  };
-  ASSERT_TRUE(sender.scan(0, {}, take).ok());
-  ASSERT_TRUE(receiver.end_sync(sender.committed(), sender.history(), sender.purged_up_to()).ok());
-  points::on_store = nullptr;
-  EXPECT_TRUE(violations.empty()) << first_of(violations);
-  EXPECT_GT(syncing, 50U);
-  EXPECT_GE(whole, 1U);
-  EXPECT_EQ(mirror.committed(), sender.committed());
-  EXPECT_EQ(mirror.count(0), sent.content.size());
-  EXPECT_EQ(mirror.capacity(0), capacity_rebuilt);
-}
-
-/// Records of the snapshot are newer than its end, since the sender went on: the copy stays SYNCING until the journal
-/// has brought every change up to the newest of them, and what it holds then is a state of the sender.
-TEST_P(EveryPrefixOfASnapshot, WhoseSenderWentOnSaysSyncingUntilItCaughtUp) {
-  ImageFile sender_file("sender");
-  ImageFile mirror_file("mirror");
-  auto sender_region = Region::create(sender_file.path(), crash_region_bytes, crash_schema(GetParam())).value();
-  auto mirror_region = Region::create(mirror_file.path(), crash_region_bytes, crash_schema(GetParam())).value();
-  auto sender = sender_region.store("state").value();
-  auto writer = sender.become_writer(Term{1}).value();
-  auto receiver = mirror_region.store("state").value().become_writer(Term{1}).value();
-  Expected sent;
-  std::map<std::uint64_t, Content> states;
-  const auto change = [&](std::uint64_t id, std::optional<std::uint64_t> seed) {
-    sent = write(writer, sent, {{id, seed}}).value();
-    states[sent.committed] = sent.content;
-  };
-  for (std::uint64_t id = 0; id < 20; ++id) { change(id, id); }
-  const Sequence at = sender.committed();
-  ASSERT_TRUE(receiver.begin_sync(true).ok());
-  std::uint64_t taken = 0;
-  const auto take = [&](const Store::Record& record) {
-    if (++taken == 5) {
-      for (std::uint64_t id = 0; id < 20; id += 2) { change(id, id + 500); }
-      for (std::uint64_t id = 1; id < 20; id += 6) { change(id, std::nullopt); }
-    }
-    return receiver.apply_snapshot_record(0, record.key, record.value, record.sequence).ok();
-  };
-  ASSERT_TRUE(sender.scan(0, {}, take).ok());
-  ASSERT_TRUE(receiver.end_sync(at, sender.history(), sender.purged_up_to()).ok());
-  ASSERT_TRUE(receiver.store().syncing());
-  std::vector<std::string> violations;
-  std::uint64_t syncing = 0;
-  std::uint64_t whole = 0;
-  points::on_store = [&] {
-    const auto suspended = std::exchange(points::on_store, nullptr);
-    const auto region = Region::open(mirror_file.path(), Access::ReadOnly).value();
-    const auto store = region.store("state").value();
-    if (store.syncing()) {
-      ++syncing;
-    } else {
-      ++whole;
-      Expected state{store.committed().value, states[store.committed().value]};
-      Content content;
-      for (std::uint64_t id = 0; id < 20; ++id) {
-        const auto got = get(store, id);
-        if (got) { std::memcpy(&content[id], got->data(), 8); }
-      }
-      if (content != state.content) { violations.push_back("not the sender's at " + std::to_string(state.committed)); }
-    }
-    points::on_store = suspended;
-  };
-  JournalReader journal(sender, at);
-  for (auto chunk = journal.read(64); chunk.ok() && chunk->state == JournalReader::State::Entries;
-       chunk = journal.read(64)) {
-    ASSERT_TRUE(receiver.apply(chunk->bytes).ok());
-  }
-  points::on_store = nullptr;
-  EXPECT_TRUE(violations.empty()) << first_of(violations);
-  EXPECT_GT(syncing, 20U);
-  EXPECT_GE(whole, 1U);
-  EXPECT_EQ(receiver.committed(), sender.committed());
-}
-
 TEST(EveryPrefixOfAFormatting, DoesNotOpenBeforeItIsWhole) {
   ImageFile file("format");
   ASSERT_TRUE(Region::create(file.path(), crash_region_bytes, crash_schema()).ok());
   std::uint64_t images = 0;
   std::uint64_t good = 0;
   points::on_store = [&] {
-    const auto suspended = std::exchange(points::on_store, nullptr);
+    const Suspended suspended;
     ++images;
-    good += Region::inspect(file.path()) == RegionState::Good ? 1U : 0U;
-    points::on_store = suspended;
+    no_region_in_children();
+    good +=
+        in_a_fresh_process([&](Told& tell) { tell.found = Region::inspect(file.path()) == RegionState::Good; }).found;
   };
   const auto formatted = Region::format(file.path(), crash_region_bytes, crash_schema());
   points::on_store = nullptr;

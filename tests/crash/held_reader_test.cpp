@@ -10,59 +10,15 @@
 #include <gtest/gtest.h>
 
 #include <cstring>
-#include <semaphore>
 #include <set>
 #include <thread>
 
 #include "image_check.hpp"
-#include "store_points.hpp"
+#include "stepped_writer.hpp"
 #include "understudy/shm/layout.hpp"
 
 namespace understudy::shm::crash {
 namespace {
-
-/// Work of a writer in a thread of its own; always only one of the two threads runs.
-class SteppedWriter {
- public:
-  explicit SteppedWriter(const std::function<void()>& work)
-      : thread_([this, work] {
-          to_writer_.acquire();
-          work();
-          done_ = true;
-          to_reader_.release();
-        }) {
-    points::on_store = [this, writer = thread_.get_id()] {
-      if (!counting || std::this_thread::get_id() != writer || --allowed_ != 0) { return; }
-      to_reader_.release();
-      to_writer_.acquire();
-    };
-  }
-  ~SteppedWriter() {
-    go(~std::uint64_t{0});
-    thread_.join();
-    points::on_store = nullptr;
-  }
-  SteppedWriter(const SteppedWriter&) = delete;
-  SteppedWriter& operator=(const SteppedWriter&) = delete;
-
-  /// So many stores; it stands behind the last of them, or has ended.
-  void go(std::uint64_t stores) {
-    if (done_) { return; }
-    allowed_ = stores;
-    to_writer_.release();
-    to_reader_.acquire();
-  }
-  [[nodiscard]] bool done() const { return done_; }
-
-  static inline bool counting = true;  ///< else its stores are no steps
-
- private:
-  std::binary_semaphore to_writer_{0};
-  std::binary_semaphore to_reader_{0};
-  std::uint64_t allowed_ = 0;
-  bool done_ = false;
-  std::thread thread_;
-};
 
 /// Done anew for each load and each number of stores. `after`: both have ended.
 struct Script {
@@ -137,6 +93,23 @@ class AReaderHeldUp : public testing::TestWithParam<bool> {
       }
     }
   }
+  /// Of record 1, which was put as `first` and is put twice more.
+  void read_beside_two_puts(const std::function<void(std::uint64_t first)>& read) {
+    open(TableKind::Hashed);
+    std::uint64_t first = 0;
+    hold_up_everywhere({.prepare =
+                            [&] {
+                              put(1);
+                              first = committed();
+                            },
+                        .work =
+                            [&] {
+                              put(1);
+                              put(1);
+                            },
+                        .read = [&] { read(first); }});
+    expect_noticed();
+  }
   /// With the step in its place nothing is found, and much was looked at.
   void expect_noticed() const {
     if (GetParam()) {
@@ -163,51 +136,23 @@ INSTANTIATE_TEST_SUITE_P(TheOrderIs, AReaderHeldUpWhile, testing::Bool(),
 INSTANTIATE_TEST_SUITE_P(In, AReaderHeldUp, testing::Values(false), [](const auto& /*is*/) { return "ItsCall"; });
 
 TEST_P(AReaderHeldUp, TellsARecordAsItWasMeanwhile) {
-  open(TableKind::Hashed);
-  std::uint64_t first = 0;
-  hold_up_everywhere({.prepare =
-                          [&] {
-                            put(1);
-                            first = committed();
-                          },
-                      .work =
-                          [&] {
-                            put(1);
-                            put(1);
-                          },
-                      .read =
-                          [&] {
-                            const auto got = get(*store, 1);
-                            note(got.ok(), "absent");
-                            if (got) { check(*got, first); }
-                          }});
-  expect_noticed();
+  read_beside_two_puts([&](std::uint64_t first) {
+    const auto got = get(*store, 1);
+    note(got.ok(), "absent");
+    if (got) { check(*got, first); }
+  });
 }
 
 TEST_P(AReaderHeldUp, TellsManyAsTheyWereMeanwhile) {
-  open(TableKind::Hashed);
-  std::uint64_t first = 0;
-  hold_up_everywhere({.prepare =
-                          [&] {
-                            put(1);
-                            first = committed();
-                          },
-                      .work =
-                          [&] {
-                            put(1);
-                            put(1);
-                          },
-                      .read =
-                          [&] {
-                            const std::array<Key, 2> keys{Key{1}, Key{99}};
-                            std::array<Value, 2> values{};
-                            std::array<std::uint8_t, 2> found{};
-                            const auto got = store->get_many(0, std::as_bytes(std::span(keys)),
-                                                             std::as_writable_bytes(std::span(values)), found);
-                            note(got.ok() && found[0] == 1 && found[1] == 0, "not the one that is there");
-                            if (got) { check(as_bytes_of(values[0]), first); }
-                          }});
-  expect_noticed();
+  read_beside_two_puts([&](std::uint64_t first) {
+    const std::array<Key, 2> keys{Key{1}, Key{99}};
+    std::array<Value, 2> values{};
+    std::array<std::uint8_t, 2> found{};
+    const auto got =
+        store->get_many(0, std::as_bytes(std::span(keys)), std::as_writable_bytes(std::span(values)), found);
+    note(got.ok() && found[0] == 1 && found[1] == 0, "not the one that is there");
+    if (got) { check(as_bytes_of(values[0]), first); }
+  });
 }
 
 /// A record that comes and goes, between two that stay.

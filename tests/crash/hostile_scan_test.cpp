@@ -5,25 +5,15 @@
 
 #include <cstring>
 
-#include "image_check.hpp"
-#include "store_points.hpp"
+#include "hostile_image.hpp"
 #include "understudy/shm/crc32c.hpp"
-#include "understudy/shm/layout.hpp"
 
 namespace understudy::shm::crash {
 namespace {
 
-class AHostileGuest : public testing::Test {
+class AHostileGuest : public AHostileImage {
  protected:
-  void SetUp() override {
-    words = const_cast<std::uint64_t*>(mapped_at(file.path()));
-    ASSERT_NE(words, nullptr);
-    layout::RegionHeader header;
-    std::memcpy(&header, words, sizeof header);
-    plan = header.stores[0];
-    commit_point = words + (plan.control_offset + offsetof(layout::StoreControl, commit)) / sizeof *words;
-  }
-  void TearDown() override { points::on_load = nullptr; }
+  AHostileGuest() : AHostileImage("attacked", crash_region_bytes, crash_schema()) {}
   /// `before_look` is called before each load of the commit point; what it loads itself does not count.
   void at_each_look(std::function<void()> before_look) {
     points::on_load = [this, before_look = std::move(before_look)](const std::uint64_t* at) {
@@ -36,12 +26,7 @@ class AHostileGuest : public testing::Test {
   }
   static bool go_on(const Store::Record& /*record*/) { return true; }
 
-  ImageFile file{"attacked"};
-  Region region = Region::create(file.path(), crash_region_bytes, crash_schema()).value();
-  Store store = region.store("state").value();
-  std::uint64_t* words = nullptr;
-  std::uint64_t* commit_point = nullptr;
-  layout::StoreDescription plan{};
+  std::uint64_t* commit_point = &control->commit.committed;
   std::uint64_t looks = 0;
   bool busy = false;
 };
@@ -94,7 +79,6 @@ TEST_F(AHostileGuest, DoesNotKeepAFollowerLookingForItsPlace) {
   layout::JournalEntryHeader header{2, 0, 8, 0, layout::value_bytes_max, layout::op_put, 1, 0};
   const std::uint64_t bytes = layout::entry_bytes(header.key_bytes, header.value_bytes);
   std::uint64_t position = layout::entry_bytes(8, sizeof(Value));
-  auto* const control = reinterpret_cast<layout::StoreControl*>(words + plan.control_offset / sizeof *words);
   auto* const ring = reinterpret_cast<std::byte*>(words + plan.journal_offset / sizeof *words);
   const auto write_one_more = [&] {
     std::vector<std::byte> entry(bytes);

@@ -256,8 +256,7 @@ void copy_image(const std::string& from, const std::string& to) {
   ::close(out);
 }
 
-ImageFile::ImageFile(const std::string& what)
-    : path_("/dev/shm/understudy-crash-" + std::to_string(::getpid()) + "-" + what) {}
+ImageFile::ImageFile(const std::string& what) : path_(prefix + std::to_string(::getpid()) + "-" + what) {}
 ImageFile::~ImageFile() { ::unlink(path_.c_str()); }
 
 }  // namespace understudy::shm::crash

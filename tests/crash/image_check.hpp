@@ -89,6 +89,8 @@ class ImageFile {
   ImageFile& operator=(const ImageFile&) = delete;
   [[nodiscard]] const std::string& path() const { return path_; }
 
+  static constexpr const char* prefix = "/dev/shm/understudy-crash-";
+
  private:
   std::string path_;
 };

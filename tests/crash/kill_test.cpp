@@ -1,186 +1,235 @@
 // SPDX-License-Identifier: Apache-2.0
-/// Kills real writer processes at random instants, one after another on the same region. Each must find what the
-/// killed ones committed and go on; the invariant is one that only whole transactions keep.
+/// Kills real writer processes at random instants, one after another on the same region. What each of them changes is
+/// known before, and how far it has come it says in a log outside the region:
+///
+///   the test   draws changes 1..n, forks ──> writer   log: in flight 17; makes change 17; log: done 17; ... killed
+///              forks ──> a process that has nothing of the region opens it: exactly the state before change 17, or
+///                        exactly the one after it
+///              draws the next changes from what was found ──> the next writer
 #include <gtest/gtest.h>
+#include <sys/mman.h>
 #include <sys/prctl.h>
-#include <sys/time.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include <algorithm>
-#include <chrono>
+#include <atomic>
 #include <csignal>
-#include <cstring>
-#include <optional>
+#include <cstdio>
+#include <ctime>
 #include <random>
-#include <thread>
 
+#include "fresh_process.hpp"
 #include "image_check.hpp"
 #include "octets.hpp"
+#include "store_model.hpp"
 
 namespace understudy::shm::crash {
 namespace {
 
 constexpr std::uint64_t pairs = capacity / 2;
-constexpr TableIndex fixed = 0;
-constexpr TableIndex blobs = 1;
-constexpr TableIndex flows = 2;
-constexpr TableIndex rules = 3;
-constexpr TableIndex pages = 4;
-constexpr std::uint32_t flow_bytes = 200;
+enum Killed : TableIndex { fixed, blobs, flows, rules, pages };
 constexpr std::uint32_t rule_bytes_max = 6000;
-constexpr std::uint32_t page_bytes = 512;
 
 /// Rebuilding the fixed table takes long enough for many a kill to fall into it. The ring holds some ten transactions.
 RegionSchema kill_schema() {
   return {{{"state",
             {{"fixed", 8, 24, capacity, TableKind::Hashed, 4000},
              {"blobs", 8, blob_bytes, capacity, TableKind::Blob, 60},
-             {"flows", 37, flow_bytes, capacity, TableKind::Hashed, 60},
+             {"flows", 37, 200, capacity, TableKind::Hashed, 60},
              {"rules", 16, rule_bytes_max, capacity, TableKind::Blob},
-             {"pages", 8, page_bytes, pairs, TableKind::Dense}},
-            64 << 10}}};
+             {"pages", 8, 512, pairs, TableKind::Dense}},
+            128 << 10}}};
 }
 constexpr std::uint64_t kill_region_bytes = 4 << 20;
+const std::vector<std::size_t> room{capacity, capacity, capacity, capacity, pairs};
 
-/// Bytes that follow from the seed, which they begin with.
-Octets filled(std::size_t bytes, std::uint64_t seed) {
-  Octets value(bytes);
-  for (std::size_t at = 0; at < bytes; at += 8, seed = seed * 0x9e3779b97f4a7c15 + 1) {
-    std::memcpy(value.data() + at, &seed, std::min<std::size_t>(8, bytes - at));
+std::size_t bytes_of(TableIndex table, std::uint64_t seed) {
+  constexpr std::array<std::size_t, 5> sizes{24, blob_bytes, 200, rule_bytes_max, 512};
+  return table == blobs || table == rules ? seed % (sizes[table] + 1) : sizes[table];
+}
+
+/// How far the writer has come, in memory that is no part of the region: changes begun and ended.
+struct Log {
+  std::atomic<std::uint64_t> in_flight{0};
+  std::atomic<std::uint64_t> done{0};
+};
+
+/// A transaction or a single change; without edits: the tables are rebuilt.
+using Changes = std::vector<Edits>;
+
+/// SIGKILL by the kernel's timer, so that how busy the machine is does not decide where.
+void die_within_nanoseconds(std::uint64_t random, std::uint64_t window) {
+  ::sigevent killed{};
+  killed.sigev_notify = SIGEV_SIGNAL;
+  killed.sigev_signo = SIGKILL;
+  ::timer_t timer{};
+  ::itimerspec at{};
+  at.it_value.tv_nsec = static_cast<long>(1 + random % window);
+  if (::timer_create(CLOCK_MONOTONIC, &killed, &timer) != 0 || ::timer_settime(timer, 0, &at, nullptr) != 0) {
+    ::_exit(8);
   }
-  return value;
-}
-Octets rule_of(std::uint64_t seed) { return filled(8 + seed % (rule_bytes_max - 7), seed); }
-
-/// By the kernel's timer, whose default is death, so that how busy the machine is does not decide where.
-void die_within_microseconds(std::uint64_t random, std::uint64_t window) {
-  ::itimerval at{};
-  at.it_value.tv_usec = static_cast<suseconds_t>(1 + random % window);
-  ::setitimer(ITIMER_REAL, &at, nullptr);
 }
 
-/// Each transaction writes key k of "fixed", key k + pairs of "blobs" and the keys that follow from k of the other
-/// tables with the same seed, or erases all of them. `window`: microseconds from the rebuild's start within which it is
-/// killed.
-[[noreturn]] void write_for_ever(const std::string& path, std::uint64_t seed, std::uint64_t window) {
+struct Death {
+  std::size_t armed_at;  ///< before which change
+  std::uint64_t window;  ///< nanoseconds from then on
+  std::uint64_t random;
+};
+
+/// Makes the changes; then waits to be killed, or ends where it is not to be.
+[[noreturn]] void make_changes(const std::string& path, const Changes& changes, Log& log, std::optional<Death> death) {
   ::prctl(PR_SET_PDEATHSIG, SIGKILL);
+  ::alarm(60);
   auto region = Region::open(path, Access::ReadWrite);
   if (!region) { ::_exit(2); }
   auto writer = region->store("state").value().become_writer(Term{1});
   if (!writer) { ::_exit(3); }
-  std::mt19937_64 random(seed);
-  for (int n = 0;; ++n) {
-    if (n == 100) {
-      die_within_microseconds(random(), window);
-      if (!writer->rebuild(fixed) || !writer->rebuild(blobs) || !writer->rebuild(flows)) { ::_exit(8); }
+  for (std::size_t n = 0; n < changes.size(); ++n) {
+    log.in_flight = n + 1;
+    if (death && n == death->armed_at) { die_within_nanoseconds(death->random, death->window); }
+    if (!changes[n].empty()) {
+      if (!write(*writer, changes[n])) { ::_exit(4); }
+    } else if (!writer->rebuild(fixed) || !writer->rebuild(blobs) || !writer->rebuild(flows)) {
+      ::_exit(5);
     }
-    const Key low{random() % pairs};
-    const Key high{low.id + pairs};
-    const std::uint64_t value = random();
-    if (!writer->begin()) { ::_exit(4); }
-    if (random() % 3 == 0 && writer->erase(fixed, as_bytes_of(low)).ok()) {
-      if (!writer->erase(blobs, as_bytes_of(high)) || !writer->erase(flows, flow6_key(low.id)) ||
-          !writer->erase(rules, address_key(low.id)) || !writer->erase(pages, as_bytes_of(low))) {
-        ::_exit(5);
-      }
-    } else if (!writer->put(fixed, as_bytes_of(low), value_bytes_of(TableKind::Hashed, value)) ||
-               !writer->put(blobs, as_bytes_of(high), value_bytes_of(TableKind::Blob, value)) ||
-               !writer->put(flows, flow6_key(low.id), filled(flow_bytes, value)) ||
-               !writer->put(rules, address_key(low.id), rule_of(value)) ||
-               !writer->put(pages, as_bytes_of(low), filled(page_bytes, value))) {
-      ::_exit(6);
+    log.done = n + 1;
+  }
+  while (death) { ::pause(); }
+  ::_exit(0);
+}
+
+/// Long enough for the kill to fall into the changes, and into the end of a rebuild, whatever the machine's speed.
+std::uint64_t next_window(std::uint64_t window, bool too_late) {
+  constexpr std::uint64_t shortest = 2'000;
+  constexpr std::uint64_t longest = 10'000'000;
+  return std::clamp(too_late ? window / 2 : window + window / 8 + 1, shortest, longest);
+}
+
+/// A region and its writers, one after the other.
+class KilledWriters {
+ public:
+  struct Count {
+    int kills = 0;
+    int in_a_change = 0;
+    int in_a_rebuild = 0;
+    std::uint64_t window = 50'000;
+    std::uint64_t rebuild_window = 200'000;
+  };
+
+  KilledWriters(Count& count, std::mt19937_64& random) : count_(count), random_(random) {
+    EXPECT_TRUE(Region::create(file_.path(), kill_region_bytes, kill_schema()).ok());
+    model_.tables.resize(pools_.size());
+    pools_[fixed] = neighbours(file_.path(), fixed, 40, octets_of);
+    pools_[blobs] = neighbours(file_.path(), blobs, 40, octets_of);
+    pools_[flows] = neighbours(file_.path(), flows, 40, flow6_key);
+    pools_[rules] = neighbours(file_.path(), rules, 30, address_key);
+    for (std::uint64_t page = 0; page < pairs; ++page) { pools_[pages].push_back(octets_of(page)); }
+    log_ = new (::mmap(nullptr, sizeof(Log), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0)) Log;
+  }
+  ~KilledWriters() { ::munmap(log_, sizeof(Log)); }
+  KilledWriters(const KilledWriters&) = delete;
+  KilledWriters& operator=(const KilledWriters&) = delete;
+
+  /// As long as the tables were not rebuilt the kill falls behind a rebuild's begin.
+  void kill_one() {
+    constexpr std::size_t most = 60;
+    const bool rebuilds = !rebuilt_;
+    const std::size_t armed_at = random_() % most;
+    const Changes changes = draw(2 * most, rebuilds ? std::optional(armed_at) : std::nullopt);
+    auto& window = rebuilds ? count_.rebuild_window : count_.window;
+    const int status = write_and_end(changes, Death{armed_at, window, random_()});
+    ASSERT_TRUE(WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL)
+        << "the writer ended by itself: " << WEXITSTATUS(status);
+    ++count_.kills;
+    const bool in_a_change = log_->in_flight > log_->done;
+    const bool in_a_rebuild = in_a_change && changes[log_->in_flight - 1].empty();
+    window = next_window(window, log_->done > (rebuilds ? armed_at : changes.size() - 1));
+    count_.in_a_change += in_a_change ? 1 : 0;
+    count_.in_a_rebuild += in_a_rebuild ? 1 : 0;
+    check(changes);
+  }
+  /// The last one lives.
+  void let_one_end() {
+    const Changes changes = draw(20, {});
+    ASSERT_EQ(write_and_end(changes, {}), 0);
+    check(changes);
+  }
+
+ private:
+  Changes draw(std::size_t count, std::optional<std::size_t> rebuild_at) {
+    Model model = model_;
+    Changes changes;
+    for (std::size_t n = 0; n < count; ++n) {
+      changes.push_back(n == rebuild_at ? Edits() : random_edits(random_, model, pools_, 8, room, bytes_of));
+      model.apply(changes.back());
     }
-    if (!writer->commit()) { ::_exit(7); }
+    return changes;
   }
-}
 
-/// The tables of larger keys and values: there with that seed, or not at all.
-void check_others(const Store& store, std::uint64_t id, std::optional<std::uint64_t> seed) {
-  Octets flow(flow_bytes);
-  Octets page(page_bytes);
-  Octets rule(rule_bytes_max);
-  const auto rule_got = store.get_blob(rules, address_key(id), rule);
-  ASSERT_EQ(store.get(flows, flow6_key(id), flow).ok(), seed.has_value()) << "half a transaction at " << id;
-  ASSERT_EQ(store.get(pages, as_bytes_of(Key{id}), page).ok(), seed.has_value()) << "half a transaction at " << id;
-  ASSERT_EQ(rule_got.ok(), seed.has_value()) << "half a transaction at " << id;
-  if (!seed) { return; }
-  rule.resize(*rule_got);
-  ASSERT_TRUE(flow == filled(flow_bytes, *seed) && page == filled(page_bytes, *seed) && rule == rule_of(*seed))
-      << "half a transaction, or torn, at " << id;
-}
-
-void check_pairs(const Store& store) {
-  std::uint64_t present = 0;
-  for (std::uint64_t id = 0; id < pairs; ++id) {
-    Value low{};
-    std::vector<std::byte> high(blob_bytes);
-    const auto low_got = store.get(fixed, as_bytes_of(Key{id}), std::as_writable_bytes(std::span(&low, 1)));
-    const auto high_got = store.get_blob(blobs, as_bytes_of(Key{id + pairs}), high);
-    ASSERT_EQ(low_got.ok(), high_got.ok()) << "half a transaction at " << id;
-    const auto seed = low_got ? std::optional(low.words[0]) : std::nullopt;
-    ASSERT_NO_FATAL_FAILURE(check_others(store, id, seed));
-    if (!low_got) { continue; }
-    high.resize(*high_got);
-    ASSERT_EQ(low, value_of(low.words[0])) << "torn value";
-    ASSERT_EQ(high, value_bytes_of(TableKind::Blob, low.words[0])) << "half a transaction, or a torn blob, at " << id;
-    ++present;
-  }
-  ASSERT_EQ(store.count(fixed), present);
-  for (const TableIndex table : {blobs, flows, rules, pages}) { ASSERT_EQ(store.count(table), present); }
-}
-
-/// Shorter after a writer that had rebuilt its table before it died, longer after one that had not: a rebuild is
-/// met about twice in three whatever the machine's speed, and its last instants are met too.
-std::uint64_t next_window(std::uint64_t window, bool rebuilt) {
-  constexpr std::uint64_t shortest = 4;
-  constexpr std::uint64_t longest = 10'000;
-  return std::clamp(rebuilt ? window / 2 : window + window / 4 + 1, shortest, longest);
-}
-
-/// Writers on one region, each killed. How many died while the table was still being rebuilt or before.
-int kill_writers(const std::string& path, int rounds, std::mt19937_64& random, std::uint64_t& window) {
-  EXPECT_TRUE(Region::create(path, kill_region_bytes, kill_schema()).ok());
-  const auto region = Region::open(path, Access::ReadOnly).value();
-  const Store store = region.store("state").value();
-  int not_rebuilt = 0;
-  for (int round = 0; round < rounds && !testing::Test::HasFatalFailure(); ++round) {
-    const bool was_rebuilt = store.capacity(fixed) != capacity;
-    const std::uint64_t before = store.committed().value;
+  int write_and_end(const Changes& changes, std::optional<Death> death) {
+    log_->in_flight = 0;
+    log_->done = 0;
+    ++writers_;
     const pid_t child = ::fork();
-    if (child == 0) { write_for_ever(path, random(), window); }
-    const auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds(20);
-    while (store.committed().value < before + 200 && std::chrono::steady_clock::now() < deadline &&
-           ::waitpid(child, nullptr, WNOHANG) == 0) {
-      std::this_thread::yield();
-    }
-    for (std::uint64_t spin = random() % 20000; spin > 0; --spin) { asm volatile(""); }  // any instant will do
-    ::kill(child, SIGKILL);
-    ::waitpid(child, nullptr, 0);
-    EXPECT_GE(store.committed().value, before + 200) << "round " << round << ": the writer did not come to write";
-    const bool rebuilt = store.capacity(fixed) != capacity;
-    if (!was_rebuilt) { window = next_window(window, rebuilt); }
-    not_rebuilt += rebuilt ? 0 : 1;
-    check_pairs(store);
+    if (child == 0) { make_changes(file_.path(), changes, *log_, death); }
+    int status = 0;
+    EXPECT_EQ(::waitpid(child, &status, 0), child);
+    return status;
   }
-  EXPECT_EQ(store.epoch(), static_cast<std::uint64_t>(rounds));
-  return not_rebuilt;
-}
 
-TEST(AKilledWriter, LeavesWholeTransactionsAndItsSuccessorGoesOn) {
-  constexpr int on_one_region = 10;
-  ImageFile file("kill");
-  std::mt19937_64 random(99);
-  constexpr int wanted = 20;
-  const int regions = effort(300, 10000) / on_one_region;
-  std::uint64_t window = 200;
-  int not_rebuilt = 0;
-  for (int region = 0; (region < regions || not_rebuilt < wanted) && region < regions + 1000 && !HasFailure();
-       ++region) {
-    not_rebuilt += kill_writers(file.path(), on_one_region, random, window);
+  /// A process that nothing of the region is mapped in finds the state before the change in flight, or after it.
+  void check(const Changes& changes) {
+    const std::uint64_t in_flight = log_->in_flight;
+    for (std::uint64_t n = 0; n + 1 < in_flight; ++n) { model_.apply(changes[n]); }
+    const Model then = in_flight == 0 ? model_ : model_.after(changes[in_flight - 1]);
+    const Told told = in_a_fresh_process(
+        [&](Told& tell) {
+          const Image image{pools_, kill_schema().stores[0].journal_bytes};
+          const Model* found = check_image(file_.path(), model_, then, image, tell.violations);
+          if (found == nullptr) { return; }
+          tell.found = true;
+          tell.committed = found->committed;
+          const auto region = Region::open(file_.path(), Access::ReadOnly).value();
+          const Store store = region.store("state").value();
+          tell.noted = store.capacity(fixed) != capacity ? 1 : 0;
+          if (store.epoch() != writers_) { tell.violations.emplace_back("not the epoch of its last writer"); }
+        },
+        Share::All);
+    ASSERT_TRUE(told.found && told.violations.empty())
+        << "change " << in_flight << ": " << (told.violations.empty() ? "" : told.violations.front());
+    if (log_->done == in_flight) { ASSERT_EQ(told.committed, then.committed) << "what was done is not there"; }
+    if (told.committed == then.committed) { model_ = then; }
+    rebuilt_ = told.noted != 0;
   }
-  EXPECT_GE(not_rebuilt, wanted) << "kills while the table was being rebuilt, last within " << window << " us";
-  RecordProperty("killed_while_rebuilding", not_rebuilt);
+
+  Count& count_;
+  std::mt19937_64& random_;
+  ImageFile file_{"kill"};
+  Log* log_ = nullptr;
+  Pools pools_{5};
+  Model model_;
+  bool rebuilt_ = false;
+  std::uint64_t writers_ = 0;
+};
+
+TEST(AKilledWriter, LeavesTheStateBeforeOrAfterTheChangeInFlightAndItsSuccessorGoesOn) {
+  constexpr int on_one_region = 10;
+  constexpr int rebuilds_wanted = 20;
+  const int kills = effort(300, 10000);
+  std::mt19937_64 random(99);
+  KilledWriters::Count count;
+  for (int region = 0; (count.kills < kills || count.in_a_rebuild < rebuilds_wanted) && region < kills + 1000;
+       ++region) {
+    KilledWriters writers(count, random);
+    for (int n = 0; n < on_one_region && !testing::Test::HasFailure(); ++n) { writers.kill_one(); }
+    if (testing::Test::HasFailure()) { return; }
+    writers.let_one_end();
+  }
+  EXPECT_GE(count.in_a_rebuild, rebuilds_wanted) << "within " << count.rebuild_window << " ns";
+  EXPECT_GE(count.in_a_change, count.kills / 2) << "within " << count.window << " ns";
+  std::printf("%d kills, %d of them within a change, %d within a rebuild\n", count.kills, count.in_a_change,
+              count.in_a_rebuild);
 }
 
 }  // namespace

@@ -80,13 +80,28 @@ void Prefixes::run(const Edits& edits) {
   run(edits, [&] { return write(*writer_, edits); });
 }
 
-void Prefixes::run(const Edits& edits, const std::function<Status()>& change) {
-  const Model before = model_;
-  model_ = before.after(edits);
-  points::on_store = [&] { freeze(before, model_, edits); };
-  const Status done = change();
+void Prefixes::run(const Edits& edits, const std::function<Status()>& change) { run_as({edits}, change); }
+
+void Prefixes::run_one_by_one(const Edits& edits, const std::function<Status()>& change) {
+  std::vector<Edits> commits;
+  for (const Edit& edit : edits) { commits.push_back({edit}); }
+  run_as(commits, change);
+}
+
+void Prefixes::run_as(const std::vector<Edits>& commits, const std::function<Status()>& change) {
+  no_region_in_children();
+  std::size_t done = 0;
+  Model before = model_;
+  model_ = before.after(commits[0]);
+  points::on_store = [&] {
+    if (freeze(before, model_, commits[done]) != model_.committed || done + 1 >= commits.size()) { return; }
+    before = model_;
+    model_ = before.after(commits[++done]);
+  };
+  const Status changed = change();
   points::on_store = nullptr;
-  if (!done) { violations.push_back(done.error().message); }
+  if (!changed) { violations.push_back(changed.error().message); }
+  if (done + 1 != commits.size() && violations.empty()) { violations.emplace_back("not as many commits as edits"); }
   if (violations.size() < violations_max) { check_image(path(), model_, model_, image(), violations); }
 }
 
@@ -133,20 +148,30 @@ void Prefixes::look_where_it_comes_round(const Model& found, std::uint64_t end_m
   }
 }
 
-void Prefixes::freeze(const Model& before, const Model& then, const Edits& edits) {
+std::optional<std::uint64_t> Prefixes::freeze(const Model& before, const Model& then, const Edits& edits) {
   ++stores_;
-  if (violations.size() > violations_max) { return; }
-  if (!points::at_guard && stores_ % options_.payload_step != 0) { return; }
+  if (violations.size() > violations_max) { return {}; }
+  if (!points::at_guard && stores_ % options_.payload_step != 0) { return {}; }
   ++images_;
   const Suspended suspended;
   const std::size_t known = violations.size();
-  if (const Model* found = check_image(path(), before, then, image(), violations)) {
-    look_where_it_comes_round(*found, then.end());
-    copy(path(), copy_.path());
-    if (options_.deep) { freeze_recovery(*found, edits); }
-    check_next_writer(copy_.path(), *found, edits, image(), violations, taking_over());
-  }
+  const Told told = in_a_fresh_process([&](Told& tell) { look(before, then, edits, tell); });
+  images_ += told.images;
+  violations.insert(violations.end(), told.violations.begin(), told.violations.end());
+  if (told.found) { look_where_it_comes_round(told.committed == then.committed ? then : before, then.end()); }
   if (violations.size() > known) { violations.back() += " (image " + std::to_string(images_) + ")"; }
+  return told.found ? std::optional(told.committed) : std::nullopt;
+}
+
+/// In the fresh process.
+void Prefixes::look(const Model& before, const Model& then, const Edits& edits, Told& tell) {
+  const Model* found = check_image(path(), before, then, image(), tell.violations);
+  if (found == nullptr) { return; }
+  tell.found = true;
+  tell.committed = found->committed;
+  copy(path(), copy_.path());
+  if (options_.deep) { freeze_recovery(*found, edits, tell); }
+  check_next_writer(copy_.path(), *found, edits, image(), tell.violations, taking_over());
 }
 
 std::function<void(bool)> Prefixes::taking_over() const {
@@ -159,18 +184,22 @@ std::function<void(bool)> Prefixes::taking_over() const {
 }
 
 /// The next writer dies while it takes over, after each of its stores; the one after it must not notice.
-void Prefixes::freeze_recovery(const Model& found, const Edits& edits) {
+void Prefixes::freeze_recovery(const Model& found, const Edits& edits, Told& tell) {
   auto region = Region::open(copy_.path(), Access::ReadWrite).value();
+  no_region_in_children();
   points::on_store = [&] {
     const Suspended suspended;
-    ++images_;
-    if (check_image(copy_.path(), found, found, image(), violations) == nullptr) { return; }
-    copy(copy_.path(), second_copy_.path());
-    check_next_writer(second_copy_.path(), found, edits, image(), violations);
+    ++tell.images;
+    const Told told = in_a_fresh_process([&](Told& then) {
+      if (check_image(copy_.path(), found, found, image(), then.violations) == nullptr) { return; }
+      copy(copy_.path(), second_copy_.path());
+      check_next_writer(second_copy_.path(), found, edits, image(), then.violations);
+    });
+    tell.violations.insert(tell.violations.end(), told.violations.begin(), told.violations.end());
   };
   const auto writer = region.store(region.schema().stores[0].name).value().become_writer(Term{999});
   points::on_store = nullptr;
-  if (!writer) { violations.push_back("dying writer: " + writer.error().message); }
+  if (!writer) { tell.violations.push_back("dying writer: " + writer.error().message); }
 }
 
 }  // namespace understudy::shm::crash

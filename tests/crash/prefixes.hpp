@@ -2,9 +2,9 @@
 #pragma once
 /// A writer of a store of any schema, frozen after every single store to shared memory. After each of them
 ///
-///   a fresh reader opens the file               check_image()
+///   a fresh process opens the file              check_image()
+///   ... and is the next writer of a copy of it  check_next_writer(); `deep`: which is frozen after each store itself
 ///   one that stands where the ring comes round  must be told that it was lapped, or get what was there
-///   a copy of the file gets its next writer     check_next_writer(); `deep`: which is frozen after each store itself
 ///
 /// Bulk payload (the words of a large value) may be thinned out: every `payload_step`th of its stores is looked at, and
 /// every other store always.
@@ -15,9 +15,10 @@
 #include <utility>
 #include <vector>
 
+#include "every_prefix.hpp"
 #include "image_check.hpp"
 #include "store_model.hpp"
-#include "store_points.hpp"
+#include "suspended.hpp"
 
 namespace understudy::shm::crash {
 
@@ -48,6 +49,8 @@ class Prefixes {
   /// Makes the edits with every store looked at; or has `change` make them.
   void run(const Edits& edits);
   void run(const Edits& edits, const std::function<Status()>& change);
+  /// The same of as many commits as there are edits, one after the other.
+  void run_one_by_one(const Edits& edits, const std::function<Status()>& change);
   /// The same without a look at what is in between.
   void skip(const Edits& edits);
   void skip(const Edits& edits, const std::function<Status()>& change);
@@ -59,9 +62,12 @@ class Prefixes {
   void copy(const std::string& from, const std::string& to) const;
 
  private:
-  void freeze(const Model& before, const Model& then, const Edits& edits);
+  void run_as(const std::vector<Edits>& commits, const std::function<Status()>& change);
+  /// The commit point that was found; nothing: none was looked for.
+  std::optional<std::uint64_t> freeze(const Model& before, const Model& then, const Edits& edits);
+  void look(const Model& before, const Model& then, const Edits& edits, Told& tell);
   [[nodiscard]] std::function<void(bool)> taking_over() const;
-  void freeze_recovery(const Model& found, const Edits& edits);
+  void freeze_recovery(const Model& found, const Edits& edits, Told& tell);
   void look_where_it_comes_round(const Model& found, std::uint64_t end_max);
 
   struct Standing {
@@ -87,29 +93,9 @@ class Prefixes {
   std::uint64_t not_yet_lapped_ = 0;
 };
 
-/// While an image is looked at its stores are nobody's, and the protocol is whole.
-class Suspended {
- public:
-  Suspended() = default;
-  ~Suspended() {
-    points::held_back = std::move(held_);
-    points::swap = std::move(swap_);
-    points::on_store = std::move(on_store_);
-  }
-  Suspended(const Suspended&) = delete;
-  Suspended& operator=(const Suspended&) = delete;
-
- private:
-  std::function<void()> on_store_ = std::exchange(points::on_store, nullptr);
-  points::Swap swap_ = std::exchange(points::swap, {});
-  std::vector<std::pair<std::uint64_t*, std::uint64_t>> held_ = std::exchange(points::held_back, {});
-};
-
 /// So much of a workload, or every how manieth store of payload, ordinarily and in the long run.
 inline std::uint64_t amount(std::uint64_t ordinary, std::uint64_t full) {
   return std::getenv("UNDERSTUDY_FULL") != nullptr ? full : ordinary;
 }
-
-inline std::string first_of(const Violations& violations) { return violations.empty() ? "" : violations.front(); }
 
 }  // namespace understudy::shm::crash

@@ -130,20 +130,24 @@ void check_journal(const Store& store, const Model& found, std::uint64_t end_max
 
 }  // namespace
 
-Model Model::after(const Edits& edits) const {
-  Model next = *this;
+void Model::apply(const Edits& edits) {
   for (const Edit& edit : edits) {
-    ++next.committed;
-    const std::uint64_t begin = next.end();
+    ++committed;
+    const std::uint64_t begin = end();
     const std::size_t bytes = layout::entry_bytes(edit.key.size(), edit.value ? edit.value->size() : 0);
-    next.log.push_back({digest_of(edit.table, edit.key, edit.value), begin, begin + bytes});
+    log.push_back({digest_of(edit.table, edit.key, edit.value), begin, begin + bytes});
     if (edit.value) {
-      next.tables[edit.table][edit.key] = *edit.value;
+      tables[edit.table][edit.key] = *edit.value;
     } else {
-      next.tables[edit.table].erase(edit.key);
-      next.purged = next.committed;
+      tables[edit.table].erase(edit.key);
+      purged = committed;
     }
   }
+}
+
+Model Model::after(const Edits& edits) const {
+  Model next = *this;
+  next.apply(edits);
   return next;
 }
 

@@ -44,6 +44,7 @@ struct Model {
   std::vector<JournalLine> log;  ///< of the changes 1 to `committed`, of one journal that began at 0
 
   [[nodiscard]] std::uint64_t end() const { return log.empty() ? 0 : log.back().end; }
+  void apply(const Edits& edits);
   [[nodiscard]] Model after(const Edits& edits) const;
 };
 
