@@ -8,12 +8,7 @@
 /// hold a copy above `committed`: at most one transaction of 64 changes, or one group of a mirror (191, received.hpp),
 /// or a checkpoint's pages, which half of the ring bounds; whatever the size of the tables. Taking those back can be
 /// repeated any number of times; a death in here leaves the same work to the next one.
-#include <fcntl.h>
-#include <unistd.h>
-
 #include <algorithm>
-#include <cerrno>
-#include <cstring>
 
 #include "table_writing.hpp"
 #include "writer.hpp"
@@ -54,45 +49,6 @@ bool for_unfinished(const Journal& journal, EntryBuffer& entry, Unfinished of, c
 }
 
 }  // namespace
-
-namespace {
-
-Error no_lock(const Region_impl& region, std::size_t store_index, const std::string& why) {
-  return failure("store \"" + region.schema.stores[store_index].name + "\" of " + region.path + " " + why,
-                 Errc::Refused);
-}
-
-/// Memory of a kind that knows no locks: (term, epoch) alone tells its writers apart.
-bool has_no_locks(int error) { return error == EINVAL || error == EOPNOTSUPP || error == ENOSYS; }
-
-}  // namespace
-
-Result<WriterLock> WriterLock::take(const Region_impl& region, std::size_t store_index) {
-  const int fd = region.mapping->open_again();
-  if (fd < 0) {
-    return no_lock(region, store_index,
-                   std::string("has a lock for its one writer, which cannot be asked for (/proc/self/fd): ") +
-                       std::strerror(errno));
-  }
-  struct flock lock {};
-  lock.l_type = F_WRLCK;
-  lock.l_whence = SEEK_SET;
-  lock.l_start = static_cast<off_t>(store_index);
-  lock.l_len = 1;
-  if (::fcntl(fd, F_OFD_SETLK, &lock) == 0) { return WriterLock(fd); }
-  const int error = errno;
-  ::close(fd);
-  if (error == EAGAIN || error == EACCES) {
-    return no_lock(region, store_index, "is being written by another process or object");
-  }
-  if (has_no_locks(error)) { return WriterLock(); }
-  return no_lock(region, store_index,
-                 std::string("has a lock for its one writer, which cannot be had: ") + std::strerror(error));
-}
-
-WriterLock::~WriterLock() {
-  if (fd_ >= 0) { ::close(fd_); }
-}
 
 Result<StoreWriter> Store::become_writer(Term term) const {
   if (impl_->region->access != Access::ReadWrite) { return open_for_reading_only(*impl_->region); }

@@ -12,7 +12,11 @@
 /// one StoreWriter writes, in this process, in another, or on the other side of an ivshmem BAR.
 /// Nothing in here waits for another party, but for one bounded courtesy: a writer that laps its sender again and again
 /// is asked to wait for it (JournalReader::throttle_writer). Nothing in here may be called from a signal handler.
-/// What says "agent only" is for those who copy regions between places; an application has no use for it.
+/// fork(): the child may read, by the objects that it has or by new ones. A writer stays the parent's: each of the
+/// child's calls that would write is Refused, and its destructor changes nothing. The child may become the writer
+/// itself once its parent is not any more. (A child of a bare clone() or _Fork() is not noticed: it must write nothing,
+/// and keeps the store's lock until it ends or becomes another program.) What says "agent only" is for those who copy
+/// regions between places; an application has no use for it.
 
 #include <cstddef>
 #include <cstdint>
