@@ -75,6 +75,13 @@ Status Store::can_become_writer(Term term) const {
   return impl_->check_writable(term.value);
 }
 
+Status Store::can_be_served_under(Term term) const {
+  if (syncing()) {
+    return failure("store \"" + schema().name + "\" is marked as a copy that is not whole", Errc::Refused);
+  }
+  return impl_->check_writable(term.value);
+}
+
 StoreWriter::Impl::Impl(Store of, WriterLock held)
     : store(std::move(of)),
       control(*store.impl_->control),

@@ -206,6 +206,9 @@ class Store {
   Result<StoreWriter> become_writer(Term term) const;
   /// Would become_writer() be refused now, and why? Changes nothing: for who wants several stores or none.
   [[nodiscard]] Status can_become_writer(Term term) const;
+  /// Would what the store holds let anybody become its writer under `term`? Asked of the bytes alone, also by a reader:
+  /// not who has the lock now. Refused: it is syncing, or `term` is below the store's. Damaged: as become_writer().
+  [[nodiscard]] Status can_be_served_under(Term term) const;
 
  private:
   friend class Region;
