@@ -8,7 +8,8 @@
  * The meaning of each function is that of its C++ twin in understudy/shm/region.hpp and understudy/app/.
  *
  * Errors: a function that can fail returns an understudy_status; understudy_last_error() then has one sentence for a
- * person. Handles that a failed call should have made are set to NULL. NULL may be closed.
+ * person. Handles that a failed call should have made are set to NULL. NULL may be closed. A path or a name that is
+ * NULL is BAD_INPUT.
  * Threads: a handle is used by one thread at a time, different handles by different threads. The text of the last
  * error belongs to the thread. Nothing may be called from a signal handler.
  * fork(): the child may read, by the handles that it has or by new ones. A writer stays the parent's: each of the
