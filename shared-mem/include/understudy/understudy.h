@@ -26,7 +26,7 @@
  * In C++ and not here, since only agents, who copy regions between places, use it:
  *   Store::set_mirrored  Store::throttle_writer  Store::release_writer  JournalReader::throttle_writer
  *   StoreWriter::apply  StoreWriter::begin_sync  StoreWriter::apply_snapshot_record  StoreWriter::end_sync
- *   StoreWriter::extend_history  whole_entries  region_offset
+ *   StoreWriter::extend_history  Store::can_be_served_under  whole_entries  region_offset
  */
 #ifndef UNDERSTUDY_UNDERSTUDY_H
 #define UNDERSTUDY_UNDERSTUDY_H

@@ -109,6 +109,19 @@ understudy_status understudy_store_get_blobs(const understudy_store* store, uint
   return got ? UNDERSTUDY_OK : told(got.error());
 }
 
+understudy_status understudy_store_read_together(const understudy_store* store, understudy_read read, void* context,
+                                                 int tries, uint64_t* at) {
+  understudy_status said = UNDERSTUDY_OK;
+  const auto read_once = [&]() -> us::Status {
+    said = read(context);
+    return said == UNDERSTUDY_OK ? us::Status{} : us::failure(understudy_last_error());
+  };
+  const auto together = store->store.read_together(read_once, tries);
+  // What the caller's own function said is said as it was; its text may be the caller's business.
+  const bool is_readers = !together && together.error().code == us::Errc::Failed && said != UNDERSTUDY_OK;
+  return is_readers ? said : told_with(together, at);
+}
+
 understudy_status understudy_store_scan(const understudy_store* store, uint32_t table, uint64_t after,
                                         understudy_visit visit, void* context) {
   return understudy_store_scan_between(store, table, after, visit, nullptr, context);
