@@ -75,7 +75,9 @@ std::string Sessions::do_request(const Request& request) {
                            std::to_string(session_capacity_));
   }
   if (request.command == Command::Login) { return login(request); }
-  const auto value = find(request.session);
+  const auto found = find(request.session);
+  if (!found) { return error(request, "failed", found.error().message); }
+  const auto& value = *found;
   if (!value && request.command == Command::Logout) { return ok(request, ""); }
   if (!value) { return error(request, "no-session", "there is no session " + session_text(request.session)); }
   if (value->client != request.client) {
@@ -115,7 +117,9 @@ std::optional<std::string> Sessions::answer_again(const Request& request, const 
 
 std::string Sessions::login(const Request& request) {
   const auto session = session_id(request.client, request.number);
-  if (const auto value = find(session)) {
+  const auto found = find(session);
+  if (!found) { return error(request, "failed", found.error().message); }
+  if (const auto& value = *found) {
     if (value->client == request.client && value->login_number == request.number && user_of(*value) == request.user) {
       return ok(request, session_text(session));
     }
@@ -177,12 +181,14 @@ std::string Sessions::fetch(const Request& request, const SessionValue& value) {
   return ok(request, hex(blob));
 }
 
-std::optional<SessionValue> Sessions::find(std::uint64_t session) const {
+/// Only NotFound means that there is none: whoever takes another error for it writes a new session over the old one.
+us::Result<std::optional<SessionValue>> Sessions::find(std::uint64_t session) const {
   const SessionKey key{session};
   SessionValue value{};
   const auto got = store_.get(sessions_table, as_bytes_of(key), std::as_writable_bytes(std::span(&value, 1)));
-  if (!got) { return std::nullopt; }
-  return value;
+  if (got) { return std::optional(value); }
+  if (got.error().code == us::Errc::NotFound) { return std::optional<SessionValue>(); }
+  return got.error();
 }
 
 us::Status Sessions::write_session(std::uint64_t session, const SessionValue& value) {

@@ -47,7 +47,7 @@ class Sessions {
   std::string fetch(const Request& request, const SessionValue& value);
   std::optional<std::string> answer_again(const Request& request, const SessionValue& value) const;
 
-  std::optional<SessionValue> find(std::uint64_t session) const;
+  understudy::Result<std::optional<SessionValue>> find(std::uint64_t session) const;
   understudy::Status write_session(std::uint64_t session, const SessionValue& value);
   understudy::Status write_blob(const Request& request, const SessionValue& value, std::uint32_t old_bytes);
   understudy::Status remove(const Request& request, const SessionValue& value);

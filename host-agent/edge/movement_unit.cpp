@@ -38,7 +38,7 @@ void MovementUnit::perform(Step step, Term term, std::function<void(Status)> don
       freeze(std::move(done));
       return;
     case Step::Finish:
-      done(transfer_->finish(final_));
+      done(transfer_->finish(term, final_));
       return;
     case Step::Commit:
       commit(term, std::move(done));

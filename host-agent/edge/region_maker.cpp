@@ -9,12 +9,12 @@
 #include <cerrno>
 #include <cstring>
 #include <deque>
-#include <filesystem>
 #include <map>
 #include <mutex>
 #include <thread>
 
 #include "understudy/common/log.hpp"
+#include "understudy/shm/unfinished.hpp"
 
 namespace understudy::host {
 
@@ -158,12 +158,16 @@ void RegionMaker::let_go(std::optional<shm::Region> region) {
 }
 
 void RegionMaker::remove_left_behind(const std::string& folder, const std::string& prefix) {
-  std::error_code ignored;
-  for (const auto& found : std::filesystem::directory_iterator(folder, ignored)) {
-    const auto name = found.path().filename().string();
-    if (!name.starts_with(prefix) || name.find(".new.") == std::string::npos) { continue; }
-    log::warn("{} was not finished by a former daemon: its memory is given back", found.path().string());
-    close_beside(unlink_keeping_memory(found.path().string()));
+  const auto is_ours = [&](const std::string& name) { return name.starts_with(prefix); };
+  for (const auto& left : shm::unlink_unfinished(folder, is_ours)) {
+    if (left.memory < 0) {
+      log::warn(
+          "{} looks like what a former daemon has not finished, and stays: {}; remove it by hand if it is nobody's",
+          left.path, left.why_it_stays);
+      continue;
+    }
+    log::warn("{} was not finished by a former daemon: its memory is given back", left.path);
+    close_beside(left.memory);
   }
 }
 

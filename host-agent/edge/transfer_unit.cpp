@@ -235,13 +235,27 @@ Status TransferUnit::check_final(const FinalSequences& final) {
   return {};
 }
 
-Status TransferUnit::finish(const FinalSequences& final) {
+/// Once the guest is dead nobody but this host can serve the role: what keeps it from writing the region is found out
+/// before. The guest, which can have written any bytes, serves on then.
+Status TransferUnit::check_writable(Term term) const {
+  for (const auto& described : region_->schema().stores) {
+    const auto store = region_->store(described.name);
+    if (!store) { return store.error(); }
+    if (auto done = store->can_be_served_under(term); !done) {
+      return failure("this host could not write the mirror's region: " + done.error().message, done.error().code);
+    }
+  }
+  return {};
+}
+
+Status TransferUnit::finish(Term term, const FinalSequences& final) {
   following_.reset();
   follow_timer_.cancel();
   // To install all of it now would keep the role waiting: it goes on in its mirror, and is moved another time.
   if (!whole_) { return failure("this host's kernel does not have all of the mirror's state yet", Errc::Refused); }
   if (auto done = catch_up(); !done) { return done; }
   if (auto checked = check_final(final); !checked) { return checked; }
+  if (auto checked = check_writable(term); !checked) { return checked; }
   const auto& report = installer_->report();
   if (report.refused != 0) {
     callbacks_.on_alarm("the host's kernel refused " + std::to_string(report.refused) + " records of role " +

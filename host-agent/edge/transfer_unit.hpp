@@ -39,8 +39,9 @@ class TransferUnit {
   TransferUnit& operator=(const TransferUnit&) = delete;
 
   void prepare(std::function<void(Status)> done);
-  /// `final`: what this host's copy must reach; empty: the guest was frozen before it could tell.
-  Status finish(const FinalSequences& final = {});
+  /// `term`: what the host will write the region under, which must be possible. `final`: what this host's copy must
+  /// reach; empty: the guest was frozen before it could tell.
+  Status finish(Term term, const FinalSequences& final = {});
   /// Host becomes the writer, application active, gate open, announced.
   void take_over(Term term, std::function<void(Status)> done);
   void discard(std::function<void(Status)> done);
@@ -64,6 +65,7 @@ class TransferUnit {
   Status begin_anew();
   Status catch_up();
   Status check_final(const FinalSequences& final);
+  [[nodiscard]] Status check_writable(Term term) const;
   void follow();
   void tell_once(const std::string& cause);
   Status speak();

@@ -41,6 +41,7 @@ class Descriptor {
   }
   ~Descriptor();
   [[nodiscard]] int get() const { return fd_; }
+  [[nodiscard]] int release() { return std::exchange(fd_, -1); }  ///< the caller's to close from now on
 
  private:
   int fd_;

@@ -7,7 +7,8 @@
 /// Invariants
 ///  - A name leads to a whole region, at every instant.
 ///  - An unfinished file is locked (flock) while its maker lives, and left alone by everybody else. What a killed one
-///    has left is not locked: whoever makes the same region next gives its memory back.
+///    has left is not locked: whoever makes the same region next gives its memory back (unfinished.hpp). Nothing else
+///    is removed, neither what has another name nor a whole region.
 ///  - Under Existing::Stays a name that leads to something is never made to lead elsewhere.
 
 #include <cstdint>

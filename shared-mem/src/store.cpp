@@ -181,6 +181,20 @@ Store::Impl::Blob Store::Impl::read_slot(TableIndex table, const Table& walked, 
   return found;
 }
 
+Result<Sequence> Store::read_together(const std::function<Status()>& read, int tries) const {
+  for (; tries > 0; --tries) {
+    const std::uint64_t before = impl_->committed();
+    if (syncing()) { return failure("store \"" + schema().name + "\" is not synced", Errc::Refused); }
+    const Status done = read();
+    words::fence_acquire();
+    if (impl_->committed() != before || syncing()) { continue; }
+    if (!done) { return done.error(); }
+    return Sequence{before};
+  }
+  return failure("something was committed in store \"" + schema().name + "\" each time that it was read",
+                 Errc::Expired);
+}
+
 Status Store::scan(TableIndex table, Sequence after, const std::function<bool(const Record&)>& visit,
                    const std::function<bool()>& between) const {
   if (table >= impl_->tables.size()) { return no_table(table); }

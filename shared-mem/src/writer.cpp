@@ -57,6 +57,12 @@ Status StoreWriter::rollback() {
 }
 
 Error StoreWriter::Impl::not_ours() const {
+  if (generation != process_generation) {
+    return failure("store \"" + store.schema().name +
+                       "\" is written by the process that this one was forked from: a forked child may read it, and "
+                       "write only once it has become the writer itself",
+                   Errc::Refused);
+  }
   return failure("store \"" + store.schema().name + "\" has another writer by now (term " +
                      std::to_string(words::load(&control.writer.term)) + ", epoch " +
                      std::to_string(words::load(&control.writer.epoch)) + ")",

@@ -21,27 +21,9 @@
 #include "put_run.hpp"
 #include "received.hpp"
 #include "region_impl.hpp"
+#include "writer_lock.hpp"
 
 namespace understudy::shm {
-
-/// A file descriptor with an OFD write lock; the lock lives as long as this object.
-class WriterLock {
- public:
-  /// Refused: somebody else in this kernel holds it, or it could not be asked for. Memory that has no locks is no
-  /// reason to stop.
-  static Result<WriterLock> take(const Region_impl& region, std::size_t store_index);
-  WriterLock() = default;
-  WriterLock(WriterLock&& other) noexcept : fd_(std::exchange(other.fd_, -1)) {}
-  WriterLock& operator=(WriterLock&& other) noexcept {
-    std::swap(fd_, other.fd_);
-    return *this;
-  }
-  ~WriterLock();
-
- private:
-  explicit WriterLock(int fd) : fd_(fd) {}
-  int fd_ = -1;
-};
 
 /// One change on its way into journal and table. The bytes belong to the caller.
 struct Change {
@@ -84,6 +66,7 @@ struct StoreWriter::Impl {
   std::array<Put, layout::tables_max> put_of{};  ///< what puts into each table of small records, or null
   std::uint64_t term = 0;
   std::uint64_t epoch = 0;
+  const std::uint64_t generation = process_generation;  ///< of the process that became the writer
 
   // What the region holds; this writer is the only one to change it.
   std::uint64_t committed = 0;
@@ -151,7 +134,8 @@ struct StoreWriter::Impl {
   [[nodiscard]] Status check_ours() const { return still_ours() ? Status() : Status(not_ours()); }
   [[gnu::cold, nodiscard]] Error not_ours() const;
   [[gnu::always_inline, nodiscard]] bool still_ours() const {
-    return words::load_acquire(&control.writer.epoch) == epoch && words::load(&control.writer.term) == term;
+    return words::load_acquire(&control.writer.epoch) == epoch && words::load(&control.writer.term) == term &&
+           generation == process_generation;
   }
   [[nodiscard]] bool can_change(TableIndex table, Bytes key, Bytes value, std::uint8_t op) const;
   // Messages are made out of line.

@@ -261,6 +261,7 @@ Result<Lifecycle> Lifecycle::from_environment(const Embedded& embedded) {
   impl->region_path = variable("UNDERSTUDY_REGION").value_or("");
   if (impl->agent_path.empty()) {
     if (impl->region_path.empty()) { impl->region_path = embedded.region_path; }
+    if (impl->region_path.empty()) { return failure("without an agent the region needs a path", Errc::BadInput); }
     auto own = embedded;
     own.store.name = impl->store;
     if (auto prepared = prepare_embedded(impl->region_path, own); !prepared) { return prepared.error(); }

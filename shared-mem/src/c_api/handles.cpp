@@ -25,6 +25,11 @@ understudy_status told_with(const Result<Sequence>& result, std::uint64_t* seque
   return UNDERSTUDY_OK;
 }
 
+Result<std::string> text_of(const char* passed, const char* what) {
+  if (passed == nullptr) { return failure(std::string(what) + " is NULL", Errc::BadInput); }
+  return std::string(passed);
+}
+
 const shm::TableSchema* table_of(const shm::Store& store, std::uint32_t table) {
   const auto& tables = store.schema().tables;
   return table < tables.size() ? &tables[table] : nullptr;

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
-/// What the handles of the C API are, and how a Result becomes a status. The only exception that can arise is that
-/// memory is used up; nothing in a C program catches it, so it ends the process.
+/// What the handles of the C API are, and how a Result becomes a status. A text that is NULL is refused before it
+/// becomes a std::string (text_of). The only exception that can arise then is that memory is used up; nothing in a C
+/// program catches it, so it ends the process.
 
 #include <memory>
 #include <optional>
@@ -64,6 +65,9 @@ understudy_status told(const Error& error);
 inline understudy_status told(const Status& status) { return status ? UNDERSTUDY_OK : told(status.error()); }
 /// `sequence` may be NULL.
 understudy_status told_with(const Result<Sequence>& result, std::uint64_t* sequence);
+
+/// What a caller has passed as `what`. BadInput: NULL.
+Result<std::string> text_of(const char* passed, const char* what);
 
 /// A new handle of what `result` holds; NULL and the status of its error otherwise.
 template <class Handle, class Value>

@@ -20,6 +20,8 @@ understudy_duty duty_of(us::app::Duty duty) {
   return UNDERSTUDY_STOPPING;
 }
 
+const char* reason_of(const char* reason) { return reason != nullptr ? reason : "no reason was given"; }
+
 }  // namespace
 
 const char* understudy_duty_name(understudy_duty duty) {
@@ -34,8 +36,9 @@ understudy_status understudy_lifecycle_open(const char* path, const understudy_s
   *lifecycle = nullptr;
   auto store = us::c_api::schema_of(schema);
   if (!store) { return us::c_api::told(store.error()); }
-  return us::c_api::handed_out(us::app::Lifecycle::from_environment({path, std::move(store).value(), size_bytes}),
-                               lifecycle);
+  return us::c_api::handed_out(
+      us::app::Lifecycle::from_environment({path != nullptr ? path : "", std::move(store).value(), size_bytes}),
+      lifecycle);
 }
 
 void understudy_lifecycle_close(understudy_lifecycle* lifecycle) { delete lifecycle; }
@@ -95,12 +98,12 @@ void understudy_lifecycle_active(understudy_lifecycle* lifecycle, uint64_t term)
 }
 void understudy_lifecycle_quiesced(understudy_lifecycle* lifecycle) { lifecycle->lifecycle.quiesced(); }
 void understudy_lifecycle_lost_writer(understudy_lifecycle* lifecycle, const char* reason) {
-  lifecycle->lifecycle.lost_writer(reason);
+  lifecycle->lifecycle.lost_writer(reason_of(reason));
 }
 void understudy_lifecycle_failed(understudy_lifecycle* lifecycle, const char* reason) {
-  lifecycle->lifecycle.failed(reason);
+  lifecycle->lifecycle.failed(reason_of(reason));
 }
 void understudy_lifecycle_unfit(understudy_lifecycle* lifecycle, const char* reason) {
-  lifecycle->lifecycle.unfit(reason);
+  lifecycle->lifecycle.unfit(reason_of(reason));
 }
 void understudy_lifecycle_fit(understudy_lifecycle* lifecycle) { lifecycle->lifecycle.fit(); }

@@ -45,11 +45,13 @@ understudy_region_state state_of(shm::RegionState state) {
   return UNDERSTUDY_REGION_UNREADABLE;
 }
 
-/// `make(size, schema)` makes a region; 0 bytes: as many as it needs.
+/// `make(path, size, schema)` makes a region; 0 bytes: as many as it needs.
 template <class Make>
-understudy_status made(uint64_t size_bytes, const understudy_store_schema* stores, size_t store_count,
+understudy_status made(const char* path, uint64_t size_bytes, const understudy_store_schema* stores, size_t store_count,
                        understudy_region** region, const Make& make) {
   *region = nullptr;
+  const auto name = us::c_api::text_of(path, "the new region's path");
+  if (!name) { return told(name.error()); }
   const auto schema = us::c_api::schema_of(stores, store_count);
   if (!schema) { return told(schema.error()); }
   if (size_bytes == 0) {
@@ -57,7 +59,7 @@ understudy_status made(uint64_t size_bytes, const understudy_store_schema* store
     if (!needed) { return told(needed.error()); }
     size_bytes = needed.value();
   }
-  return handed_out(make(size_bytes, *schema), region);
+  return handed_out(make(*name, size_bytes, *schema), region);
 }
 
 }  // namespace
@@ -88,17 +90,19 @@ understudy_status understudy_region_create(const char* path, uint64_t size_bytes
 understudy_status understudy_region_create_at(const char* path, uint64_t size_bytes, uint64_t offset,
                                               const understudy_store_schema* stores, size_t store_count,
                                               understudy_region** region) {
-  return made(size_bytes, stores, store_count, region, [&](std::uint64_t bytes, const shm::RegionSchema& schema) {
-    return shm::Region::create(path, bytes, schema, offset);
-  });
+  return made(path, size_bytes, stores, store_count, region,
+              [&](const std::string& name, std::uint64_t bytes, const shm::RegionSchema& schema) {
+                return shm::Region::create(name, bytes, schema, offset);
+              });
 }
 
 understudy_status understudy_region_create_new(const char* path, uint64_t size_bytes, uint64_t offset,
                                                const understudy_store_schema* stores, size_t store_count,
                                                understudy_region** region) {
-  return made(size_bytes, stores, store_count, region, [&](std::uint64_t bytes, const shm::RegionSchema& schema) {
-    return shm::Region::create_new(path, bytes, schema, offset);
-  });
+  return made(path, size_bytes, stores, store_count, region,
+              [&](const std::string& name, std::uint64_t bytes, const shm::RegionSchema& schema) {
+                return shm::Region::create_new(name, bytes, schema, offset);
+              });
 }
 
 understudy_status understudy_region_format_fd(int fd, uint64_t size_bytes, uint64_t offset,

@@ -16,6 +16,11 @@ bool visited(understudy_visit visit, void* context, const shm::Store::Record& re
   return visit(context, record.key.data(), record.value.data(), record.value.size(), record.sequence.value) != 0;
 }
 
+us::Result<shm::TableIndex> table_named(const understudy_store* store, const char* name) {
+  const auto wanted = text_of(name, "the table's name");
+  return wanted ? store->store.table(*wanted) : us::Result<shm::TableIndex>(wanted.error());
+}
+
 understudy_mirrored answer_of(us::app::CommitMirrored::Answer answer) {
   using Answer = us::app::CommitMirrored::Answer;
   switch (answer) {
@@ -34,7 +39,9 @@ understudy_mirrored answer_of(us::app::CommitMirrored::Answer answer) {
 }  // namespace
 
 understudy_status understudy_store_open(const understudy_region* region, const char* name, understudy_store** store) {
-  return us::c_api::handed_out(region->region.store(name), store);
+  *store = nullptr;
+  const auto wanted = text_of(name, "the store's name");
+  return wanted ? us::c_api::handed_out(region->region.store(*wanted), store) : told(wanted.error());
 }
 
 void understudy_store_close(understudy_store* store) { delete store; }
@@ -46,14 +53,14 @@ const understudy_store_schema* understudy_store_schema_of(const understudy_store
 }
 
 understudy_status understudy_store_table(const understudy_store* store, const char* name, uint32_t* table) {
-  const auto found = store->store.table(name);
+  const auto found = table_named(store, name);
   if (found) { *table = found.value(); }
   return found ? UNDERSTUDY_OK : told(found.error());
 }
 
 understudy_status understudy_store_table_sized(const understudy_store* store, const char* name, uint32_t key_bytes,
                                                uint32_t value_bytes, uint32_t* table) {
-  const auto found = store->store.table(name);
+  const auto found = table_named(store, name);
   if (!found) { return told(found.error()); }
   const auto& schema = store->store.schema().tables[found.value()];
   if (schema.key_bytes != key_bytes || schema.value_bytes != value_bytes) {
@@ -100,6 +107,19 @@ understudy_status understudy_store_get_blobs(const understudy_store* store, uint
   const auto got = store->store.get_blobs(table, bytes(keys, count * schema->key_bytes),
                                           bytes(values, count * schema->value_bytes), {lengths, count});
   return got ? UNDERSTUDY_OK : told(got.error());
+}
+
+understudy_status understudy_store_read_together(const understudy_store* store, understudy_read read, void* context,
+                                                 int tries, uint64_t* at) {
+  understudy_status said = UNDERSTUDY_OK;
+  const auto read_once = [&]() -> us::Status {
+    said = read(context);
+    return said == UNDERSTUDY_OK ? us::Status{} : us::failure(understudy_last_error());
+  };
+  const auto together = store->store.read_together(read_once, tries);
+  // What the caller's own function said is said as it was; its text may be the caller's business.
+  const bool is_readers = !together && together.error().code == us::Errc::Failed && said != UNDERSTUDY_OK;
+  return is_readers ? said : told_with(together, at);
 }
 
 understudy_status understudy_store_scan(const understudy_store* store, uint32_t table, uint64_t after,

@@ -15,6 +15,7 @@
 #include "support/eventually.hpp"
 #include "understudy/net/collector.hpp"
 #include "understudy/shm/layout.hpp"
+#include "unit/shared-mem/raw_region.hpp"
 
 namespace understudy::host {
 namespace {
@@ -35,6 +36,15 @@ class TransferTest : public StandbyBench {
 
   void use(std::vector<std::string> command) {
     spec_ = role_with(std::move(command));
+    transfer_ = std::make_unique<TransferUnit>(io_, config_, *network_, spec_, alarms());
+  }
+  /// The role's region has the store "state" too, with a table of so many records.
+  void use_store_of_an_application(std::uint64_t room) {
+    spec_.application.store = "state";
+    spec_.application.journal_bytes = 64 * 1024;
+    spec_.application.tables = {{"things", 8, 8, room}};
+    spec_.region_bytes = shm::Region::size_needed(place::region_schema(spec_)).value();
+    ASSERT_OK(shm::Region::create(region_path(), spec_.region_bytes, place::region_schema(spec_)));
     transfer_ = std::make_unique<TransferUnit>(io_, config_, *network_, spec_, alarms());
   }
   place::RolePlaceCallbacks alarms() {
@@ -119,7 +129,7 @@ TEST_F(TransferTest, TheRegionOfAnNvdimmIsTakenFromBehindItsInfoBlock) {
   std::ifstream file("/proc/" + std::to_string(application()) + "/environ");
   const std::string environment((std::istreambuf_iterator<char>(file)), {});
   EXPECT_NE(environment.find("UNDERSTUDY_REGION_OFFSET=2097152"), std::string::npos);
-  ASSERT_OK(transfer_->finish());
+  ASSERT_OK(transfer_->finish(Term{3}));
   ASSERT_OK(outcome([&](auto done) { transfer_->take_over(Term{3}, done); }));
   const auto region =
       shm::Region::open(region_path(), shm::Access::ReadOnly, spec_.region_bytes, shm::nvdimm_info_bytes);
@@ -151,14 +161,9 @@ TEST_F(TransferTest, ARegionWithAnotherSchemaIsNeitherPreloadedNorServed) {
 
 TEST_F(TransferTest, AFullTableOfAServedRoleIsAnAlarmUntilItHasRoom) {
   constexpr std::uint64_t room = 4;
-  spec_.application.store = "state";
-  spec_.application.journal_bytes = 64 * 1024;
-  spec_.application.tables = {{"things", 8, 8, room}};
-  spec_.region_bytes = shm::Region::size_needed(place::region_schema(spec_)).value();
-  ASSERT_OK(shm::Region::create(region_path(), spec_.region_bytes, place::region_schema(spec_)));
-  transfer_ = std::make_unique<TransferUnit>(io_, config_, *network_, spec_, alarms());
+  ASSERT_NO_FATAL_FAILURE(use_store_of_an_application(room));
   ASSERT_OK(outcome([&](auto done) { transfer_->prepare(done); }));
-  ASSERT_OK(transfer_->finish());
+  ASSERT_OK(transfer_->finish(Term{3}));
   ASSERT_OK(outcome([&](auto done) { transfer_->take_over(Term{3}, done); }));
 
   auto region = shm::Region::open(region_path(), shm::Access::ReadWrite, spec_.region_bytes);
@@ -188,7 +193,7 @@ TEST_F(TransferTest, AnApplicationThatEndedAfterItWasPreparedIsStartedAgainByThe
   ASSERT_GT(first, 0);
   ASSERT_EQ(::kill(first, SIGKILL), 0);
   ASSERT_TRUE(run_until([&] { return exits_ == 1; }));
-  ASSERT_OK(transfer_->finish());
+  ASSERT_OK(transfer_->finish(Term{3}));
   ASSERT_OK(outcome([&](auto done) { transfer_->take_over(Term{3}, done); }));
   EXPECT_GT(application(), 0);
   EXPECT_NE(application(), first);
@@ -278,7 +283,7 @@ TEST_F(FollowedMirrorTest, WhatWasErasedWhileNobodyFollowedIsGoneHereToo) {
   erase(9);
   lap(11);
   EXPECT_TRUE(run_until([&] { return neighbors() == std::set{10, 11}; }));
-  ASSERT_OK(transfer_->finish());
+  ASSERT_OK(transfer_->finish(Term{3}));
   EXPECT_EQ(neighbors(), (std::set{10, 11}));
   EXPECT_TRUE(outcome([&](auto done) { transfer_->discard(done); }).ok());
 }
@@ -303,7 +308,7 @@ TEST_F(FollowedMirrorTest, AHostThatWasLappedAtTheEndIsNotServedFrom) {
   put(10);
   ASSERT_TRUE(run_until([&] { return neighbors() == std::set{10}; }));
   lap(11);
-  EXPECT_FALSE(transfer_->finish().ok());
+  EXPECT_FALSE(transfer_->finish(Term{3}).ok());
   EXPECT_TRUE(outcome([&](auto done) { transfer_->discard(done); }).ok());
 }
 
@@ -312,8 +317,8 @@ TEST_F(FollowedMirrorTest, NorOneThatCouldNotTakeAChunk) {
   put(11);
   ASSERT_TRUE(run_until([&] { return neighbors() == std::set{11}; }));
   damage_entry(put(12), neighbor(12));
-  EXPECT_FALSE(transfer_->finish().ok());
-  EXPECT_FALSE(transfer_->finish().ok()) << "it stays so";
+  EXPECT_FALSE(transfer_->finish(Term{3}).ok());
+  EXPECT_FALSE(transfer_->finish(Term{3}).ok()) << "it stays so";
   EXPECT_TRUE(outcome([&](auto done) { transfer_->discard(done); }).ok());
 }
 
@@ -325,8 +330,34 @@ TEST_F(FollowedMirrorTest, FollowingGoesOnAfterAChunkThatCouldNotBeTaken) {
   EXPECT_TRUE(run_until([&] { return neighbors() == std::set{11, 12}; }));
   put(13);
   EXPECT_TRUE(run_until([&] { return neighbors() == std::set{11, 12, 13}; }));
-  EXPECT_TRUE(transfer_->finish().ok());
+  EXPECT_TRUE(transfer_->finish(Term{3}).ok());
   EXPECT_EQ(::testing::PrintToString(alarms_), "{}");
+  EXPECT_TRUE(outcome([&](auto done) { transfer_->discard(done); }).ok());
+}
+
+/// The movement rolls back then, and the guest serves on (Movement's I1).
+TEST_F(TransferTest, AHostThatCouldNotWriteTheRegionSaysSoBeforeTheGuestIsGone) {
+  ASSERT_NO_FATAL_FAILURE(use_store_of_an_application(4));
+  ASSERT_OK(outcome([&](auto done) { transfer_->prepare(done); }));
+  ASSERT_OK(transfer_->finish(Term{3}));
+  const shm::RawRegion raw(region_path(), spec_.region_bytes);
+  ASSERT_EQ(raw.header().store_count, 2U);
+  const auto header = raw.header();
+  for (const auto& store : std::span(header.stores).first(2)) {
+    auto& control = *reinterpret_cast<shm::layout::StoreControl*>(raw.word(store.control_offset));
+    const auto refusal_with = [&](std::uint64_t& word, std::uint64_t written) {
+      const auto before = std::exchange(word, written);
+      const auto finished = transfer_->finish(Term{3});
+      word = before;
+      return finished.ok() ? "it would be served from" : finished.error().message;
+    };
+    const std::string begin = "this host could not write the mirror's region: ";
+    const auto term = refusal_with(control.writer.term, ~std::uint64_t{0});
+    EXPECT_TRUE(term.starts_with(begin + "term 3 is older than the term 18446744073709551615")) << term;
+    const auto mark = refusal_with(control.commit.sync, shm::layout::sync_snapshot);
+    EXPECT_TRUE(mark.starts_with(begin) && mark.find("not whole") != std::string::npos) << mark;
+  }
+  EXPECT_TRUE(transfer_->finish(Term{3}).ok()) << "once that is not so any more";
   EXPECT_TRUE(outcome([&](auto done) { transfer_->discard(done); }).ok());
 }
 
@@ -347,12 +378,12 @@ TEST_F(TransferTest, ACopyThatEndsBeforeTheMirrorsLastWordIsNotServedFrom) {
   ASSERT_TRUE(last.ok()) << last.error().message;
   const std::string net = net::net_store_name;
 
-  const auto less = transfer_->finish({{net, Sequence{last->value + 1}}});
+  const auto less = transfer_->finish(Term{3}, {{net, Sequence{last->value + 1}}});
   EXPECT_NE(less.error().message.find("\"net\""), std::string::npos) << less.error().message;
   EXPECT_EQ(::testing::PrintToString(alarms_), "{}");
-  EXPECT_TRUE(transfer_->finish({{net, *last}, {"of the guest's own making", Sequence{9}}}).ok());
+  EXPECT_TRUE(transfer_->finish(Term{3}, {{net, *last}, {"of the guest's own making", Sequence{9}}}).ok());
   EXPECT_EQ(::testing::PrintToString(alarms_), "{}");
-  EXPECT_TRUE(transfer_->finish({{net, Sequence{}}}).ok());
+  EXPECT_TRUE(transfer_->finish(Term{3}, {{net, Sequence{}}}).ok());
   EXPECT_EQ(alarms_.size(), 1U) << "it wrote on after its last word";
   EXPECT_TRUE(outcome([&](auto done) { transfer_->discard(done); }).ok());
 }

@@ -14,6 +14,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import time
 
 from twins_test import c_functions
 
@@ -145,12 +146,28 @@ def compile_what_is_shown(prefix, folder, link):
         source.write_text(shown)
         programs[language] = folder / f"shown-{language}"
         run(*compiler, *WARNINGS, "-o", programs[language], source, *link)
-    run(programs["cpp"], env=os.environ | {"UNDERSTUDY_REGION": f"{REGION}-shown"})
-    assert run(programs["c"], f"{REGION}-shown").strip() == "7 was seen 1 times"
+    use_what_is_shown(programs)
     header = (prefix / "include/understudy/shm/arena.hpp").read_text()
     (shown,) = re.findall(r"((?:^///   .*\n)*^///   Arena arena = .*\n(?:^///   .*\n)*)", header, re.MULTILINE)
     (folder / "arena.cpp").write_text(USES_ARENA % shown.replace("///", ""))
     run("c++", "-std=c++20", "-fsyntax-only", f"-I{prefix / 'include'}", folder / "arena.cpp")
+
+
+def use_what_is_shown(programs):
+    """The writer stays, the reader finds what it has written, and a second writer ends and says why."""
+    environment = os.environ | {"UNDERSTUDY_REGION": f"{REGION}-shown"}
+    deadline = time.monotonic() + 20
+    with subprocess.Popen([programs["cpp"]], env=environment) as writer:
+        try:
+            reads = [programs["c"], f"{REGION}-shown"]
+            while (read := subprocess.run(reads, text=True, capture_output=True)).returncode != 0:
+                assert writer.poll() is None and time.monotonic() < deadline, f"{writer.poll()} {read}"
+            assert read.stdout.strip() == "7 was seen 1 times", read
+            second = subprocess.run([programs["cpp"]], text=True, capture_output=True, env=environment, timeout=20)
+            assert second.returncode == 1 and "is being written by another process" in second.stderr, second
+            assert writer.poll() is None, f"the writer ended with {writer.poll()}"
+        finally:
+            writer.kill()
 
 
 def check_alone(program):

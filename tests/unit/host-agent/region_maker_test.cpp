@@ -166,12 +166,19 @@ TEST_F(RegionMakerTest, ADaemonThatStopsWaitsForNoRegion) {
 }
 
 TEST_F(RegionMakerTest, TheNextStartRemovesWhatAKilledDaemonHadNotFinished) {
-  std::ofstream(folder_ + "/understudy-role-1.new.77") << "memory that nobody would ever free";
+  std::ofstream(folder_ + "/understudy-role-1.new.77.0") << "memory that nobody would ever free";
   ASSERT_TRUE(RegionMaker::create_file(order("understudy-role-2")).ok());
-  std::ofstream(folder_ + "/another.new.77") << "not ours";
+  std::ofstream(folder_ + "/another.new.77.0") << "not ours";
   sut_->remove_left_behind(folder_, "understudy-");
-  EXPECT_FALSE(std::filesystem::exists(folder_ + "/understudy-role-1.new.77"));
+  EXPECT_FALSE(std::filesystem::exists(folder_ + "/understudy-role-1.new.77.0"));
   EXPECT_EQ(files(), 2U);
+}
+
+TEST_F(RegionMakerTest, TheNextStartLeavesTheRegionsOfRolesWhateverTheyAreCalled) {
+  const std::vector<std::string> roles{"understudy-web.new.eu", "understudy-web.new.7", "understudy-web.new.7.1"};
+  for (const auto& role : roles) { ASSERT_TRUE(RegionMaker::create_file(order(role)).ok()); }
+  sut_->remove_left_behind(folder_, "understudy-");
+  for (const auto& role : roles) { EXPECT_TRUE(std::filesystem::exists(order(role).path)) << role; }
 }
 
 TEST_F(RegionMakerTest, OnlyTheVeryFileIsRemoved) {

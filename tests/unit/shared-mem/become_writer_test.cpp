@@ -42,6 +42,38 @@ TEST_F(BecomeWriter, OfAStoreWhoseCommitPointCannotBeChangesNothing) {
   expect_untouched();
 }
 
+/// As many as are left would be used up by a guest that writes the number, and not by any writer.
+TEST_F(BecomeWriter, OfAStoreWithHardlyASequenceLeftChangesNothing) {
+  const auto end_at = [&](std::uint64_t committed) {
+    commit.ends[0] = {committed, commit.reserved_end};
+    commit.ends[1] = {committed, commit.reserved_end};
+    commit.committed = committed;
+  };
+  end_at(layout::sequence_max);
+  expect_untouched();
+  end_at(layout::sequence_max - (std::uint64_t{1} << 40) + 1);
+  expect_untouched();
+  end_at(layout::sequence_max - (std::uint64_t{1} << 40));
+  auto writer = store.become_writer(Term{9});
+  ASSERT_TRUE(writer.ok()) << writer.error().message;
+  EXPECT_TRUE(put(*writer, 77, 77).ok());
+}
+
+TEST_F(BecomeWriter, OfAStoreWhoseJournalWouldBeginAt0AgainChangesNothing) {
+  for (const std::uint64_t position : {~std::uint64_t{7}, (std::uint64_t{1} << 62) + 8}) {
+    commit.ends[0].position = commit.ends[1].position = commit.reserved_end = position;
+    expect_untouched();
+  }
+  commit.sync = layout::sync_snapshot;  // a copy that is being made begins its journal there
+  expect_untouched();
+  commit.sync = 0;
+  commit.ends[0].position = commit.ends[1].position = commit.reserved_end = std::uint64_t{1} << 62;
+  auto writer = store.become_writer(Term{9});
+  ASSERT_TRUE(writer.ok()) << writer.error().message;
+  EXPECT_TRUE(put(*writer, 77, 77).ok());
+  EXPECT_EQ(get(store, 77), 77U);
+}
+
 TEST_F(BecomeWriter, OfAStoreWhoseJournalEndsElsewhereChangesNothing) {
   commit.reserved_end += std::uint64_t{64 << 10} * 2;
   expect_untouched();

@@ -68,15 +68,32 @@ TEST(Creating, AllocatesTheWholeFileForItsOwnerOnly) {
 
 TEST(Creating, RemovesWhatAKilledProcessLeft) {
   const auto path = testing::TempDir() + "left_behind_" + std::to_string(getpid());
-  std::ofstream(path + ".new.1") << "memory that nobody would ever free";
+  std::ofstream(path + ".new.1.0") << "memory that nobody would ever free";
   ASSERT_TRUE(Region::create(path, small_region_bytes, small_schema()).ok());
-  EXPECT_FALSE(std::filesystem::exists(path + ".new.1"));
+  EXPECT_FALSE(std::filesystem::exists(path + ".new.1.0"));
   std::filesystem::remove(path);
+}
+
+TEST(Creating, LeavesAloneWhatMerelyHasASimilarName) {
+  RegionFile file;
+  const std::vector<std::string> others{".new.v2",  ".new.1",       ".new.1.v", ".new.1.",
+                                        ".new.x.1", ".new.1.2.bak", ".new."};
+  for (const auto& other : others) { std::ofstream(file.path() + other) << "another's"; }
+  const std::string region = file.path() + ".new.7.1";  // what its maker chose to call it
+  ASSERT_TRUE(Region::create(region, small_region_bytes, small_schema()).ok());
+  const std::string behind_info = file.path() + ".new.7.2";
+  ASSERT_TRUE(Region::create(behind_info, small_region_bytes, small_schema(), nvdimm_info_bytes).ok());
+  ASSERT_TRUE(Region::create(file.path(), small_region_bytes, small_schema()).ok());
+  for (const auto& other : others) {
+    EXPECT_TRUE(std::filesystem::remove(file.path() + other)) << "it removed " << other;
+  }
+  EXPECT_TRUE(std::filesystem::remove(region));
+  EXPECT_TRUE(std::filesystem::remove(behind_info));
 }
 
 TEST(Creating, LeavesAloneWhatAnotherIsStillMaking) {
   const auto path = testing::TempDir() + "being_made_" + std::to_string(getpid());
-  const auto unfinished = path + ".new.1";
+  const auto unfinished = path + ".new.1.0";
   const int maker = ::open(unfinished.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600);
   ASSERT_EQ(::flock(maker, LOCK_EX), 0);
   ASSERT_TRUE(Region::create(path, small_region_bytes, small_schema()).ok());

@@ -38,7 +38,8 @@ typedef struct understudy_callbacks {
 /** With an agent (UNDERSTUDY_AGENT is set) its region is used; alone: `path` with the one store `schema`, made when
  *  absent, `size_bytes` as for understudy_region_create. `schema` is what the program is built for, and
  *  understudy_lifecycle_open_store() holds the agent's region to it. An agent that is not there (yet) is no error: the
- *  application stands by and tries again. BAD_INPUT: a variable is missing or not what it should be. */
+ *  application stands by and tries again. BAD_INPUT: a variable is missing or not what it should be; or `path` is NULL
+ *  where it is used, that is, neither UNDERSTUDY_AGENT nor UNDERSTUDY_REGION is set. */
 understudy_status understudy_lifecycle_open(const char* path, const understudy_store_schema* schema,
                                             uint64_t size_bytes, understudy_lifecycle** lifecycle);
 /** Leaves the agent; stores that were opened from it stay open. */
@@ -80,7 +81,7 @@ void understudy_lifecycle_ready(understudy_lifecycle* lifecycle);
 void understudy_lifecycle_active(understudy_lifecycle* lifecycle, uint64_t term);
 /** Nothing is under way any more. Heard only while quiescing. */
 void understudy_lifecycle_quiesced(understudy_lifecycle* lifecycle);
-/** A put was REFUSED: stands by again. `reason`, here and below: one sentence for a person, not NULL. */
+/** A put was REFUSED: stands by again. `reason`, here and below: one sentence for a person. */
 void understudy_lifecycle_lost_writer(understudy_lifecycle* lifecycle, const char* reason);
 /** Could not do the last order; stays as it is. */
 void understudy_lifecycle_failed(understudy_lifecycle* lifecycle, const char* reason);

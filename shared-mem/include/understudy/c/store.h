@@ -39,23 +39,35 @@ understudy_status understudy_store_table_sized(const understudy_store* store, co
 
 /** Copies the committed value. NOT_FOUND: there is none; `value` may be written all the same. */
 understudy_status understudy_store_get(const understudy_store* store, uint32_t table, const void* key, void* value);
-/** `count` keys and values back to back; found[i] is 1 or 0. Several times as fast as one by one in a large table. */
+/** `count` keys and values back to back; found[i] is 1 or 0. Several times as fast as one by one in a large table. Each
+ *  record by itself is one that was committed; of two that one transaction has changed meanwhile one may be the old and
+ *  the other the new: understudy_store_read_together(). */
 understudy_status understudy_store_get_many(const understudy_store* store, uint32_t table, size_t count,
                                             const void* keys, void* values, uint8_t* found);
 /** Of a blob table. `value` has room for the table's value_bytes; `*value_bytes` is set to the value's length. */
 understudy_status understudy_store_get_blob(const understudy_store* store, uint32_t table, const void* key, void* value,
                                             size_t* value_bytes);
 #define UNDERSTUDY_ABSENT 0xffffffffU /**< a length of understudy_store_get_blobs: there is no such record */
-/** understudy_store_get_many() of a blob table: `values` has room for the table's value_bytes for each key, lengths[i]
- *  is set to the length of value i or to UNDERSTUDY_ABSENT. */
+/** understudy_store_get_many() of a blob table, each record by itself: `values` has room for the table's value_bytes
+ *  for each key, lengths[i] is set to the length of value i or to UNDERSTUDY_ABSENT. */
 understudy_status understudy_store_get_blobs(const understudy_store* store, uint32_t table, size_t count,
                                              const void* keys, void* values, uint32_t* lengths);
+/** Reads what it wants of the store, anew each time that it is called. */
+typedef understudy_status (*understudy_read)(void* context);
+/** What belongs together, from several records and tables, while the writer goes on: calls `read` until nothing was
+ *  committed meanwhile; `*at`, which may be NULL, is the sequence that all of it was read at. What `read` returns
+ *  counts once the store has stood still. EXPIRED: something was committed during each of `tries` calls (100 are many);
+ *  whoever must have an answer reads less at once, or takes understudy_store_scan_ordered(). REFUSED: a mirror's copy
+ *  that is syncing is at no sequence. */
+understudy_status understudy_store_read_together(const understudy_store* store, understudy_read read, void* context,
+                                                 int tries, uint64_t* at);
 /** Returns 0 to end the scan. */
 typedef int (*understudy_visit)(void* context, const void* key, const void* value, size_t value_bytes,
                                 uint64_t sequence);
 /** Returns 0 to end the scan. */
 typedef int (*understudy_between)(void* context);
-/** Every committed record that was written after `after`, in no order. */
+/** Every committed record that was written after `after`, in no order. Records that change meanwhile show their old or
+ *  their new value, also two of one transaction: understudy_store_scan_ordered(). */
 understudy_status understudy_store_scan(const understudy_store* store, uint32_t table, uint64_t after,
                                         understudy_visit visit, void* context);
 /** The same; `between` is called every 4096 slots, also where nothing is visited: for a program that has other things

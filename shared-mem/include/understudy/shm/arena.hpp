@@ -25,6 +25,7 @@
 ///     another mapping of the region, write protection does not see: the pages that the kernel names are those that
 ///     were written through this very mapping. Such a page is in no checkpoint, and at the next place it is an older
 ///     one. Whoever must write so attaches with FindChanges::ByComparison, and lets nobody write during these calls.
+///   - A forked child writes nothing in it: it has the very same memory. Its checkpoint() and detach() are Refused.
 ///   - What lies in the area is as trusted as who wrote it: after a movement a guest, and whoever has taken that guest
 ///     over can have written any bytes there. An offset_ptr that leads out of the area, a size that is none, a tree
 ///     with a circle: tables are checked at every access, an arena's containers by nobody. They are the application's

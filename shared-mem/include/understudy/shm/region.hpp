@@ -12,7 +12,11 @@
 /// one StoreWriter writes, in this process, in another, or on the other side of an ivshmem BAR.
 /// Nothing in here waits for another party, but for one bounded courtesy: a writer that laps its sender again and again
 /// is asked to wait for it (JournalReader::throttle_writer). Nothing in here may be called from a signal handler.
-/// What says "agent only" is for those who copy regions between places; an application has no use for it.
+/// fork(): the child may read, by the objects that it has or by new ones. A writer stays the parent's: each of the
+/// child's calls that would write is Refused, and its destructor changes nothing. The child may become the writer
+/// itself once its parent is not any more. (A child of a bare clone() or _Fork() is not noticed: it must write nothing,
+/// and keeps the store's lock until it ends or becomes another program.) What says "agent only" is for those who copy
+/// regions between places; an application has no use for it.
 
 #include <cstddef>
 #include <cstdint>
@@ -136,18 +140,27 @@ class Store {
   /// Copies the committed value of `key` to `value` (exact sizes). NotFound: none; `value` may be written all the same.
   Status get(TableIndex table, Bytes key, std::span<std::byte> value) const;
   /// Many keys at once: `keys` and `values` hold them back to back, found[i] is 1 or 0. Several times faster than get()
-  /// one by one when the table is larger than the processor's caches. Returns how many were found.
+  /// one by one when the table is larger than the processor's caches. Returns how many were found. Each record by
+  /// itself is one that was committed; of two that one transaction has changed meanwhile one may be the old and the
+  /// other the new: read_together().
   Result<std::size_t> get_many(TableIndex table, Bytes keys, std::span<std::byte> values,
                                std::span<std::uint8_t> found) const;
   /// The same of a blob table: copies the value and returns how long it is. `value` has room for the largest, the
   /// table's value_bytes. Damaged: the record refers to bytes that are not its own, which only foreign bytes bring
   /// about.
   Result<std::size_t> get_blob(TableIndex table, Bytes key, std::span<std::byte> value) const;
-  /// get_many() of a blob table: `values` has room for the largest for each key, lengths[i] tells how long value i is,
-  /// or that there is none.
+  /// get_many() of a blob table, each record by itself: `values` has room for the largest for each key, lengths[i]
+  /// tells how long value i is, or that there is none.
   static constexpr std::uint32_t absent = ~std::uint32_t{0};
   Result<std::size_t> get_blobs(TableIndex table, Bytes keys, std::span<std::byte> values,
                                 std::span<std::uint32_t> lengths) const;
+  /// What belongs together, from several records and tables, while the writer goes on: calls `read` until nothing was
+  /// committed meanwhile, and returns the sequence that all of it was read at. `read` gets what it wants anew each
+  /// time; what it returns counts once the store has stood still. Expired: something was committed during each of
+  /// `tries` calls; whoever must have an answer reads less at once, or takes scan_ordered(). Refused: a mirror's copy
+  /// that is syncing is at no sequence.
+  static constexpr int together_tries = 100;
+  Result<Sequence> read_together(const std::function<Status()>& read, int tries = together_tries) const;
   /// Records at one committed sequence; 0 also for no such table, and when none of 100,000 looks found the count at
   /// rest (foreign bytes: a writer is not that fast).
   [[nodiscard]] std::uint64_t count(TableIndex table) const;
@@ -160,7 +173,8 @@ class Store {
     Sequence sequence;  ///< the change that wrote it, or a committed one since then
   };
   /// Every committed record with sequence > `after`, in no order; the visitor's spans are copies valid for
-  /// the call. Records that change during the scan show their old or their new value. False stops.
+  /// the call. Records that change during the scan show their old or their new value, also two of one transaction:
+  /// scan_ordered(). False stops.
   /// `between`: called every scan_step slots, also where nothing is visited, between two looks; false stops.
   Status scan(TableIndex table, Sequence after, const std::function<bool(const Record&)>& visit,
               const std::function<bool()>& between = {}) const;
@@ -202,6 +216,9 @@ class Store {
   Result<StoreWriter> become_writer(Term term) const;
   /// Would become_writer() be refused now, and why? Changes nothing: for who wants several stores or none.
   [[nodiscard]] Status can_become_writer(Term term) const;
+  /// Would what the store holds let anybody become its writer under `term`? Asked of the bytes alone, also by a reader:
+  /// not who has the lock now. Refused: it is syncing, or `term` is below the store's. Damaged: as become_writer().
+  [[nodiscard]] Status can_be_served_under(Term term) const;
 
  private:
   friend class Region;

@@ -341,6 +341,39 @@ TEST(CApiMisuse, ASchemaWithoutNamesIsBadInputAndMakesNothing) {
   EXPECT_EQ(understudy_region_create("/dev/shm/understudy-c-api-none", 0, &nameless, 1, &region), UNDERSTUDY_BAD_INPUT);
 }
 
+/// Nothing in a C program catches what std::string throws of NULL.
+TEST_F(CApi, APathOrANameThatIsNullIsBadInput) {
+  for (const auto make : {+[](understudy_region** region, const understudy_store_schema* schema) {
+                            return understudy_region_create(nullptr, 0, schema, 1, region);
+                          },
+                          +[](understudy_region** region, const understudy_store_schema* schema) {
+                            return understudy_region_create_at(nullptr, 0, 4096, schema, 1, region);
+                          },
+                          +[](understudy_region** region, const understudy_store_schema* schema) {
+                            return understudy_region_create_new(nullptr, 0, 0, schema, 1, region);
+                          },
+                          +[](understudy_region** region, const understudy_store_schema*) {
+                            return understudy_region_open(nullptr, 0, 0, region);
+                          },
+                          +[](understudy_region** region, const understudy_store_schema*) {
+                            return understudy_region_open_wanted(nullptr, 0, 0, nullptr, region);
+                          }}) {
+    auto* region = region_;
+    EXPECT_EQ(make(&region, &schema_), UNDERSTUDY_BAD_INPUT) << understudy_last_error();
+    EXPECT_EQ(region, nullptr);
+  }
+  EXPECT_EQ(understudy_region_inspect(nullptr, 0, nullptr), UNDERSTUDY_REGION_UNREADABLE);
+
+  auto* none = store_;
+  EXPECT_EQ(understudy_store_open(region_, nullptr, &none), UNDERSTUDY_BAD_INPUT);
+  EXPECT_EQ(none, nullptr);
+  EXPECT_STREQ(understudy_last_error(), "the store's name is NULL");
+  std::uint32_t table = 99;
+  EXPECT_EQ(understudy_store_table(store_, nullptr, &table), UNDERSTUDY_BAD_INPUT);
+  EXPECT_EQ(understudy_store_table_sized(store_, nullptr, 8, 8, &table), UNDERSTUDY_BAD_INPUT);
+  EXPECT_EQ(table, 99U);
+}
+
 TEST(CApiArena, WhatIsCheckpointedIsThereAgain) {
   const std::string path = "/dev/shm/understudy-c-arena-" + std::to_string(::getpid());
   constexpr std::uint64_t bytes = 16 * 4096;
@@ -410,6 +443,21 @@ class CApiLifecycle : public ::testing::Test {
   const understudy_store_schema schema_ = {"orders", &table_, 1, 65536, 0};
   understudy_lifecycle* lifecycle_ = nullptr;
 };
+
+TEST_F(CApiLifecycle, APathThatIsNullIsBadInputOnlyWhereItIsUsed) {
+  EXPECT_EQ(understudy_lifecycle_open(nullptr, &schema_, 0, &lifecycle_), UNDERSTUDY_BAD_INPUT);
+  EXPECT_EQ(lifecycle_, nullptr);
+  EXPECT_STREQ(understudy_last_error(), "without an agent the region needs a path");
+  EXPECT_EQ(understudy_lifecycle_open(path_.c_str(), nullptr, 0, &lifecycle_), UNDERSTUDY_BAD_INPUT);
+  ::setenv("UNDERSTUDY_REGION", path_.c_str(), 1);
+  EXPECT_EQ(understudy_lifecycle_open(nullptr, &schema_, 0, &lifecycle_), UNDERSTUDY_OK) << understudy_last_error();
+  ::unsetenv("UNDERSTUDY_REGION");
+  ASSERT_NE(lifecycle_, nullptr);
+  EXPECT_EQ(understudy_lifecycle_region_path(lifecycle_), path_);
+  understudy_lifecycle_lost_writer(lifecycle_, nullptr);
+  understudy_lifecycle_failed(lifecycle_, nullptr);
+  understudy_lifecycle_unfit(lifecycle_, nullptr);
+}
 
 TEST_F(CApiLifecycle, AloneItIsActivatedByTheFirstDispatchAndWrites) {
   ASSERT_EQ(understudy_lifecycle_open(path_.c_str(), &schema_, 0, &lifecycle_), UNDERSTUDY_OK)

@@ -125,6 +125,49 @@ TEST_F(CStore, ManyBlobsAreReadWithOneCall) {
   EXPECT_EQ(understudy_store_get_blobs(store_, 0, 3, keys, values, lengths), UNDERSTUDY_BAD_INPUT);
 }
 
+TEST_F(CStore, WhatBelongsTogetherIsReadTogether) {
+  struct Pair {
+    understudy_store* store;
+    understudy_writer* writer;
+    std::uint64_t first = 0;
+    std::uint64_t second = 0;
+    std::uint64_t calls = 0;
+    std::uint64_t changes = 0;  ///< so many of the calls meet one
+    std::uint64_t value = 10;
+
+    void change() {
+      ++value;
+      ASSERT_EQ(understudy_writer_begin(writer), UNDERSTUDY_OK);
+      for (const auto key : {std::uint64_t{1}, std::uint64_t{2}}) {
+        ASSERT_EQ(understudy_writer_put(writer, 0, &key, &value, nullptr), UNDERSTUDY_OK);
+      }
+      ASSERT_EQ(understudy_writer_commit(writer, nullptr), UNDERSTUDY_OK);
+    }
+    static understudy_status read(void* context) {
+      auto& at = *static_cast<Pair*>(context);
+      const std::uint64_t keys[] = {1, 2};
+      const auto one = understudy_store_get(at.store, 0, &keys[0], &at.first);
+      if (++at.calls <= at.changes) { at.change(); }
+      const auto other = understudy_store_get(at.store, 0, &keys[1], &at.second);
+      return one != UNDERSTUDY_OK ? one : other;
+    }
+  } pair{store_, writer_};
+  EXPECT_EQ(understudy_store_read_together(store_, Pair::read, &pair, 5, nullptr), UNDERSTUDY_NOT_FOUND);
+  EXPECT_EQ(pair.calls, 1U) << "it stood still";
+  pair.change();
+  pair.calls = 0;
+  pair.changes = 2;
+  std::uint64_t at = 0;
+  EXPECT_EQ(understudy_store_read_together(store_, Pair::read, &pair, 5, &at), UNDERSTUDY_OK);
+  EXPECT_EQ(pair.calls, 3U);
+  EXPECT_EQ(pair.first, pair.second);
+  EXPECT_EQ(at, understudy_store_committed(store_));
+  pair.changes = ~std::uint64_t{0};
+  pair.calls = 0;
+  EXPECT_EQ(understudy_store_read_together(store_, Pair::read, &pair, 5, &at), UNDERSTUDY_EXPIRED);
+  EXPECT_EQ(pair.calls, 5U);
+}
+
 TEST_F(CStore, AScanIsEndedBetweenTwoLooksToo) {
   put(1, 1);
   struct Seen {
