@@ -3,6 +3,7 @@
 /// The work that every engine does alike: the same keys and values in the same order.
 ///
 ///   insert   records 0 .. n-1 in order; their keys are random-looking and distinct (a bijection of the number)
+///   churn    the oldest record goes and the next number's comes, so that n are there before and after
 ///   the rest picks of those keys at random, written out back to back so that only the engine misses the caches
 
 #include <cstddef>
@@ -32,10 +33,12 @@ class Work {
  public:
   explicit Work(std::size_t key_bytes) : key_words_(key_bytes / 8) {}
 
-  static Work insertion(std::size_t key_bytes, std::size_t records) {
+  static Work insertion(std::size_t key_bytes, std::size_t records) { return numbers(key_bytes, 0, records); }
+  /// Records first .. first + count - 1.
+  static Work numbers(std::size_t key_bytes, std::size_t first, std::size_t count) {
     Work work(key_bytes);
-    work.reserve(records);
-    for (std::size_t i = 0; i < records; ++i) { work.add(i, 0); }
+    work.reserve(count);
+    for (std::size_t i = first; i < first + count; ++i) { work.add(i, 0); }
     return work;
   }
   /// `count` picks among `records`; `round` makes the values differ from those that were there.

@@ -50,6 +50,7 @@ Bed::Bed(BedSettings settings, std::vector<Peer> peers) : settings_(std::move(se
 void Bed::take_size(std::size_t records) {
   if (records == records_) { return; }
   filled_.clear();
+  oldest_.clear();
   records_ = records;
   insertion_ = Work::insertion(settings_.key_bytes, records);
   updates_ = Work::picks(settings_.key_bytes, records, settings_.picks, 1);
@@ -67,6 +68,7 @@ Measured Bed::insert(const Peer& peer, std::size_t records, Operation operation)
   for (std::size_t done = 0; done < std::max(records, insert_at_least); done += records) {
     auto& engine = filled_[peer.name];
     engine.reset();  // its files first: two at once may be more than there is memory
+    oldest_[peer.name] = 0;
     engine = make(peer);
     const Stopwatch watch;
     call(*engine, operation, {*insertion_, 0, records});
@@ -102,8 +104,33 @@ Measured Bed::in_steps(Engine& engine, Operation operation, const Work& work) co
   return all;
 }
 
+/// The keys that came are there afterwards; no time is taken of that.
+Measured Bed::churn(Engine& engine, std::size_t& oldest) const {
+  const auto old = Work::numbers(settings_.key_bytes, oldest, settings_.picks);
+  const auto fresh = Work::numbers(settings_.key_bytes, oldest + records_, settings_.picks);
+  Measured all;
+  const Stopwatch watch;
+  while (all.items < fresh.count() && all.seconds < settings_.budget_s) {
+    const std::size_t count = std::min(step, fresh.count() - all.items);
+    engine.churn({old, all.items, count}, {fresh, all.items, count});
+    all.items += count;
+    all.seconds = watch.seconds();
+  }
+  all.bounded = all.items < fresh.count();
+  oldest += all.items;
+  const std::size_t looked_at = std::min({step, all.items, records_});
+  must_be(engine.get({fresh, all.items - looked_at, looked_at}), looked_at, "the newest");
+  return all;
+}
+
 Measured Bed::run(const Peer& peer, std::size_t records, Operation operation) {
   Engine& engine = filled(peer, records);
+  if (operation == Operation::Churn) {
+    const Measured all = churn(engine, oldest_[peer.name]);
+    const bool scans = std::ranges::count(peer.cannot, Operation::Scan) == 0;
+    if (scans) { must_be(engine.scan(), records, "the scan"); }
+    return all;
+  }
   Measured all;
   switch (operation) {
     case Operation::Scan: {

@@ -42,7 +42,8 @@ class Bed {
   [[nodiscard]] const std::vector<Peer>& peers() const { return peers_; }
   /// An empty engine takes all records; it is kept for what follows.
   Measured insert(const Peer& peer, std::size_t records, Operation operation = Operation::Insert);
-  /// Throws std::runtime_error when anything but everything was found.
+  /// Throws std::runtime_error when anything but everything was found. Churn is the last of a size: its keys are others
+  /// afterwards.
   Measured run(const Peer& peer, std::size_t records, Operation operation);
   [[nodiscard]] Memory memory(const Peer& peer) const { return filled_.at(peer.name)->memory(); }
   [[nodiscard]] Engine& filled(const Peer& peer, std::size_t records);
@@ -51,6 +52,7 @@ class Bed {
   void take_size(std::size_t records);
   std::unique_ptr<Engine> make(const Peer& peer) const;
   Measured in_steps(Engine& engine, Operation operation, const Work& work) const;
+  Measured churn(Engine& engine, std::size_t& oldest) const;
 
   BedSettings settings_;
   std::vector<Peer> peers_;
@@ -60,6 +62,7 @@ class Bed {
   std::optional<Work> gets_;
   std::size_t attached_ = 0;  ///< so many times; each takes another key
   std::map<std::string, std::unique_ptr<Engine>> filled_;
+  std::map<std::string, std::size_t> oldest_;  ///< record that each holds; not 0: it was churned
 };
 
 }  // namespace understudy::bench

@@ -29,6 +29,13 @@ struct Stretch {
   void for_each(const Each& each) const {
     for (std::size_t i = first; i < first + count; ++i) { each(work.key(i), work.value(i)); }
   }
+  /// Calls `each(key that goes, key that comes, its value)` for as many records of `fresh` beside these.
+  template <class Each>
+  void for_each_beside(const Stretch& fresh, const Each& each) const {
+    for (std::size_t i = 0; i < count; ++i) {
+      each(work.key(first + i), fresh.work.key(fresh.first + i), fresh.work.value(fresh.first + i));
+    }
+  }
 };
 
 struct Memory {
@@ -46,7 +53,8 @@ enum class Operation {
   GetBatched,
   Scan,
   Attach,
-  JournalRead
+  JournalRead,
+  Churn
 };
 
 class Engine {
@@ -61,6 +69,8 @@ class Engine {
   virtual void update_batched(const Stretch& stretch) = 0;  ///< `batch` together
   /// Inserts or updates, each committed by itself, `batch` with one call.
   virtual void put_many(const Stretch& /*stretch*/) { throw std::runtime_error("has no such call"); }
+  /// The first record of `old` is erased and the first of `fresh` is put, and so on, each for itself.
+  virtual void churn(const Stretch& old, const Stretch& fresh) = 0;
   /// How many were found, with the value that belongs to the key.
   virtual std::size_t get(const Stretch& stretch) = 0;
   virtual std::size_t get_batched(const Stretch& stretch) = 0;

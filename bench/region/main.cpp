@@ -35,6 +35,7 @@ constexpr std::pair<Operation, const char*> operations[] = {
     {Operation::Scan, "scan"},
     {Operation::Attach, "attach"},
     {Operation::JournalRead, "journal_read"},
+    {Operation::Churn, "churn"},  // last: afterwards the keys are others
 };
 constexpr std::size_t many_records = 1'000'000;
 constexpr int attach_repetitions = 25;  // of some microseconds each

@@ -14,6 +14,7 @@ OPERATIONS = {
     "update": ("records/s", True, "random records changed, each committed by itself"),
     "update_many": ("records/s", True, "the same, {batch} with one call"),
     "update_batched": ("records/s", True, "random records changed, {batch} in a transaction"),
+    "churn": ("records/s", True, "a record erased and a new key put, each committed by itself, at constant size"),
     "get": ("records/s", True, "random records read one by one"),
     "get_batched": ("records/s", True, "random records read, {batch} with one call"),
     "scan": ("records/s", True, "every record read"),

@@ -119,10 +119,11 @@ IcmpWatch::IcmpWatch(asio::io_context& io, std::vector<IcmpSocket> sockets, std:
   impl_->begin(std::move(witnesses));
 }
 
+/// The thread looks at `alive` each time it tells something, so it ends first.
 IcmpWatch::~IcmpWatch() {
-  impl_->alive.reset();
   impl_->own_io.stop();
   impl_->thread.join();
+  impl_->alive.reset();
 }
 
 }  // namespace understudy::control

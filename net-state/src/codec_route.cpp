@@ -19,8 +19,9 @@ std::uint8_t family_of(unsigned char address_family) {
 }
 unsigned char address_family(std::uint8_t family) { return family == 4 ? AF_INET : AF_INET6; }
 bool is_family(std::uint8_t family) { return family == 4 || family == 6; }
-bool is_none(const AddressBytes& address) {
-  return std::all_of(address.begin(), address.end(), [](std::uint8_t byte) { return byte == 0; });
+/// A guest may have written anything behind an IPv4 address.
+bool is_none(const AddressBytes& address, std::uint8_t family) {
+  return std::all_of(address.begin(), address.begin() + (family == 4 ? 4 : 16), [](auto byte) { return byte == 0; });
 }
 bool is_multicast(const AddressBytes& address, std::uint8_t family) {
   return family == 4 ? (address[0] & 0xf0) == 0xe0 : address[0] == 0xff;
@@ -112,7 +113,7 @@ nlmsghdr* encode_route(char* memory, const RouteKey& key, const RouteValue* valu
   if (key.priority != 0) { mnl_attr_put_u32(message, RTA_PRIORITY, key.priority); }
   if (value != nullptr) {
     mnl_attr_put_u32(message, RTA_OIF, static_cast<std::uint32_t>(*ifindex));
-    if (!is_none(value->gateway)) {
+    if (!is_none(value->gateway, key.family)) {
       mnl_attr_put(message, RTA_GATEWAY, address_bytes(key.family), value->gateway.data());
     }
   }

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Builds a fuzz target with clang's libFuzzer, AddressSanitizer and UBSan, and runs it.
-#   fuzz.sh region|wire|control FOLDER SECONDS    FOLDER keeps program and corpus: a later run goes on from there.
-#                                                 SECONDS 0: builds only
+#   fuzz.sh region|wire|control|net FOLDER SECONDS    FOLDER keeps program and corpus: a later run goes on from there.
+#                                                     SECONDS 0: builds only
 set -euo pipefail
 
 target=$1 folder=$2/$1 seconds=$3
@@ -16,13 +16,17 @@ case $target in
     includes+=(-DUNDERSTUDY_SHM_POINTS) libraries=();;
   wire) sources=("$root"/link/src/{bfd_authentication,bfd_packet,bfd_session,guest_channel,spec_json}.cpp
     "$root"/link/src/replication_{frame,payload}.cpp "$root"/link/src/control_api_status.cpp
-    "$root"/common/src/net_types.cpp "$root"/shared-mem/src/*.cpp); libraries=(-lcrypto -lboost_json);;
+    "$root"/common/src/net_types.cpp "$root"/shared-mem/src/app/messages.cpp "$root"/shared-mem/src/*.cpp)
+    libraries=(-lcrypto -lboost_json);;
   control) sources=("$root"/tests/fuzz/{control_check,message_mutator}.cpp "$folder"/control.pb.cc
     "$root"/link/src/control_api_{convert_orders,convert_reports,convert_status,status}.cpp
     "$root"/link/src/{guest_channel,spec_json}.cpp "$root"/common/src/net_types.cpp)
     includes+=(-isystem "$folder") libraries=(-lprotobuf -lboost_json)
     protoc --proto_path="$root/link/proto" --cpp_out="$folder" control.proto;;
-  *) echo "fuzz.sh: \"$target\" is no target; region, wire or control"; exit 2;;
+  net) sources=("$root"/net-state/src/{attributes,codec_flow,codec_route,nat,port_map}.cpp
+    "$root"/common/src/net_types.cpp)
+    includes+=(-I"$root"/net-state/include -I"$root"/net-state/src) libraries=(-lmnl);;
+  *) echo "fuzz.sh: \"$target\" is no target; region, wire, control or net"; exit 2;;
 esac
 # One object each, on all processors; ccache, where it is, knows those that did not change.
 flags=(-std=c++20 -O1 -g -fno-sanitize-recover=undefined "${includes[@]}")

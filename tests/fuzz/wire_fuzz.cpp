@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 /// What a coverage-guided fuzzer gives to whatever reads a wire: BFD's packets, replication's byte stream and payloads,
-/// a guest's lines. Whoever sends may send anything (D6).
+/// a guest's lines, an application's. Whoever sends may send anything (D6).
 ///
 ///   input   first byte: what it is for; the rest: bytes as they would arrive
 ///
@@ -14,6 +14,7 @@
 #include <string_view>
 #include <vector>
 
+#include "app/messages.hpp"
 #include "understudy/link/bfd_authentication.hpp"
 #include "understudy/link/bfd_session.hpp"
 #include "understudy/link/guest_channel.hpp"
@@ -110,6 +111,27 @@ void feed_lines(Bytes rest) {
   });
 }
 
+/// What was understood is understood again as it is told on: by lines that fit, and by their first telling on for good.
+template <class Message, class Decode>
+void carry_on(const Message& message, const Decode& decode) {
+  const auto encoded = app::encode(message);
+  if (encoded.size() > app::max_line_bytes || encoded.find('\n') != encoded.size() - 1) { std::abort(); }
+  const auto again = decode(std::string_view(encoded).substr(0, encoded.size() - 1));
+  if (!again || app::encode(*again) != encoded) { std::abort(); }
+}
+
+void feed_application_lines(Bytes rest) {
+  app::LineBuffer lines;
+  while (!rest.empty()) {
+    const auto arrived = take(rest, number(rest) * 8 + 1);
+    if (!lines.append({reinterpret_cast<const char*>(arrived.data()), arrived.size()})) { return; }
+    while (const auto line = lines.next()) {
+      if (const auto order = app::decode_order(*line)) { carry_on(*order, app::decode_order); }
+      if (const auto status = app::decode_status(*line)) { carry_on(*status, app::decode_status); }
+    }
+  }
+}
+
 }  // namespace
 }  // namespace understudy::link
 
@@ -118,7 +140,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
 int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   using namespace understudy::link;
   Bytes rest{reinterpret_cast<const std::byte*>(data), size};
-  switch (number(rest) % 4) {
+  switch (number(rest) % 5) {
     case 0:
       feed_bfd(rest);
       break;
@@ -128,8 +150,11 @@ int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
     case 2:
       feed_payload(rest);
       break;
-    default:
+    case 3:
       feed_lines(rest);
+      break;
+    default:
+      feed_application_lines(rest);
   }
   return 0;
 }

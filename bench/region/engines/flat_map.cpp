@@ -46,6 +46,12 @@ class FlatMap final : public Engine {
         [this](Bytes key, Bytes value) { map_.insert_or_assign(fixed<Key>(key), fixed<FixedValue>(value)); });
   }
   void update_batched(const Stretch& stretch) override { update(stretch); }
+  void churn(const Stretch& old, const Stretch& fresh) override {
+    old.for_each_beside(fresh, [this](Bytes gone, Bytes key, Bytes value) {
+      map_.erase(fixed<Key>(gone));
+      map_.insert_or_assign(fixed<Key>(key), fixed<FixedValue>(value));
+    });
+  }
   std::size_t get(const Stretch& stretch) override {
     std::size_t found = 0;
     FixedValue held{};

@@ -52,6 +52,16 @@ class Interprocess final : public Engine {
           [this](Bytes key, Bytes value) { map_.insert_or_assign(fixed<Key>(key), fixed<FixedValue>(value)); });
     });
   }
+  void churn(const Stretch& old, const Stretch& fresh) override {
+    old.for_each_beside(fresh, [this](Bytes gone, Bytes key, Bytes value) {
+      {
+        const Lock lock(mutex_);
+        map_.erase(fixed<Key>(gone));
+      }
+      const Lock lock(mutex_);
+      map_.insert_or_assign(fixed<Key>(key), fixed<FixedValue>(value));
+    });
+  }
   std::size_t get(const Stretch& stretch) override {
     std::size_t found = 0;
     for (std::size_t i = stretch.first; i < stretch.first + stretch.count; ++i) {

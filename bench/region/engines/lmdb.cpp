@@ -40,6 +40,16 @@ class Lmdb final : public Engine {
   void update_batched(const Stretch& stretch) override {
     stretch.in_batches([this](const Stretch& part) { put_all(part); });
   }
+  void churn(const Stretch& old, const Stretch& fresh) override {
+    for (std::size_t i = 0; i < old.count; ++i) {
+      MDB_txn* txn = nullptr;
+      check(mdb_txn_begin(environment_, nullptr, 0, &txn), "mdb_txn_begin");
+      MDB_val key = val(old.work.key(old.first + i));
+      check(mdb_del(txn, table_, &key, nullptr), "mdb_del");
+      check(mdb_txn_commit(txn), "mdb_txn_commit");
+      put_all(Stretch{fresh.work, fresh.first + i, 1});
+    }
+  }
   std::size_t get(const Stretch& stretch) override {
     std::size_t found = 0;
     for (std::size_t i = stretch.first; i < stretch.first + stretch.count; ++i) {

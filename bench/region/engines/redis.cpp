@@ -56,6 +56,16 @@ class Redis final : public Engine {
   void update_batched(const Stretch& stretch) override {
     stretch.in_batches([this](const Stretch& part) { set_all(part); });
   }
+  void churn(const Stretch& old, const Stretch& fresh) override {
+    for (std::size_t i = 0; i < old.count; ++i) {
+      const Bytes gone = old.work.key(old.first + i);
+      const char* words[] = {"DEL", chars(gone)};
+      const std::size_t sizes[] = {3, gone.size()};
+      append(*connection_, 2, words, sizes);
+      take(*connection_);
+      set_all(Stretch{fresh.work, fresh.first + i, 1});
+    }
+  }
   std::size_t get(const Stretch& stretch) override {
     std::size_t found = 0;
     for (std::size_t i = stretch.first; i < stretch.first + stretch.count; ++i) {

@@ -67,6 +67,12 @@ class RegionEngine final : public Engine {
       checked(writer_.commit());
     });
   }
+  void churn(const Stretch& old, const Stretch& fresh) override {
+    old.for_each_beside(fresh, [this](Bytes gone, Bytes key, Bytes value) {
+      if (auto done = writer_.erase(0, gone); !done) [[unlikely]] { checked(std::move(done)); }
+      if (auto done = writer_.put(0, key, value); !done) [[unlikely]] { checked(std::move(done)); }
+    });
+  }
   std::size_t get(const Stretch& stretch) override {
     std::size_t found = 0;
     std::array<std::byte, value_bytes> held{};

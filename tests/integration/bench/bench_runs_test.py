@@ -37,8 +37,9 @@ class Runs(unittest.TestCase):
 
     def test_every_peer_of_the_region_has_figures(self):
         report = self.report("region", "--sizes", "2000,3000", "--budget-s", "0.02", "--key-bytes", "16")
-        peers = {one["peer"] for one in report["figures"] if one["operation"] == "get"}
-        self.assertLessEqual({"region", "flat_map", "interprocess", "lmdb", "redis"}, peers)
+        for operation in ("get", "churn"):
+            peers = {one["peer"] for one in report["figures"] if one["operation"] == operation}
+            self.assertLessEqual({"region", "flat_map", "interprocess", "lmdb", "redis"}, peers, operation)
         self.assertEqual({one["records"] for one in report["figures"]}, {2000, 3000})
 
     def test_replication_has_figures_beside_raw_tcp(self):

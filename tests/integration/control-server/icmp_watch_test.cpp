@@ -13,7 +13,9 @@
 #include <boost/asio/executor_work_guard.hpp>
 #include <boost/asio/io_context.hpp>
 #include <fstream>
+#include <iterator>
 #include <optional>
+#include <sstream>
 
 #include "../link/network_namespace.hpp"
 #include "support/eventually.hpp"
@@ -109,6 +111,33 @@ TEST_P(IcmpWatchTest, AnswersOfOthersAreNone) {
     EXPECT_EQ(answer->from, address("10.9.0.2"));
     EXPECT_EQ(answer->echo, (Echo{0, 7})) << "its own, and none of the watch's";
   });
+}
+
+TEST_P(IcmpWatchTest, WhatWasNotHeardYetWhenItEndsIsNeverTold) {
+  const auto answers = [&] {
+    int found = 0;
+    here_->run([&] {  // two lines: the names, and as many numbers
+      std::ifstream file("/proc/thread-self/net/snmp");
+      std::vector<std::string> names;
+      for (std::string line; std::getline(file, line);) {
+        std::istringstream words(line);
+        std::vector<std::string> all{std::istream_iterator<std::string>(words), {}};
+        if (all.empty() || all[0] != "Icmp:") { continue; }
+        if (names.empty()) {
+          names = all;
+          continue;
+        }
+        const auto at = std::find(names.begin(), names.end(), "InEchoReps") - names.begin();
+        found = std::stoi(all.at(static_cast<std::size_t>(at)));
+      }
+    });
+    return found;
+  };
+  watch();
+  ASSERT_TRUE(test::eventually([&] { return answers() >= 2; })) << "one is told by now, and waits";
+  sut_.reset();
+  io_.poll();
+  EXPECT_EQ(told_, 0);
 }
 
 INSTANTIATE_TEST_SUITE_P(BySocket, IcmpWatchTest, testing::Bool(),

@@ -8,6 +8,7 @@
 #include <cstring>
 #include <vector>
 
+#include "attributes.hpp"
 #include "flows.hpp"
 #include "understudy/net/codec.hpp"
 
@@ -108,6 +109,15 @@ TEST(RouteCodec, HostileRecordsAreNotEncoded) {
   other = value;
   other.type = RTN_LOCAL;
   EXPECT_EQ(encode_route(memory.bytes, good, &other, ports()), nullptr);
+}
+
+TEST(RouteCodec, WhatLiesBehindAnIpv4AddressIsNoGateway) {
+  Memory memory;
+  auto value = route_value("0.0.0.0");
+  value.gateway[15] = 1;
+  const auto* message = encode_route(memory.bytes, route_key("10.99.0.0", 16), &value, ports());
+  ASSERT_NE(message, nullptr);
+  EXPECT_FALSE(Attributes::of_message(message, sizeof(rtmsg)).has(RTA_GATEWAY));
 }
 
 TEST(NeighborCodec, WhatIsEncodedIsDecodedAsStale) {
