@@ -18,6 +18,8 @@ FAULTS = [
     ("P551: who was restarted and says so is down at once", "link/src/bfd_vote.cpp",
      "  if (change.diagnostic == Diagnostic::NeighborSignaledDown) "
      "{ return become(Vote::Unknown, now + unknown_max_); }\n", "", BFD, "PeerVoteTest*"),
+    ("P551: a daemon that ends tells its peers nothing", "link/src/bfd_service.cpp",
+     "set_admin_down(boot_now(), true)", "set_admin_down(boot_now(), false)", BFD, "BfdService.TwoComeUp*"),
     ("P551: a host-agent that is restarted in order is a death", VERDICT,
      "if (word.verdict == Verdict::Dead && back && context.now < *back) {", "if (false) {", CONTROL, "OrderlyStop*"),
     ("P552: a failure of the network is held against each", CORE + "group_hold_out.cpp", "if (together * 2 <= all) {",
