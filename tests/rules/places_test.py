@@ -29,6 +29,11 @@ class Places(unittest.TestCase):
         names = [fault[0] for fault in rules_taken_out.all_faults()]
         self.assertEqual(sorted(names), sorted(set(names)))
 
+    def test_each_rule_and_both_decisions_about_owners_have_faults(self):
+        told = {fault[0].split(":")[0] for fault in rules_taken_out.all_faults()}
+        self.assertEqual({str(rule) for rule in range(1, 26)} | {"D3", "D4"},
+                         {word for word in told if not word.startswith("P")})
+
 
 if __name__ == "__main__":
     unittest.main()
