@@ -122,7 +122,7 @@ FAULTS = [
      "  if (words::load(at + 1) != key) [[unlikely]] { return Seen::Changed; }\n", "", "shm_prefix_test",
      "AStaleReader*"),
     ("18: probing ends at a slot that is being reused", "shared-mem/src/table.hpp for shared-mem/src/store.cpp",
-     "      if (seen.is_empty()) { return nullptr; }", "      if (!seen.has_sequence()) { return nullptr; }",
+     "      if (seen.is_empty()) { break; }", "      if (!seen.has_sequence()) { break; }",
      "shm_prefix_test", "AStaleReader*"),
     ("19: of a large value only the place travels", "shared-mem/src/commit_steps.hpp for shared-mem/src/commit.cpp",
      "journal.append(end_position, head, change.key, change.value)",

@@ -1,16 +1,25 @@
 # SPDX-License-Identifier: Apache-2.0
 """What keeps a blink, an orderly stop and a blade that is back from being taken for a death, taken out one by one. The
 names are those of the promises in docs/SPECIFICATION.md."""
-CONTROL, CORE = "control_core_test", "control-server/core/"
+CONTROL, BFD, CORE = "control_core_test", "bfd_test", "control-server/core/"
 MONITOR, VERDICT, TAKEOVER = CORE + "monitoring_unit.cpp", CORE + "role_verdict.cpp", CORE + "role_takeover.cpp"
 BOOK, VOTES, GIVE_BACK = CORE + "blade_book.cpp", CORE + "votes.cpp", CORE + "role_give_back.cpp"
 FAULTS = [
-    ("P550: who is heard again is a witness at once", MONITOR, "blade.waver.last().value_or(spoke) <= spoke", "true",
+    ("P550: who is heard again is a witness at once", MONITOR, "if (up && blade.bfd.since <= in_time) {", "if (up) {",
      CONTROL, "Blink*"),
     ("P550: voices need not be steady", MONITOR, "around.witness = heard && !steady;", "around.witness = heard;",
      CONTROL, "Blink*"),
     ("P550: an echo that is answered again proves at once", CORE + "witnesses.cpp",
      "*voice.answered_since <= ours - bench.window", "true", CONTROL, "Witnesses*:Blink*"),
+    ("P551: who takes leave in order is down at once", "link/src/bfd_vote.cpp",
+     "  if (change.remote_state == SessionState::AdminDown) { return become(Vote::Unknown, now + unknown_max_); }\n"
+     "  if (change.diagnostic == Diagnostic::NeighborSignaledDown) "
+     "{ return become(Vote::Unknown, now + unknown_max_); }\n", "", BFD, "PeerVoteTest*"),
+    ("P551: who was restarted and says so is down at once", "link/src/bfd_vote.cpp",
+     "  if (change.diagnostic == Diagnostic::NeighborSignaledDown) "
+     "{ return become(Vote::Unknown, now + unknown_max_); }\n", "", BFD, "PeerVoteTest*"),
+    ("P551: a daemon that ends tells its peers nothing", "link/src/bfd_service.cpp",
+     "set_admin_down(boot_now(), true)", "set_admin_down(boot_now(), false)", BFD, "BfdService.TwoComeUp*"),
     ("P551: a host-agent that is restarted in order is a death", VERDICT,
      "if (word.verdict == Verdict::Dead && back && context.now < *back) {", "if (false) {", CONTROL, "OrderlyStop*"),
     ("P552: a failure of the network is held against each", CORE + "group_hold_out.cpp", "if (together * 2 <= all) {",
@@ -22,8 +31,11 @@ FAULTS = [
      "return true || (late", CONTROL, "GiveBackOff*"),
     ("P554: a host-agent that talks is not heard", VERDICT, "if (word.verdict == Verdict::Dead && talks) {",
      "if (false) {", CONTROL, "BfdBlocked*"),
-    ("P554: what was under way counts as talking", BOOK, " || *spoke_at < bfd.since + timings.detection", "", CONTROL,
-     "BfdBlocked*"),
+    ("P554: what was under way counts as talking", BOOK, "  if (*spoke_at < said_by_now) { return std::nullopt; }\n",
+     "",
+     CONTROL, "BfdBlocked*"),
+    ("P604: who was never heard has not said anything", BOOK, "bfd.overdue ? bfd.since - timings.word_lasts : ", "",
+     CONTROL, "BfdBlocked*"),
     ("P554: it counts for ever", BOOK, "return *spoke_at + timings.word_lasts;",
      "return *spoke_at + 3600 * timings.word_lasts;", CONTROL, "BfdBlocked*"),
     ("P580: a copy is not kept for the verdict", CORE + "role_failure.cpp",
@@ -67,9 +79,12 @@ FAULTS = [
      "    if (of_this && !pending_) { power_due_ = by_silence_ = false; }\n", "", CONTROL, "CalledOff*"),
     ("P626: a takeover whose switch hangs is not called off", TAKEOVER,
      "  ++isolate_tries_;  // it has not obeyed either\n", "", CONTROL, "CalledOff*"),
-    ("P626: who gets his role back is isolated once more", TAKEOVER, " && !gets_it_back", "", CONTROL, "CalledOff*"),
-    ("P626: where a person decides ports are closed", TAKEOVER, " && !gets_it_back && !frozen_", " && !gets_it_back",
-     CONTROL, "CalledOff*"),
+    ("P626: its ports are opened before its term is stored", TAKEOVER,
+     "  serve_under_new_term(context, config_.active, StopEvidence::StoodDown);\n}\n\n}",
+     "  context.readmit(config_.active);\n"
+     "  serve_under_new_term(context, config_.active, StopEvidence::StoodDown);\n}\n\n}", CONTROL, "CalledOff*"),
+    ("P626: where a person decides ports are closed", TAKEOVER, "retired && !frozen_)", "retired)", CONTROL,
+     "CalledOff*"),
     ("P627: ready with an application that has ended", "guest-agent/core/mirror.cpp",
      "if (application_ended_) {  // since", "if (false) {  // since", "guest_core_test", "ActivityTable*"),
     ("P628: no reason is no reason to refuse", "link/src/control_api_calls.cpp",
@@ -84,9 +99,12 @@ FAULTS = [
      "return sign_of_life ? *sign_of_life + agent_restart : bfd.since;", "return bfd.since;", CONTROL,
      "ServingMirror*:OrderlyStop*"),
     ("P587: whose return a blink hid is dead in that moment", VOTES,
-     "own.overdue ? own.since - surroundings.bench.steady : own.since", "own.since", CONTROL,
-     "OrderlyStop*:Witnesses*"),
-    ("P587: its last word is taken for fresh", MONITOR,
-     "silent.overdue ? config.timings.voices_return : config.timings.detection", "config.timings.detection", CONTROL,
+     "own.overdue || alone ? own.since", "alone ? own.since", CONTROL, "OrderlyStop*:Witnesses*"),
+    ("P587: its last word is taken for fresh", MONITOR, "silent.since - config.timings.voices_return;",
+     "silent.since - (silent.overdue ? config.timings.detection : config.timings.voices_return);", CONTROL,
      "OrderlyStop*"),
+    ("P605: a voice that came back a moment before is a witness", MONITOR, "first_word && !alone ? silent.since",
+     "!alone ? silent.since", CONTROL, "Blink*"),
+    ("P605: a first word after the silence is a witness", MONITOR, "steady_at(blade, config.timings, now, up)",
+     "steady_at(blade, config.timings, now, alone && up)", CONTROL, "Blink*"),
 ]

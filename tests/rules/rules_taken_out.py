@@ -4,7 +4,8 @@
     rules_taken_out.py BUILD [WORD]...  the build directory, with all tests built; only faults whose name has a WORD in
                                         it, or begins with it where that is a number: "9:", "P58"
 
-The numbers are those of the rules in docs/SPECIFICATION.md; with a P in front, of promises there. The tree is not
+The numbers are those of the rules in docs/SPECIFICATION.md; with a P in front, of promises there; D3 and D4 are the
+decisions that a role has one owner, and that a failure is seen from two sides. The tree is not
 changed. Root is needed, as the tests that look at the kernel's gates need it.
 """
 import os
@@ -15,6 +16,9 @@ sys.path.insert(0, os.path.join(os.path.dirname(os.path.dirname(os.path.realpath
 import planter  # noqa: E402
 import clauses  # noqa: E402
 import decisions  # noqa: E402
+import owners  # noqa: E402
+import region  # noqa: E402
+import roles  # noqa: E402
 
 CONTROL, HOST, GUEST = "control_core_test", "host_core_test", "guest_core_test"
 REGION, WIRE, NET, BFD = "shm_test", "replication_test", "net_gate_test", "bfd_test"
@@ -195,8 +199,9 @@ FAULTS = [
 
 
 def all_faults():
-    """By the number of the rule, or of the promise."""
-    return sorted(FAULTS + clauses.FAULTS + decisions.FAULTS, key=lambda fault: int(fault[0].split(":")[0].lstrip("P")))
+    """By the number of the rule; then the decisions, and the promises."""
+    faults = FAULTS + clauses.FAULTS + roles.FAULTS + region.FAULTS + owners.FAULTS + decisions.FAULTS
+    return sorted(faults, key=lambda fault: (fault[0][0] in "DP", int(fault[0].split(":")[0].lstrip("DP"))))
 
 
 def main():
@@ -205,7 +210,7 @@ def main():
     words = sys.argv[2:] or [""]
 
     def is_meant(name):
-        return any(name.startswith(word) if word[:2].strip("P:").isdigit() else word in name for word in words)
+        return any(name.startswith(word) if word[:2].strip("DP:").isdigit() else word in name for word in words)
 
     with tempfile.TemporaryDirectory() as folder:
         faults = [fault for fault in all_faults() if is_meant(fault[0])]

@@ -26,6 +26,16 @@ class Gone(Exception):
     """The source does not hold what was to be altered: plant it anew."""
 
 
+def altered(path, good, bad):
+    """The text of the source, or of the header that is altered for it, with the fault."""
+    header, _, source = path.rpartition(" for ")
+    with open(os.path.join(ROOT, header or source), encoding="utf-8") as file:
+        text = file.read()
+    if text.count(good) != 1:
+        raise Gone(header or source)
+    return text.replace(good, bad)
+
+
 class Planter:
     def __init__(self, build, folder):
         self.build, self.folder = os.path.abspath(build), folder
@@ -102,12 +112,8 @@ class Planter:
 
     def red(self, path, good, bad, program, tests):
         """The tests of `program` that fail when `bad` stands for `good` in `path`."""
+        text = altered(path, good, bad)
         header, _, path = path.rpartition(" for ")
-        with open(os.path.join(ROOT, header or path), encoding="utf-8") as file:
-            text = file.read()
-        if text.count(good) != 1:
-            raise Gone(header or path)
-        text = text.replace(good, bad)
         if program.endswith(".py"):
             return self.red_of_script(path, text, program, tests)
         laid = []

@@ -17,14 +17,17 @@ class RolePlaceTest : public StandbyBench {
     auto spec = role_with({});
     spec.ports[0].addresses.clear();
     for (const auto* address : given) { spec.ports[0].addresses.push_back(net::test::prefix(address)); }
+    place::RolePlace place(io_, spec, options(), {});
+    const auto configured = place.configure();
+    EXPECT_TRUE(configured.ok()) << configured.error().message;
+    return network_->links().addresses("ext0").value();
+  }
+  place::PlaceOptions options() {
     place::PlaceOptions options;
     options.run_dir = config_.run_dir;
     options.region_path = region_path();
     options.ports = {{"ext", "ext0"}};
-    place::RolePlace place(io_, spec, options, {});
-    const auto configured = place.configure();
-    EXPECT_TRUE(configured.ok()) << configured.error().message;
-    return network_->links().addresses("ext0").value();
+    return options;
   }
   static bool has(const std::vector<IpPrefix>& all, const IpPrefix& one) {
     return std::find(all.begin(), all.end(), one) != all.end();
@@ -44,6 +47,24 @@ TEST_F(RolePlaceTest, OneThatTheRoleHasIsTheOnlyOne) {
 }
 
 TEST_F(RolePlaceTest, WithoutIpv6ThereIsNone) { EXPECT_FALSE(has(addresses_with({"10.1.2.1/24"}), of_its_mac_)); }
+
+/// Rule 10: wherever a role is served.
+TEST_F(RolePlaceTest, WhoServesRecordsWhatTheKernelHasAndWhatBecomesOfIt) {
+  const auto spec = role_with({});
+  ASSERT_OK(shm::Region::create(region_path(), spec.region_bytes, place::region_schema(spec)));
+  place::RolePlaceCallbacks callbacks;
+  callbacks.on_alarm = [](const std::string& text, const std::string& /*topic*/) { ADD_FAILURE() << text; };
+  place::RolePlace place(io_, spec, options(), callbacks);
+  ASSERT_OK(place.configure());
+  ASSERT_OK(place.open_region());
+  const auto records = [&] { return place.region().store(net::net_store_name)->count(net::RouteTable); };
+  ASSERT_OK(network_->links().set_route(net::test::prefix("10.8.0.0/16"), net::test::ip("10.1.2.9")));
+  ASSERT_OK(place.begin_writing(Term{1}));
+  EXPECT_EQ(records(), 1U) << "it was there before";
+  ASSERT_OK(network_->links().set_route(net::test::prefix("10.9.0.0/16"), net::test::ip("10.1.2.9")));
+  EXPECT_TRUE(run_until([&] { return records() == 2; })) << "nobody listens";
+  place.stop_writing();
+}
 
 }  // namespace
 }  // namespace understudy::host

@@ -52,6 +52,16 @@ TEST_F(LeaseTest, IsCountedOutOnlyAfterTheMirrorSaysThatItGrantsNoMore) {
   EXPECT_EQ(sut_.own(1).evidence, link::StopEvidence::LeaseRanOut);
 }
 
+TEST_F(LeaseTest, AnotherBladesWordOrOneAboutAnotherTermCountsNothingOut) {
+  arm();
+  nothing_obeys();
+  sut_.silence(1);
+  sut_.report(BladeId{"blade-2"}, link::GrantsStopped{role_, Term{1}});
+  sut_.report(sut_.standby(), link::GrantsStopped{role_, Term{0}});
+  sut_.pass(60s);
+  EXPECT_EQ(sut_.state(1), RoleState::TakingOver);
+}
+
 /// The last grant may have been asked for a moment before, and the gate been refreshed under it in its last one.
 TEST_F(LeaseTest, WhoCountsItOutAddsTheTimeOfTheGatesElement) {
   arm();

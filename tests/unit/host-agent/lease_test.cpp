@@ -131,6 +131,11 @@ TEST_F(LeasedBladeTest, TellsThatItsGateIsTimedAndBeforeItClosesThatNoGrantsCome
   EXPECT_TRUE(does(sut_.step(kThen + 1400ms, OrderArrived{link::DisarmLease{role, Term{1}}}), Step::UntimeGate));
 }
 
+TEST_F(LeasedBladeTest, AGrantUnderAnotherTermIsNone) {
+  EXPECT_TRUE(all<TimeGate>(sut_.step(kThen, GrantArrived{role, Term{2}, asked_.at(0).nonce})).empty());
+  EXPECT_FALSE(told(grant()).empty()) << "the one that was asked for is waited for still";
+}
+
 TEST_F(LeasedBladeTest, ARestartedDaemonGoesOnAskingUnderNumbersThatNobodyHasSeen) {
   grant();
   const auto record = sut_.record_of(role);

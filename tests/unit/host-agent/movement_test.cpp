@@ -204,6 +204,15 @@ TEST_F(MovementTest, AHandoverPastItsDeadlineRollsBack) {
   EXPECT_TRUE(has(movement.on_tick(at(4000)), Do{RoleId{"role-2"}, Step::Rollback, Term{3}}));
 }
 
+/// Nobody has served the role since then.
+TEST_F(MovementTest, TheHandoversDeadlineCountsFromTheClosingOfTheTap) {
+  auto movement = in(MovementState::Freezing);
+  (void)movement.on_step_done(at(2900), Step::Freeze);
+  EXPECT_TRUE(movement.on_tick(at(2901)).empty());
+  (void)movement.on_tick(at(3100));
+  EXPECT_EQ(movement.state(), MovementState::RollingBack);
+}
+
 TEST_F(MovementTest, AGuestThatDiesOnTheWayIsAsStillAsAFrozenOne) {
   for (const auto state : {MovementState::Quiescing, MovementState::Freezing}) {
     auto movement = in(state);

@@ -81,6 +81,23 @@ TEST(APlainFile, HasItsRegionAtItsBegin) {
   EXPECT_EQ(region_offset(file.path(), small_region_bytes), 0U);
 }
 
+/// Rule 24: what this kernel maps of one is its own page cache, which no other machine sees.
+TEST(ABlockDevice, IsRefused) {
+  std::error_code ignored;
+  std::optional<std::string> device;
+  for (const auto& entry : std::filesystem::directory_iterator("/sys/class/block", ignored)) {
+    const auto path = "/dev/" + entry.path().filename().string();
+    if (Descriptor(::open(path.c_str(), O_RDONLY | O_CLOEXEC)).get() >= 0) { device = path; }
+  }
+  if (!device) { GTEST_SKIP() << "this machine has none that may be opened"; }
+  const Descriptor descriptor(::open(device->c_str(), O_RDONLY | O_CLOEXEC));
+  for (const auto& opened :
+       {Region::open(*device, Access::ReadOnly), Region::open(descriptor.get(), Access::ReadOnly)}) {
+    ASSERT_FALSE(opened);
+    EXPECT_EQ(opened.error().code, Errc::Refused) << opened.error().message;
+  }
+}
+
 TEST(AWriteCombiningBar, IsRefusedByItsName) {
   RegionFile file;
   ASSERT_TRUE(Region::create(file.path(), small_region_bytes, small_schema()));
