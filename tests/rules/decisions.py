@@ -105,6 +105,6 @@ FAULTS = [
      "OrderlyStop*"),
     ("P605: a voice that came back a moment before is a witness", MONITOR, "first_word && !alone ? silent.since",
      "!alone ? silent.since", CONTROL, "Blink*"),
-    ("P605: a first word after the silence is a witness", MONITOR, "steady_at(blade, config.timings, now, up)",
-     "steady_at(blade, config.timings, now, alone && up)", CONTROL, "Blink*"),
+    ("P605: a first word after the silence is a witness", MONITOR,
+     "silent_since(blades, self), up);", "silent_since(blades, self), alone && up);", CONTROL, "Blink*"),
 ]

@@ -151,7 +151,7 @@ FAULTS = [
      "*EveryPrefixOfAWriter*"),
     ("19: whoever was lapped does not say so", "shared-mem/src/journal_reader.cpp",
      "return Chunk{State::Lapped, {}, {}, {}};", "return Chunk{};", REGION, "JournalReader*"),
-    ("20: a second writer of one kernel", "shared-mem/src/recovery.cpp",
+    ("20: a second writer of one kernel", "shared-mem/src/writer_lock.cpp",
      "if (error == EAGAIN || error == EACCES) {", "if (false) {", REGION, "*"),
     ("20: the next writer has the former's number", "shared-mem/src/recovery.cpp",
      "epoch = words::load_acquire(&control.writer.epoch) + 1;", "epoch = words::load_acquire(&control.writer.epoch);",
