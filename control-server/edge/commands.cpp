@@ -5,7 +5,10 @@ namespace understudy::control {
 namespace {
 
 Error not_ours() {
-  return failure("this control-server does not lead any more; understudy status tells who does", Errc::Expired);
+  return failure(
+      "this control-server does not lead any more; understudy status tells who does. While nobody "
+      "does, power is switched by understudy-control-server --power (docs/FENCING.md)",
+      Errc::Expired);
 }
 
 Error nobody_waits() {

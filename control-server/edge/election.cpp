@@ -178,7 +178,10 @@ LeadAnswer Election::perform(const GrantLease& /*ask*/) {
   if (lease == 0) { return NoAnswer{"etcd grants no lease"}; }
   const auto name = etcd_.settings().at(kServer + address_);
   const auto told = etcd_.call("kv/txn", etcd::transaction({}, {etcd::put(name, "{}", lease)}, {}));
-  if (!told) { return NoAnswer{told.error().message}; }
+  if (!told) {
+    (void)perform(DropLease{lease});  // nobody else knows its id; what remains of it ends by itself
+    return NoAnswer{told.error().message};
+  }
   return LeaseGranted{lease};
 }
 

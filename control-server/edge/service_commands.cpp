@@ -38,8 +38,8 @@ void ControlService::add_commands(link::ControlApiHandlers& handlers) {
   handlers.power = [this](const Command& command, const BladeId& blade, bool on, bool force,
                           const CommandAnswer& answer) {
     const PowerOrder order{blade, on, force};
-    // Power is switched also by who decides nothing. What must be stored is not: a switchover whose role has been let
-    // go of would wait unserved for a store that takes nothing.
+    // Power is switched also by a leader whose store takes nothing, and who so decides nothing. What must be stored is
+    // not: a switchover whose role has been let go of would wait unserved.
     using Unlogged = Commands::Order::Unlogged;
     commands_.carry_out({command,
                          to_string(order),
