@@ -265,26 +265,28 @@ INSTANTIATE_TEST_SUITE_P(Of, AFollowerAcrossARebuild,
                          [](const auto& of) { return of.param.kind == TableKind::Blob ? "Blobs" : "Fixed"; });
 
 TEST_P(AFollowerAcrossARebuild, IsToldEachChangeOnce) {
-  hold_up_everywhere([&] {
-    JournalReader follower(*store, Sequence{first - 1});
-    std::uint64_t next = first;
-    for (bool more = true; more && wrong.empty();) {
-      const auto chunk = follower.read(4096);
-      note(chunk.ok() && chunk->state != JournalReader::State::Lapped, chunk ? "lapped" : chunk.error().message);
-      more = chunk.ok() && chunk->state == JournalReader::State::Entries;
-      if (!more) { break; }
-      const auto walked = for_each_entry(chunk->bytes, [&](const JournalEntry& entry) {
-        std::uint64_t id = 0;
-        std::memcpy(&id, entry.key.data(), sizeof id);
-        const Content& then = states[next];
-        const bool puts = entry.op == JournalEntry::Op::Put;
-        note(entry.sequence.value == next && then.contains(id) == puts, "not change " + std::to_string(next));
-        ++next;
-      });
-      note(walked.ok(), "damaged");
-    }
-    note(next > first, "nothing was told");
-  });
+  hold_up_everywhere(
+      [&] {
+        JournalReader follower(*store, Sequence{first - 1});
+        std::uint64_t next = first;
+        for (bool more = true; more && wrong.empty();) {
+          const auto chunk = follower.read(4096);
+          note(chunk.ok() && chunk->state != JournalReader::State::Lapped, chunk ? "lapped" : chunk.error().message);
+          more = chunk.ok() && chunk->state == JournalReader::State::Entries;
+          if (!more) { break; }
+          const auto walked = for_each_entry(chunk->bytes, [&](const JournalEntry& entry) {
+            std::uint64_t id = 0;
+            std::memcpy(&id, entry.key.data(), sizeof id);
+            const Content& then = states[next];
+            const bool puts = entry.op == JournalEntry::Op::Put;
+            note(entry.sequence.value == next && then.contains(id) == puts, "not change " + std::to_string(next));
+            ++next;
+          });
+          note(walked.ok(), "damaged");
+        }
+        note(next > first, "nothing was told");
+      },
+      amount(5, 1));
 }
 
 }  // namespace understudy::shm::crash

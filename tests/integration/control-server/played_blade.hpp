@@ -15,8 +15,9 @@ using namespace link;  // NOLINT(google-build-using-namespace): a test's header
 
 inline constexpr const char* kServer = "127.0.0.250";
 
-/// group.toml of one active and one standby. `control`: the lines of [control].
-inline std::string played_group(const std::string& control, const tls::CredentialFiles& files) {
+/// group.toml of one active and one standby. `control`: the lines of [control]; `the_switch`: those of [switch].
+inline std::string played_group(const std::string& control, const tls::CredentialFiles& files,
+                                const std::string& the_switch = "driver = \"linux-bridge\"\n") {
   return "[control]\n" + control + R"([detection]
 bfd_interval_ms = 50
 bfd_multiplier = 3
@@ -24,8 +25,8 @@ bfd_multiplier = 3
 policy = "always"
 delay_ms = 200
 [switch]
-driver = "linux-bridge"
-[[blade]]
+)" + the_switch +
+         R"([[blade]]
 name = "blade-1"
 address = "127.0.0.1"
 switch_ports = ["b1-ext"]
@@ -68,6 +69,10 @@ struct Blade {
     std::vector<std::string> words{BFD_SPEAKER, address};
     words.insert(words.end(), servers.begin(), servers.end());
     speaker.emplace(words, folder_ + "/" + id.value + ".log");
+    connect();
+  }
+  /// By a stream of its own: what came by an earlier one and was not read yet is lost.
+  void connect() {
     ControlClientOptions options;
     for (const auto& server : servers) { options.addresses.push_back(server + ":7400"); }
     options.wire = wire;

@@ -53,14 +53,17 @@ class PlayedChassisTest : public testing::Test, protected test::Loop {
     if (HasFailure() && text) { std::cerr << log << ":\n" << text.rdbuf(); }
   }
 
-  /// Output of the operator's command at the control-server with this address; `status` gets its exit status.
-  [[nodiscard]] std::string operate_at(const std::string& control, const std::string& arguments, int* status) const {
+  /// The operator's command, for the control-server with this address, as a shell is given it.
+  [[nodiscard]] std::string operator_at(const std::string& control, const std::string& arguments) const {
     const auto& files = operator_files_;
     const std::string wire =
         files.key.empty() ? " --plain-text "
                           : " --ca " + files.ca + " --certificate " + files.certificate + " --key " + files.key + " ";
-    const std::string command = std::string(OPERATOR) + " --control " + control + wire + arguments + " 2>&1";
-    FILE* pipe = popen(command.c_str(), "re");
+    return std::string(OPERATOR) + " --control " + control + wire + arguments;
+  }
+  /// Output of the operator's command at the control-server with this address; `status` gets its exit status.
+  [[nodiscard]] std::string operate_at(const std::string& control, const std::string& arguments, int* status) const {
+    FILE* pipe = popen((operator_at(control, arguments) + " 2>&1").c_str(), "re");
     std::string output;
     char buffer[4096];
     while (const std::size_t got = fread(buffer, 1, sizeof buffer, pipe)) { output.append(buffer, got); }
