@@ -7,8 +7,10 @@
 #include <unistd.h>
 
 #include <cerrno>
+#include <chrono>
 #include <cstring>
 #include <optional>
+#include <thread>
 
 #include "edge/clock.hpp"
 
@@ -16,6 +18,8 @@ namespace understudy::control {
 namespace {
 
 constexpr int kSchemaVersion = 2;
+constexpr std::chrono::seconds kOpeningPatience{3};  ///< with locks of others, before anybody is led
+constexpr std::chrono::milliseconds kPatience{200};  ///< with locks of others, while the loop stands
 const std::string kProtectedKey = "protected/";
 const std::string kYes = "yes";
 constexpr const char* kSchema = R"(
@@ -133,12 +137,19 @@ struct Store::Impl {
     const std::string name = path + ".lock";
     lock_fd = ::open(name.c_str(), O_CREAT | O_RDWR | O_CLOEXEC, 0600);
     if (lock_fd < 0) { return failure("cannot open " + name + ": " + std::strerror(errno)); }
-    if (flock(lock_fd, LOCK_EX | LOCK_NB) == 0) { return {}; }
+    // A killed predecessor's command that was just being started holds it until its exec().
+    const auto deadline = std::chrono::steady_clock::now() + kOpeningPatience;
+    do {
+      if (flock(lock_fd, LOCK_EX | LOCK_NB) == 0) { return {}; }
+      std::this_thread::sleep_for(std::chrono::milliseconds(5));
+    } while (std::chrono::steady_clock::now() < deadline);
     return failure("the state store " + path + " belongs to a running control-server", Errc::Refused);
   }
 
   Status prepare() {
-    for (const auto* sql : {"PRAGMA journal_mode=WAL", "PRAGMA synchronous=NORMAL", "PRAGMA busy_timeout=200"}) {
+    // First of all: somebody who looks into the file, or a predecessor's end, holds it for a moment.
+    sqlite3_busy_timeout(database, static_cast<int>(std::chrono::milliseconds(kOpeningPatience).count()));
+    for (const auto* sql : {"PRAGMA journal_mode=WAL", "PRAGMA synchronous=NORMAL"}) {
       if (auto done = execute(sql); !done) { return done; }
     }
     Statement version(database, "PRAGMA user_version");
@@ -256,6 +267,7 @@ Result<std::unique_ptr<Store>> Store::open(const std::string& path) {
   if (auto loaded = impl->load(); !loaded) {
     return failure(path + ": " + loaded.error().message, loaded.error().code);
   }
+  sqlite3_busy_timeout(impl->database, static_cast<int>(kPatience.count()));
   return std::unique_ptr<Store>(new Store(std::move(impl)));
 }
 

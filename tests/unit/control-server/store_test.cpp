@@ -2,8 +2,10 @@
 /// Covers: control-server/edge/state_store.cpp
 #include "edge/store.hpp"
 
+#include <fcntl.h>
 #include <gtest/gtest.h>
 #include <sqlite3.h>
+#include <sys/file.h>
 #include <sys/mman.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -11,6 +13,7 @@
 #include <atomic>
 #include <filesystem>
 #include <fstream>
+#include <future>
 
 #include "support/eventually.hpp"
 
@@ -162,6 +165,30 @@ TEST_F(StoreTest, OneProcessHasItAtATime) {
   EXPECT_NE(second.error().message.find("belongs to a running control-server"), std::string::npos);
   store.reset();
   EXPECT_TRUE(Store::open(path()).ok());
+}
+
+TEST_F(StoreTest, OpeningWaitsForOneWhoLooksIntoTheFile) {
+  { (void)open(); }
+  sqlite3* other = nullptr;
+  ASSERT_EQ(sqlite3_open_v2(path().c_str(), &other, SQLITE_OPEN_READWRITE, nullptr), SQLITE_OK);
+  ASSERT_EQ(sqlite3_exec(other, "PRAGMA locking_mode=EXCLUSIVE; BEGIN EXCLUSIVE", nullptr, nullptr, nullptr),
+            SQLITE_OK);
+  auto opening = std::async(std::launch::async, [this] { return Store::open(path()); });
+  EXPECT_EQ(opening.wait_for(std::chrono::milliseconds(20)), std::future_status::timeout);
+  sqlite3_close(other);
+  const auto store = opening.get();
+  EXPECT_TRUE(store.ok()) << store.error().message;
+}
+
+TEST_F(StoreTest, OpeningWaitsForALockThatAKilledPredecessorsChildHolds) {
+  { (void)open(); }
+  const int child = ::open((path() + ".lock").c_str(), O_RDWR | O_CLOEXEC);
+  ASSERT_EQ(flock(child, LOCK_EX | LOCK_NB), 0);
+  auto opening = std::async(std::launch::async, [this] { return Store::open(path()); });
+  EXPECT_EQ(opening.wait_for(std::chrono::milliseconds(20)), std::future_status::timeout);
+  close(child);
+  const auto store = opening.get();
+  EXPECT_TRUE(store.ok()) << store.error().message;
 }
 
 TEST_F(StoreTest, EventsKeepTheirOrderAndNumbers) {
