@@ -172,7 +172,7 @@ void StoreWriter::Impl::keep_bytes(Change& change) {
   if (arena.empty()) { arena.resize(std::min(journal.ring_bytes() / 2, layout::transaction_bytes_max)); }
   for (Bytes* from : {&change.key, &change.value}) {
     const std::span to = std::span(arena).subspan(arena_used, from->size());
-    std::ranges::copy(*from, to.begin());
+    if (!from->empty()) { std::memcpy(to.data(), from->data(), from->size()); }
     arena_used += from->size();
     *from = to;
   }

@@ -29,17 +29,40 @@ std::uint64_t Random::next() {
   return result;
 }
 
+void Scheduler::after(Duration wait, Process& process, bool on_its_loop, Action action) {
+  add(now_ + wait, {std::move(action), &process, process.life(), on_its_loop});
+}
+
+void Scheduler::add(Instant when, Work work) {
+  std::size_t place = works_.size();
+  if (vacant_.empty()) {
+    works_.push_back(std::move(work));
+  } else {
+    place = vacant_.back();
+    vacant_.pop_back();
+    works_[place] = std::move(work);
+  }
+  items_.push_back({std::max(when, now_), ++number_, place});
+  std::push_heap(items_.begin(), items_.end(), Later{});
+}
+
 bool Scheduler::run_one(Instant end) {
   if (items_.empty() || items_.front().when > end) {
     now_ = std::max(now_, end);
     return false;
   }
   std::pop_heap(items_.begin(), items_.end(), Later{});
-  Item item = std::move(items_.back());
+  const Item item = items_.back();
   items_.pop_back();
+  Work work = std::move(works_[item.place]);
+  vacant_.push_back(item.place);
   now_ = item.when;
   ++steps_;
-  item.action();
+  if (work.process != nullptr) {
+    work.process->run(work.life, work.on_its_loop, std::move(work.action));
+  } else {
+    work.action();
+  }
   return true;
 }
 
@@ -97,37 +120,16 @@ void Machine::jump(Duration forward) {
   base_real_ = scheduler_.now();
 }
 
-void Machine::run(Action action) {
-  if (!up) { return; }
-  if (frozen() || !waiting_.empty()) {
-    waiting_.push_back(std::move(action));
-  } else {
-    action();
-  }
-}
-
-void Process::post_beside(Duration wait, Action action) {
-  if (!alive()) { return; }
-  scheduler_.after(machine_.real(wait), [this, life = life_, action = std::move(action)]() mutable {
+void Process::run(std::uint64_t life, bool on_its_loop, Action action) {
+  if (life != this->life()) { return; }
+  machine_.run([this, life, on_its_loop, action = std::move(action)]() mutable {
     if (life != this->life()) { return; }
-    machine_.run([this, life, action = std::move(action)] {
-      if (life == this->life()) { action(); }
-    });
+    if (on_its_loop) {
+      on_loop(std::move(action));
+    } else {
+      action();
+    }
   });
-}
-
-void Process::post(Duration wait, Action action) {
-  post_beside(wait, [this, action = std::move(action)] { on_loop(action); });
-}
-
-void Process::deliver(Action action) { post(0ns, std::move(action)); }
-
-void Process::on_loop(Action action) {
-  if (hangs_ || !waiting_.empty()) {
-    waiting_.push_back(std::move(action));
-  } else {
-    action();
-  }
 }
 
 void Process::go_on() {

@@ -38,24 +38,33 @@ class Random {
   std::uint64_t state_[4];
 };
 
+class Process;
+
 class Scheduler {
  public:
   [[nodiscard]] Instant now() const { return now_; }
-  void at(Instant when, Action action) {
-    items_.push_back({std::max(when, now_), ++number_, std::move(action)});
-    std::push_heap(items_.begin(), items_.end(), Later{});
-  }
+  void at(Instant when, Action action) { add(when, {std::move(action)}); }
   void after(Duration wait, Action action) { at(now_ + wait, std::move(action)); }
+  /// Of this life of the process, or not at all.
+  void after(Duration wait, Process& process, bool on_its_loop, Action action);
   /// False: nothing is left to do, or the next item lies behind `end`.
   bool run_one(Instant end);
   [[nodiscard]] std::uint64_t steps() const { return steps_; }
 
  private:
+  /// Small, since the queue's order is kept by moving these.
   struct Item {
     Instant when;
     std::uint64_t number;
-    Action action;
+    std::size_t place;  ///< of what is to be done
   };
+  struct Work {
+    Action action;
+    Process* process = nullptr;  ///< whose it is; none: the world's
+    std::uint64_t life = 0;
+    bool on_its_loop = false;
+  };
+  void add(Instant when, Work work);
   struct Later {
     bool operator()(const Item& a, const Item& b) const {
       return a.when != b.when ? a.when > b.when : a.number > b.number;
@@ -65,6 +74,8 @@ class Scheduler {
   std::uint64_t number_ = 0;
   std::uint64_t steps_ = 0;
   std::vector<Item> items_;
+  std::vector<Work> works_;
+  std::vector<std::size_t> vacant_;  ///< places of works_ that are empty
 };
 
 class Machine {
@@ -90,7 +101,15 @@ class Machine {
   void jump(Duration forward);
 
   /// Runs the action now, or keeps it for the thaw.
-  void run(Action action);
+  template <class Work>
+  void run(Work&& work) {
+    if (!up) { return; }
+    if (frozen() || !waiting_.empty()) {
+      waiting_.emplace_back(std::forward<Work>(work));
+    } else {
+      work();
+    }
+  }
 
  private:
   void flush();
@@ -125,19 +144,31 @@ class Process {
     waiting_.clear();
   }
   /// After `wait` of this machine's clock, on its loop.
-  void post(Duration wait, Action action);
+  void post(Duration wait, Action action) { post(wait, true, std::move(action)); }
   /// Likewise, on a thread of its own: it goes on while the loop hangs.
-  void post_beside(Duration wait, Action action);
+  void post_beside(Duration wait, Action action) { post(wait, false, std::move(action)); }
   /// The loop stands still, in a system call that does not come back; what arrives for it waits.
   void hang() { hangs_ = true; }
   void go_on();
   [[nodiscard]] bool hangs() const { return alive() && hangs_; }
   /// On its loop: now, or when that goes on.
-  void on_loop(Action action);
+  template <class Work>
+  void on_loop(Work&& work) {
+    if (hangs_ || !waiting_.empty()) {
+      waiting_.emplace_back(std::forward<Work>(work));
+    } else {
+      work();
+    }
+  }
   /// From outside: a message or signal arrives now.
-  void deliver(Action action);
+  void deliver(Action action) { post(0ns, std::move(action)); }
+  /// What was posted in this life is due.
+  void run(std::uint64_t life, bool on_its_loop, Action action);
 
  private:
+  void post(Duration wait, bool on_its_loop, Action action) {
+    if (alive()) { scheduler_.after(machine_.real(wait), *this, on_its_loop, std::move(action)); }
+  }
   Scheduler& scheduler_;
   Machine& machine_;
   std::uint64_t life_ = 0;

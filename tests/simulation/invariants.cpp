@@ -47,15 +47,13 @@ void World::speaks_under(unsigned role, PlaceKind kind, Term term) {
 
 void World::check_owners(unsigned role) {
   for (unsigned segment = 0; segment < kSegments; ++segment) {
-    std::string speakers;
-    unsigned count = 0;
-    for (unsigned site = 0; site < blades.size(); ++site) {
-      if (!host_speaks(site, role, segment)) { continue; }
-      ++count;
-      if (segment == 0 || count > 1) { speakers += blade_ids_[site].value + "/host "; }
-    }
-    if (mirror_speaks(role, segment)) { ++count; }
+    unsigned count = mirror_speaks(role, segment) ? 1 : 0;
+    for (unsigned site = 0; site < blades.size(); ++site) { count += host_speaks(site, role, segment) ? 1U : 0U; }
     if (count < 2) { continue; }
+    std::string speakers;
+    for (unsigned site = 0; site < blades.size(); ++site) {
+      if (host_speaks(site, role, segment)) { speakers += blade_ids_[site].value + "/host "; }
+    }
     violate(Invariant::OneOwner, role_ids_[role].value + " is spoken for by " + speakers +
                                      (mirror_speaks(role, segment) ? "and its mirror" : "") + " on segment " +
                                      std::to_string(segment));

@@ -30,24 +30,25 @@ bool Stream::send(unsigned from, Action action) {
   }
   auto& scheduler = network_.scheduler();
   ends_[to].last_arrival = std::max(ends_[to].last_arrival, scheduler.now() + wait);
-  scheduler.at(ends_[to].last_arrival,
-               [self = shared_from_this(), to, action = std::move(action)] { self->arrive(to, action); });
+  scheduler.at(ends_[to].last_arrival, [self = shared_from_this(), to, action = std::move(action)]() mutable {
+    self->arrive(to, std::move(action));
+  });
   return true;
 }
 
-void Stream::arrive(unsigned to, const Action& action) {
+void Stream::arrive(unsigned to, Action action) {
   auto& end = ends_[to];
   if (!end.open) { return; }
   if (!end.held.empty() || !network_.passes(ends_[1 - to].site, end.site)) {
     if (end.held.empty()) { network_.cut_bites(ends_[1 - to].site, end.site); }
-    end.held.push_back(action);
+    end.held.push_back(std::move(action));
     return;
   }
   if (end.process->life() != end.life) { return; }
-  end.process->machine().run([self = shared_from_this(), to, action] {
+  end.process->machine().run([self = shared_from_this(), to, action = std::move(action)]() mutable {
     auto& receiver = self->ends_[to];
     if (!receiver.open || receiver.process->life() != receiver.life) { return; }
-    receiver.process->on_loop([self, to, action] {
+    receiver.process->on_loop([self, to, action = std::move(action)] {
       if (self->ends_[to].open) { action(); }
     });
   });
@@ -84,7 +85,7 @@ void Stream::close(unsigned index) {
 void Stream::look() {
   for (unsigned to = 0; to < 2; ++to) {
     if (!network_.passes(ends_[1 - to].site, ends_[to].site)) { continue; }
-    for (auto& action : std::exchange(ends_[to].held, {})) { arrive(to, action); }
+    for (auto& action : std::exchange(ends_[to].held, {})) { arrive(to, std::move(action)); }
     // A packet to a machine that does not know the stream, or not any more, is answered with a reset.
     const auto& other = ends_[1 - to];
     const bool unknown = !other.open || (other.process->life() != other.life && other.process->machine().up);
@@ -128,7 +129,7 @@ void Network::after_change() {
   for (const auto& stream : streams) { stream->look(); }
 }
 
-void Network::datagram(unsigned from, unsigned to, Process& receiver, const Action& action) {
+void Network::datagram(unsigned from, unsigned to, Process& receiver, Action action) {
   auto& path = paths_[from][to];
   if (from != to && path.cuts != 0) { return cut_bites(from, to); }
   if (from != to && path.filters != 0) { return on_bite(Fault::BfdFiltered); }
@@ -139,12 +140,12 @@ void Network::datagram(unsigned from, unsigned to, Process& receiver, const Acti
     const Instant arrival = scheduler_.now() + latency(from, to);
     if (path.spread != 0ns && arrival < path.newest) { on_bite(Fault::Reorder); }
     path.newest = std::max(path.newest, arrival);
-    scheduler_.at(arrival, [this, from, to, &receiver, life = receiver.life(), action] {
-      if (life != 0 && passes(from, to) && receiver.life() == life) {
-        receiver.machine().run([&receiver, life, action] {
-          if (receiver.life() == life) { action(); }
-        });
-      }
+    Action mine = i + 1 < copies ? action : std::move(action);
+    scheduler_.at(arrival, [this, from, to, &receiver, life = receiver.life(), mine = std::move(mine)]() mutable {
+      if (life == 0 || !passes(from, to) || receiver.life() != life) { return; }
+      receiver.machine().run([&receiver, life, mine = std::move(mine)] {
+        if (receiver.life() == life) { mine(); }
+      });
     });
   }
 }

@@ -63,7 +63,7 @@ class Stream : public std::enable_shared_from_this<Stream> {
   void look();
 
  private:
-  void arrive(unsigned to, const Action& action);
+  void arrive(unsigned to, Action action);
   void lose(unsigned end);
   void tell_closed(unsigned end);
   [[nodiscard]] bool healthy() const;
@@ -91,7 +91,7 @@ class Network {
   [[nodiscard]] Instant last_change() const { return last_change_; }
   void on_before_change(Action action) { watchers_.push_back(std::move(action)); }
 
-  void datagram(unsigned from, unsigned to, Process& receiver, const Action& action);
+  void datagram(unsigned from, unsigned to, Process& receiver, Action action);
   std::shared_ptr<Stream> connect(Stream::End a, Stream::End b);
   Duration latency(unsigned from, unsigned to);
   /// Something came to pass because of a fault.
