@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
-/// A control-server is killed at each stage of a takeover, a switchover and a movement, then one is there again: two
-/// blades played by the rules of a host-agent count who serves, and what was done twice. Nothing is met by time: the
-/// switch, the state store or a blade that does not answer holds the control-server where it is to be killed.
+/// A control-server is killed at a stage of a takeover, a switchover or a movement (kill_points.hpp), then one is there
+/// again, or another one has stood by: two blades played by the rules of a host-agent count who serves, and what was
+/// done twice. Nothing is met by time: the switch, the state store or a blade that does not answer holds the
+/// control-server where it is to be killed.
 #include <array>
 #include <functional>
 #include <vector>
@@ -33,12 +34,13 @@ struct KillPoint {
   const char* policy = "manual";  ///< of movements
 };
 inline void PrintTo(const KillPoint& point, std::ostream* out) { *out << point.name; }
+inline std::string name_of(const testing::TestParamInfo<KillPoint>& info) { return info.param.name; }
 
 class KillSeriesTest : public PlayedChassisTest, public testing::WithParamInterface<KillPoint> {
  public:
   // --- the control-server or -servers, the store ---
   virtual void kill_server() = 0;
-  virtual void start_again() = 0;
+  virtual void go_on() = 0;  ///< a next one is started, or another one stands by
   virtual void hold_store() = 0;
   virtual void let_store_go() = 0;
   /// Looked up in the store itself.
@@ -132,7 +134,7 @@ class KillSeriesTest : public PlayedChassisTest, public testing::WithParamInterf
     before_word_ = [] {};
     for (const auto* verb : {"isolate", "status"}) { let_switch_go(verb); }
     let_store_go();
-    start_again();
+    go_on();
     const std::string wanted = point.ends.kind == PlaceKind::Mirror ? "\"state\":\"on-mirror\""
                                : point.ends.term == 1               ? "\"state\":\"protected\""
                                                                     : "\"state\":\"on-host\"";
@@ -261,152 +263,6 @@ class KillSeriesTest : public PlayedChassisTest, public testing::WithParamInterf
   std::uint64_t last_term_ = 0;
   std::size_t activated_ = 0;
   std::size_t moved_ = 0;
-};
-
-// --- the points ---
-
-using Series = KillSeriesTest;
-
-inline const StoredRole kOnMirror{2, PlaceKind::Mirror, 0};
-inline const StoredRole kOnHost{3, PlaceKind::Host, 0};
-
-/// The mirror has done what it was told, and the control-server has its word, or none.
-inline void to_activation(Series& series, Obeys obeys) {
-  series.activates_ = obeys;
-  series.lose_active();
-  series.hears<Activate>(series.standby());
-}
-
-inline const KillPoint kTakeoverPoints[] = {
-    {"TheIsolationWasOrdered",
-     [](Series& series) {
-       series.hold_switch("isolate");
-       series.lose_active();
-       series.switch_holds("isolate");
-     },
-     kOnMirror},
-    {"ThePortsAreIsolatedAndNotReadBack",
-     [](Series& series) {
-       series.hold_switch("status");
-       series.lose_active();
-       series.switch_holds("status");
-     },
-     kOnMirror},
-    {"TheIsolationWasReadBackAndNoTermStored",
-     [](Series& series) {
-       series.hold_switch("status");
-       series.lose_active();
-       ASSERT_NO_FATAL_FAILURE(series.switch_holds("status"));
-       series.hold_store();
-       series.let_switch_go("status");
-       series.logs("stop-evidence: isolated");
-     },
-     kOnMirror},
-    {"TheNewTermWasStoredAndTheOrderLost",
-     [](Series& series) {
-       series.hold_switch("status");
-       series.lose_active();
-       ASSERT_NO_FATAL_FAILURE(series.switch_holds("status"));
-       series.let_switch_go("status");
-       series.stores_unheard(kOnMirror);
-     },
-     kOnMirror},
-    {"TheOrderCameAndNothingWasDone", [](Series& series) { to_activation(series, Obeys::Not); }, kOnMirror, 2},
-    {"TheMirrorAnnouncesAndHasNotAnswered", [](Series& series) { to_activation(series, Obeys::Silently); }, kOnMirror},
-    {"TheAnswerCame",
-     [](Series& series) {
-       series.lose_active();
-       series.logs("state: on-mirror");
-     },
-     kOnMirror},
-};
-
-inline const KillPoint kSwitchoverPoints[] = {
-    {"TheHandOverWasOrderedAndIsLost",
-     [](Series& series) {
-       series.hands_over_ = Obeys::Not;
-       series.order_switchover();
-       series.hears<HandOver>(series.active());
-     },
-     {1, PlaceKind::Host, 0},
-     0},
-    {"TheActiveHasLetGoAndIsNotHeard",
-     [](Series& series) {
-       series.hands_over_ = Obeys::Silently;
-       series.order_switchover();
-       series.hears<HandOver>(series.active());
-     },
-     kOnMirror},
-    {"TheActiveHasLetGoAndNoTermIsStored",
-     [](Series& series) {
-       series.before_word_ = [&series] { series.hold_store(); };
-       series.order_switchover();
-       series.logs("stop-evidence: stood-down");
-     },
-     kOnMirror},
-    {"TheOrderToTheMirrorCameAndNothingWasDone",
-     [](Series& series) {
-       series.activates_ = Obeys::Not;
-       series.order_switchover();
-       series.hears<Activate>(series.standby());
-     },
-     kOnMirror, 2},
-    {"TheMirrorAnnouncesAndHasNotAnswered",
-     [](Series& series) {
-       series.activates_ = Obeys::Silently;
-       series.order_switchover();
-       series.hears<Activate>(series.standby());
-     },
-     kOnMirror},
-    {"TheMirrorHasAnswered",
-     [](Series& series) {
-       series.order_switchover();
-       series.logs("state: on-mirror");
-     },
-     kOnMirror},
-};
-
-/// The mirror's word comes while the store is held: the movement cannot reserve its term.
-inline void to_moving_unstored(Series& series) {
-  series.before_word_ = [&series] { series.hold_store(); };
-  series.lose_active();
-  series.logs("state: moving");
-}
-
-inline const KillPoint kMovementPoints[] = {
-    {"NoTermWasReserved", to_moving_unstored, kOnHost, 1, 1, "always"},
-    {"TheOrderCameAndNothingWasDone",
-     [](Series& series) {
-       series.moves_ = Obeys::Not;
-       series.lose_active();
-       series.hears<Move>(series.standby());
-     },
-     {4, PlaceKind::Host, 0},
-     1,
-     2,
-     "always"},
-    {"TheRoleIsOnTheHostAndNobodyHasHeardIt",
-     [](Series& series) {
-       series.moves_ = Obeys::Silently;
-       series.lose_active();
-       series.hears<Move>(series.standby());
-     },
-     kOnHost, 1, 1, "always"},
-    {"TheHostHasAnsweredAndItIsNotStored",
-     [](Series& series) {
-       series.lose_active();
-       ASSERT_NO_FATAL_FAILURE(series.hears<Activate>(series.standby()));
-       series.before_word_ = [&series] { series.hold_store(); };
-       series.logs("resume");
-     },
-     kOnHost, 1, 1, "always"},
-    {"TheReleaseWasOrdered",
-     [](Series& series) {
-       series.releases_ = false;
-       series.lose_active();
-       series.hears<ReleaseMirrors>(series.standby());
-     },
-     kOnHost, 1, 1, "always"},
 };
 
 }  // namespace understudy
