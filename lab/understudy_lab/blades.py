@@ -63,19 +63,19 @@ def start(state, blade, binaries):
         content["blades"][blade] = {"power": "on", "frozen": False, "init": known}
 
 
-def power_off(state, blade, by=None):
-    """`by`: who did it, when it was not the person at the lab."""
-    chassis = state.chassis
-    ports = [port.switch_port for port in chassis.blade_ports(blade)]
-    switch.silence(chassis, "powered_off", ports)
-    for name, process in state.read()["processes"].items():  # a control-server that runs on it
-        if name.startswith(f"{blade}/"):
-            processes.kill(process)
-    known = state.read()["blades"].get(blade, {}).get("init")
-    if known and not processes.kill(known):
-        raise LabError(f"process 1 of {blade} ({known['pid']}) does not die")
-    with state.change() as content:
-        content["blades"][blade] = {"power": "off", "frozen": False, "init": None, "off_by": by}
+def power_off(state, *together, by=None):
+    """All of them go silent in one instant. `by`: who did it, when it was not the person at the lab."""
+    ports = [port.switch_port for blade in together for port in state.chassis.blade_ports(blade)]
+    switch.silence(state.chassis, "powered_off", ports)
+    for blade in together:
+        for name, process in state.read()["processes"].items():  # a control-server that runs on it
+            if name.startswith(f"{blade}/"):
+                processes.kill(process)
+        known = state.read()["blades"].get(blade, {}).get("init")
+        if known and not processes.kill(known):
+            raise LabError(f"process 1 of {blade} ({known['pid']}) does not die")
+        with state.change() as content:
+            content["blades"][blade] = {"power": "off", "frozen": False, "init": None, "off_by": by}
 
 
 def power_on(state, blade, binaries):

@@ -5,7 +5,7 @@ import os
 import re
 import secrets
 
-from . import bmcs, control_servers, pki
+from . import bmcs, control_servers, pki, switch
 from .topology import SESSION_PORT
 
 ROLE_SYSCTLS = {
@@ -123,13 +123,25 @@ standby = {"true" if blade == chassis.standby else "false"}
 """
 
 
+def witness_section(options):
+    if not options["witness"]:
+        return ""
+    return f"""[[witness]]
+name = "switch"
+method = "icmp"
+address = {quoted(switch.ADDRESS)}
+"""
+
+
 def role_section(chassis, i, options):
+    chosen = options["priorities"].get(f"role-{i}")
+    priority = f"\npriority = {chosen}" if chosen else ""
     sysctls = "\n".join(f"{quoted(key)} = {quoted(value)}" for key, value in ROLE_SYSCTLS.items())
     return f"""
 [[role]]
 name = "role-{i}"
 number = {i}
-active = "blade-{i}"
+active = "blade-{i}"{priority}
 region_mib = {options["region_mib"]}
 flow_capacity = 16384
 mirror_address = "192.168.1.{40 + i}/24"
@@ -202,7 +214,7 @@ bfd_multiplier = {options["bfd_multiplier"]}
 {bfd_section(options, state)}
 [movement]
 policy = {quoted(options["policy"])}
-{leases_section(options)}
+{leases_section(options)}{witness_section(options)}
 [switch]
 {switch_section(chassis, options)}
 [power]

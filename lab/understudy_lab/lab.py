@@ -16,6 +16,8 @@ SOURCE = os.path.dirname(os.path.dirname(os.path.realpath(__file__)))
 DEFAULTS = {"bfd_interval_ms": 50, "bfd_multiplier": 3, "bfd_auth": "meticulous-sha1", "policy": "when-slow",
             "region_mib": 32, "mirror_memory_mib": 192, "daemons": True, "ready_s": 180, "drill": None, "power": True,
             "health": None,  # a command on each active
+            "priorities": {},  # of roles, by their names
+            "witness": False,  # the switch itself answers, as what is no blade
             "leases": False, "control_servers": 1, "control_on_standby": False,
             "qemu": "qemu-system-x86_64", "boot_deadline_s": 90, "wait": True, "memory": "auto", "tls": True,
             # An external switch command would take the bridges' place; ipmitool tries a BMC that refuses it for 8 s.
@@ -117,6 +119,8 @@ def bring_up(chassis, state, options, say):
     say(f"chassis {chassis.name!r}: {chassis.actives} active, 1 standby")
     namespaces.create_all(chassis)
     switch.install(chassis)
+    if options["witness"]:
+        switch.answer(chassis)
     if options["fencing"] == "ipmi":
         say("a BMC for each blade")
         bmcs.start_all(state)

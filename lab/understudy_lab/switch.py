@@ -9,6 +9,7 @@ import json
 from .shell import in_network, run
 
 TABLE = "understudy_lab"
+ADDRESS = "192.168.1.249"
 RULES = f"""
 table bridge {TABLE} {{
   set powered_off {{ type ifname; }}
@@ -25,6 +26,11 @@ def nft(chassis, text):
 
 def install(chassis):
     nft(chassis, RULES)
+
+
+def answer(chassis):
+    """Like one that is managed: on the maintenance network, and nowhere else."""
+    run(in_network(chassis.namespace_path("switch"), ["ip", "address", "add", f"{ADDRESS}/24", "dev", "mnt"]))
 
 
 def silent(chassis, which):

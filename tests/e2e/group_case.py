@@ -29,7 +29,8 @@ def say(text):
 
 
 class GroupCase(unittest.TestCase):
-    """One active, one standby, policy manual: nothing moves but on the test's word."""
+    """One active unless a test wants more, one standby, policy manual: nothing moves but on the test's word."""
+    actives = 1
     options = {}
     has_traffic = True
 
@@ -37,7 +38,7 @@ class GroupCase(unittest.TestCase):
         name = "g" + secrets.token_hex(3)
         self.binaries = lab.binaries()
         self.addCleanup(lab.down, name)
-        self.state = lab.up(name, 1, {"policy": "manual"} | self.options, say)
+        self.state = lab.up(name, self.actives, {"policy": "manual"} | self.options, say)
         self.chassis = self.state.chassis
         self.active, self.standby = self.chassis.blade(1), self.chassis.standby
         self.stream = EventStream(self.state, self.binaries, lambda event: None)
@@ -51,7 +52,8 @@ class GroupCase(unittest.TestCase):
         self.traffic.start_servers()
         self.traffic.start_clients()
         self.traffic.wait_flowing()
-        until(lambda: self.transfers_through(self.active) >= 4, "every transfer has its connection")
+        until(lambda: all(self.transfers_through(blade) >= 4 for blade in self.chassis.active_blades),
+              "every transfer has its connection")
         say("traffic flows")
 
     def tearDown(self):
@@ -63,21 +65,21 @@ class GroupCase(unittest.TestCase):
             say(f"logs are kept in {lab.keep_logs(self.state)}")
 
     # --- what is seen ---
-    def role(self):
-        return daemons.status(self.state, self.binaries)["roles"][0]
+    def role(self, name=ROLE):
+        return next(role for role in daemons.status(self.state, self.binaries)["roles"] if role["role"] == name)
 
-    def wait_state(self, wanted, seconds=60):
+    def wait_state(self, wanted, seconds=60, name=ROLE):
         seen = []
 
         def reached():
-            role = self.role()
+            role = self.role(name)
             text = f"{role['state']} at {place_of(role)}, mirror {role.get('mirror_phase')}, {role.get('detail')}"
             if not seen or seen[-1] != text:
                 seen.append(text)
-                say(text)
+                say(f"{name}: {text}" if self.actives > 1 else text)
             return role["state"] == wanted
         try:
-            until(reached, f"{ROLE} is {wanted}", seconds)
+            until(reached, f"{name} is {wanted}", seconds)
         except AssertionError as error:
             raise AssertionError(f"{error}; seen: {seen}") from None
 
@@ -90,10 +92,10 @@ class GroupCase(unittest.TestCase):
         self.assertTrue(self.stream.wait(arrived, seconds), f"not within {seconds} s: {what}")
         return found[0]
 
-    def wait_traffic(self, what, seconds=30):
+    def wait_traffic(self, what, seconds=30, name=ROLE):
         """The probe is answered from now on, and sessions make progress."""
         since = time.time_ns()
-        until(lambda: len([at for at in self.traffic.arrivals(ROLE)[-200:] if at > since]) > 100, what, seconds)
+        until(lambda: len([at for at in self.traffic.arrivals(name)[-200:] if at > since]) > 100, what, seconds)
 
     def transfers_through(self, blade):
         """Established connections in the kernel of a blade. A flow that begins after its collector died is not
@@ -149,4 +151,5 @@ class GroupCase(unittest.TestCase):
             self.assertEqual(capture["violations"], [], node)
         self.assertEqual(self.traffic.lost_packets(), [])
         if fresh:
-            self.assertEqual(self.traffic.fresh(ROLE)["failed"], 0)
+            for role in self.chassis.roles:
+                self.assertEqual(self.traffic.fresh(role)["failed"], 0, role)

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
-/// The real control-server with its SQLite store, which is killed by SIGKILL at a point of kill_series.hpp and started
+/// The real control-server with its SQLite store, which is killed by SIGKILL at a point of kill_points.hpp and started
 /// again.
 #include <gtest/gtest.h>
 #include <sqlite3.h>
@@ -8,7 +8,7 @@
 #include <fstream>
 #include <sstream>
 
-#include "kill_series.hpp"
+#include "kill_points.hpp"
 
 namespace understudy {
 
@@ -16,7 +16,7 @@ class KilledServerTest : public KillSeriesTest {
  public:
   KilledServerTest() : KillSeriesTest("killed_server_test") {}
   void kill_server() override { server_->kill_now(); }
-  void start_again() override {
+  void go_on() override {
     server_.emplace(std::vector<std::string>{CONTROL_SERVER, "--config", folder_ + "/group.toml"},
                     folder_ + "/server.log");
   }
@@ -61,7 +61,7 @@ class KilledServerTest : public KillSeriesTest {
     std::ofstream(folder_ + "/group.toml")
         << played_group("listen = \"127.0.0.250:7400\"\nstate = \"" + store() + "\"\n",
                         pki_->issue(tls::Kind::ControlServer, "control"), switch_->settings());
-    start_again();
+    go_on();
   }
   void TearDown() override {
     let_store_go();
@@ -77,7 +77,5 @@ class KilledServerTest : public KillSeriesTest {
   std::optional<Child> server_;
   sqlite3* held_ = nullptr;
 };
-
-inline std::string name_of(const testing::TestParamInfo<KillPoint>& info) { return info.param.name; }
 
 }  // namespace understudy

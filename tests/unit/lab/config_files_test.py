@@ -50,6 +50,13 @@ class ConfigFiles(unittest.TestCase):
         self.assertEqual(role["sysctls"]["net.ipv4.ip_forward"], "1")
         self.assertEqual(len(role["route"]), 2)
 
+    def test_a_role_has_the_priority_that_is_chosen_and_the_switch_answers_as_a_witness_when_it_is_to(self):
+        bare, chosen = self.group(), self.group(priorities={"role-2": 200}, witness=True)
+        self.assertEqual([role.get("priority") for role in chosen["role"]], [None, 200])
+        self.assertEqual([role.get("priority") for role in bare["role"]], [None, None])
+        self.assertEqual(chosen["witness"], [{"name": "switch", "method": "icmp", "address": "192.168.1.249"}])
+        self.assertNotIn("witness", bare)
+
     def test_whatever_the_application_is_blades_and_mirrors_have_it_in_one_place(self):
         options = DEFAULTS | {"application": '[role.application]\ncommand = ["/y/arena-map", "--port", "7500"]\n'}
         self.assertIn('command = ["/srv/bin/arena-map", "--port", "7500"]', config_files.application_section(options))
