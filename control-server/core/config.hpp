@@ -26,6 +26,9 @@ struct RoleConfig {
 };
 
 struct Timings {
+  Duration beat{std::chrono::milliseconds(200)};  ///< so often the clock is looked at
+  /// A stop of this control-server, or a jump of its clock, counts as this much at most (awake_time.hpp).
+  Duration awake_step{std::chrono::milliseconds(250)};
   Duration detection{std::chrono::milliseconds(150)};  ///< BFD interval times multiplier
   Duration bfd_interval{std::chrono::milliseconds(50)};
   Duration sync_alarm{std::chrono::milliseconds(1000)};  ///< a sync that stopped is told by then
@@ -64,9 +67,7 @@ struct Timings {
   Duration lease_element{std::chrono::seconds(2)};  ///< the gate stays open for this long after the last refreshing
   Duration lease_wait{std::chrono::seconds(1)};     ///< after the mirror is synced, before a lease is armed
   Duration lease_arming{std::chrono::seconds(5)};   ///< then an active whose gate is not timed yet is an alarm
-  /// A stop of this clock, or a jump, counts as this much at most.
-  Duration lease_step{std::chrono::milliseconds(250)};
-  /// From the mirror's word that it grants no more: twice, since no clock that works drifts as much.
+  /// From the mirror's word that it grants no more, awake: twice, since no clock that works drifts as much.
   [[nodiscard]] Duration lease_out() const { return 2 * (lease + lease_element); }
 
   /// Two observers see the same failure this far apart at most; a difference that lasts longer is real.

@@ -28,7 +28,7 @@ struct BfdChanged {  ///< this control-server's own view
 struct WitnessSeen {  ///< an independent witness: told whenever one of the two changes
   std::string name;
   link::Vote vote = link::Vote::Unknown;
-  std::optional<Instant> answered_since;  ///< every echo that was sent from then on was answered
+  std::optional<Instant> answered_since;  ///< by the clock: every echo that was sent from then on was answered
 };
 
 struct StoreDone {  ///< answer to Persist; `term` is the highest one of what was stored

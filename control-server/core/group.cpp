@@ -8,6 +8,10 @@ namespace understudy::control {
 using link::Severity;
 using link::Vote;
 
+namespace {
+constexpr Duration kStopToTell = std::chrono::seconds(1);
+}  // namespace
+
 Group::Group(GroupConfig config, const std::vector<Ownership>& stored, const std::set<RoleId>& was_protected,
              std::map<BladeId, HoldOutAges> held_out)
     : config_(std::move(config)),
@@ -28,9 +32,11 @@ Group::Group(GroupConfig config, const std::vector<Ownership>& stored, const std
   });
 }
 
-std::vector<Effect> Group::step(Instant now, const Event& event) {
+std::vector<Effect> Group::step(Instant clock, const Event& event) {
+  const Instant now = awake_.step(clock);
   std::vector<Effect> effects;
   StepContext context{now, config_, blades_, policy_, effects, taken()};
+  stood_still(context);
   std::visit([&](const auto& one) { handle(context, one); }, event);
   blades_.look_for_absences(now);
   let_back_in_time(context);
@@ -45,6 +51,19 @@ std::vector<Effect> Group::step(Instant now, const Event& event) {
   for (auto& role : roles_) { role.keep_protection(ahead); }
   effects.insert(effects.begin(), first.begin(), first.end());
   return effects;
+}
+
+/// No wait has gone on meanwhile. But what is only good for a while is that much older.
+void Group::stood_still(StepContext& context) {
+  const Duration missed = awake_.missed();
+  if (missed == Duration{0}) { return; }
+  for (auto& role : roles_) { role.grows_older(missed); }
+  if (missed < kStopToTell) { return; }
+  const auto ms = std::chrono::duration_cast<std::chrono::milliseconds>(missed).count();
+  note_blade(context, Severity::Warning, "clock", {},
+             "this control-server stood still for " + std::to_string(ms) +
+                 " ms, or its clock jumped: what it waits for is waited for that much longer (a machine without "
+                 "processor time, a process that was stopped, a disk that hangs?)");
 }
 
 /// One role's decision can be another's fact, so until nothing changes. Every role changes its state a few times in
@@ -80,7 +99,8 @@ std::optional<Instant> Group::next_deadline() const {
       if (one && (!next || *one < *next)) { next = one; }
     }
   }
-  return next;
+  const auto beat = awake_.beat(config_.timings.beat);
+  return next && beat ? std::min(awake_.by_clock(*next), beat) : beat;
 }
 
 link::GroupStatus Group::status() const {
@@ -304,7 +324,11 @@ void Group::handle(StepContext& context, const AgentLost& event) {
 }
 
 void Group::handle(StepContext& context, const BfdChanged& event) { monitoring_.on(context, event); }
-void Group::handle(StepContext& context, const WitnessSeen& event) { monitoring_.on(context, event); }
+void Group::handle(StepContext& context, const WitnessSeen& event) {
+  auto seen = event;
+  if (seen.answered_since) { seen.answered_since = awake_.told(*seen.answered_since); }
+  monitoring_.on(context, seen);
+}
 
 void Group::handle(StepContext& context, const StoreDone& event) {
   if (auto* role = find_mutable(event.role)) { role->on_stored(context, event.term); }

@@ -2,7 +2,7 @@
 #pragma once
 /// One redundancy group: its roles, and the units that they ask (monitoring, synchronization, switching).
 ///
-///     step(now, event) ──► facts about blades ──► each role: facts, then settle ──► effects, in order
+///     step(clock, event) ──► facts about blades ──► each role: facts, then settle ──► effects, in order
 ///
 /// Pure: no sockets, clocks, threads, files. The same object runs in the daemon and in the simulator. The caller
 /// performs the effects in the listed order and calls again at next_deadline() with Tick.
@@ -12,6 +12,8 @@
 ///     first takes the standby, and the others see it taken.
 ///   - When mirrors are released, that of a lost role is spared: it may be the only copy.
 ///   - What is ordered stands in the effects of the same step; nothing is remembered to be sent later but by a timer.
+///   - Every Instant in here is one of the time in which we were awake (awake_time.hpp); only step and next_deadline
+///     know the clock.
 /// The surprising rule: a standby that serves a role on its host runs no mirrors any more, so the movement of one role
 /// exposes all the others, and is held back while one of them needs its mirror.
 
@@ -21,6 +23,7 @@
 #include <string>
 #include <vector>
 
+#include "core/awake_time.hpp"
 #include "core/blade_book.hpp"
 #include "core/config.hpp"
 #include "core/effects.hpp"
@@ -41,7 +44,7 @@ class Group {
   Group(GroupConfig config, const std::vector<Ownership>& stored, const std::set<RoleId>& was_protected = {},
         std::map<BladeId, HoldOutAges> held_out = {});
 
-  std::vector<Effect> step(Instant now, const Event& event);
+  std::vector<Effect> step(Instant clock, const Event& event);
   [[nodiscard]] std::optional<Instant> next_deadline() const;
 
   [[nodiscard]] link::GroupStatus status() const;
@@ -84,6 +87,7 @@ class Group {
   void let_back(StepContext& context, const BladeId& blade, const std::string& by);
   void let_back_in_time(StepContext& context);
   void on_released(StepContext& context, const BladeId& blade, const link::MirrorsReleased& report);
+  void stood_still(StepContext& context);
   void settle(StepContext& context);
   void release_mirrors(StepContext& context, const BladeId& standby);
   /// Standbys whose host serves a role: they have become actives.
@@ -95,6 +99,7 @@ class Group {
                          const std::string& text);
 
   GroupConfig config_;
+  AwakeTime awake_{config_.timings.awake_step};
   link::MovementPolicy policy_;
   std::map<BladeId, HoldOutAges> held_out_;  ///< until Started
   std::optional<Instant> network_told_;      ///< when the last failure of the network was told

@@ -9,7 +9,7 @@
 /// Invariants
 ///   - `leased` is stored only while the active's gate is timed by the last order, and it is taken back in the store
 ///     before anybody opens that gate without a timeout: who finds it stored may count on the gate.
-///   - Counted is time that was seen to pass: a clock that jumps, or stood still, counts a step.
+///   - Counted is time in which we were awake: a clock that jumps, or stood still, counts a step (awake_time.hpp).
 /// The surprising rule: an active that cannot be told is left leased. It is the one that the lease is for.
 #include "core/role_machine.hpp"
 
@@ -147,7 +147,7 @@ bool RoleMachine::lease_may_prove() const {
 /// For a person: what stands between the role and a second owner where nothing else obeys.
 const char* RoleMachine::lease_text() const {
   if (state_ == RoleState::TakingOver && lease_.ran_out) { return "ran-out"; }
-  if (state_ == RoleState::TakingOver && lease_.left) { return "counting"; }
+  if (state_ == RoleState::TakingOver && lease_.out_at) { return "counting"; }
   if (state_ == RoleState::TakingOver && lease_.stopping) { return "stopping"; }
   if (own_.leased) { return "armed"; }
   const bool serves = state_ == RoleState::Exposed || state_ == RoleState::Protected;
@@ -161,7 +161,7 @@ void RoleMachine::stop_grants(StepContext& context) {
     evidence_found(context, StopEvidence::LeaseRanOut);
     return;
   }
-  if (!lease_may_prove() || lease_.left) { return; }
+  if (!lease_may_prove() || lease_.out_at) { return; }
   lease_.stopping = true;
   context.send(standby_, link::StopGrants{id(), own_.term});
 }
@@ -172,20 +172,16 @@ void RoleMachine::on_report(StepContext& context, const BladeId& blade, const li
     ignore(context, blade, "stop of grants", report.term);
     return;
   }
-  if (lease_.left) { return; }  // it was asked again and again
-  lease_.left = context.config.timings.lease_out();
-  lease_.seen = context.now;
+  if (lease_.out_at) { return; }  // it was asked again and again
+  lease_.out_at = context.now + context.config.timings.lease_out();
   note(context, link::Severity::Info, "lease", blade,
        "the mirror grants no more; the gate of " + config_.active.value + " closes by itself");
 }
 
 void RoleMachine::count_lease_out(StepContext& context) {
-  if (!lease_.left || lease_.ran_out) { return; }
-  const Duration step = context.config.timings.lease_step;
-  *lease_.left -= std::min(context.now - lease_.seen, step);
-  lease_.seen = context.now;
-  if (*lease_.left > Duration{0}) {
-    arm(Timer::Lease, context.now + std::min(*lease_.left, step));
+  if (!lease_.out_at || lease_.ran_out) { return; }
+  if (context.now < *lease_.out_at) {
+    arm(Timer::Lease, *lease_.out_at);
     return;
   }
   lease_.ran_out = true;

@@ -130,6 +130,11 @@ void RoleMachine::on_store_failed(StepContext& context, Term term, bool conflict
             "control-server, which reads the store anew");
 }
 
+void RoleMachine::grows_older(Duration missed) {
+  sync_.grows_older(missed);
+  if (former_heard_) { former_heard_ = *former_heard_ - missed; }
+}
+
 void RoleMachine::on_agent_lost(StepContext& context, const BladeId& blade) {
   held_.erase(blade);
   forget_fitness(blade);

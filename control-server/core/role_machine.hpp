@@ -59,6 +59,7 @@ class RoleMachine {
   /// Before anything else: PROTECTED was the last word of a former life.
   void was_protected() { was_protected_ = former_word_ = true; }
   void on_started(StepContext& context);
+  void grows_older(Duration missed);  ///< we were not awake for so long, and whoever writes may have written on
   /// `known`: the highest term that the blade ever held or gave up of the role.
   void on_hello(StepContext& context, const BladeId& blade, const std::optional<link::HeldRole>& held, Term known = {});
   void on_agent_lost(StepContext& context, const BladeId& blade);
@@ -368,8 +369,7 @@ class RoleMachine {
     bool stopping = false;    ///< the mirror was told to grant no more
     std::optional<Instant> doubted_since;  ///< only the mirror's vote or its sync is missing
     bool let_go = false;                   ///< since its last Hello the active was told that it has none
-    std::optional<Duration> left;          ///< it grants no more, and this long the gate may still be open
-    Instant seen;
+    std::optional<Instant> out_at;         ///< it grants no more, and until then the gate may still be open
     bool ran_out = false;
   } lease_;
   unsigned serve_tries_ = 0;

@@ -85,6 +85,11 @@ void SynchronizationUnit::released() {
   mirror_.released = true;
 }
 
+void SynchronizationUnit::grows_older(Duration missed) {
+  if (grace_until_) { grace_until_ = *grace_until_ - missed; }
+  if (unseen_ && unseen_->heard_from) { unseen_->heard_from = *unseen_->heard_from - missed; }
+}
+
 // --- what is known ---
 
 bool SynchronizationUnit::known(const SyncSurroundings& around) const {

@@ -78,6 +78,8 @@ class SynchronizationUnit {
   void hello(bool holds_mirror);                ///< it says what it holds, and then anew what its mirror is doing
   void released();                              ///< its guest was told to end
   void ordered() { mirror_.released = false; }  ///< RunMirror was sent
+  /// Nobody was awake for so long: a copy that is out of date by the clock is so for whoever has slept too.
+  void grows_older(Duration missed);
 
   // --- decisions ---
   SyncWord judge(const SyncSurroundings& around);

@@ -57,7 +57,7 @@ void Chassis::step(const Event& event) {
 
 void Chassis::pass(Duration time) {
   const Instant end = now + time;
-  for (int i = 0; i < 100000; ++i) {
+  for (int i = 0; i < 1000000; ++i) {
     const auto deadline = group->next_deadline();
     if (!deadline || *deadline > end) { break; }
     now = std::max(now, *deadline);

@@ -127,7 +127,7 @@ TEST(HoldOut, APersonLetsItBack) {
   EXPECT_FALSE(chassis.group->check_let_back(chassis.standby()).ok()) << "not held out";
   EXPECT_FALSE(chassis.group->check_let_back(BladeId{"blade-9"}).ok());
   for (int i = 0; i < 3; ++i) { flap(chassis); }
-  chassis.pass(24h);
+  chassis.pass(3h);
   ASSERT_EQ(mirrors_ordered(chassis), 0U) << "only a person does";
   ASSERT_TRUE(chassis.group->check_let_back(chassis.standby()).ok());
   chassis.step(OperatorLetBack{chassis.standby()});
