@@ -15,7 +15,7 @@ import tempfile
 import unittest
 
 sys.path.insert(0, os.path.dirname(os.path.realpath(__file__)))
-from group_case import GroupCase, REPOSITORY, blades, lab, memory, say, until  # noqa: E402
+from group_case import GroupCase, REPOSITORY, ROLE, blades, lab, memory, say, until  # noqa: E402
 from understudy_lab import processes  # noqa: E402
 
 sys.path.insert(0, os.path.join(REPOSITORY, "tests", "support"))
@@ -137,6 +137,7 @@ class Hardened(GroupCase):
         self.nothing_is_told_of("after the movement")
         self.finish_traffic()
         self.one_that_stands_still_is_started_again()
+        self.so_is_a_host_agent_and_who_serves_goes_on()
 
     def is_ready_and_fed(self, name):
         fed_at = "WatchdogTimestampMonotonic"
@@ -190,6 +191,18 @@ class Hardened(GroupCase):
         self.assertEqual(self.told(self.standby, "NRestarts")["NRestarts"], "1", "only that one")
         self.wait_state("on-host")
         say("a daemon that stands still is killed and started again")
+
+    def so_is_a_host_agent_and_who_serves_goes_on(self):
+        """By its unit's own WatchdogSec=, and although SIGKILL is never sent: who is stopped is woken to be aborted."""
+        _, pid, _ = self.services()[self.standby]
+        served_by = memory.region_of_application(self.state, ROLE)
+        os.kill(pid, signal.SIGSTOP)
+        until(lambda: self.told(self.standby, "NRestarts", "SubState") == {"NRestarts": "2", "SubState": "running"},
+              "the host-agent is not fed, ended and started again", 30)
+        self.assertNotEqual(self.services()[self.standby][1], pid)
+        self.assertEqual(memory.region_of_application(self.state, ROLE), served_by, "KillMode=process")
+        self.wait_state("on-host")
+        say("a host-agent that stands still is ended and started again")
 
     def nobody_else_reaches_sockets_and_regions(self):
         """QMP, the agents' ports, the applications' sockets, and what holds a role's state."""
