@@ -35,7 +35,7 @@ struct Timings {
   Duration reason_again{std::chrono::seconds(10)};       ///< a mirror's other reason, in the same phase, is told then
   /// A mirror that its active has lost may be back by then, unnoticed: before, the active has waited for it itself.
   Duration stream_back{std::chrono::milliseconds(200)};
-  Duration sync_grace{std::chrono::milliseconds(4000)};     ///< and the mirror may take over this long (never SYNCING)
+  Duration sync_grace{link::kSyncGrace};                    ///< and the mirror may take over this long (never SYNCING)
   Duration agent_restart{std::chrono::milliseconds(2000)};  ///< a host-agent that was closed may be back by then
   /// A host-agent that tells something once a second is there until then, also where nobody hears its blade's BFD.
   Duration word_lasts{std::chrono::milliseconds(2500)};

@@ -17,14 +17,16 @@ bool RoleMachine::can_take_over(const StepContext& context) const {
 /// ended with it, and the copy is complete all the same, if three things are so:
 ///   - the last word that was written down is PROTECTED: a copy that was given up may be of any age, whole as it is.
 ///     One that was being overwritten is not given up, it is none until it is whole;
-///   - its host-agent says that the copy is whole under the present term;
+///   - its host-agent says that the copy is whole under the present term, and not that the active was heard on without
+///     it (an older host-agent says neither);
 ///   - the active has not been heard, nor served, in this life for longer than a sync may be away, nor has it said that
 ///     nothing reaches its mirror (doubt_former_protection): it was exposed then, and has written on.
 /// Or it died while its mirror was out of sight, in a sync that was completed there (synchronization_unit.hpp).
 bool RoleMachine::copy_outlived_its_active(const StepContext& context) const {
   if (step_ != Step::None || !on_own_blade() || !mirror_known(context)) { return false; }
-  const bool former = was_protected_ && former_word_stands() && sync_.whole();
-  return former || sync_.completed_unseen(around_sync(context));
+  const auto around = around_sync(context);
+  const bool former = was_protected_ && former_word_stands() && sync_.whole() && !sync_.older(around);
+  return former || sync_.completed_unseen(around);
 }
 
 /// Who said Hello first, the active or its mirror's host-agent, must make no difference.
@@ -36,7 +38,8 @@ bool RoleMachine::former_word_stands() const {
 
 /// The former life's word is no better than this one's: PROTECTED survives a lost sync for sync_grace while the active
 /// is heard, and no longer. How long ago the sync was lost nobody knows, so an active that says itself that nothing
-/// reaches its mirror ends it at once. A silence in between gives no second grace: the active wrote on in it too.
+/// reaches its mirror ends it at once, and a mirror does that has heard it on without a stream. A silence in between
+/// gives no second grace: the active wrote on in it too.
 void RoleMachine::doubt_former_protection(StepContext& context) {
   disarm(Timer::FormerLife);
   const auto around = around_sync(context);
@@ -50,10 +53,11 @@ void RoleMachine::doubt_former_protection(StepContext& context) {
   const auto& active = context.blades.at(config_.active);
   const bool heard = active.bfd.vote == Vote::Up || (served_ && !active.silent()) ||
                      (sync_.phase() && mirror_ballot_.vote == Vote::Up);
-  if (!stopped && !heard) { return; }
+  const bool older = sync_.older(around);
+  if (!stopped && !older && !heard) { return; }
   if (!former_heard_) { former_heard_ = context.now; }
   const Instant until = *former_heard_ + context.config.timings.sync_grace;
-  if (!stopped && context.now < until) {
+  if (!stopped && !older && context.now < until) {
     arm(Timer::FormerLife, until);
     return;
   }
@@ -61,7 +65,9 @@ void RoleMachine::doubt_former_protection(StepContext& context) {
   context.effects.emplace_back(KeepProtection{id(), false});
   note(context, link::Severity::Warning, "mirror", standby_,
        config_.active.value +
-           (stopped ? " says that nothing reaches its mirror" : " is heard and its mirror is not synced") +
+           (stopped ? " says that nothing reaches its mirror"
+            : older ? " was heard by its mirror, which nothing reached"
+                    : " is heard and its mirror is not synced") +
            ": the copy counts as an older one from now on");
 }
 

@@ -33,14 +33,20 @@ void RoleMachine::consider_give_back(StepContext& context, const Neighbours& nei
 }
 
 void RoleMachine::standby_is_stopped(StepContext& context, StopEvidence evidence) {
+  standby_needs_no_stop(context);
   if (!awaits_give_back() || pending_ || !may_have_it_back(context)) { return; }
   serve_under_new_term(context, config_.active, evidence);
 }
 
 void RoleMachine::standby_is_not_isolated(StepContext& context, const std::string& detail) {
   if (!awaits_give_back()) { return; }
-  raise(context, "standby-isolation", "cannot isolate " + standby_.value + ": " + detail);
+  raise(context, "standby-isolation", unproved(context, standby_, "cannot isolate " + standby_.value + ": " + detail));
   context.power_off(standby_);
+}
+
+/// It has stopped, has said Hello and takes orders again, or the role is served: what failed does not matter any more.
+void RoleMachine::standby_needs_no_stop(StepContext& context) {
+  for (const auto* topic : {"standby-isolation", "standby-power"}) { clear(context, topic); }
 }
 
 /// Asked while a standby, which is connected, is behind closed ports. False: it may still speak for this role, and is

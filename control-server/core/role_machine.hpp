@@ -241,7 +241,7 @@ class RoleMachine {
   // role_told.cpp: for a person
   [[nodiscard]] std::string mirror_text() const;
   [[nodiscard]] std::string mirrors_reason() const;
-  [[nodiscard]] std::string unproved(const StepContext& context, const std::string& what) const;
+  [[nodiscard]] std::string unproved(const StepContext& context, const BladeId& blade, const std::string& what) const;
 
   // role_takeover.cpp
   void begin_takeover(StepContext& context, const std::string& why, std::optional<link::StopEvidence> evidence);
@@ -268,6 +268,7 @@ class RoleMachine {
   void consider_give_back(StepContext& context, const Neighbours& neighbours);
   void standby_is_stopped(StepContext& context, link::StopEvidence evidence);
   void standby_is_not_isolated(StepContext& context, const std::string& detail);
+  void standby_needs_no_stop(StepContext& context);
   void standby_has_stood_down(StepContext& context, Term term);
 
   void forget_told(const BladeId& blade);  ///< role_told.cpp

@@ -75,6 +75,7 @@ void RoleMachine::on_hello(StepContext& context, const BladeId& blade, const std
         lease_.broken_off || (lease_.id != 0 && !lease_.timed);  // the order may be lost with its daemon
   }
   if (blade == standby_) {  // it tells its mirror's state and vote anew
+    standby_needs_no_stop(context);
     sync_.hello(held && held->kind == PlaceKind::Mirror);
     mirror_ballot_ = {link::Vote::Unknown, context.now};
     if (step_ == Step::AwaitMirrorsWord) { arm(Timer::MirrorsWord, context.now + context.config.timings.mirror_wait); }
@@ -257,9 +258,10 @@ void RoleMachine::confirm_serving(StepContext& context) {
   served_ = true;
   readmit(context);
   if (std::exchange(mirror_owed_, false)) { send_run_mirror(context); }
-  for (const auto* topic : {"activation", "application", "movement", "silent", "standby-isolation", "start"}) {
+  for (const auto* topic : {"activation", "application", "movement", "silent", "start"}) {
     clear(context, topic);  // a mirror that did not take over, or move, has nothing to do with the role any more
   }
+  standby_needs_no_stop(context);
   if (on_own_blade()) {
     for (const auto* topic : {"isolation", "power"}) { clear(context, topic); }
   }

@@ -53,7 +53,8 @@ void RoleMachine::isolation_is_slow(StepContext& context) {
   arm(Timer::SlowStop, context.now + context.config.timings.isolation_limit);
   if (context.blades.at(config_.active).ports.awaited(PortOrders::Kind::Isolate)) {
     raise(context, "isolation",
-          unproved(context, "the switch has not answered in time whether " + config_.active.value + " is isolated"));
+          unproved(context, config_.active,
+                   "the switch has not answered in time whether " + config_.active.value + " is isolated"));
   }
   seek_other_evidence(context);
 }
@@ -103,7 +104,7 @@ void RoleMachine::on_isolate_failed(StepContext& context, const BladeId& blade, 
   const bool wanted = own_.place.blade != config_.active || state_ == RoleState::TakingOver;
   if (blade != config_.active || !wanted) { return; }
   ++isolate_tries_;
-  raise(context, "isolation", unproved(context, "cannot isolate " + blade.value + ": " + detail));
+  raise(context, "isolation", unproved(context, blade, "cannot isolate " + blade.value + ": " + detail));
   arm(Timer::Isolate, context.now + context.config.timings.retry);
   if (state_ == RoleState::TakingOver && step_ == Step::AwaitEvidence) { seek_other_evidence(context); }
 }
@@ -118,11 +119,12 @@ void RoleMachine::on_powered_off(StepContext& context, const BladeId& blade) {
 }
 
 void RoleMachine::on_power_failed(StepContext& context, const BladeId& blade, const std::string& detail) {
-  if (blade != config_.active) { return; }
   const std::string what = "cannot power off " + blade.value + ": " + detail;
+  if (blade == standby_ && awaits_give_back()) { raise(context, "standby-power", unproved(context, blade, what)); }
+  if (blade != config_.active) { return; }
   const bool sought = state_ == RoleState::TakingOver && step_ == Step::AwaitEvidence;
   raise(context, "power",
-        sought ? unproved(context, what)
+        sought ? unproved(context, blade, what)
                : what + ". It is isolated, and it may hang with its power on: switch it off by hand");
 }
 
@@ -222,6 +224,7 @@ void RoleMachine::now_on_mirror(StepContext& context) {
   for (const auto* topic : {"activation", "application", "lag", "lease", "mirror", "observers", "silent", "start"}) {
     clear(context, topic);
   }
+  standby_needs_no_stop(context);
   arm(Timer::Move, context.now + context.config.timings.movement_delay);
   become(context, RoleState::OnMirror,
          "served by " + to_string(own_.place) + " under term " + std::to_string(own_.term.value));

@@ -53,13 +53,13 @@ std::string RoleMachine::mirrors_reason() const {
   return "the mirror on " + standby_.value + " is " + link::to_string(*sync_.phase()) + ": " + sync_.detail();
 }
 
-/// `what` failed, which would have been the proof.
-std::string RoleMachine::unproved(const StepContext& context, const std::string& what) const {
+/// `what` failed, which would have been the proof that nobody speaks at `blade`.
+std::string RoleMachine::unproved(const StepContext& context, const BladeId& blade, const std::string& what) const {
   if (state_ != RoleState::TakingOver) {
-    return what + ". " + id().value + " is served elsewhere: if " + config_.active.value +
+    return what + ". " + id().value + " is served elsewhere: if " + blade.value +
            " only hangs it may speak for it too; switch it off by hand, or mend the switch";
   }
-  return what + ". Nobody serves " + id().value + " until it is proved that " + config_.active.value +
+  return what + ". Nobody serves " + id().value + " until it is proved that " + blade.value +
          " is silent; mend the switch" +
          (context.config.has_power ? " or the power unit: both are tried again and again"
                                    : ", which is tried again and again: no power driver is configured");

@@ -24,7 +24,8 @@ const char* to_string(Protection protection) {
 // --- facts ---
 
 bool SynchronizationUnit::mirror_said(const link::MirrorState& report) {
-  const bool news = mirror_.phase != report.phase || mirror_.term != report.term;
+  const bool other_age = report.older && !mirror_.older;
+  const bool news = mirror_.phase != report.phase || mirror_.term != report.term || other_age;
   // It has just received all there is: that nothing reached it, which the active said before, is over. One that says
   // SYNCED after a Hello may have said so for long.
   const bool completed = mirror_.phase == MirrorPhase::Syncing && report.phase == MirrorPhase::Synced;
@@ -38,6 +39,7 @@ bool SynchronizationUnit::mirror_said(const link::MirrorState& report) {
   mirror_.boot_nonce = report.boot_nonce;
   mirror_.detail = report.detail;
   mirror_.whole = report.whole;
+  mirror_.older = report.older;
   return news;
 }
 
@@ -107,7 +109,7 @@ bool SynchronizationUnit::syncs_unseen(const SyncSurroundings& around) const {
 
 bool SynchronizationUnit::completed_unseen(const SyncSurroundings& around) const {
   const bool same_guest = syncs_unseen(around) && mirror_.boot_nonce == unseen_->boot_nonce;
-  return same_guest && known(around) && says(MirrorPhase::Connected) && mirror_.whole;
+  return same_guest && known(around) && says(MirrorPhase::Connected) && mirror_.whole && !mirror_.older;
 }
 
 /// An active that blinks gets no second grace.

@@ -104,6 +104,8 @@ class SynchronizationUnit {
   [[nodiscard]] bool says(link::MirrorPhase phase) const { return mirror_.phase == phase; }
   [[nodiscard]] Term mirrors_term() const { return mirror_.term; }
   [[nodiscard]] bool whole() const { return mirror_.whole; }  ///< its copy, of that term
+  /// By its host-agent's word, which counts: the active has lived on without that copy.
+  [[nodiscard]] bool older(const SyncSurroundings& around) const { return known(around) && mirror_.older; }
   /// Out of sight since a sync began, which may be over; see completed_unseen.
   [[nodiscard]] bool syncs_unseen(const SyncSurroundings& around) const;
   /// It is back, and that sync was completed.
@@ -123,6 +125,7 @@ class SynchronizationUnit {
     std::string boot_nonce;
     std::string detail;
     bool whole = false;
+    bool older = false;
     bool followed = false;
     bool released = false;  ///< what it still says is of no mirror
   };

@@ -44,7 +44,21 @@ Blade::Blade(BladeId blade, std::string boot_id, MovementLimits limits)
 Effects Blade::step(Instant now, const Event& event) {
   auto effects = std::visit([&](const auto& concrete) { return on(now, concrete); }, event);
   append(effects, settle_fitness(now));
+  append(effects, look_at_copies(now));
   note_terms();
+  return effects;
+}
+
+/// After each step: whoever decides next, maybe after a long time, must not take an older copy for the last one.
+Effects Blade::look_at_copies(Instant now) {
+  Effects effects;
+  for (auto& [role, held] : roles_) {
+    if (held.stage != RoleStage::Mirroring) { continue; }  // nothing overwrites it while it is activated
+    const bool comes = held.phase == link::MirrorPhase::Synced || held.phase == link::MirrorPhase::Syncing;
+    const bool away = held.whole_copy && !comes;
+    if (!held.copy_age.look(now, away, held.vote == link::Vote::Up)) { continue; }
+    append(effects, mirror_state(role, "its active is heard and nothing comes: the copy is an older one by now"));
+  }
   return effects;
 }
 
@@ -150,7 +164,8 @@ Effects Blade::mirror_state(const RoleId& role, const std::string& detail) const
   // Its gate may be open still, and what it said would pass for the word of a mirror that follows.
   if (held.stage == RoleStage::ClosingMirror || held.refused) { return {}; }
   const bool whole = held.whole_copy && held.mirror && held.mirror->term == held.term;
-  return {SendReport{link::MirrorState{role, held.term, held.phase, held.boot_nonce, detail, whole}}};
+  return {SendReport{
+      link::MirrorState{role, held.term, held.phase, held.boot_nonce, detail, whole, whole && held.copy_age.older()}}};
 }
 
 std::optional<Instant> Blade::next_deadline() const {
@@ -163,6 +178,7 @@ std::optional<Instant> Blade::next_deadline() const {
     consider(held.again_at);
     consider(held.lease.next_deadline());
     consider(held.untime_at);
+    if (held.stage == RoleStage::Mirroring) { consider(held.copy_age.next_deadline()); }
     if (held.stage == RoleStage::Moving) { consider(held.movement.next_deadline()); }
   }
   return next;

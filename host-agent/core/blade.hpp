@@ -26,6 +26,7 @@
 #include <map>
 #include <optional>
 
+#include "core/copy_age.hpp"
 #include "core/effects.hpp"
 #include "core/events.hpp"
 #include "core/fitness.hpp"
@@ -51,6 +52,7 @@ struct HeldRoleState {
   /// The mirror's copy was complete and nothing has begun to overwrite it since. A stream that ends leaves it so: the
   /// active's death itself ends the stream, and the order to activate may come later than that is noticed.
   bool whole_copy = false;
+  CopyAge copy_age;                             ///< Mirroring
   std::optional<link::ActivateFailed> refused;  ///< waits for the gate to close
   Term spent;          ///< of an activation that failed: its guest may have written under it, so nobody else may
   Term mirrored_term;  ///< the term before an activation: a failed one goes back to it, and may be ordered again
@@ -127,6 +129,7 @@ class Blade {
   Effects on(Instant now, const LinkChanged& event);
   Effects on(Instant now, const ApplicationUnfit& event);
   Effects settle_fitness(Instant now);
+  Effects look_at_copies(Instant now);
   Effects on(Instant now, const GrantArrived& event);
   Effects on(Instant now, const GuestStoppedGrants& event);
   // blade_hand_over.cpp

@@ -2,6 +2,7 @@
 #include "core/fitness.hpp"
 
 #include <algorithm>
+#include <utility>
 
 #include "core/blade_words.hpp"
 
@@ -14,6 +15,7 @@ namespace {
 /// Fit again is said when it has been so for a moment: an application that changes its mind all the time is not heard
 /// more often than that.
 constexpr Steady::Waits apparatus_waits{Duration{0}, std::chrono::seconds(1)};
+constexpr Duration late_wake_up = std::chrono::milliseconds(200);
 constexpr std::uint32_t check_interval_min_ms = 10;  ///< a record that was damaged must not make anybody spin
 
 Duration interval_of(const link::HealthSpec& health) {
@@ -26,10 +28,18 @@ void Steady::see(Instant now, bool bad) {
   if (bad == seen_) { return; }
   seen_ = bad;
   since_ = now;
+  anew_ = false;
 }
 
 void Steady::settle(Instant now, const Waits& waits) {
-  if (const auto at = due(waits); at && *at <= now) { believed_ = seen_; }
+  const auto at = due(waits);
+  if (!at || now < *at) { return; }
+  const bool waited = *at > since_;
+  if (waited && now > *at + late_wake_up && !std::exchange(anew_, true)) {
+    since_ = now;
+  } else {
+    believed_ = seen_;
+  }
 }
 
 std::optional<Instant> Steady::due(const Waits& waits) const {

@@ -29,7 +29,8 @@
 
 namespace understudy::host {
 
-/// Something that is believed when it has stood for a while.
+/// Something that is believed when it has stood for a while. Not for a while in which this daemon stood still: what has
+/// changed back meanwhile is told behind the late wake-up. It begins anew then, once, for who is always late is slow.
 class Steady {
  public:
   struct Waits {
@@ -45,6 +46,7 @@ class Steady {
   bool seen_ = false;
   bool believed_ = false;
   Instant since_;
+  bool anew_ = false;
 };
 
 /// A role that this blade holds, as far as it matters here.

@@ -69,7 +69,8 @@ Result<Report> read_mirror_state(const pb::MirrorState& from) {
                     from_wire(check, kPhase, from.phase(), "phase"),
                     check.text(from.boot_nonce(), "boot_nonce"),
                     check.text(from.detail(), "detail"),
-                    from.whole()};
+                    from.whole(),
+                    from.older()};
   return check.result<Report>(std::move(plain));
 }
 Result<Report> read_unfit(const pb::RoleUnfit& from) {
@@ -137,6 +138,7 @@ pb::Report to_proto(const Report& report) {
                           to.set_boot_nonce(r.boot_nonce);
                           to.set_detail(printable(r.detail));
                           to.set_whole(r.whole);
+                          to.set_older(r.older);
                         },
                         [&](const PeerVote& r) {
                           auto& to = *wire.mutable_peer_vote();

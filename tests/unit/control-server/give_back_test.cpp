@@ -67,6 +67,73 @@ TEST_F(GiveBack, NotWhileTheStandbyIsThereOrNothingProvesItsStop) {
   EXPECT_EQ(sut_.own(1).place.blade, sut_.standby());
 }
 
+/// Neither the switch nor the power obeys: nobody serves the role, and a person must know why.
+class StandbyThatCannotBeStopped : public GiveBack {
+ protected:
+  StandbyThatCannotBeStopped() {
+    sut_.stuck_ports.insert(sut_.standby());
+    sut_.power_works = false;
+    sut_.forget();
+    sut_.own_vote(sut_.standby(), Vote::Down);
+    sut_.step(AgentLost{sut_.standby()});
+    sut_.pass(sut_.config.timings.agent_restart + 100ms);
+  }
+  [[nodiscard]] bool told(const std::string& words, unsigned role = 1) const {
+    return sut_.status(role).detail.find(words) != std::string::npos;
+  }
+  void expect_over() const {
+    EXPECT_FALSE(told("cannot")) << sut_.status(1).detail;
+    EXPECT_TRUE(sut_.noted("alarm", "over: cannot power off blade-3: no answer"));
+    EXPECT_TRUE(sut_.noted("alarm", "over: cannot isolate blade-3: switch says no"));
+  }
+};
+
+TEST_F(StandbyThatCannotBeStopped, IsAnAlarmThatSaysWhatItMeansAndWhatToDo) {
+  for (const std::string failed : {"cannot isolate blade-3: switch says no", "cannot power off blade-3: no answer"}) {
+    const auto text = failed +
+                      ". Nobody serves role-1 until it is proved that blade-3 is silent; mend the switch or the power "
+                      "unit: both are tried again and again";
+    EXPECT_TRUE(told(text)) << sut_.status(1).detail;
+    EXPECT_TRUE(sut_.noted("alarm", text));
+    EXPECT_FALSE(told(failed, 2)) << "that role is served";
+  }
+  sut_.forget();
+  sut_.pass(60s);
+  EXPECT_FALSE(sut_.noted("alarm", "cannot power off")) << "told once";
+  EXPECT_TRUE(told("cannot power off blade-3"));
+}
+
+TEST_F(StandbyThatCannotBeStopped, IsOneNoMoreWhenItIsOff) {
+  sut_.power_works = true;
+  sut_.pass(10s);
+  ASSERT_EQ(sut_.own(1).evidence, link::StopEvidence::PoweredOff);
+  expect_over();
+}
+
+TEST_F(StandbyThatCannotBeStopped, NorWhenItIsIsolated) {
+  sut_.stuck_ports.clear();
+  sut_.pass(10s);
+  ASSERT_EQ(sut_.own(1).evidence, link::StopEvidence::Isolated);
+  expect_over();
+}
+
+TEST_F(StandbyThatCannotBeStopped, NorWhenItIsBackAndTakesOrdersItself) {
+  sut_.own_vote(sut_.standby(), Vote::Up);
+  sut_.hello(sut_.standby(), {{kRole1, Term{2}, PlaceKind::Mirror, false}});
+  expect_over();
+}
+
+TEST_F(StandbyThatCannotBeStopped, NorWhenItsMirrorServesTheRoleAfterAll) {
+  sut_.own_vote(kBlade1, Vote::Down);
+  sut_.step(AgentLost{kBlade1});
+  sut_.silent_agents.clear();
+  sut_.own_vote(sut_.standby(), Vote::Up);
+  sut_.hello(sut_.standby(), {{kRole1, Term{2}, PlaceKind::Mirror, false}});
+  sut_.pass(60s);
+  ASSERT_EQ(sut_.state(1), RoleState::OnMirror) << sut_.status(1).detail;
+  expect_over();
+}
+
 TEST_F(GiveBack, NotWhereTheStandbyServesAnotherRole) {
   sut_.silent_agents.clear();
   sut_.report(Chassis::blade_id(2), link::ApplicationFailed{Chassis::role_id(2), Term{1}, "exit status 1"});

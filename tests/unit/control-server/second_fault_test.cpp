@@ -86,6 +86,15 @@ TEST_F(SyncedOutOfSight, ACopyThatWasCompletedThereTakesOver) {
   expect_its_end(RoleState::OnMirror);
 }
 
+TEST_F(SyncedOutOfSight, NorWhereItsActiveWasHeardOnWithoutIt) {
+  the_active_dies();
+  the_standby_is_back(false);
+  link::MirrorState state{kRole1, Term{1}, MirrorPhase::Connected, "nonce", "", true};
+  state.older = true;
+  sut_.report(sut_.standby(), state);
+  expect_its_end(RoleState::Lost);
+}
+
 TEST_F(SyncedOutOfSight, AnotherControlServerThatDecidesByThenKnowsIt) {
   EXPECT_TRUE(sut_.kept_protection.contains(kRole1)) << "whether the copy is an older one is not known yet";
   sut_.restart_control_server();

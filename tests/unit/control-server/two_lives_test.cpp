@@ -166,6 +166,23 @@ INSTANTIATE_TEST_SUITE_P(ByItsWord, LostItsMirrorBefore,
                          testing::Values(link::SyncStream::None, link::SyncStream::Stalled),
                          [](const auto& one) { return std::string(link::to_string(one.param)); });
 
+/// Neither was its mirror's host-agent ever away: it has heard the active on, for hours maybe, and nothing came.
+TEST_F(TwoLives, NorIsACopyWhoseActiveWasHeardOnWithoutItBeforeItDied) {
+  next_life(true);
+  sut_.own_vote(sut_.standby(), Vote::Up);
+  sut_.own_vote(Chassis::blade_id(1), Vote::Down);
+  sut_.hello(sut_.standby(), {{Chassis::role_id(1), Term{1}, PlaceKind::Mirror, false}});
+  link::MirrorState state{Chassis::role_id(1), Term{1}, MirrorPhase::Connected, "nonce", "", true};
+  state.older = true;
+  sut_.report(sut_.standby(), state);
+  sut_.mirror_vote(1, Vote::Down);
+  sut_.pass(5s);
+  EXPECT_EQ(sut_.state(1), RoleState::Lost);
+  EXPECT_TRUE(sut_.orders<link::Activate>().empty());
+  EXPECT_FALSE(sut_.kept_protection.contains(Chassis::role_id(1))) << "nor for whoever decides after this one";
+  EXPECT_TRUE(sut_.noted("mirror", "blade-1 was heard by its mirror, which nothing reached"));
+}
+
 /// A frozen guest says SYNCED for ever.
 TEST_F(TwoLives, NorIsACopyThePresentOneWhoseMirrorAloneSaysThatItIsSynced) {
   next_life(true);

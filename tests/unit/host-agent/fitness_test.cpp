@@ -185,6 +185,39 @@ TEST_F(BladeFitness, ALinkIsDownWhenItHasBeenWithoutCarrierForLongEnoughAndUpLik
   EXPECT_EQ(fit_, (std::vector<RoleFit>{{role, Term{5}, UnfitCause::Link}}));
 }
 
+/// The carrier is back, and that is told behind the wake-up.
+TEST_F(BladeFitness, ALinkThatBlinkedWhileTheDaemonStoodStillIsNotDown) {
+  serve();
+  step(LinkChanged{"external", false});
+  pass(100ms);
+  now_ = now_ + 40s;
+  step(Tick{});
+  step(LinkChanged{"external", true});
+  pass(5s);
+  EXPECT_TRUE(unfit_.empty());
+}
+
+TEST_F(BladeFitness, ALinkThatIsStillDownWhenTheDaemonGoesOnIsDownAfterTheWholeWait) {
+  serve();
+  step(LinkChanged{"external", false});
+  now_ = now_ + 40s;
+  step(Tick{});
+  pass(499ms);
+  EXPECT_TRUE(unfit_.empty());
+  pass(1ms);
+  EXPECT_EQ(unfit_.size(), 1U);
+}
+
+TEST_F(BladeFitness, ALinkIsDownAlsoForADaemonThatIsAlwaysLate) {
+  serve();
+  step(LinkChanged{"external", false});
+  for (int i = 0; i < 2; ++i) {
+    now_ = now_ + 1s;
+    step(Tick{});
+  }
+  EXPECT_EQ(unfit_.size(), 1U);
+}
+
 TEST_F(BladeFitness, ANetworkThatIsNotTheRolesIsNotToldAndNorIsAnyLinkOfWhichNothingWasHeard) {
   serve();
   step(LinkChanged{"intranet-9", false});

@@ -155,6 +155,18 @@ TEST(ControlApiConvert, AStrangeDetailIsMadeHarmlessInsteadOfEndingTheStream) {
   EXPECT_EQ(std::get<MirrorState>(back.value()).detail, std::string(4096, '?'));
 }
 
+TEST(ControlApiConvert, OfAnOlderHostAgentNothingIsKnownOfAnOlderCopy) {
+  pb::Report wire;
+  wire.mutable_mirror_state()->set_role("role-1");
+  wire.mutable_mirror_state()->set_term(1);
+  wire.mutable_mirror_state()->set_phase(pb::MIRROR_PHASE_CONNECTED);
+  wire.mutable_mirror_state()->set_whole(true);
+  const auto report = from_proto(wire);
+  ASSERT_TRUE(report.ok()) << report.error().message;
+  EXPECT_TRUE(std::get<MirrorState>(report.value()).whole);
+  EXPECT_FALSE(std::get<MirrorState>(report.value()).older);
+}
+
 TEST(ControlApiConvert, PoliciesHaveOneNameEach) {
   for (const auto* text : {"always", "when-slow", "when-quiet", "manual"}) {
     ASSERT_TRUE(parse_movement_policy(text).ok());

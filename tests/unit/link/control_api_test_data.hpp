@@ -64,7 +64,7 @@ inline std::vector<Report> every_report() {
           Serving{role, Term{3}},
           ServeFailed{role, Term{3}, "no such interface"},
           Stopped{role, Term{3}},
-          MirrorState{role, Term{3}, MirrorPhase::Synced, "nonce", "text", true},
+          MirrorState{role, Term{3}, MirrorPhase::Synced, "nonce", "text", true, true},
           PeerVote{role, BladeId{"blade-1"}, Vote::Down},
           ApplicationFailed{role, Term{3}, "exit status 1"},
           Activated{role, Term{4}, {{"handover", 1.5}, {"open", 0.5}}},

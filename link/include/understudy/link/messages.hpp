@@ -208,6 +208,8 @@ struct Stopped {
   Term term;
   bool operator==(const Stopped&) const = default;
 };
+/// A whole copy whose stream ended counts as the active's last state for so long, while that one is heard.
+inline constexpr Duration kSyncGrace = std::chrono::seconds(4);
 enum class MirrorPhase : std::uint8_t { Starting, Connected, Syncing, Synced, Failed, Stopped };
 struct MirrorState {
   RoleId role;
@@ -216,6 +218,7 @@ struct MirrorState {
   std::string boot_nonce;  ///< SYNCED is bound to this guest's boot (rule 15)
   std::string detail;      ///< for Failed: what, and where the console log is
   bool whole = false;      ///< its copy is complete for this term, whether or not its stream still runs
+  bool older = false;      ///< the active has lived on without it for longer than kSyncGrace; false: not that it knows
   bool operator==(const MirrorState&) const = default;
 };
 /// The active's end of replication: no mirror is connected; it is brought up; it follows; nothing is acknowledged.
