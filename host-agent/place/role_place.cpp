@@ -195,6 +195,7 @@ Status RolePlace::begin_writing(Term term) {
     events_.push_back(std::make_unique<boost::asio::posix::stream_descriptor>(io_, dup(fd)));
   }
   watch_all();
+  look_at_sink({});
   return {};
 }
 
@@ -247,7 +248,7 @@ void RolePlace::look_at_sink(const Status& collected) {
     callbacks_.on_alarm("the collector of kernel state failed: " + log::describe(collected.error()), "");
   }
   if (sink_->health().ok()) { return; }
-  callbacks_.on_alarm("the store \"net\" is no longer ours to write: " + log::describe(sink_->health().error()), "");
+  callbacks_.on_alarm("the kernel's state is not recorded any more: " + log::describe(sink_->health().error()), "");
   stop_writing();
 }
 

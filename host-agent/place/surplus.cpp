@@ -2,6 +2,8 @@
 #include "place/surplus.hpp"
 
 #include <algorithm>
+#include <array>
+#include <utility>
 
 #include "understudy/net/collector.hpp"
 
@@ -9,7 +11,9 @@ namespace understudy::place {
 
 namespace {
 
-/// Hears of all that the kernel has, and keeps the keys of what the store does not have.
+/// Hears of all that the kernel has, and keeps the keys of what the store does not have. Many are looked for at once:
+/// of a table of foreign bytes, in which each search passes every slot, all of them together cost no more than their
+/// call allows (Store::get_many), where one by one they would keep the agent's loop for minutes.
 class Absent final : public net::ChangeSink {
  public:
   using Take = std::function<void(shm::TableIndex, shm::Bytes)>;
@@ -29,17 +33,45 @@ class Absent final : public net::ChangeSink {
   void flow(const net::FlowChange& change) override {
     if (!change.gone) { check<net::FlowValue>(net::FlowTable, shm::as_bytes_of(change.key)); }
   }
+  void end_dump() override {
+    look_for<net::RouteValue>(net::RouteTable);
+    look_for<net::NeighborValue>(net::NeighborTable);
+    look_for<net::FlowValue>(net::FlowTable);
+  }
+  /// Could the store be asked?
+  [[nodiscard]] const Status& asked() const { return asked_; }
 
  private:
+  static constexpr std::size_t together = 8192;
+
   template <class Value>
   void check(shm::TableIndex table, shm::Bytes key) {
-    Value value{};
-    const auto known = store_.get(table, key, std::as_writable_bytes(std::span<Value, 1>(&value, 1)));
-    if (!known && known.error().code == Errc::NotFound) { take_(table, key); }
+    auto& keys = keys_[table];
+    keys.insert(keys.end(), key.begin(), key.end());
+    if (keys.size() >= together * key.size()) { look_for<Value>(table); }
   }
+  template <class Value>
+  void look_for(shm::TableIndex table) {
+    const auto keys = std::exchange(keys_[table], {});
+    if (keys.empty() || !asked_.ok()) { return; }
+    const std::size_t key_bytes = store_.schema().tables[table].key_bytes;
+    const std::size_t count = keys.size() / key_bytes;
+    std::vector<std::byte> values(count * sizeof(Value));
+    std::vector<std::uint8_t> found(count);
+    if (const auto got = store_.get_many(table, keys, values, found); !got) {
+      asked_ = got.error();
+      return;
+    }
+    for (std::size_t i = 0; i < count; ++i) {
+      if (found[i] == 0) { take_(table, shm::Bytes(keys).subspan(i * key_bytes, key_bytes)); }
+    }
+  }
+
   const shm::Store& store_;
   const link::RoleSpec& spec_;
   Take take_;
+  std::array<std::vector<std::byte>, 3> keys_;
+  Status asked_;
 };
 
 }  // namespace
@@ -56,6 +88,7 @@ Result<Surplus> Surplus::find(const RolePlace& place, const shm::Store& net_stor
     surplus.records_.push_back({table, {key.begin(), key.end()}});
   });
   if (auto dumped = kernel->dump(absent); !dumped) { return dumped.error(); }
+  if (!absent.asked().ok()) { return absent.asked().error(); }
   return surplus;
 }
 

@@ -5,6 +5,7 @@
 #include <array>
 #include <boost/json.hpp>
 
+#include "understudy/common/printable.hpp"
 #include "understudy/link/json_fields.hpp"
 #include "understudy/link/spec_json.hpp"
 
@@ -23,13 +24,17 @@ constexpr std::array activity_names{"idle", "mirroring", "activating", "serving"
 constexpr std::array phase_names{"starting", "connected", "syncing", "synced", "failed"};
 constexpr std::array vote_names{"unknown", "up", "down"};
 
+/// What a guest says goes to logs and to operators.
+std::string plain(std::string text) { return printable(std::move(text), line_bytes_max); }
+std::string said(JsonFields& fields, const char* key) { return plain(fields.string(key)); }
+
 template <class Enum, std::size_t Count>
 Enum read_enum(JsonFields& fields, const char* key, const std::array<const char*, Count>& names) {
   const std::string text = fields.string(key);
   for (std::size_t index = 0; index < Count; ++index) {
     if (text == names[index]) { return static_cast<Enum>(index); }
   }
-  fields.problem(std::string(key) + " is \"" + text.substr(0, 32) + "\", which is none of its values");
+  fields.problem(std::string(key) + " is \"" + plain(text.substr(0, 32)) + "\", which is none of its values");
   return Enum{};
 }
 
@@ -154,11 +159,11 @@ Hello read_hello(JsonFields& fields) {
   event.boot_nonce = fields.string("boot_nonce");
   if (!is_word(event.boot_nonce)) { fields.problem("boot_nonce is not 1 to 64 letters, digits, '.', '_', '-'"); }
   event.instance = fields.string("instance");
-  event.version = fields.string("version");
+  event.version = said(fields, "version");
   event.bundle = fields.string("bundle");
   event.activity = read_enum<Activity>(fields, "activity", activity_names);
   event.term.value = fields.number("term");
-  event.memory = fields.string("memory");
+  event.memory = said(fields, "memory");
   event.load_ns = fields.real("load_ns");
   event.private_load_ns = fields.real("private_load_ns");
   if (event.instance.empty()) { fields.problem("a nonce is empty"); }
@@ -169,7 +174,7 @@ Echoed read_echoed(JsonFields& fields) {
   Echoed event;
   event.heard = fields.number("heard");
   event.said = fields.number("said");
-  event.problem = fields.string("problem");
+  event.problem = said(fields, "problem");
   return event;
 }
 
@@ -207,20 +212,20 @@ GuestEvent read_event(JsonFields& fields, const std::string& name) {
   if (name == "echoed") { return read_echoed(fields); }
   if (name == "state") {
     const bool tells = fields.find("whole_under") != nullptr;  // an older guest does not: its copy counts as unfinished
-    return State{read_enum<GuestPhase>(fields, "phase", phase_names), fields.string("detail"),
+    return State{read_enum<GuestPhase>(fields, "phase", phase_names), said(fields, "detail"),
                  tells ? Term{fields.number("whole_under")} : Term{}};
   }
   if (name == "vote") { return PeerSeen{read_enum<Vote>(fields, "vote", vote_names)}; }
   if (name == "ready") { return read_ready(fields); }
-  if (name == "activate-failed") { return ActivateFailed{fields.string("detail")}; }
+  if (name == "activate-failed") { return ActivateFailed{said(fields, "detail")}; }
   if (name == "announced") { return Announced{}; }
   if (name == "quiesced") { return read_quiesced(fields); }
-  if (name == "quiesce-failed") { return QuiesceFailed{fields.string("detail")}; }
+  if (name == "quiesce-failed") { return QuiesceFailed{said(fields, "detail")}; }
   if (name == "grants-stopped") { return GrantsStopped{Term{fields.number("term")}}; }
   if (name == "alarm") {  // a guest-agent that is older than this host-agent knows of no topics
-    return Alarm{fields.string("text"), fields.find("topic") == nullptr ? std::string() : fields.string("topic")};
+    return Alarm{said(fields, "text"), fields.find("topic") == nullptr ? std::string() : said(fields, "topic")};
   }
-  fields.problem("\"" + name.substr(0, 32) + "\" is no event");
+  fields.problem("\"" + plain(name.substr(0, 32)) + "\" is no event");
   return Alarm{};
 }
 

@@ -25,13 +25,15 @@ Result<std::uint64_t> StoreWriter::Impl::apply_run(Bytes entries) {
   const TableIndex table = run.table();
   if (can_grow(table) && records[table] + run.size() > capacities[table]) { return std::uint64_t{0}; }
   write_run();
-  const bool placed = run.value_words() == 3 ? change_table_by_run<3>() : change_table_by_run<0>();
+  bool far = false;
+  const bool placed = run.value_words() == 3 ? change_table_by_run<3>(far) : change_table_by_run<0>(far);
   if (!placed) {  // foreign bytes in the table; one by one tells
     if (auto undone = take_back_unfinished(); !undone) { return undone.error(); }
     read_counts();
     return std::uint64_t{0};
   }
   if (!commit_point(run.last())) { return not_ours(); }
+  if (far) [[unlikely]] { shorten_searches(table); }
   return run.bytes().size();
 }
 
@@ -67,9 +69,9 @@ void StoreWriter::Impl::look_for_slots(const Table& in, std::size_t first, std::
   for (const Word* at : slots) { ask_for_copy(in, at, run.value_words() * sizeof(Word)); }
 }
 
-/// False: a key has no place. `Words`: of a value; 0: any number.
+/// False: a key has no place. `far`: the search for one was (Table::Place). `Words`: of a value; 0: any number.
 template <std::size_t Words>
-bool StoreWriter::Impl::change_table_by_run() {
+bool StoreWriter::Impl::change_table_by_run(bool& far) {
   const Table in = tables[run.table()];  // a copy: after each store to shared memory its members would be loaded again
   const std::uint64_t before = committed;
   std::array<const Word*, keys_together> slots;  // NOLINT(cppcoreguidelines-pro-type-member-init): written first
@@ -88,6 +90,7 @@ bool StoreWriter::Impl::change_table_by_run() {
       continue;
     }
     const auto place = in.locate_from<true>(run.home(i), KeyWords(run.key(i)), before);
+    far = far || place.far;
     if (place.match != nullptr) [[likely]] {
       if (place.held.sequence() > before) [[unlikely]] {
         if (place.held.sequence() >= sequence) { return false; }  // foreign bytes

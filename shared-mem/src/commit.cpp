@@ -2,6 +2,7 @@
 /// One commit, whether of one change or of many, in the order that writer.hpp tells. What is on the way of every change
 /// is inlined: the fewer instructions a change has, the more of the next one's cache misses run beside it.
 #include <algorithm>
+#include <bit>
 
 #include "commit_steps.hpp"
 
@@ -120,7 +121,7 @@ Result<Sequence> StoreWriter::Impl::write_one(const Change& change) {
   in.prefetch_home(home);
   const auto place = in.locate_from(home, key, committed);
   if (!place.is_present()) {
-    if (change.op == layout::op_erase) { return failure("no such record", Errc::NotFound); }
+    if (change.op == layout::op_erase) { return is_absent(change.table, place); }
     if (auto room = check_room(change.table, place); !room) { return room.error(); }
   }
   note_own_term();
@@ -129,7 +130,8 @@ Result<Sequence> StoreWriter::Impl::write_one(const Change& change) {
   if (!change_table(change, key, place)) [[unlikely]] { return undo(change.table).error(); }
   if (!commit_point(change.sequence)) [[unlikely]] { return not_ours(); }
   free_replaced();
-  if (change.op == layout::op_erase) { in.shorten_probing(place.match, committed); }
+  const bool short_run = change.op != layout::op_erase || in.shorten_probing(place.match, committed);
+  if (place.far || !short_run) [[unlikely]] { shorten_searches(change.table); }
   return Sequence{committed};
 }
 
@@ -154,6 +156,7 @@ Status StoreWriter::Impl::commit_received() {
 Status StoreWriter::Impl::change_tables(std::span<const Change> all) {
   const std::uint64_t before = committed;
   bool erases = false;
+  std::uint32_t far = 0;  // bit for each table in which a search was
   for (std::size_t i = 0; i < all.size(); ++i) {
     if (i % keys_together == 0) { look_further(all.subspan(i, std::min(keys_together, all.size() - i))); }
     const Change& change = all[i];
@@ -164,6 +167,7 @@ Status StoreWriter::Impl::change_tables(std::span<const Change> all) {
     }
     const KeyWords key(change.key);
     const auto place = tables[change.table].locate_from(change.hash, key, before);
+    far |= std::uint32_t{place.far} << change.table;
     if (!change_table(change, key, place)) { return undo(change.table); }
   }
   if (!commit_point(all.back().sequence)) { return not_ours(); }
@@ -171,9 +175,27 @@ Status StoreWriter::Impl::change_tables(std::span<const Change> all) {
   for (const Change& change : all.first(erases ? all.size() : 0)) {
     if (change.op != layout::op_erase || change.superseded) { continue; }
     const auto place = tables[change.table].locate_from(change.hash, KeyWords(change.key), 0);
-    if (place.match != nullptr) { tables[change.table].shorten_probing(place.match, committed); }
+    if (place.match == nullptr || tables[change.table].shorten_probing(place.match, committed)) { continue; }
+    far |= 1U << change.table;
   }
+  for (; far != 0; far &= far - 1) { shorten_searches(static_cast<TableIndex>(std::countr_zero(far))); }
   return {};
+}
+
+Error StoreWriter::Impl::is_absent(TableIndex table, const Table::Place& place) {
+  if (place.far) { shorten_searches(table); }
+  return failure("no such record", Errc::NotFound);
+}
+
+/// Between two commits, after the search for a key was far: nearly no slot of the table is Empty, as earlier programs
+/// left it, or foreign bytes, or a full snapshot into a table of other records. Where that is no help, as many keys lie
+/// far from their homes, it is tried again after as many such searches as there were: all of them together cost little
+/// more than their searches.
+void StoreWriter::Impl::shorten_searches(TableIndex table) {
+  if (sync != 0 || !std::has_single_bit(++far_searches[table])) { return; }
+  constexpr std::uint64_t part_that_helps = 64;
+  const Table& in = tables[table];
+  if (in.empty_what_is_vacant(committed) > in.slot_count() / part_that_helps) { far_searches[table] = 0; }
 }
 
 /// Asks for what the home slots' first two lines do not hold: the next slot where it is not the key's, and of a larger

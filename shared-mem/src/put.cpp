@@ -22,13 +22,14 @@ struct StoreWriter::Small {
     Word* at;  ///< none: there is no room
     Head held;
     bool matches;  ///< it has the key; else it is vacant
+    bool far;      ///< Table::Place::far
     [[nodiscard]] bool is_present() const { return matches && held.is_live(); }
   };
   /// As Table::locate. A call, so that its loop has the registers for itself.
   [[gnu::noinline]] static Place locate(const Table& in, std::uint64_t home, Word key, std::uint64_t reusable_up_to) {
     const auto place = in.locate_from<true>(home, KeyWords(as_bytes_of(key)), reusable_up_to);
-    if (place.match != nullptr) { return {place.match, place.held, true}; }
-    return {place.vacant, place.vacant == nullptr ? Head{} : Table::head(place.vacant), false};
+    if (place.match != nullptr) { return {place.match, place.held, true, place.far}; }
+    return {place.vacant, place.vacant == nullptr ? Head{} : Table::head(place.vacant), false, place.far};
   }
 
   /// The copy that is not the newest (Table::write_copy).
@@ -88,6 +89,7 @@ struct StoreWriter::Small {
       insert<Words>(impl, table, place, key, sequence, value);
     }
     if (!impl.commit_point(sequence)) [[unlikely]] { return impl.not_ours(); }
+    if (place.far) [[unlikely]] { impl.shorten_searches(table); }
     return Sequence{sequence};
   }
 

@@ -41,35 +41,38 @@ std::int64_t Table::behind_home(std::uint64_t index) const {
   return static_cast<std::int64_t>((index - home(key)) & mask_);
 }
 
-/// Within as many slots as no run of a table is long whose vacant slots were made Empty by each erase.
 bool Table::has_empty_behind(std::uint64_t index) const {
-  constexpr std::uint64_t longer_than_any_run = 4096;
-  for (std::uint64_t ahead = 0; ahead < longer_than_any_run; ++ahead) {
+  for (std::uint64_t ahead = 0; ahead < far_probes; ++ahead) {
     if (head(slot(index + ahead)).is_empty()) { return true; }
   }
   return false;
 }
 
-/// All of the table, of which another writer's program has left nearly no Empty slot. Twice around, against the
-/// direction of a search: first it is found out which slots are on the way to a key, as of the first of them that is
-/// not known, and no vacant slot is any key's after that. Stopped anywhere: some are Empty already.
-void Table::empty_what_is_vacant(std::uint64_t reusable_up_to) const {
+/// Twice around, against the direction of a search: first it is found out which slots are on the way to a key, as of
+/// the first of them that is not known, and no vacant slot is any key's after that. Stopped anywhere: some are Empty
+/// already.
+std::uint64_t Table::empty_what_is_vacant(std::uint64_t reusable_up_to) const {
+  std::uint64_t emptied = 0;
   std::int64_t passed = 0;  // so many slots from here on are on the way to a key behind them
   for (std::uint64_t step = 0; step < 2 * slot_count_; ++step) {
     const std::uint64_t here = (2 * slot_count_ - 1 - step) & mask_;
     const Head seen = head(slot(here));
     const bool vacant = is_vacant(seen, reusable_up_to);
     if (vacant && seen.has_sequence()) { free_slot(slot(here)); }
-    if (vacant && passed == 0 && step >= slot_count_) { make_empty(slot(here)); }
+    if (vacant && passed == 0 && step >= slot_count_) {
+      emptied += seen.is_empty() ? 0U : 1U;
+      make_empty(slot(here));
+    }
     passed = std::max(std::max(passed, std::int64_t{1}) - 1, vacant ? 0 : behind_home(here));
   }
+  return emptied;
 }
 
 /// The slot is nobody's from here on, and each vacant slot between its key's home and it becomes Empty again unless the
 /// search for a key behind it passes there (T1). From the end of the run to its front, since the search for what is
 /// freed or emptied passes nowhere any more. Stopped anywhere: some are Empty already.
-void Table::shorten_probing(Word* at, std::uint64_t reusable_up_to) const {
-  if (dense_ || !is_vacant(head(at), reusable_up_to)) { return; }
+bool Table::shorten_probing(Word* at, std::uint64_t reusable_up_to) const {
+  if (dense_ || !is_vacant(head(at), reusable_up_to)) { return true; }
   constexpr std::int64_t run_max = 256;  // bounds the work of one erase
   const std::uint64_t index = index_of(at);
   const std::int64_t back_max = std::min(behind_home(index), run_max);
@@ -79,8 +82,7 @@ void Table::shorten_probing(Word* at, std::uint64_t reusable_up_to) const {
     if (seen.is_empty()) { break; }
     if (ahead == run_max) {
       free_slot(at);
-      if (!has_empty_behind(index + ahead)) { empty_what_is_vacant(reusable_up_to); }
-      return;
+      return has_empty_behind(index + ahead);
     }
     if (seen.has_sequence()) {
       passed = std::max(passed, behind_home(index + ahead) - static_cast<std::int64_t>(ahead));
@@ -89,7 +91,7 @@ void Table::shorten_probing(Word* at, std::uint64_t reusable_up_to) const {
   for (std::int64_t back = 0; back <= back_max; ++back) {
     const std::uint64_t here = index - static_cast<std::uint64_t>(back);
     const Head seen = head(slot(here));
-    if (seen.is_empty()) { return; }
+    if (seen.is_empty()) { return true; }
     if (!is_vacant(seen, reusable_up_to)) {
       passed = std::max(passed, behind_home(here) + back);
     } else if (passed < back) {
@@ -98,6 +100,7 @@ void Table::shorten_probing(Word* at, std::uint64_t reusable_up_to) const {
       free_slot(slot(here));
     }
   }
+  return true;
 }
 
 }  // namespace understudy::shm

@@ -46,6 +46,8 @@ namespace understudy::shm {
 inline constexpr std::size_t keys_together = 32;
 /// A key that is farther from its home slot than this is rare.
 inline constexpr std::uint64_t near_probes = 64;
+/// No search passes so many slots in a table whose vacant slots were made Empty by each erase.
+inline constexpr std::uint64_t far_probes = 4096;
 inline constexpr std::size_t words_per_line = layout::cache_line_bytes / sizeof(Word);
 
 class Table {
@@ -214,6 +216,7 @@ class Table {
     Word* match = nullptr;   ///< the slot that has the key
     Word* vacant = nullptr;  ///< where it would go: a free slot, a deletion up to `reusable_up_to`, or the first Empty
     Head held;               ///< of `match`
+    bool far = false;        ///< far_probes or more were passed (StoreWriter::Impl::shorten_searches)
     [[nodiscard]] bool is_present() const { return match != nullptr && held.is_live(); }
   };
   [[nodiscard]] Place locate(const KeyWords& key, std::uint64_t reusable_up_to) const {
@@ -240,8 +243,11 @@ class Table {
   /// Marks the slot free, whatever it held.
   void free_slot(Word* at) const;
   /// After the deletion in that slot was committed: makes what no key's search passes Empty again, so that probing
-  /// stays short for ever, and the slot no key's.
-  void shorten_probing(Word* at, std::uint64_t reusable_up_to) const;
+  /// stays short for ever, and the slot no key's. False: there is no Empty slot for far_probes behind it.
+  bool shorten_probing(Word* at, std::uint64_t reusable_up_to) const;
+  /// The same of all of the table, of which another writer's program has left nearly no Empty slot. Takes as long as
+  /// two scans. How many slots it made Empty.
+  std::uint64_t empty_what_is_vacant(std::uint64_t reusable_up_to) const;
 
  private:
   /// The slot that has the key and a sequence, with the head seen there; nothing. `probes`: so many are looked at.
@@ -283,7 +289,6 @@ class Table {
 
   [[nodiscard]] std::int64_t behind_home(std::uint64_t index) const;
   [[nodiscard]] bool has_empty_behind(std::uint64_t index) const;
-  void empty_what_is_vacant(std::uint64_t reusable_up_to) const;
 
   static std::uint64_t mix(std::uint64_t a, std::uint64_t b) {
     __extension__ using Wide = unsigned __int128;

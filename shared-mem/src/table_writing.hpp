@@ -38,11 +38,16 @@ inline Table::Place Table::locate_from(std::uint64_t home, const KeyWords& key, 
     if (same && seen.has_sequence()) [[likely]] {
       place.match = at;
       place.held = seen;
+      place.far = probe >= far_probes;
       return place;
     }
     if (place.vacant == nullptr && is_vacant(seen, reusable_up_to)) { place.vacant = at; }
-    if (seen.is_empty()) { return place; }
+    if (seen.is_empty()) {
+      place.far = probe >= far_probes;
+      return place;
+    }
   }
+  place.far = last >= far_probes;
   return place;
 }
 

@@ -151,8 +151,9 @@ Result<Sequence> StoreWriter::Impl::buffer(Change change) {
   auto& after_all = records_after[change.table];
   change.may_insert = change.op == layout::op_put;
   if (change.op == layout::op_erase || after_all >= capacities[change.table]) {
-    const bool present = in.locate(key, committed).is_present();
-    if (change.op == layout::op_erase && !present) { return failure("no such record", Errc::NotFound); }
+    const auto place = in.locate(key, committed);
+    const bool present = place.is_present();
+    if (change.op == layout::op_erase && !present) { return is_absent(change.table, place); }
     if (!present) { count_transaction(change.table); }
     if (!present && after_all >= capacities[change.table]) { return no_room(change.table, true); }
     change.may_insert = change.op == layout::op_put && !present;

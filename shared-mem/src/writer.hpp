@@ -88,7 +88,8 @@ struct StoreWriter::Impl {
   std::uint64_t sync_highest = 0;  ///< highest sequence seen since begin_sync
   std::array<std::uint64_t, layout::tables_max> records{};
   std::array<std::uint64_t, layout::tables_max> capacities{};
-  std::uint32_t counts_changed = 0;  ///< bit for each table whose count is not written yet
+  std::array<std::uint64_t, layout::tables_max> far_searches{};  ///< since its slots were last emptied with success
+  std::uint32_t counts_changed = 0;                              ///< bit for each table whose count is not written yet
   bool history_has_term = false;
   SeenSlots snapshot_slots;
   std::weak_ptr<int> attached;  ///< held by the arena that writes in the live area
@@ -166,6 +167,8 @@ struct StoreWriter::Impl {
   void note_entry(std::uint64_t sequence, std::uint64_t bytes);
   void write_entries(std::span<const Change> all);
   bool change_table(const Change& change, const KeyWords& key, const Table::Place& place);
+  [[gnu::cold, gnu::noinline]] void shorten_searches(TableIndex table);
+  [[gnu::cold]] Error is_absent(TableIndex table, const Table::Place& place);
   bool store_value(const Change& change, const Word* replaces, Word& ref);
   void free_replaced();
   void note_purged(std::uint64_t sequence);
@@ -187,7 +190,7 @@ struct StoreWriter::Impl {
   void write_run();
   void look_for_slots(const Table& in, std::size_t first, std::span<const Word*> slots) const;
   template <std::size_t Words>
-  bool change_table_by_run();
+  bool change_table_by_run(bool& far);
 
   // --- apply.cpp ---
   Status read_group(Bytes entries, bool one_by_one);

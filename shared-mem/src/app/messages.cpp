@@ -55,7 +55,7 @@ Result<json::object> parse_object(std::string_view line) {
   return std::move(value.get_object());
 }
 
-/// A cut or foreign multi-byte character would be no valid JSON.
+/// A cut or foreign multi-byte character would be no valid JSON; and what is told goes on to a person's terminal.
 std::string reason_of(const std::string& text) {
   std::string reason = text.substr(0, max_reason_bytes);
   for (auto& c : reason) {
@@ -112,13 +112,13 @@ Result<StatusLine> decode_status(std::string_view line) {
   const auto quiesced = bool_of(fields, "quiesced");
   const auto order = unsigned_of(fields, "order");
   const auto refused = bool_of(fields, "refused");
-  auto reason = string_of(fields, "reason");
-  auto unfit = reason_of(string_of(fields, "unfit").value_or(""));  // likewise; and it goes on to a person
+  const auto reason = string_of(fields, "reason");
+  const auto unfit = string_of(fields, "unfit").value_or("");  // likewise
   if (!duty || !term || !ready || !quiesced || !order || !refused || !reason) {
     return failure("a status that lacks duty, term, ready, quiesced, order, refused or reason", Errc::Damaged);
   }
   return StatusLine{*duty,    Term{*term},        *ready,          needs_quiescing, *quiesced, *order,
-                    *refused, std::move(*reason), std::move(unfit)};
+                    *refused, reason_of(*reason), reason_of(unfit)};
 }
 
 bool LineBuffer::append(std::string_view bytes) {

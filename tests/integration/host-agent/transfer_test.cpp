@@ -11,6 +11,7 @@
 #include <map>
 #include <set>
 
+#include "place/surplus.hpp"
 #include "standby_bench.hpp"
 #include "support/eventually.hpp"
 #include "understudy/net/collector.hpp"
@@ -300,6 +301,35 @@ TEST_F(FollowedMirrorTest, AJournalThatLapsItsFollowerAgainAndAgainIsToldOnce) {
   const auto first = log.find(words);
   EXPECT_NE(first, std::string::npos) << log;
   EXPECT_EQ(log.find(words, first + 1), std::string::npos) << log;
+  EXPECT_TRUE(outcome([&](auto done) { transfer_->discard(done); }).ok());
+}
+
+/// Every slot of the guest's table is some other key's, so that a search passes all of them: a millisecond for each of
+/// the flows that the host's kernel has, while its loop refreshes no lease.
+TEST_F(FollowedMirrorTest, WhatTheKernelHasTooMuchIsNotSearchedForWithoutEndInATableOfForeignBytes) {
+  constexpr int there = 200;
+  for (int number = 2; number < 2 + there; ++number) { put(number); }
+  ASSERT_OK(outcome([&](auto done) { transfer_->prepare(done); }));
+  const place::RolePlace place(io_, spec_, moved_place(config_, spec_), {});
+  const auto surplus = [&] {
+    const auto scope = net::NamespaceScope::enter(namespace_path()).value();
+    return place::Surplus::find(place, guest_->store(net::net_store_name).value());
+  };
+  erase(2);
+  const auto one = surplus();
+  ASSERT_TRUE(one.ok()) << one.error().message;
+  EXPECT_LE(one->erasures().size(), 1U);
+
+  const shm::RawRegion raw(region_path(), spec_.region_bytes);
+  const auto header = raw.header();
+  const auto& table = header.stores[0].tables[net::NeighborTable];
+  const auto words = shm::layout::slot_words(sizeof(net::NeighborKey), sizeof(net::NeighborValue));
+  for (std::uint64_t n = 0; n < table.slot_count; ++n) {
+    std::uint64_t* const slot = raw.word(table.slots_offset) + n * words;
+    *slot = shm::layout::head_of(1, shm::layout::kind_free, shm::layout::kind_erased, 0);
+    slot[1] = n;
+  }
+  EXPECT_FALSE(surplus().ok());
   EXPECT_TRUE(outcome([&](auto done) { transfer_->discard(done); }).ok());
 }
 

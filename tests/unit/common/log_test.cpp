@@ -42,6 +42,15 @@ TEST_F(LogTest, ALineHasTimeProgramLevelAndTheSentence) {
                                     "served\n.* log-test-line warning blade-2 is late\n"));
 }
 
+/// What a guest, a blade or an application has said of itself is quoted in it, and a person reads it in a terminal.
+TEST_F(LogTest, ALineIsPlainTextWhateverItQuotes) {
+  init_with("log-test-plain", nullptr);
+  testing::internal::CaptureStderr();
+  warn("the mirror says: {}", "\x1b[2J\x1b]0;gone\x07\r\xc2\x9b\ttwo\nlines");
+  EXPECT_THAT(testing::internal::GetCapturedStderr(),
+              testing::HasSubstr("the mirror says: ?[2J?]0;gone????\ttwo\nlines\n"));
+}
+
 TEST_F(LogTest, DebugIsToldOnlyWhenAskedFor) {
   init_with("log-test-debug", "debug");
   EXPECT_THAT(what_is_logged(), testing::HasSubstr("debug for a developer"));

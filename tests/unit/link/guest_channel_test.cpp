@@ -58,6 +58,26 @@ TEST(GuestChannel, AnAlarmOfAnOlderGuestAgentHasNoTopic) {
   EXPECT_EQ(read.value(), GuestEvent{Alarm{"slow"}});
 }
 
+/// It is logged, and told to operators.
+TEST(GuestChannel, WhatAGuestSaysIsPlainText) {
+  const std::string foreign = R"("\u001b[2Jgone\nnew\u009b")";
+  const std::string plain = "?[2Jgone\nnew??";
+  const auto read = [&](const std::string& members) { return parse_event("{" + members + "}"); };
+  EXPECT_EQ(read(R"("event":"alarm","text":)" + foreign + R"(,"topic":)" + foreign).value(),
+            GuestEvent(Alarm{plain, plain}));
+  EXPECT_EQ(read(R"("event":"activate-failed","detail":)" + foreign).value(), GuestEvent(ActivateFailed{plain}));
+  EXPECT_EQ(read(R"("event":"quiesce-failed","detail":)" + foreign).value(), GuestEvent(QuiesceFailed{plain}));
+  EXPECT_EQ(read(R"("event":"state","phase":"failed","detail":)" + foreign).value(),
+            GuestEvent(State{GuestPhase::Failed, plain, Term{}}));
+  const auto echoed = read(R"("event":"echoed","heard":1,"said":2,"problem":)" + foreign);
+  EXPECT_EQ(std::get<Echoed>(echoed.value()).problem, plain);
+  for (const std::string members : {R"("event":)", R"("event":"vote","vote":)"}) {
+    const auto refused = read(members + foreign);
+    ASSERT_FALSE(refused.ok());
+    EXPECT_NE(refused.error().message.find(plain), std::string::npos) << refused.error().message;
+  }
+}
+
 TEST(GuestChannel, HostileLinesAreRefusedWithAReason) {
   const std::string deep(100000, '[');
   for (const std::string& line :

@@ -193,7 +193,8 @@ TEST_F(TableTest, ATableWithoutAnyEmptySlotGetsThemBackByAnErase) {
   }
   ASSERT_EQ(empty_slots(), 0U);
   auto* erased = slot_of(ids[1]);
-  table.shorten_probing(erased, 10);
+  ASSERT_FALSE(table.shorten_probing(erased, 10)) << "it cannot do it by itself";
+  EXPECT_EQ(table.empty_what_is_vacant(10), slot_count - 3);
   EXPECT_EQ(empty_slots(), slot_count - 3) << "all but the live ones and the one between them";
   EXPECT_FALSE(Table::head(erased).has_sequence());
   EXPECT_EQ(get(ids[0]), 0U);

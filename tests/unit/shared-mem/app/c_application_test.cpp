@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Applications in C under an agent: the example, and one that makes every report there is.
+// Applications under an agent: in C the example, and one that makes every report there is; in C++ the program that the
+// README shows first.
 // Covers: shared-mem/src/c_api/lifecycle.cpp
 #include <gtest/gtest.h>
 #include <signal.h>
@@ -169,6 +170,51 @@ TEST_F(CApplication, ThatIsNotQuiescedInTimeIsToldSo) {
   ASSERT_TRUE(activate(1));
   EXPECT_EQ(quiesce(50ms).error().code, Errc::Expired);
   EXPECT_FALSE(supervisor_->status().quiesced);
+  stop();
+}
+
+class TheProgramThatTheReadmeShows : public CApplication {
+ protected:
+  static constexpr const char* store_name = "shop";
+  void start_it(bool first) { start({README_PROGRAM}, store_name, first, {"visits", 8, 8, 1000}); }
+  [[nodiscard]] std::uint64_t visits() const {
+    const std::uint64_t key = 7;
+    std::uint64_t count = 0;
+    const auto got = store(store_name).get(0, shm::as_bytes_of(key), std::as_writable_bytes(std::span(&count, 1)));
+    EXPECT_TRUE(got || got.error().code == Errc::NotFound) << got.error().message;
+    return count;
+  }
+};
+
+/// As on an active, through a movement that is rolled back, and again where the role is served next.
+TEST_F(TheProgramThatTheReadmeShows, IsServedByAnAgentInTwoLives) {
+  start_it(true);
+  EXPECT_EQ(supervisor_->status().duty, Duty::StandingBy);
+  EXPECT_EQ(visits(), 0U) << "standing by it writes nothing";
+  ASSERT_TRUE(activate(1));
+  EXPECT_EQ(supervisor_->status().duty, Duty::Active);
+  EXPECT_EQ(visits(), 1U);
+  EXPECT_EQ(store(store_name).term(), Term{1});
+  ASSERT_TRUE(quiesce());
+  EXPECT_TRUE(supervisor_->status().quiesced);
+  ASSERT_TRUE(activate(1)) << "rolled back";
+  EXPECT_EQ(supervisor_->status().duty, Duty::Active);
+  ASSERT_TRUE(quiesce());
+  stop();
+  EXPECT_EQ(told(), "");
+
+  exit_.reset();
+  supervisor_.reset();
+  start_it(false);
+  const auto before = store(store_name).committed();
+  EXPECT_EQ(visits(), 1U) << "what it has written in its first life";
+  ASSERT_TRUE(activate(2));
+  EXPECT_EQ(supervisor_->status().term, Term{2});
+  EXPECT_EQ(store(store_name).term(), Term{2});
+  EXPECT_GT(store(store_name).committed(), before);
+  ASSERT_TRUE(stand_by());
+  const auto given_up = store(store_name).become_writer(Term{3});
+  EXPECT_TRUE(given_up) << "it has closed its writer: " << given_up.error().message;
   stop();
 }
 

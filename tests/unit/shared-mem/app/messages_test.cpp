@@ -49,6 +49,19 @@ TEST(LifecycleMessages, AnApplicationsWordAboutItsBladeArrivesAndOlderLibrariesS
   EXPECT_EQ(older.value().unfit, "");
 }
 
+/// It goes on to a person's terminal.
+TEST(LifecycleMessages, WhatAnApplicationSaysItselfArrivesAsPlainTextWhateverItsBytes) {
+  const std::string line = R"({"duty":"active","term":1,"ready":true,"quiesced":false,"order":1,"refused":true,)"
+                           R"("reason":"\u001b[2Jgone\nno\u009b8m","unfit":"\u001b[2J"})";
+  const auto status = decode_status(line);
+  ASSERT_TRUE(status) << line;
+  EXPECT_EQ(status->reason, "?[2Jgone?no??8m");
+  EXPECT_EQ(status->unfit, "?[2J");
+  const auto longer = line.substr(0, line.find("gone")) + std::string(900, 'x') + R"("})";
+  ASSERT_TRUE(decode_status(longer)) << longer;
+  EXPECT_EQ(decode_status(longer)->reason.size(), 512U) << "as many as a library of ours sends";
+}
+
 TEST(LifecycleMessages, AReasonOfAnyLengthAndAnyBytesFitsIntoALine) {
   const auto line = encode(StatusLine{Duty::Active, Term{1}, true, false, false, 0, false, std::string(100'000, '\n')});
   EXPECT_LE(line.size(), max_line_bytes);
