@@ -37,6 +37,11 @@ done
   void hold(const std::string& verb, const std::string& port) const {
     std::ofstream(folder_ + "/hold-" + verb + "-" + port).flush();
   }
+  /// Whoever it holds already is not told of any more.
+  void hold_the_next(const std::string& verb, const std::string& port) const {
+    std::filesystem::remove(folder_ + "/at-" + verb + "-" + port);
+    hold(verb, port);
+  }
   [[nodiscard]] bool holds(const std::string& verb, const std::string& port) const {
     return std::filesystem::exists(folder_ + "/at-" + verb + "-" + port);
   }

@@ -42,7 +42,8 @@ inline const KillPoint kTakeoverPoints[] = {
        ASSERT_NO_FATAL_FAILURE(series.switch_holds("status"));
        series.hold_store();
        series.let_switch_go("status");
-       series.logs("stop-evidence: isolated");
+       ASSERT_NO_FATAL_FAILURE(series.logs("stop-evidence: isolated"));
+       series.hears_no<Activate>(series.standby());
      },
      kOnMirror},
     {"TheNewTermWasStoredAndTheOrderLost",
@@ -84,7 +85,8 @@ inline const KillPoint kSwitchoverPoints[] = {
      [](Series& series) {
        series.before_word_ = [&series] { series.hold_store(); };
        series.order_switchover();
-       series.logs("stop-evidence: stood-down");
+       ASSERT_NO_FATAL_FAILURE(series.logs("stop-evidence: stood-down"));
+       series.hears_no<Activate>(series.standby());
      },
      kOnMirror},
     {"TheOrderToTheMirrorCameAndNothingWasDone",
@@ -113,7 +115,8 @@ inline const KillPoint kSwitchoverPoints[] = {
 inline void to_moving_unstored(Series& series) {
   series.before_word_ = [&series] { series.hold_store(); };
   series.lose_active();
-  series.logs("state: moving");
+  ASSERT_NO_FATAL_FAILURE(series.logs("state: moving"));
+  series.hears_no<Move>(series.standby());
 }
 
 inline const KillPoint kMovementPoints[] = {

@@ -67,6 +67,7 @@ class KillSeriesTest : public PlayedChassisTest, public testing::WithParamInterf
   void hold_switch(const std::string& verb) const { switch_->hold(verb, "b1-ext"); }
   void switch_holds(const std::string& verb) {
     ASSERT_TRUE(run_until([&] { return switch_->holds(verb, "b1-ext"); })) << verb;
+    hears_no<Activate>(*standby_);
   }
   void let_switch_go(const std::string& verb) const { switch_->let_go(verb, "b1-ext"); }
   void logs(const std::string& words) {
@@ -75,6 +76,11 @@ class KillSeriesTest : public PlayedChassisTest, public testing::WithParamInterf
   template <class Wanted>
   void hears(const Blade& blade) {
     ASSERT_TRUE(run_until([&] { return blade.got<Wanted>() != nullptr; }));
+  }
+  /// What it would wait for is held.
+  template <class Unwanted>
+  void hears_no(const Blade& blade) {
+    EXPECT_FALSE(run_until([&] { return blade.got<Unwanted>() != nullptr; }, kQuiet)) << "ordered too early";
   }
   /// While no blade reads what it is told: the order that follows is sent, and comes to nobody.
   void stores_unheard(const StoredRole& role) {
@@ -132,10 +138,12 @@ class KillSeriesTest : public PlayedChassisTest, public testing::WithParamInterf
     }
     hands_over_ = activates_ = moves_ = Obeys::Fully;
     before_word_ = [] {};
-    if (!serving_[1]) { HeldSwitch::connect("b1-ext"); }  // the evidence is gone meanwhile: it is to be looked at again
     for (const auto* verb : {"isolate", "status"}) { let_switch_go(verb); }
     let_store_go();
+    const bool proves_anew = !serving_[1] && !active_->client;
+    if (proves_anew) { switch_->hold_the_next("isolate", "b1-ext"); }
     go_on();
+    if (proves_anew) { ASSERT_NO_FATAL_FAILURE(orders_nothing_before_its_proof()); }
     const std::string wanted = point.ends.kind == PlaceKind::Mirror ? "\"state\":\"on-mirror\""
                                : point.ends.term == 1               ? "\"state\":\"protected\""
                                                                     : "\"state\":\"on-host\"";
@@ -153,6 +161,22 @@ class KillSeriesTest : public PlayedChassisTest, public testing::WithParamInterf
   }
 
  private:
+  /// The evidence of an earlier life may be gone: here it is, and the switch does not answer.
+  void orders_nothing_before_its_proof() {
+    HeldSwitch::connect("b1-ext");
+    const auto before = orders<Activate>(*standby_);
+    ASSERT_TRUE(run_until(
+        [&] {
+          return switch_->holds("isolate", "b1-ext") &&
+                 operate("status").find("blade-2             connected") != std::string::npos;
+        },
+        std::chrono::seconds(40)))
+        << operate("status");
+    EXPECT_FALSE(run_until([&] { return orders<Activate>(*standby_) > before; }, kQuiet)) << "it is not isolated anew";
+    let_switch_go("isolate");
+  }
+
+  static constexpr std::chrono::milliseconds kQuiet{300};
   static constexpr const char* kName = "role-1";
   const RoleId kRole{kName};
 
