@@ -21,10 +21,11 @@ class SeveralControlServers(GroupCase):
     def status(self):
         return daemons.status(self.state, self.binaries)
 
-    def role(self):
+    def role(self, name=ROLE):
         """By the leader's word: to who follows it is unknown how they are."""
         told = []
-        until(lambda: told.extend(role for role in self.status()["roles"] if role["state"] != "unknown") or told,
+        until(lambda: told.extend(role for role in self.status()["roles"]
+                                  if role["state"] != "unknown" and role["role"] == name) or told,
               "a leader tells of the role", LEAD_S)
         return told[0]
 

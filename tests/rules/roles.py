@@ -34,7 +34,7 @@ FAULTS = [
      "{SendReport{link::GrantsStopped{order.role, order.term}}}", HOST, "*"),
     ("5: a mirror that is to stand down keeps its gate open", ORDERS,
      "{Remember{order.role}, Do{order.role, Step::CloseMirrorGate, order.term}}", "{Remember{order.role}}", HOST, "*"),
-    ("10: who serves subscribes to nothing", PLACE, "  watch_all();\n  return {};\n", "  return {};\n", STANDBY,
+    ("10: who serves subscribes to nothing", PLACE, "  watch_all();\n  look_at_sink({});\n", "  look_at_sink({});\n", STANDBY,
      "RolePlaceTest*"),
     ("10: who serves dumps nothing", PLACE,
      "  if (auto dumped = collector_->dump(*sink_); !dumped) { return dumped; }\n", "", STANDBY, "RolePlaceTest*"),
