@@ -60,4 +60,11 @@ class AwakeTime {
   std::optional<Instant> woke_;  ///< by the clock: something was missed before
 };
 
+/// What was good until `until` when we stood still, at `now`: older by what was `missed`, yet not over before what has
+/// arrived meanwhile is heard. The clock's own step comes before all that waits in sockets and other threads.
+inline Instant aged(Instant until, Duration missed, Instant now) {
+  constexpr Duration to_hear = std::chrono::seconds(1);
+  return std::max(until - missed, std::min(until, now + to_hear));
+}
+
 }  // namespace understudy::control

@@ -2,6 +2,7 @@
 #include "core/group.hpp"
 
 #include <algorithm>
+#include <utility>
 
 namespace understudy::control {
 
@@ -10,6 +11,7 @@ using link::Vote;
 
 namespace {
 constexpr Duration kStopToTell = std::chrono::seconds(1);
+constexpr Duration kStopToldAgain = std::chrono::seconds(10);  ///< telling is a write, which may be what stands still
 }  // namespace
 
 Group::Group(GroupConfig config, const std::vector<Ownership>& stored, const std::set<RoleId>& was_protected,
@@ -57,9 +59,12 @@ std::vector<Effect> Group::step(Instant clock, const Event& event) {
 void Group::stood_still(StepContext& context) {
   const Duration missed = awake_.missed();
   if (missed == Duration{0}) { return; }
-  for (auto& role : roles_) { role.grows_older(missed); }
+  for (auto& role : roles_) { role.grows_older(context.now, missed, config_.timings.sync_grace); }
   if (missed < kStopToTell) { return; }
-  const auto ms = std::chrono::duration_cast<std::chrono::milliseconds>(missed).count();
+  missed_untold_ += missed;
+  if (stop_told_ && context.now < *stop_told_ + kStopToldAgain) { return; }
+  stop_told_ = context.now;
+  const auto ms = std::chrono::duration_cast<std::chrono::milliseconds>(std::exchange(missed_untold_, {})).count();
   note_blade(context, Severity::Warning, "clock", {},
              "this control-server stood still for " + std::to_string(ms) +
                  " ms, or its clock jumped: what it waits for is waited for that much longer (a machine without "

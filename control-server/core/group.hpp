@@ -100,6 +100,8 @@ class Group {
 
   GroupConfig config_;
   AwakeTime awake_{config_.timings.awake_step};
+  Duration missed_untold_{0};
+  std::optional<Instant> stop_told_;
   link::MovementPolicy policy_;
   std::map<BladeId, HoldOutAges> held_out_;  ///< until Started
   std::optional<Instant> network_told_;      ///< when the last failure of the network was told

@@ -3,6 +3,8 @@
 
 #include <algorithm>
 
+#include "core/awake_time.hpp"
+
 namespace understudy::control {
 
 const char* to_string(RoleState state) {
@@ -130,9 +132,9 @@ void RoleMachine::on_store_failed(StepContext& context, Term term, bool conflict
             "control-server, which reads the store anew");
 }
 
-void RoleMachine::grows_older(Duration missed) {
-  sync_.grows_older(missed);
-  if (former_heard_) { former_heard_ = *former_heard_ - missed; }
+void RoleMachine::grows_older(Instant now, Duration missed, Duration grace) {
+  sync_.grows_older(now, missed, grace);
+  if (former_heard_) { former_heard_ = aged(*former_heard_ + grace, missed, now) - grace; }
 }
 
 void RoleMachine::on_agent_lost(StepContext& context, const BladeId& blade) {

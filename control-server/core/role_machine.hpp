@@ -59,7 +59,8 @@ class RoleMachine {
   /// Before anything else: PROTECTED was the last word of a former life.
   void was_protected() { was_protected_ = former_word_ = true; }
   void on_started(StepContext& context);
-  void grows_older(Duration missed);  ///< we were not awake for so long, and whoever writes may have written on
+  /// We were not awake for so long, and whoever writes may have written on. `grace`: sync_grace.
+  void grows_older(Instant now, Duration missed, Duration grace);
   /// `known`: the highest term that the blade ever held or gave up of the role.
   void on_hello(StepContext& context, const BladeId& blade, const std::optional<link::HeldRole>& held, Term known = {});
   void on_agent_lost(StepContext& context, const BladeId& blade);

@@ -4,6 +4,8 @@
 #include <algorithm>
 #include <utility>
 
+#include "core/awake_time.hpp"
+
 namespace understudy::control {
 
 using link::MirrorPhase;
@@ -87,9 +89,9 @@ void SynchronizationUnit::released() {
   mirror_.released = true;
 }
 
-void SynchronizationUnit::grows_older(Duration missed) {
-  if (grace_until_) { grace_until_ = *grace_until_ - missed; }
-  if (unseen_ && unseen_->heard_from) { unseen_->heard_from = *unseen_->heard_from - missed; }
+void SynchronizationUnit::grows_older(Instant now, Duration missed, Duration grace) {
+  if (grace_until_) { grace_until_ = aged(*grace_until_, missed, now); }
+  if (unseen_ && unseen_->heard_from) { unseen_->heard_from = aged(*unseen_->heard_from + grace, missed, now) - grace; }
 }
 
 // --- what is known ---
@@ -99,7 +101,7 @@ bool SynchronizationUnit::known(const SyncSurroundings& around) const {
 }
 
 bool SynchronizationUnit::has_a_copy(const SyncSurroundings& around) const {
-  return known(around) && mirror_.boot_nonce == synced_nonce_ &&
+  return known(around) && mirror_.boot_nonce == synced_nonce_ && !mirror_.older &&
          (says(MirrorPhase::Synced) || says(MirrorPhase::Connected));
 }
 
@@ -221,7 +223,8 @@ void SynchronizationUnit::doubt(const SyncSurroundings& around, SyncWord& word) 
   auto gone_from = around.standby_gone_from;
   if (gone_from && verdict_is_out) { gone_from = std::max(*gone_from, *around.verdict_until); }
   const bool gone = gone_from && around.now >= *gone_from;
-  if (!broken(around) && !other_boot && !gone && !(known_now && says(MirrorPhase::Syncing))) {
+  const bool given_up = known_now && (says(MirrorPhase::Syncing) || mirror_.older);
+  if (!broken(around) && !other_boot && !gone && !given_up) {
     gone_at_ = gone_from;
     if (!grace_until_) { grace_until_ = around.now + around.timings.sync_grace; }
     watch(around, word);
@@ -248,6 +251,9 @@ std::string SynchronizationUnit::why_exposed(const SyncSurroundings& around, boo
   if (broken(around)) { return "the mirror failed: " + mirror_.detail; }
   if (other_boot) { return "the mirror's guest has restarted"; }
   if (known(around) && says(MirrorPhase::Synced)) { return "the mirror acknowledges nothing any more"; }
+  if (known(around) && mirror_.older) {
+    return around.active.value + " was heard by its mirror, which nothing reached";
+  }
   if (known(around)) {
     return std::string("the mirror's sync stopped (") + link::to_string(*mirror_.phase) + ")" +
            (mirror_.detail.empty() ? "" : ": " + mirror_.detail);

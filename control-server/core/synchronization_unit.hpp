@@ -79,7 +79,7 @@ class SynchronizationUnit {
   void released();                              ///< its guest was told to end
   void ordered() { mirror_.released = false; }  ///< RunMirror was sent
   /// Nobody was awake for so long: a copy that is out of date by the clock is so for whoever has slept too.
-  void grows_older(Duration missed);
+  void grows_older(Instant now, Duration missed, Duration grace);
 
   // --- decisions ---
   SyncWord judge(const SyncSurroundings& around);

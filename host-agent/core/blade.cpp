@@ -8,6 +8,13 @@
 
 namespace understudy::host {
 
+namespace {
+/// Its active's changes reach the mirror.
+bool receives(link::MirrorPhase phase) {
+  return phase == link::MirrorPhase::Synced || phase == link::MirrorPhase::Syncing;
+}
+}  // namespace
+
 const char* to_string(RoleStage stage) {
   switch (stage) {
     case RoleStage::PreparingHost:
@@ -54,8 +61,7 @@ Effects Blade::look_at_copies(Instant now) {
   Effects effects;
   for (auto& [role, held] : roles_) {
     if (held.stage != RoleStage::Mirroring) { continue; }  // nothing overwrites it while it is activated
-    const bool comes = held.phase == link::MirrorPhase::Synced || held.phase == link::MirrorPhase::Syncing;
-    const bool away = held.whole_copy && !comes;
+    const bool away = held.whole_copy && !receives(held.phase);
     if (!held.copy_age.look(now, away, held.vote == link::Vote::Up)) { continue; }
     append(effects, mirror_state(role, "its active is heard and nothing comes: the copy is an older one by now"));
   }
@@ -164,8 +170,8 @@ Effects Blade::mirror_state(const RoleId& role, const std::string& detail) const
   // Its gate may be open still, and what it said would pass for the word of a mirror that follows.
   if (held.stage == RoleStage::ClosingMirror || held.refused) { return {}; }
   const bool whole = held.whole_copy && held.mirror && held.mirror->term == held.term;
-  return {SendReport{
-      link::MirrorState{role, held.term, held.phase, held.boot_nonce, detail, whole, whole && held.copy_age.older()}}};
+  const bool older = whole && held.copy_age.older() && !receives(held.phase);
+  return {SendReport{link::MirrorState{role, held.term, held.phase, held.boot_nonce, detail, whole, older}}};
 }
 
 std::optional<Instant> Blade::next_deadline() const {

@@ -58,6 +58,7 @@ struct HealthRunner::Run : std::enable_shared_from_this<Run> {
   std::array<char, tail_bytes> chunk{};
   std::string tail;
   std::string too_long;  ///< its deadline has passed
+  std::string how;       ///< it ended; none: it runs
 
   Status start(const std::vector<std::string>& command, const RoleId& role, const std::string& network_namespace);
   void watch(const std::weak_ptr<Runs>& runs, const RoleId& role);
@@ -65,6 +66,7 @@ struct HealthRunner::Run : std::enable_shared_from_this<Run> {
   void read();
   void keep(std::size_t bytes);
   void ended();
+  void tell();
   /// Before its first process is reaped its pid is its own, and with it the group's number.
   void kill_group() const { ::kill(-process.identity.pid, SIGKILL); }
   void answer(const std::string& failure) {
@@ -95,8 +97,12 @@ Status HealthRunner::Run::start(const std::vector<std::string>& command, const R
 void HealthRunner::Run::watch(const std::weak_ptr<Runs>& runs, const RoleId& role) {
   read();
   when_ended(shared_from_this(), end, [self = shared_from_this(), runs, role] {
-    if (const auto known = runs.lock()) { known->all.erase(role); }
     self->ended();
+    // Behind a read that has its bytes already, in `chunk`, and waits to be told of them.
+    asio::post(self->output.get_executor(), [self, runs, role] {
+      if (const auto known = runs.lock()) { known->all.erase(role); }
+      self->tell();
+    });
   });
 }
 
@@ -104,7 +110,7 @@ void HealthRunner::Run::read() {
   output.async_read_some(asio::buffer(chunk),
                          [self = shared_from_this()](const boost::system::error_code& error, std::size_t bytes) {
                            self->keep(bytes);
-                           if (!error) { self->read(); }
+                           if (!error && self->how.empty()) { self->read(); }
                          });
 }
 
@@ -116,7 +122,7 @@ void HealthRunner::Run::keep(std::size_t bytes) {
 void HealthRunner::Run::limit(std::chrono::milliseconds deadline) {
   timer.expires_after(deadline);
   timer.async_wait([self = shared_from_this(), deadline](const boost::system::error_code& error) {
-    if (error) { return; }
+    if (error || !self->how.empty()) { return; }
     if (!self->too_long.empty()) {
       self->answer(self->too_long + ", and SIGKILL has not ended it either: it hangs in the kernel");
       return;
@@ -130,7 +136,12 @@ void HealthRunner::Run::limit(std::chrono::milliseconds deadline) {
 void HealthRunner::Run::ended() {
   timer.cancel();
   kill_group();  // what it left behind
-  const std::string how = collect_exit(process.pidfd);
+  how = collect_exit(process.pidfd);
+  boost::system::error_code error;
+  output.cancel(error);
+}
+
+void HealthRunner::Run::tell() {
   boost::system::error_code error;
   for (int i = 0; i < last_reads_max && !error; ++i) { keep(output.read_some(asio::buffer(chunk), error)); }
   output.close(error);
@@ -145,7 +156,7 @@ HealthRunner::HealthRunner(asio::io_context& io) : io_(io), runs_(std::make_shar
 HealthRunner::~HealthRunner() {
   for (auto& [role, run] : runs_->all) {
     run->done = {};
-    run->kill_group();
+    if (run->how.empty()) { run->kill_group(); }
   }
 }
 

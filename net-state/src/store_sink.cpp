@@ -61,14 +61,19 @@ template <class Key, class Value>
 void StoreSink::change(shm::TableIndex table, const Key& key, const Value* value) {
   if (!health_.ok()) { return; }
   const shm::Bytes key_bytes = shm::as_bytes_of(key);
-  const bool again = dumping_ && value != nullptr && !told_[table].insert(hash_of(key_bytes)).second;
-  if (value == nullptr || again) { take_gathered(table); }  // in the order of telling
+  const auto hash = hash_of(key_bytes);
+  const bool dumped = dumping_ && value != nullptr;
+  if (dumped) { told_[table].insert(hash); }
+  if (value == nullptr || (dumped && gathered_[table].hashes.contains(hash))) {
+    take_gathered(table);  // in the order of telling
+  }
   if (value == nullptr) {
     erase(table, key_bytes);
     return;
   }
   if (dumping_) {
-    auto& [keys, values] = gathered_[table];
+    auto& [keys, values, hashes] = gathered_[table];
+    hashes.insert(hash);
     keys.insert(keys.end(), key_bytes.begin(), key_bytes.end());
     const auto value_bytes = shm::as_bytes_of(*value);
     values.insert(values.end(), value_bytes.begin(), value_bytes.end());
@@ -85,7 +90,15 @@ void StoreSink::take(shm::TableIndex table, Gathered gathered) {
   const std::size_t count = gathered.keys.size() / sizeof(Key);
   std::vector<std::byte> held(count * sizeof(Value));
   std::vector<std::uint8_t> found(count);
-  if (const auto got = writer_.store().get_many(table, gathered.keys, held, found); !got) {
+  auto got = writer_.store().get_many(table, gathered.keys, held, found);
+  if (!got && count > 0) {  // a table that an earlier program has left so is mended by the first change in it
+    const shm::Bytes first = shm::Bytes(gathered.keys).first(sizeof(Key));
+    if (auto written = writer_.put(table, first, shm::Bytes(gathered.values).first(sizeof(Value))); !written) {
+      note(written.error());
+    }
+    got = writer_.store().get_many(table, gathered.keys, held, found);
+  }
+  if (!got) {
     note(got.error());
     return;
   }

@@ -122,7 +122,10 @@ Result<Sequence> StoreWriter::Impl::write_one(const Change& change) {
   const auto place = in.locate_from(home, key, committed);
   if (!place.is_present()) {
     if (change.op == layout::op_erase) { return is_absent(change.table, place); }
-    if (auto room = check_room(change.table, place); !room) { return room.error(); }
+    if (auto room = check_room(change.table, place); !room) {
+      if (place.far) { shorten_searches(change.table); }
+      return room.error();
+    }
   }
   note_own_term();
   reserve(bytes);
@@ -192,10 +195,13 @@ Error StoreWriter::Impl::is_absent(TableIndex table, const Table::Place& place) 
 /// far from their homes, it is tried again after as many such searches as there were: all of them together cost little
 /// more than their searches.
 void StoreWriter::Impl::shorten_searches(TableIndex table) {
-  if (sync != 0 || !std::has_single_bit(++far_searches[table])) { return; }
+  if (sync == 0 && std::has_single_bit(++far_searches[table])) { empty_what_is_vacant(table, committed); }
+}
+
+void StoreWriter::Impl::empty_what_is_vacant(TableIndex table, std::uint64_t reusable_up_to) {
   constexpr std::uint64_t part_that_helps = 64;
   const Table& in = tables[table];
-  if (in.empty_what_is_vacant(committed) > in.slot_count() / part_that_helps) { far_searches[table] = 0; }
+  if (in.empty_what_is_vacant(reusable_up_to) > in.slot_count() / part_that_helps) { far_searches[table] = 0; }
 }
 
 /// Asks for what the home slots' first two lines do not hold: the next slot where it is not the key's, and of a larger

@@ -77,6 +77,7 @@ struct StoreWriter::Small {
     const Place place = locate(impl.tables[table], home, key, impl.committed);
     const bool present = place.is_present();
     if (!present && (impl.records[table] >= impl.capacities[table] || place.at == nullptr)) [[unlikely]] {
+      if (place.far) { impl.shorten_searches(table); }
       return impl.no_room(table, place.at != nullptr);
     }
     impl.note_own_term();

@@ -14,6 +14,7 @@
 /// The mark is stored before the first change and taken away after the last one. If the receiver dies between them,
 /// the mark stays, and after a begun full snapshot also committed() = 0 and no history: the sender starts over.
 #include <algorithm>
+#include <bit>
 #include <cstring>
 
 #include "table_writing.hpp"
@@ -177,9 +178,13 @@ Status StoreWriter::Impl::change_unordered(const Change& change) {
 }
 
 /// What another history, or an older state, left behind takes the room, slots and slabs: in a full snapshot it goes
-/// when that is needed, and what of it is still the sender's is brought again.
+/// when that is needed, or in the way of a search, and what of it is still the sender's is brought again.
 Status StoreWriter::Impl::put_with_room(const Change& change, const Table::Place& place) {
-  if (auto done = put_unordered(change, place); done || !snapshot_slots.marking()) { return done; }
+  if (!snapshot_slots.marking()) { return put_unordered(change, place); }
+  const bool in_the_way = place.far && std::has_single_bit(++far_searches[change.table]);
+  if (!in_the_way) {
+    if (auto done = put_unordered(change, place); done) { return done; }
+  }
   sweep_unseen(change.table);
   return put_unordered(change, tables[change.table].locate(KeyWords(change.key), ~std::uint64_t{0}));
 }
@@ -234,6 +239,7 @@ void StoreWriter::Impl::sweep_unseen(TableIndex table) {
     Word* at = tables[table].slot(index);
     if (!snapshot_slots.has(table, index) && Table::head(at).has_sequence()) { release_slot(table, at); }
   }
+  empty_what_is_vacant(table, 0);  // a deletion keeps its slot and its number: in a sync a later one may ask for it
 }
 
 std::uint64_t StoreWriter::Impl::live_records(TableIndex table) const {

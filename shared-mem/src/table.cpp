@@ -4,6 +4,7 @@
 #include <algorithm>
 
 #include "table_writing.hpp"
+#include "understudy/shm/while_busy.hpp"
 
 namespace understudy::shm {
 
@@ -52,9 +53,12 @@ bool Table::has_empty_behind(std::uint64_t index) const {
 /// the first of them that is not known, and no vacant slot is any key's after that. Stopped anywhere: some are Empty
 /// already.
 std::uint64_t Table::empty_what_is_vacant(std::uint64_t reusable_up_to) const {
+  if (dense_) { return 0; }
+  WhileBusy::Steps walk;
   std::uint64_t emptied = 0;
   std::int64_t passed = 0;  // so many slots from here on are on the way to a key behind them
   for (std::uint64_t step = 0; step < 2 * slot_count_; ++step) {
+    walk.step();
     const std::uint64_t here = (2 * slot_count_ - 1 - step) & mask_;
     const Head seen = head(slot(here));
     const bool vacant = is_vacant(seen, reusable_up_to);

@@ -155,7 +155,10 @@ Result<Sequence> StoreWriter::Impl::buffer(Change change) {
     const bool present = place.is_present();
     if (change.op == layout::op_erase && !present) { return is_absent(change.table, place); }
     if (!present) { count_transaction(change.table); }
-    if (!present && after_all >= capacities[change.table]) { return no_room(change.table, true); }
+    if (!present && after_all >= capacities[change.table]) {
+      if (place.far) { shorten_searches(change.table); }
+      return no_room(change.table, true);
+    }
     change.may_insert = change.op == layout::op_put && !present;
   }
   change.sequence = committed + 1 + changes.size();

@@ -168,6 +168,7 @@ struct StoreWriter::Impl {
   void write_entries(std::span<const Change> all);
   bool change_table(const Change& change, const KeyWords& key, const Table::Place& place);
   [[gnu::cold, gnu::noinline]] void shorten_searches(TableIndex table);
+  void empty_what_is_vacant(TableIndex table, std::uint64_t reusable_up_to);
   [[gnu::cold]] Error is_absent(TableIndex table, const Table::Place& place);
   bool store_value(const Change& change, const Word* replaces, Word& ref);
   void free_replaced();

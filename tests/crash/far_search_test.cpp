@@ -57,6 +57,9 @@ class AFarSearch : public AHostileImage, public testing::WithParamInterface<std:
   std::optional<StoreWriter> writer;
   static constexpr std::uint64_t each_alone = changes * slots;  ///< passes so many slots
   static constexpr std::uint64_t all_together = 16 * slots;
+  /// In a table that fills up to its last slot a search passes about as many slots as the root of them all; by where
+  /// the keys' homes are, twice as many.
+  static constexpr std::uint64_t while_it_fills_up = 2 * 128 * slots;
 };
 
 TEST_P(AFarSearch, OfPutsIsNoneAfterTheFirst) {
@@ -73,6 +76,26 @@ TEST_P(AFarSearch, OfWhatIsNotThereToBeErasedIsNoneAfterTheFirst) {
     EXPECT_EQ(writer->erase(0, as_bytes_of(Key{id})).error().code, Errc::NotFound);
   };
   EXPECT_LT(loads_of(erase), all_together);
+}
+
+/// A mirror that was away until nearly all keys were others, more than once.
+TEST_P(AFarSearch, OfASnapshotOfOtherRecordsIsNoneHoweverOftenTheyAreOthers) {
+  const std::vector<std::byte> value(GetParam());
+  constexpr std::uint64_t records = room - 1000;
+  constexpr std::uint64_t snapshots = 12;
+  std::uint64_t all_loads = 0;
+  for (std::uint64_t others = 1; others <= snapshots; ++others) {
+    const std::uint64_t from = others * 2 * room;
+    points::on_load = [&](const std::uint64_t*) { ++all_loads; };
+    ASSERT_TRUE(writer->begin_sync(true).ok());
+    for (std::uint64_t id = from; id < from + records; ++id) {
+      ASSERT_TRUE(writer->apply_snapshot_record(0, as_bytes_of(Key{id}), value, Sequence{id}).ok());
+    }
+    ASSERT_TRUE(writer->end_sync(Sequence{from + records}, store.history(), Sequence{from}).ok());
+    points::on_load = nullptr;
+    EXPECT_EQ(store.count(0), records);
+  }
+  EXPECT_LT(all_loads, snapshots * while_it_fills_up);
 }
 
 TEST_P(AFarSearch, OfErasesIsNoneAfterTheFirst) {

@@ -68,11 +68,16 @@ FAULTS = [
      "std::min(passed, most_)", "passed", CONTROL, "*"),
     ("P827: an older copy takes over", CORE + "role_failure.cpp", " && sync_.whole() && !sync_.older(around);",
      " && sync_.whole();", CONTROL, "TwoLives*"),
+    ("P823: a copy is given up in the step of waking", CORE + "awake_time.hpp for control-server/core/"
+     "synchronization_unit.cpp", "std::max(until - missed, std::min(until, now + to_hear))",
+     "until - missed + 0 * to_hear", CONTROL, "StoodStill*"),
+    ("P823: a copy whose active was heard on is in its grace", CORE + "synchronization_unit.cpp",
+     "(says(MirrorPhase::Syncing) || mirror_.older)", "says(MirrorPhase::Syncing)", CONTROL, "StoodStill*"),
     ("P826: a standby's power that fails is nobody's alarm", CORE + "role_takeover.cpp",
      "if (blade == standby_ && awaits_give_back()) {", "if (false) {", CONTROL, "StandbyThat*"),
     ("P828: a late wake-up ends a link's wait", BLADE + "fitness.cpp",
-     "waited && now > *at + late_wake_up && !std::exchange(anew_, true)", "false && waited && std::exchange(anew_, true)",
-     HOST, "BladeFitness*"),
+     "waited && now > *at + late_wake_up && !std::exchange(anew_, true)",
+     "false && waited && std::exchange(anew_, true)", HOST, "BladeFitness*"),
     ("5: the mirror grants again after it was stopped", "guest-agent/core/mirror.cpp",
      " && event.term > no_grants_) { granting_", ") { granting_", GUEST, "*"),
     ("5: the clock stands still while the machine sleeps", "common/include/understudy/common/boot_clock.hpp for "

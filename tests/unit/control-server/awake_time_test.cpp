@@ -5,6 +5,8 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
+
 #include "chassis.hpp"
 
 namespace understudy::control::test {
@@ -142,7 +144,29 @@ TEST_F(StoodStill, DoesNotTakeACopyForAYoungOne) {
   sut_->pass(1s);
   ASSERT_EQ(sut_->state(1), RoleState::Protected) << "in its grace";
   stand_still(40s);
+  sut_->pass(1100ms);  // what has arrived meanwhile is heard first
   EXPECT_EQ(sut_->state(1), RoleState::Exposed);
+}
+
+TEST_F(StoodStill, GivesUpNoCopyBeforeItHasHeardWhatCameMeanwhile) {
+  begin();
+  sut_->mirror_state(1, MirrorPhase::Connected);  // its active was stopped in order, and then died
+  stand_still(10s);
+  EXPECT_EQ(sut_->state(1), RoleState::Protected);
+  sut_->silence(1);
+  sut_->pass(10s);
+  EXPECT_EQ(sut_->state(1), RoleState::OnMirror) << sut_->status(1).detail;
+}
+
+TEST_F(StoodStill, BelievesAMirrorThatHasHeardItsActiveOnMeanwhile) {
+  begin();
+  stand_still(10s);
+  sut_->report(sut_->standby(),
+               link::MirrorState{Chassis::role_id(1), Term{1}, MirrorPhase::Connected, "nonce", "", true, true});
+  EXPECT_EQ(sut_->state(1), RoleState::Exposed) << "its stream may have ended 10 s ago";
+  sut_->silence(1);
+  sut_->pass(10s);
+  EXPECT_EQ(sut_->state(1), RoleState::Lost) << "by a copy of 10 s before nobody is taken over";
 }
 
 TEST_F(StoodStill, IsAnEventWithHowLong) {
@@ -151,6 +175,16 @@ TEST_F(StoodStill, IsAnEventWithHowLong) {
   EXPECT_FALSE(sut_->noted("clock", "stood still"));
   stand_still(40s);
   EXPECT_TRUE(sut_->noted("clock", "stood still for 39750 ms"));
+}
+
+TEST_F(StoodStill, IsOneEventWhereItStandsStillAgainAndAgain) {
+  begin();
+  for (int i = 0; i < 20; ++i) { stand_still(2s); }
+  EXPECT_EQ(
+      std::count_if(sut_->notes.begin(), sut_->notes.end(), [](const auto& note) { return note.kind == "clock"; }), 1);
+  sut_->pass(11s);
+  stand_still(2s);
+  EXPECT_TRUE(sut_->noted("clock", "stood still for 35000 ms")) << "all that was not told";
 }
 
 TEST_F(StoodStill, IsToldFromASilenceInWhichNothingHappensSinceItLooksAtItsClock) {

@@ -44,6 +44,7 @@ class StoreSink final : public ChangeSink {
   struct Gathered {
     std::vector<std::byte> keys;
     std::vector<std::byte> values;
+    std::unordered_set<std::uint64_t> hashes;  ///< of the keys
   };
   template <class Key, class Value>
   void change(shm::TableIndex table, const Key& key, const Value* value);
