@@ -66,8 +66,8 @@ FAULTS = [
      "  arm(Timer::Lease, context.now);\n", CONTROL, "*"),
     ("5: a clock that jumps counts a lease out", CORE + "awake_time.hpp for control-server/core/group.cpp",
      "std::min(passed, most_)", "passed", CONTROL, "*"),
-    ("P827: an older copy takes over", CORE + "role_failure.cpp", " && sync_.whole() && !sync_.older(around);",
-     " && sync_.whole();", CONTROL, "TwoLives*"),
+    ("P827: an older copy takes over", CORE + "synchronization_unit.hpp for control-server/core/role_failure.cpp",
+     "return known(around) && mirror_.older;", "return false && known(around);", CONTROL, "TwoLives*"),
     ("P823: a copy is given up in the step of waking", CORE + "awake_time.hpp for control-server/core/"
      "synchronization_unit.cpp", "std::max(until - missed, std::min(until, now + to_hear))",
      "until - missed + 0 * to_hear", CONTROL, "StoodStill*"),
