@@ -62,7 +62,7 @@ FAULTS = [
      "  if (found == asked_.end()) { return std::nullopt; }\n  const Instant sent = found->second;",
      "  const Instant sent = found == asked_.end() ? now : found->second;", HOST, "*"),
     ("5: counted out before the mirror's word", CORE + "role_lease.cpp", "  lease_.stopping = true;\n",
-     "  lease_.stopping = true;\n  lease_.left = context.config.timings.lease_out();\n  lease_.seen = context.now;\n"
+     "  lease_.stopping = true;\n  lease_.out_at = context.now + context.config.timings.lease_out();\n"
      "  arm(Timer::Lease, context.now);\n", CONTROL, "*"),
     ("5: a clock that jumps counts a lease out", CORE + "awake_time.hpp for control-server/core/group.cpp",
      "std::min(passed, most_)", "passed", CONTROL, "*"),
